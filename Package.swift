@@ -1,0 +1,142 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// One target a component; siblings never import siblings. The order below is the way of the data.
+
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .treatAllWarnings(as: .error),
+]
+
+let cSettings: [CSetting] = [
+    .unsafeFlags(["-std=c11", "-Wall", "-Wextra", "-Werror"])
+]
+
+func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
+    .target(
+        name: name,
+        dependencies: dependencies,
+        path: "Sources/" + folder + name,
+        swiftSettings: swiftSettings + [.strictMemorySafety()]
+    )
+}
+
+func cTarget(_ name: String, links library: String) -> Target {
+    .target(
+        name: name,
+        path: "Sources/C/" + name,
+        cSettings: cSettings,
+        linkerSettings: [.linkedLibrary(library)]
+    )
+}
+
+func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: name + "Tests",
+        dependencies: [.byName(name: name), "TestSupport"] + dependencies,
+        path: "Tests/" + name + "Tests",
+        swiftSettings: swiftSettings
+    )
+}
+
+let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
+let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
+let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
+let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
+let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
+
+let package = Package(
+    name: "sluice",
+    products: [
+        .executable(name: "sluice", targets: ["Sluice"])
+    ],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ],
+    targets: [
+        .executableTarget(
+            name: "Sluice",
+            dependencies: [
+                "Service", "Configuration", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            path: "Sources/Sluice",
+            swiftSettings: swiftSettings + [.strictMemorySafety()]
+        ),
+        component(
+            "Service",
+            [
+                "Configuration", "HTTP", "Pipeline", "OTLP",
+                "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
+                "OTLPExporter", "DebugExporter", "NopExporter", "HealthCheck",
+                nioCore, nioPosix, logging,
+            ]),
+        component(
+            "OTLPReceiver", in: "Receivers/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
+                logging,
+            ]),
+        component(
+            "MemoryLimiter", in: "Processors/",
+            ["Configuration", "Pipeline", nioCore, logging]),
+        component(
+            "BatchProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "OTLPExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "DebugExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "NopExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", nioCore]),
+        component(
+            "HealthCheck", in: "Extensions/",
+            ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
+        component("Pipeline", ["Configuration", "OTLP", nioCore, logging]),
+        component("HTTP", ["CNghttp2", nioCore, nioPosix, nioHTTP1, logging]),
+        component("OTLP", ["COTLP"]),
+        component("Compression", ["CZlib", "CLibdeflate"]),
+        component("Configuration", [yams]),
+        cTarget("COTLP", links: "protobuf-c"),
+        cTarget("CNghttp2", links: "nghttp2"),
+        cTarget("CZlib", links: "z"),
+        cTarget("CLibdeflate", links: "deflate"),
+
+        .target(
+            name: "TestSupport",
+            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, logging],
+            path: "Tests/TestSupport",
+            swiftSettings: swiftSettings
+        ),
+        tests(of: "OTLP"),
+        tests(of: "Compression"),
+        tests(of: "Configuration"),
+        tests(of: "Pipeline", ["OTLP", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "HTTP", [nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+        tests(
+            of: "OTLPReceiver",
+            ["Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+        tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            of: "OTLPExporter",
+            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore]),
+        tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
+        tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix]),
+    ],
+    cLanguageStandard: .c11
+)

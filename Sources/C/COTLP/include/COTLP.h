@@ -1,0 +1,3 @@
+#ifndef COTLP_H
+#define COTLP_H
+#endif
