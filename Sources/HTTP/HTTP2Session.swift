@@ -1,0 +1,445 @@
+internal import CNghttp2
+package import NIOCore
+
+/// What a session tells its owner. Called inside `receive` or `send`, on the event loop; must not call those two.
+package protocol HTTP2SessionDelegate: AnyObject {
+    /// A header section is complete: request or response head, or trailers. Read it from `stream.headers`.
+    func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool)
+    /// Bytes of a body. Valid for this call only.
+    func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream)
+    /// The peer has ended its side of the stream.
+    func ended(_ stream: HTTP2Stream)
+    /// The stream is gone, well or by a reset; its slot will serve another one. `code` is an RFC 9113 §7 error code.
+    func closed(_ stream: HTTP2Stream, code: UInt32)
+    /// The peer wants no more streams (GOAWAY). Streams above `lastStream` were not processed.
+    func goAway(lastStream: Int32, code: UInt32)
+    /// The peer answered a PING.
+    func pingAcknowledged()
+    /// The peer sent a PING.
+    func pingReceived()
+}
+
+/// What a session announces about itself (RFC 9113 §6.5.2), and what it bears.
+package struct HTTP2Settings: Sendable {
+    /// SETTINGS_MAX_CONCURRENT_STREAMS.
+    package var maxConcurrentStreams: UInt32 = 10_000
+    /// SETTINGS_INITIAL_WINDOW_SIZE, bytes. Does not throttle a request of a few megabytes.
+    package var streamWindowBytes: Int32 = 8 << 20
+    /// The connection's window, bytes.
+    package var connectionWindowBytes: Int32 = 64 << 20
+    /// SETTINGS_MAX_FRAME_SIZE, bytes.
+    package var maxFrameBytes: UInt32 = 1 << 20
+    /// Header sections larger than this reset their stream, bytes.
+    package var maxHeaderBytes = 16 << 10
+
+    /// The defaults.
+    package init() {}
+}
+
+/// A fault that ends a connection.
+package struct HTTP2SessionError: Error, CustomStringConvertible {
+    /// nghttp2's code, negative.
+    package let code: Int32
+    /// nghttp2's words for it.
+    package let description: String
+
+    init(_ code: Int) {
+        self.code = Int32(truncatingIfNeeded: code)
+        description = unsafe String(cString: nghttp2_strerror(Int32(truncatingIfNeeded: code)))
+    }
+}
+
+/// One HTTP/2 connection, either side, without I/O: bytes in, delegate calls, bytes out.
+///
+/// Event loop only: nghttp2 sessions are single-threaded. The delegate is not owned and must outlive the session.
+@safe
+package final class HTTP2Session {
+    /// Which side of the connection this is.
+    package enum Role: Sendable {
+        case client
+        case server
+    }
+
+    private var raw: OpaquePointer?  // nghttp2_session *, owned; nil after close()
+    private unowned let delegate: any HTTP2SessionDelegate
+    private let role: Role
+    private let settings: HTTP2Settings
+    private var output = HTTP2Output()
+    private var slots: [HTTP2Stream] = []
+    private var freeSlots: [Int] = []
+    /// The stream whose header section is being read: sections are never interleaved.
+    private var headerStream: HTTP2Stream?
+
+    /// Makes a session and queues its SETTINGS.
+    /// - Throws: when memory runs out.
+    package init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate) throws(HTTP2SessionError) {
+        self.role = role
+        self.settings = settings
+        self.delegate = delegate
+        // SAFETY: unretained; close() destroys the session before self can die, so userData outlives it.
+        let userData = unsafe Unmanaged.passUnretained(self).toOpaque()
+        let code = unsafe makeSession(role, userData, &raw)
+        guard code == 0 else { throw HTTP2SessionError(Int(code)) }
+        try announce()
+    }
+
+    deinit { close() }
+
+    /// Destroys the session; open streams are forgotten without a word. Idempotent. Not inside a delegate call.
+    package func close() {
+        guard let session = unsafe raw else { return }
+        unsafe raw = nil
+        unsafe nghttp2_session_del(session)
+    }
+
+    /// How many streams are open.
+    package var openStreams: Int { slots.count - freeSlots.count }
+
+    /// Whether the connection has nothing more to read or write and should be closed.
+    package var isFinished: Bool {
+        guard let raw = unsafe raw else { return true }
+        return unsafe nghttp2_session_want_read(raw) == 0 && nghttp2_session_want_write(raw) == 0
+    }
+
+    /// The largest body that may be sent on a new stream without waiting; for tests of flow control.
+    package var remoteWindowBytes: Int {
+        guard let raw = unsafe raw else { return 0 }
+        return Int(unsafe nghttp2_session_get_remote_window_size(raw))
+    }
+
+    /// How many streams the peer allows at a time.
+    package var remoteMaxConcurrentStreams: UInt32 {
+        guard let raw = unsafe raw else { return 0 }
+        return unsafe nghttp2_session_get_remote_settings(raw, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS)
+    }
+
+    // MARK: - Bytes in, bytes out
+
+    /// Reads bytes of the connection, calling the delegate.
+    /// - Throws: the connection cannot go on; close it after sending what `send` gives.
+    package func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2SessionError) {
+        guard let raw = unsafe raw, bytes.count > 0 else { return }
+        // SAFETY: the pointer is used only during the call; callbacks get parts of it for their own duration.
+        let read = unsafe nghttp2_session_mem_recv(raw, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
+        // NGHTTP2_ERR_NOMEM, _CALLBACK_FAILURE, _BAD_CLIENT_MAGIC, _FLOODED.
+        if read < 0 { throw HTTP2SessionError(read) }
+    }
+
+    /// Collects the bytes that are due and gives them out in order. Small frames come together in one buffer; body
+    /// buffers come as they were handed in.
+    /// - Throws: the connection cannot go on.
+    package func send(_ write: (ByteBuffer) -> Void) throws(HTTP2SessionError) {
+        guard let raw = unsafe raw else { return }
+        while true {
+            var bytes: UnsafePointer<UInt8>?
+            let count = unsafe nghttp2_session_mem_send(raw, &bytes)
+            // NGHTTP2_ERR_NOMEM, _CALLBACK_FAILURE.
+            if count < 0 { throw HTTP2SessionError(count) }
+            if count == 0 { break }
+            // SAFETY: valid until the next call into the session; copied here.
+            unsafe output.append(UnsafeRawBufferPointer(start: bytes, count: count))
+        }
+        output.drain(write)
+    }
+
+    // MARK: - Messages
+
+    /// Opens a stream with a request.
+    /// - Parameter body: sent as it is; nil ends the stream with the head.
+    /// - Throws: no stream may be opened any more (identifiers used up, GOAWAY) or memory ran out.
+    package func request(_ head: HTTP2Fields, body: [ByteBuffer]?) throws(HTTP2SessionError) -> HTTP2Stream {
+        guard let raw = unsafe raw else { throw HTTP2SessionError(Int(NGHTTP2_ERR_SESSION_CLOSING.rawValue)) }
+        let stream = takeStream()
+        if let body { stream.setBody(body) }
+        // SAFETY: the stream object lives in `slots` until on_stream_close.
+        let userData = unsafe Unmanaged.passUnretained(stream).toOpaque()
+        let id = unsafe head.withPairs { pairs, count in
+            guard body != nil else { return unsafe nghttp2_submit_request(raw, nil, pairs, count, nil, userData) }
+            var provider = unsafe bodyProvider(userData)
+            return unsafe nghttp2_submit_request(raw, nil, pairs, count, &provider, userData)
+        }
+        guard id > 0 else {
+            giveBack(stream)
+            throw HTTP2SessionError(Int(id))
+        }
+        stream.open(id: id)
+        if let body { stream.setBody(body) }
+        stream.answered = true
+        return stream
+    }
+
+    /// Answers a request. Does nothing when the stream was answered before or is gone.
+    /// - Parameters:
+    ///   - body: may be empty.
+    ///   - trailers: nil ends the stream with the body.
+    package func respond(
+        _ stream: HTTP2Stream, _ head: HTTP2Fields, body: ByteBuffer?, trailers: HTTP2Fields? = nil
+    ) throws(HTTP2SessionError) {
+        guard let raw = unsafe raw, stream.id != 0, !stream.answered else { return }
+        stream.answered = true
+        stream.trailers = trailers
+        let hasBody = body != nil || trailers != nil
+        stream.setBody(body.map { [$0] } ?? [])
+        // SAFETY: as in `request`.
+        let userData = unsafe Unmanaged.passUnretained(stream).toOpaque()
+        let code = unsafe head.withPairs { pairs, count in
+            guard hasBody else { return unsafe nghttp2_submit_response(raw, stream.id, pairs, count, nil) }
+            var provider = unsafe bodyProvider(userData)
+            return unsafe nghttp2_submit_response(raw, stream.id, pairs, count, &provider)
+        }
+        // NGHTTP2_ERR_NOMEM; _INVALID_ARGUMENT, _DATA_EXIST, _PROTO would be our bug.
+        if code != 0 { throw HTTP2SessionError(Int(code)) }
+    }
+
+    /// Ends a stream at once with an RFC 9113 §7 error code.
+    package func reset(_ stream: HTTP2Stream, code: UInt32) {
+        guard let raw = unsafe raw, stream.id != 0 else { return }
+        stream.answered = true
+        // Fails only when memory has run out; the next `send` says so then.
+        _ = unsafe nghttp2_submit_rst_stream(raw, UInt8(NGHTTP2_FLAG_NONE.rawValue), stream.id, code)
+    }
+
+    /// Asks the peer for a sign of life.
+    package func ping() {
+        guard let raw = unsafe raw else { return }
+        _ = unsafe nghttp2_submit_ping(raw, UInt8(NGHTTP2_FLAG_NONE.rawValue), nil)
+    }
+
+    /// Announces the end: first `isFinal: false`, which only tells, then, a round trip later, `isFinal: true`, which
+    /// names the last stream that was taken (RFC 9113 §6.8).
+    package func goAway(isFinal: Bool, code: UInt32 = 0, debug: StaticString = "") {
+        guard let raw = unsafe raw else { return }
+        if isFinal {
+            let last = unsafe nghttp2_session_get_last_proc_stream_id(raw)
+            _ = unsafe nghttp2_submit_goaway(
+                raw, UInt8(NGHTTP2_FLAG_NONE.rawValue), last, code, debug.utf8Start, debug.utf8CodeUnitCount)
+        } else {
+            _ = unsafe nghttp2_submit_shutdown_notice(raw)
+        }
+    }
+
+    private func announce() throws(HTTP2SessionError) {
+        guard let raw = unsafe raw else { return }
+        var entries = [
+            nghttp2_settings_entry(
+                settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
+                value: UInt32(settings.streamWindowBytes)),
+            nghttp2_settings_entry(
+                settings_id: Int32(NGHTTP2_SETTINGS_MAX_FRAME_SIZE.rawValue), value: settings.maxFrameBytes),
+            nghttp2_settings_entry(
+                settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
+                value: UInt32(settings.maxHeaderBytes)),
+        ]
+        switch role {
+        case .server:
+            entries.append(
+                nghttp2_settings_entry(
+                    settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
+                    value: settings.maxConcurrentStreams))
+        case .client:
+            entries.append(
+                nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_PUSH.rawValue), value: 0))
+        }
+        let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
+        var code = unsafe nghttp2_submit_settings(raw, none, &entries, entries.count)
+        if code == 0 {
+            code = unsafe nghttp2_session_set_local_window_size(raw, none, 0, settings.connectionWindowBytes)
+        }
+        if code != 0 { throw HTTP2SessionError(Int(code)) }
+    }
+
+    // MARK: - Streams
+
+    private func takeStream() -> HTTP2Stream {
+        if let slot = freeSlots.popLast() { return slots[slot] }
+        let stream = HTTP2Stream(slot: slots.count)
+        slots.append(stream)
+        return stream
+    }
+
+    private func giveBack(_ stream: HTTP2Stream) {
+        stream.close()
+        freeSlots.append(stream.slot)
+    }
+
+    /// The object of an open stream; nil for the connection itself and for streams that we refused to open.
+    fileprivate func stream(_ id: Int32) -> HTTP2Stream? {
+        guard let pointer = unsafe nghttp2_session_get_stream_user_data(raw, id) else { return nil }
+        // SAFETY: user data is set to objects that `slots` holds, and the stream is open.
+        return unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
+    }
+}
+
+// MARK: - What nghttp2 calls
+
+extension HTTP2Session {
+    fileprivate func headersBegan(_ id: Int32) -> Int32 {
+        if let known = stream(id) {
+            known.headers.removeAll()
+            headerStream = known
+            return 0
+        }
+        guard role == .server else { return 0 }
+        let stream = takeStream()
+        stream.open(id: id)
+        headerStream = stream
+        // SAFETY: as in `request`.
+        return unsafe nghttp2_session_set_stream_user_data(raw, id, Unmanaged.passUnretained(stream).toOpaque())
+    }
+
+    fileprivate func header(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Int32 {
+        guard let stream = headerStream else { return 0 }
+        // The stream alone is reset: nghttp2 has to decode the rest of the section for the connection's sake.
+        if stream.headers.byteCount + name.count + value.count + 32 * (stream.headers.count + 1) > settings.maxHeaderBytes {
+            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+        }
+        unsafe stream.headers.append(name: name, value: value)
+        return 0
+    }
+
+    fileprivate func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) -> Int32 {
+        let header = unsafe frame.pointee.hd
+        switch UInt32(header.type) {
+        case NGHTTP2_HEADERS.rawValue:
+            guard let stream = stream(header.stream_id) else { return 0 }
+            headerStream = nil
+            let isTrailers = !stream.readingFirstSection
+            // An interim answer (1xx) is followed by the real first section.
+            let interim = role == .client && !isTrailers && stream.headers.field(":status", hasPrefix: "1") == true
+            if interim { return 0 }
+            stream.readingFirstSection = false
+            delegate.headersEnded(stream, isTrailers: isTrailers)
+            endIfFlagged(header, stream)
+        case NGHTTP2_DATA.rawValue:
+            guard let stream = stream(header.stream_id) else { return 0 }
+            endIfFlagged(header, stream)
+        case NGHTTP2_GOAWAY.rawValue:
+            let goAway = unsafe frame.pointee.goaway
+            unsafe delegate.goAway(lastStream: goAway.last_stream_id, code: goAway.error_code)
+        case NGHTTP2_PING.rawValue:
+            if UInt32(header.flags) & UInt32(NGHTTP2_FLAG_ACK.rawValue) != 0 {
+                delegate.pingAcknowledged()
+            } else {
+                delegate.pingReceived()
+            }
+        default: break
+        }
+        return 0
+    }
+
+    private func endIfFlagged(_ header: nghttp2_frame_hd, _ stream: HTTP2Stream) {
+        guard UInt32(header.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, stream.id != 0 else { return }
+        stream.peerEnded = true
+        delegate.ended(stream)
+    }
+
+    fileprivate func dataReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
+        guard let stream = stream(id) else { return }
+        unsafe delegate.received(bytes, stream)
+    }
+
+    fileprivate func streamClosed(_ id: Int32, _ code: UInt32) {
+        guard let stream = stream(id) else { return }
+        if headerStream === stream { headerStream = nil }
+        delegate.closed(stream, code: code)
+        giveBack(stream)
+    }
+
+    /// Says how many bytes the next DATA frame carries; the bytes themselves go out in `writeBody`.
+    fileprivate func nextBody(_ stream: HTTP2Stream, _ limit: Int, _ flags: UnsafeMutablePointer<UInt32>) -> Int {
+        let count = min(limit, stream.bodyBytesLeft)
+        var set = UInt32(NGHTTP2_DATA_FLAG_NO_COPY.rawValue)
+        if count == stream.bodyBytesLeft {
+            set |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
+            if let trailers = stream.trailers {
+                set |= UInt32(NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
+                let code = unsafe trailers.withPairs { pairs, count in
+                    unsafe nghttp2_submit_trailer(raw, stream.id, pairs, count)
+                }
+                if code != 0 { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
+            }
+        }
+        unsafe flags.pointee = set
+        return count
+    }
+
+    fileprivate func writeBody(_ stream: HTTP2Stream, _ frameHeader: UnsafePointer<UInt8>, _ count: Int) {
+        // SAFETY: nghttp2 gives the nine bytes of a frame header, valid for this call; copied.
+        unsafe output.append(UnsafeRawBufferPointer(start: frameHeader, count: 9))
+        stream.takeBody(count, into: &output)
+    }
+}
+
+// MARK: - Thunks
+
+private func bodyProvider(_ stream: UnsafeMutableRawPointer) -> nghttp2_data_provider {
+    unsafe nghttp2_data_provider(
+        source: nghttp2_data_source(ptr: stream),
+        read_callback: { _, _, _, limit, flags, source, userData in
+            guard let session = unsafe session(userData), let flags = unsafe flags,
+                let pointer = unsafe source?.pointee.ptr
+            else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
+            // SAFETY: the source is the stream object that `slots` holds while the stream is open.
+            let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
+            return unsafe session.nextBody(stream, limit, flags)
+        })
+}
+
+private func session(_ userData: UnsafeMutableRawPointer?) -> HTTP2Session? {
+    // SAFETY: user data is the live session (see init); nghttp2 calls only from inside its methods.
+    unsafe userData.map { unsafe Unmanaged<HTTP2Session>.fromOpaque($0).takeUnretainedValue() }
+}
+
+private let failed = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
+
+private func makeSession(
+    _ role: HTTP2Session.Role, _ userData: UnsafeMutableRawPointer, _ raw: inout OpaquePointer?
+) -> Int32 {
+    var callbacks: OpaquePointer?
+    var code = unsafe nghttp2_session_callbacks_new(&callbacks)
+    guard code == 0 else { return code }
+    defer { unsafe nghttp2_session_callbacks_del(callbacks) }
+    unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, userData in
+        guard let session = unsafe session(userData), let frame = unsafe frame else { return failed }
+        return session.headersBegan(unsafe frame.pointee.hd.stream_id)
+    }
+    unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
+        _, _, name, nameCount, value, valueCount, _, userData in
+        guard let session = unsafe session(userData) else { return failed }
+        return unsafe session.header(
+            UnsafeRawBufferPointer(start: name, count: nameCount), UnsafeRawBufferPointer(start: value, count: valueCount))
+    }
+    unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, userData in
+        guard let session = unsafe session(userData), let frame = unsafe frame else { return failed }
+        return unsafe session.frameReceived(frame)
+    }
+    unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
+        _, _, id, bytes, count, userData in
+        guard let session = unsafe session(userData) else { return failed }
+        unsafe session.dataReceived(id, UnsafeRawBufferPointer(start: bytes, count: count))
+        return 0
+    }
+    unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, userData in
+        guard let session = unsafe session(userData) else { return failed }
+        session.streamClosed(id, code)
+        return 0
+    }
+    unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, userData in
+        guard let session = unsafe session(userData), let header = unsafe header,
+            let pointer = unsafe source?.pointee.ptr
+        else { return failed }
+        // SAFETY: as in bodyProvider.
+        let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
+        unsafe session.writeBody(stream, header, count)
+        return 0
+    }
+    unsafe nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks) {
+        _, _, _, connectionWindow, streamWindow, maxFrame, _ in
+        Int(min(connectionWindow, streamWindow, Int32(min(maxFrame, 1 << 20))))
+    }
+    switch role {
+    case .server: code = unsafe nghttp2_session_server_new(&raw, callbacks, userData)
+    case .client: code = unsafe nghttp2_session_client_new(&raw, callbacks, userData)
+    }
+    return code
+}

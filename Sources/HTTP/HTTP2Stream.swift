@@ -1,0 +1,130 @@
+package import NIOCore
+
+/// One HTTP/2 stream of a session, reused for later streams when it has closed. Event loop only.
+package final class HTTP2Stream {
+    /// The stream's number (RFC 9113 §5.1.1).
+    package internal(set) var id: Int32 = 0
+    /// A small number that is this stream's alone while it is open: an index for the owner's own state.
+    package let slot: Int
+    /// The header section that is being read or was read last.
+    package internal(set) var headers = HeaderBlock()
+    /// Whether the header section that is being read is the first of the stream (else it is trailers).
+    var readingFirstSection = true
+    /// Whether our side has sent, or queued, everything that it will send.
+    package internal(set) var answered = false
+    /// Whether the peer has sent everything.
+    package internal(set) var peerEnded = false
+
+    var body: [ByteBuffer] = []
+    var bodyIndex = 0
+    var bodyBytesLeft = 0
+    var trailers: HTTP2Fields?
+
+    init(slot: Int) {
+        self.slot = slot
+    }
+
+    func open(id: Int32) {
+        self.id = id
+        readingFirstSection = true
+        answered = false
+        peerEnded = false
+        headers.removeAll()
+    }
+
+    func close() {
+        id = 0
+        dropBody()
+        trailers = nil
+    }
+
+    func setBody(_ buffers: [ByteBuffer]) {
+        body = buffers
+        bodyIndex = 0
+        bodyBytesLeft = buffers.reduce(0) { $0 + $1.readableBytes }
+    }
+
+    func dropBody() {
+        if !body.isEmpty { body.removeAll() }
+        bodyIndex = 0
+        bodyBytesLeft = 0
+    }
+
+    /// Moves the next `count` bytes of the body to the output.
+    func takeBody(_ count: Int, into output: inout HTTP2Output) {
+        var left = count
+        while left > 0 {
+            let available = body[bodyIndex].readableBytes
+            if available <= left {
+                output.append(body[bodyIndex])
+                // The output holds it now; the reference here would keep a sent body's memory until the stream closes.
+                body[bodyIndex] = ByteBuffer()
+                bodyIndex += 1
+                left -= available
+            } else {
+                output.append(body[bodyIndex].readSlice(length: left)!)
+                left = 0
+            }
+        }
+        bodyBytesLeft -= count
+    }
+}
+
+/// Bytes to write, in order: small pieces gathered in one buffer, large ones passed on by reference.
+package struct HTTP2Output {
+    private enum Piece {
+        case gathered(upTo: Int)
+        case shared(ByteBuffer)
+    }
+
+    /// From this size on, a reference costs less than a copy.
+    private static let shareFromBytes = 4096
+
+    private var gathered = ByteBuffer()
+    private var pieces: [Piece] = []
+    private var gatheredUpTo = 0
+
+    /// Nothing to write.
+    package init() {}
+
+    /// Whether there is nothing to write.
+    package var isEmpty: Bool { pieces.isEmpty && gathered.writerIndex == 0 }
+
+    mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        _ = unsafe gathered.writeBytes(bytes)
+    }
+
+    mutating func append(_ buffer: ByteBuffer) {
+        if buffer.readableBytes < Self.shareFromBytes {
+            gathered.writeImmutableBuffer(buffer)
+            return
+        }
+        if gathered.writerIndex > gatheredUpTo {
+            pieces.append(.gathered(upTo: gathered.writerIndex))
+            gatheredUpTo = gathered.writerIndex
+        }
+        pieces.append(.shared(buffer))
+    }
+
+    /// Gives out the pieces in order and leaves nothing.
+    package mutating func drain(_ write: (ByteBuffer) -> Void) {
+        guard !isEmpty else { return }
+        var start = 0
+        for piece in pieces {
+            switch piece {
+            case .gathered(let end):
+                write(gathered.getSlice(at: start, length: end - start)!)
+                start = end
+            case .shared(let buffer):
+                write(buffer)
+            }
+        }
+        if gathered.writerIndex > start {
+            write(start == 0 ? gathered : gathered.getSlice(at: start, length: gathered.writerIndex - start)!)
+        }
+        pieces.removeAll(keepingCapacity: true)
+        gatheredUpTo = 0
+        // The socket holds the old one until it is written; a new one is made when there is something to gather.
+        gathered = ByteBuffer()
+    }
+}

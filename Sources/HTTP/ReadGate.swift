@@ -1,0 +1,42 @@
+package import NIOCore
+
+/// Leaves bytes in the socket while the process has enough to do: the peer's windows fill and it slows down.
+///
+/// Stands first in a server connection's pipeline. Asks before every read; while the answer is "pause" it asks again
+/// every few milliseconds. Event loop only.
+package final class ReadGate: ChannelOutboundHandler {
+    package typealias OutboundIn = NIOAny
+
+    private static let askAgain = TimeAmount.milliseconds(2)
+    private let shouldPause: () -> Bool
+    private var waiting = false
+
+    /// - Parameter shouldPause: asked on the event loop, before every read.
+    package init(shouldPause: @escaping () -> Bool) {
+        self.shouldPause = shouldPause
+    }
+
+    package func read(context: ChannelHandlerContext) {
+        guard !waiting else { return }
+        if shouldPause() {
+            waiting = true
+            wait(context)
+        } else {
+            context.read()
+        }
+    }
+
+    private func wait(_ context: ChannelHandlerContext) {
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.askAgain) {
+            let (gate, context) = bound.value
+            guard context.channel.isActive else { return }
+            if gate.shouldPause() {
+                gate.wait(context)
+            } else {
+                gate.waiting = false
+                context.read()
+            }
+        }
+    }
+}

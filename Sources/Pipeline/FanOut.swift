@@ -1,0 +1,38 @@
+/// Gives one immutable batch to several consumers.
+///
+/// A consumer that refuses never makes the others' data fail: as long as one took the batch it is accepted, and what the
+/// others refused is counted with them as dropped. Only when all refuse does the caller hear of it.
+package final class FanOut: Consumer {
+    private let consumers: [any Consumer]
+
+    /// - Parameter consumers: at least one.
+    package init(_ consumers: [any Consumer]) {
+        precondition(!consumers.isEmpty, "a fan-out needs a consumer")
+        self.consumers = consumers
+    }
+
+    /// A consumer that stands for all of them, without a layer where there is but one.
+    package static func joining(_ consumers: [any Consumer]) -> any Consumer {
+        consumers.count == 1 ? consumers[0] : FanOut(consumers)
+    }
+
+    package func consume(_ batch: Batch) -> Refusal? {
+        // Announced first: a consumer may settle before the next one has seen the batch.
+        batch.expectSettlements(consumers.count - 1)
+        var refusals: [(any Consumer, Refusal)] = []
+        for consumer in consumers {
+            if let refusal = consumer.consume(batch) { refusals.append((consumer, refusal)) }
+        }
+        if refusals.count == consumers.count {
+            batch.expectSettlements(1 - consumers.count)
+            return refusals.first { !$0.1.isPermanent }?.1 ?? refusals[0].1
+        }
+        for (consumer, refusal) in refusals { consumer.drop(batch, because: refusal) }
+        return nil
+    }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) {
+        batch.expectSettlements(consumers.count - 1)
+        for consumer in consumers { consumer.drop(batch, because: refusal) }
+    }
+}

@@ -1,0 +1,63 @@
+package import NIOCore
+import Synchronization
+
+/// A ring whose consumer is an event loop that sleeps while it is empty.
+///
+/// `post` from any thread; the receiver runs on `eventLoop` only, element after element, in the order of arrival of each
+/// producer. A wake costs a scheduled task and is paid only when the consumer sleeps.
+package final class Mailbox<Element: Sendable>: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): `receive` is set before the first post and called on the event loop only.
+    private let ring: BoundedRing<Element>
+    private let eventLoop: any EventLoop
+    private let sleeping = Atomic<Bool>(true)
+    private let receive: (Element) -> Void
+    /// Elements taken before other work of the loop gets its turn.
+    private let turn = 256
+
+    /// - Parameters:
+    ///   - capacity: elements that wait at most.
+    ///   - eventLoop: where `receive` runs.
+    ///   - receive: takes one element; must not block.
+    package init(capacity: Int, eventLoop: any EventLoop, receive: @escaping (Element) -> Void) {
+        ring = BoundedRing(capacity: capacity)
+        self.eventLoop = eventLoop
+        self.receive = receive
+    }
+
+    /// Hands an element over; false, with nothing changed, when the mailbox is full. Any thread.
+    package func post(_ element: Element) -> Bool {
+        guard ring.push(element) else { return false }
+        // The push is sequentially consistent and so is this load: either it sees the consumer asleep, or the
+        // consumer's last look at the ring, which follows its own store of `true`, sees the element.
+        if sleeping.load(ordering: .sequentiallyConsistent),
+            sleeping.exchange(false, ordering: .sequentiallyConsistent)
+        {
+            eventLoop.execute { self.drain() }
+        }
+        return true
+    }
+
+    /// Takes everything that was posted before the call. Event loop only.
+    package func drainNow() {
+        eventLoop.preconditionInEventLoop()
+        while let element = ring.pop() { receive(element) }
+    }
+
+    private func drain() {
+        var taken = 0
+        while true {
+            while let element = ring.pop() {
+                receive(element)
+                taken += 1
+                if taken == turn {
+                    eventLoop.execute { self.drain() }
+                    return
+                }
+            }
+            sleeping.store(true, ordering: .sequentiallyConsistent)
+            if ring.isEmpty { return }
+            // Something came between the last pop and the store. Whoever turns the flag back does the work.
+            guard sleeping.exchange(false, ordering: .sequentiallyConsistent) else { return }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+package import NIOCore
+
+/// One request's bytes, owned once, shared by reference.
+///
+/// Made by a receiver when it admits a request, before the body is read, so that whatever ends the request also releases
+/// its memory. The receiver fills `bytes` on its loop; from the moment a `Batch` holds the payload nobody changes it.
+/// When the last reference goes, on whatever thread, the buffer returns to its pool and the ledger is released.
+package final class Payload: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): mutated only by the loop that made it, before it is handed on.
+    private var storage: ByteBuffer?
+    private let pool: BufferPool?
+    private let ledger: MemoryLedger?
+    private var chargedBytes: Int
+
+    /// Takes a buffer of at least `capacity` bytes from the pool and charges its capacity. Pool's loop only.
+    package init(capacity: Int, pool: BufferPool, ledger: MemoryLedger) {
+        let buffer = pool.take(capacity: capacity)
+        storage = buffer
+        chargedBytes = buffer.capacity
+        self.pool = pool
+        self.ledger = ledger
+        ledger.charge(chargedBytes)
+    }
+
+    /// Takes over bytes that come from no pool: rewritten envelopes, tests. Any thread.
+    package init(_ bytes: ByteBuffer, ledger: MemoryLedger? = nil) {
+        storage = bytes
+        pool = nil
+        self.ledger = ledger
+        chargedBytes = ledger == nil ? 0 : bytes.capacity
+        ledger?.charge(chargedBytes)
+    }
+
+    deinit {
+        ledger?.release(chargedBytes)
+        if let pool, let buffer = storage.take() { pool.recycle(buffer) }
+    }
+
+    /// The readable bytes. Mutating is for the receiver that fills it, and must not outgrow the capacity that was
+    /// charged, except through `adjustCharge`.
+    package var bytes: ByteBuffer {
+        _read { yield storage! }
+        _modify { yield &storage! }
+    }
+
+    /// Charges what the buffer holds now, after it grew. The loop that made the payload only.
+    package func adjustCharge() {
+        let capacity = bytes.capacity
+        ledger?.charge(capacity - chargedBytes)
+        chargedBytes = capacity
+    }
+}
