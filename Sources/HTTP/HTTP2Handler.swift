@@ -63,8 +63,8 @@ package final class HTTP2Handler: ChannelInboundHandler {
         let buffer = unwrapInboundIn(data)
         reading = true
         do throws(HTTP2SessionError) {
-            try buffer.withReadableSpan { (bytes) throws(HTTP2SessionError) in
-                try session.receive(bytes)
+            try unsafe buffer.withReadableBytes { (bytes) throws(HTTP2SessionError) in
+                try unsafe session.receive(bytes)
             }
         } catch {
             close(because: "HTTP/2: \(error)")
@@ -156,7 +156,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
 
 extension ByteBuffer {
     /// Lends the readable bytes for one call.
-    fileprivate func withReadableSpan<Failure: Error>(
+    fileprivate func withReadableBytes<Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
     ) throws(Failure) {
         var result: Result<Void, Failure> = .success(())
