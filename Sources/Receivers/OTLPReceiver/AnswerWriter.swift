@@ -1,0 +1,116 @@
+internal import HTTP
+internal import NIOCore
+internal import OTLP
+
+/// Writes answers in the forms of gRPC and OTLP/HTTP. Immutable; any thread.
+final class AnswerWriter: Sendable {
+    /// A response as HTTP/2 sends it.
+    struct Response {
+        var head: HTTP2Fields
+        var body: ByteBuffer?
+        var trailers: HTTP2Fields?
+    }
+
+    /// The fields and the body of an OTLP/HTTP response.
+    struct HTTPResponse {
+        var status: Int
+        var fields: [(name: String, value: String)]
+        var body: [UInt8]
+    }
+
+    private static let protobuf = "application/x-protobuf"
+
+    private let grpcAccepted: Response
+    private let httpAccepted: Response
+    private let extraFields: [(name: String, value: String)]
+
+    /// - Parameter responseHeaders: `response_headers` of the HTTP server, added to every answer of OTLP/HTTP.
+    init(responseHeaders: [(name: String, value: String)]) {
+        extraFields = responseHeaders.map { ($0.name.lowercased(), $0.value) }
+        grpcAccepted = Response(
+            head: Self.grpcHead, body: Self.grpcMessage([]), trailers: HTTP2Fields([("grpc-status", "0")]))
+        httpAccepted = Response(
+            head: HTTP2Fields(
+                [(":status", "200"), ("content-type", Self.protobuf), ("content-length", "0")] + extraFields))
+    }
+
+    private static let grpcHead = HTTP2Fields([(":status", "200"), ("content-type", "application/grpc")])
+
+    private static func grpcMessage(_ message: [UInt8]) -> ByteBuffer {
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(5 + message.count)
+        buffer.writeInteger(UInt8(0))
+        buffer.writeInteger(UInt32(message.count))
+        buffer.writeBytes(message)
+        return buffer
+    }
+
+    /// The answer to a gRPC call.
+    func grpc(_ answer: Answer) -> Response {
+        switch answer {
+        case .accepted:
+            return grpcAccepted
+        case .partial(let rejected, let message):
+            let body = ExportResponse(rejected: Int64(rejected), message: message).encoded()
+            return Response(
+                head: Self.grpcHead, body: Self.grpcMessage(body), trailers: HTTP2Fields([("grpc-status", "0")]))
+        case .failed(let failure) where failure.isPlainText:
+            return http2(plainText(failure))
+        case .failed(let failure):
+            // Trailers-Only: a head that ends the stream.
+            var fields = [
+                (":status", "200"), ("content-type", "application/grpc"),
+                ("grpc-status", "\(failure.code.rawValue)"),
+                ("grpc-message", GRPCMessage.percentEncoded(failure.message)),
+            ]
+            if failure.retryAfterSeconds != nil {
+                let details = Base64.encoded(status(failure).encoded())
+                fields.append(("grpc-status-details-bin", details))
+            }
+            return Response(head: HTTP2Fields(fields))
+        }
+    }
+
+    /// The answer to an OTLP/HTTP request over HTTP/2.
+    func http2(_ answer: Answer) -> Response {
+        if case .accepted = answer { return httpAccepted }
+        return http2(http(answer))
+    }
+
+    /// The answer to an OTLP/HTTP request.
+    func http(_ answer: Answer) -> HTTPResponse {
+        switch answer {
+        case .accepted:
+            return HTTPResponse(status: 200, fields: [("content-type", Self.protobuf)] + extraFields, body: [])
+        case .partial(let rejected, let message):
+            return HTTPResponse(
+                status: 200, fields: [("content-type", Self.protobuf)] + extraFields,
+                body: ExportResponse(rejected: Int64(rejected), message: message).encoded())
+        case .failed(let failure) where failure.isPlainText:
+            return plainText(failure)
+        case .failed(let failure):
+            var fields = [("content-type", Self.protobuf)] + extraFields
+            if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
+            return HTTPResponse(status: failure.httpStatus, fields: fields, body: status(failure).encoded())
+        }
+    }
+
+    private func plainText(_ failure: Answer.Failure) -> HTTPResponse {
+        var fields = [("content-type", "text/plain")] + extraFields
+        if failure.httpStatus == 405 { fields.append(("allow", "POST")) }
+        return HTTPResponse(status: failure.httpStatus, fields: fields, body: Array(failure.message.utf8))
+    }
+
+    private func http2(_ response: HTTPResponse) -> Response {
+        let fields =
+            [(":status", "\(response.status)")] + response.fields + [("content-length", "\(response.body.count)")]
+        return Response(
+            head: HTTP2Fields(fields), body: response.body.isEmpty ? nil : ByteBuffer(bytes: response.body))
+    }
+
+    private func status(_ failure: Answer.Failure) -> RPCStatus {
+        RPCStatus(
+            code: failure.code, message: failure.message,
+            retryDelay: failure.retryAfterSeconds.map { .seconds($0) })
+    }
+}

@@ -1,0 +1,147 @@
+internal import HTTP
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+internal import OTLP
+internal import Pipeline
+
+/// One client's HTTP/1.1 connection to the receiver: OTLP/HTTP. One request at a time, as the pipeline handler before
+/// it takes care of. Event loop only.
+final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let service: ProtocolService
+    private let connections: Connections
+    private let reader: RequestReader
+    private var context: ChannelHandlerContext?
+    private var head = HeaderBlock()
+    /// Counts requests, so that a late answer knows whether its own is still waiting.
+    private var request = 0
+    private var waiting = false
+    private var receiving = false
+    private var keepAlive = true
+    private var draining = false
+
+    init(service: ProtocolService, tools: LoopTools, connections: Connections) {
+        self.service = service
+        self.connections = connections
+        reader = RequestReader(tools: tools, limits: service.routes.limits)
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        connections.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        reader.abandon()
+        connections.remove(self)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let requestHead): begin(requestHead, context)
+        case .body(let bytes):
+            let failure = unsafe bytes.withUnsafeReadableBytes { bytes in unsafe reader.append(bytes) }
+            if let failure { answer(.failed(failure)) }
+        case .end:
+            receiving = false
+            let answer = reader.finish { acknowledgement() }
+            if let answer { self.answer(answer) }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        context.flush()
+        context.fireChannelReadComplete()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // A client that half-closes has sent its last request; what it still waits for is answered first.
+        if case ChannelEvent.inputClosed = event, !waiting { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // The parser's errors have been answered with 400 by the error handler before this one.
+        service.logger.debug("Connection failed.", metadata: ["error": "\(error)"])
+        context.close(promise: nil)
+    }
+
+    private func begin(_ requestHead: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        request += 1
+        waiting = true
+        receiving = true
+        keepAlive = requestHead.isKeepAlive && !draining
+        head.removeAll()
+        head.append(name: ":method", value: requestHead.method.rawValue)
+        head.append(name: ":path", value: requestHead.uri)
+        for (name, value) in requestHead.headers { head.append(name: name, value: value) }
+        switch service.routes.judge(head) {
+        case .failure(let failure):
+            answer(.failed(failure))
+        case .success(let (target, encoding, contentLength)):
+            if let failure = reader.begin(target, encoding: encoding, contentLength: contentLength) {
+                answer(.failed(failure))
+            } else if head.field("expect", is: "100-continue") == true {
+                context.writeAndFlush(
+                    wrapOutboundOut(.head(HTTPResponseHead(version: requestHead.version, status: .continue))),
+                    promise: nil)
+            }
+        }
+    }
+
+    private func acknowledgement() -> Acknowledgement {
+        let connection = NIOLoopBound(self, eventLoop: connections.eventLoop)
+        let request = self.request
+        return Acknowledgement { [eventLoop = connections.eventLoop] outcome in
+            eventLoop.execute {
+                guard connection.value.request == request, connection.value.waiting else { return }
+                connection.value.answer(Answer(outcome))
+                connection.value.context?.flush()
+            }
+        }
+    }
+
+    private func answer(_ answer: Answer) {
+        guard let context, waiting else { return }
+        waiting = false
+        let response = service.writer.http(answer)
+        var headers = HTTPHeaders()
+        headers.reserveCapacity(response.fields.count + 2)
+        for field in response.fields { headers.add(name: field.name, value: field.value) }
+        headers.add(name: "content-length", value: "\(response.body.count)")
+        if !keepAlive { headers.add(name: "connection", value: "close") }
+        let head = HTTPResponseHead(
+            version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        if !response.body.isEmpty {
+            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
+        }
+        guard !keepAlive else {
+            context.write(wrapOutboundOut(.end(nil)), promise: nil)
+            return
+        }
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in bound.value.close(promise: nil) }
+    }
+
+    // MARK: - ReceiverConnection
+
+    func resetStalled(since oldest: NIODeadline) {
+        guard reader.isReading, reader.lastProgress < oldest else { return }
+        close()
+    }
+
+    func drain() {
+        draining = true
+        keepAlive = false
+        if !waiting, !receiving { close() }
+    }
+
+    func close() {
+        context?.close(promise: nil)
+    }
+}

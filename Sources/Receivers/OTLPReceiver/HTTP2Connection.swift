@@ -1,0 +1,136 @@
+internal import HTTP
+internal import Logging
+internal import NIOCore
+internal import OTLP
+internal import Pipeline
+
+/// One client's HTTP/2 connection to the receiver, gRPC or OTLP/HTTP. Event loop only.
+final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
+    private struct Slot {
+        let reader: RequestReader
+        /// The open stream that uses the slot.
+        var stream: HTTP2Stream?
+    }
+
+    private let service: ProtocolService
+    private let tools: LoopTools
+    private let connections: Connections
+    private weak var handler: HTTP2Handler?
+    /// By stream slot; made when a slot is used for the first time.
+    private var slots: [Slot] = []
+    private var draining = false
+
+    init(service: ProtocolService, tools: LoopTools, connections: Connections) {
+        self.service = service
+        self.tools = tools
+        self.connections = connections
+    }
+
+    // MARK: - HTTP2ConnectionDelegate
+
+    func opened(_ handler: HTTP2Handler) {
+        self.handler = handler
+        connections.add(self)
+    }
+
+    func connectionClosed(reason: String) {
+        connections.remove(self)
+        slots.removeAll()
+        service.logger.debug("Connection closed.", metadata: ["reason": "\(reason)"])
+    }
+
+    func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool) {
+        guard !isTrailers else { return }
+        while slots.count <= stream.slot {
+            slots.append(Slot(reader: RequestReader(tools: tools, limits: service.routes.limits)))
+        }
+        slots[stream.slot].stream = stream
+        switch service.routes.judge(stream.headers) {
+        case .failure(let failure):
+            answer(stream, .failed(failure))
+        case .success(let (target, encoding, contentLength)):
+            let reader = slots[stream.slot].reader
+            if let failure = reader.begin(target, encoding: encoding, contentLength: contentLength) {
+                answer(stream, .failed(failure))
+            }
+        }
+    }
+
+    func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream) {
+        guard stream.slot < slots.count else { return }
+        if let failure = unsafe slots[stream.slot].reader.append(bytes) { answer(stream, .failed(failure)) }
+    }
+
+    func ended(_ stream: HTTP2Stream) {
+        guard stream.slot < slots.count else { return }
+        let answer = slots[stream.slot].reader.finish { acknowledgement(for: stream) }
+        if let answer { self.answer(stream, answer) }
+    }
+
+    func closed(_ stream: HTTP2Stream, code: UInt32) {
+        guard stream.slot < slots.count else { return }
+        slots[stream.slot].stream = nil
+        slots[stream.slot].reader.abandon()
+    }
+
+    func goAway(lastStream: Int32, code: UInt32) {}
+    func pingAcknowledged() {}
+    func pingReceived() {}
+
+    // MARK: - Answers
+
+    private func acknowledgement(for stream: HTTP2Stream) -> Acknowledgement {
+        let connection = NIOLoopBound(self, eventLoop: tools.eventLoop)
+        let (slot, id) = (stream.slot, stream.id)
+        return Acknowledgement { [eventLoop = tools.eventLoop] outcome in
+            eventLoop.execute { connection.value.answerLater(slot: slot, id: id, outcome) }
+        }
+    }
+
+    private func answerLater(slot: Int, id: Int32, _ outcome: Outcome) {
+        // A stream that the client has reset, or whose connection is gone, is waited for by nobody.
+        guard slot < slots.count, let stream = slots[slot].stream, stream.id == id else { return }
+        answer(stream, Answer(outcome))
+        handler?.flushSoon()
+    }
+
+    private func answer(_ stream: HTTP2Stream, _ answer: Answer) {
+        guard let session = handler?.session else { return }
+        let response = service.routes.limits.isGRPC ? service.writer.grpc(answer) : service.writer.http2(answer)
+        do throws(HTTP2SessionError) {
+            try session.respond(stream, response.head, body: response.body, trailers: response.trailers)
+        } catch {
+            session.reset(stream, code: 2)  // INTERNAL_ERROR
+            service.logger.error("Answer could not be sent.", metadata: ["error": "\(error)"])
+        }
+    }
+
+    // MARK: - ReceiverConnection
+
+    func resetStalled(since oldest: NIODeadline) {
+        guard let session = handler?.session else { return }
+        for slot in slots where slot.reader.isReading && slot.reader.lastProgress < oldest {
+            guard let stream = slot.stream else { continue }
+            slot.reader.abandon()
+            session.reset(stream, code: 8)  // CANCEL
+        }
+        handler?.flush()
+    }
+
+    func drain() {
+        guard !draining, let session = handler?.session else { return }
+        draining = true
+        session.goAway(isFinal: false)
+        handler?.flush()
+        // A round trip for streams that are on their way; the session ends by itself with its last stream.
+        let connection = NIOLoopBound(self, eventLoop: tools.eventLoop)
+        tools.eventLoop.scheduleTask(in: .milliseconds(100)) {
+            connection.value.handler?.session?.goAway(isFinal: true)
+            connection.value.handler?.flush()
+        }
+    }
+
+    func close() {
+        handler?.close(because: "the gateway stopped")
+    }
+}

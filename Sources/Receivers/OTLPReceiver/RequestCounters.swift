@@ -1,0 +1,30 @@
+internal import OTLP
+package import Pipeline
+
+/// What a receiver counts for one signal and transport, under the Collector's names.
+final class RequestCounters: Sendable {
+    /// Items handed to the pipelines.
+    let accepted: Counter
+    /// Items that the pipelines did not take; the client was told to come again.
+    let refused: Counter
+    /// Requests turned away before their body was read, so that nobody knows how many items they held.
+    let refusedRequests: Counter
+    /// Requests whose body could not be decoded.
+    let failedRequests: Counter
+
+    init(registry: MetricRegistry, receiver: String, transport: String, signal: Signal) {
+        let labels: MetricLabels = ["receiver": receiver, "transport": transport]
+        let items = signal.metricNoun
+        accepted = registry.counter(
+            "otelcol_receiver_accepted_\(items)", help: "Items that the pipelines took.", labels: labels, read: .late)
+        refused = registry.counter(
+            "otelcol_receiver_refused_\(items)", help: "Items that the pipelines did not take.", labels: labels)
+        let bySignal = labels.adding("signal", "\(signal)")
+        refusedRequests = registry.counter(
+            "sluice_receiver_refused_requests",
+            help: "Requests refused before their body was read, for want of memory.", labels: bySignal)
+        failedRequests = registry.counter(
+            "sluice_receiver_undecodable_requests", help: "Requests whose body could not be decoded.",
+            labels: bySignal)
+    }
+}

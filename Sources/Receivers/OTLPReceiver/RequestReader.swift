@@ -1,0 +1,267 @@
+internal import Compression
+internal import HTTP
+internal import NIOCore
+internal import OTLP
+internal import Pipeline
+
+/// The limits that one protocol of a receiver sets.
+struct RequestLimits: Sendable {
+    /// Whether a body is gRPC's: messages behind five-byte prefixes.
+    var isGRPC: Bool
+    /// Bytes of a body as received, and again of the same when decompressed.
+    var bodyBytesMax: Int
+}
+
+/// What a receiver keeps for one event loop. Event loop only.
+final class LoopTools {
+    let eventLoop: any EventLoop
+    let pool: BufferPool
+    let gunzipper = Gunzipper()
+    let ledger: MemoryLedger
+
+    init(eventLoop: any EventLoop, ledger: MemoryLedger) {
+        self.eventLoop = eventLoop
+        self.ledger = ledger
+        pool = BufferPool(eventLoop: eventLoop)
+    }
+}
+
+/// Where the requests of one signal go, and who counts them.
+struct Target: Sendable {
+    let signal: Signal
+    let entrance: Entrance
+    let counters: RequestCounters
+}
+
+/// Reads one request's body and hands it to the pipelines.
+///
+/// Knows nothing of connections: bytes in, an `Answer` out. Reused from request to request. Event loop only.
+final class RequestReader {
+    private enum Phase {
+        /// Answered, or not begun: bytes are thrown away.
+        case discarding
+        /// Reading the gRPC prefix; so many of its bytes are there.
+        case prefix(UInt32, have: Int)
+        /// Reading the body; so many bytes are missing, if that is known.
+        case body(missing: Int?)
+        /// The gRPC message is complete.
+        case complete
+    }
+
+    private let tools: LoopTools
+    private let limits: RequestLimits
+    private var phase = Phase.discarding
+    private var target: Target?
+    private var encoding = ContentEncoding.identity
+    private var compressed = false
+    private var payload: Payload?
+    /// When bytes of this request last came.
+    private(set) var lastProgress = NIODeadline.distantPast
+
+    /// Room for a body whose size nobody has told.
+    private static let unknownBodyBytes = 16 << 10
+
+    init(tools: LoopTools, limits: RequestLimits) {
+        self.tools = tools
+        self.limits = limits
+    }
+
+    /// Whether a request is under way that has not been answered.
+    var isReading: Bool {
+        if case .discarding = phase { false } else { true }
+    }
+
+    /// Starts a request whose head was accepted.
+    /// - Parameter contentLength: what the client says the body has; nil when it does not say.
+    /// - Returns: a refusal that needs no body.
+    func begin(_ target: Target, encoding: ContentEncoding, contentLength: Int?) -> Answer.Failure? {
+        self.target = target
+        self.encoding = encoding
+        compressed = encoding != .identity
+        lastProgress = .now()
+        if limits.isGRPC {
+            // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
+            if let refusal = admit(bytes: 0) { return refusal }
+            phase = .prefix(0, have: 0)
+            return nil
+        }
+        if let contentLength, contentLength > limits.bodyBytesMax {
+            return .tooLarge(bytes: "\(contentLength)", limits: limits, decompressed: false)
+        }
+        let capacity = contentLength ?? min(Self.unknownBodyBytes, limits.bodyBytesMax)
+        if let refusal = admit(bytes: capacity) { return refusal }
+        payload = Payload(capacity: capacity, pool: tools.pool, ledger: tools.ledger)
+        phase = .body(missing: nil)
+        return nil
+    }
+
+    /// Takes bytes of the body; they are copied.
+    /// - Returns: why the request fails already. The rest of its bytes will be thrown away.
+    func append(_ bytes: UnsafeRawBufferPointer) -> Answer.Failure? {
+        var rest = unsafe bytes[...]
+        while !rest.isEmpty {
+            switch phase {
+            case .discarding:
+                return nil
+            case .prefix(let value, let have):
+                if let failure = readPrefix(unsafe rest.removeFirst(), value, have) { return fail(failure) }
+            case .body(let missing):
+                let count = min(missing ?? rest.count, rest.count)
+                if missing == nil, let failure = makeRoom(for: count) { return fail(failure) }
+                _ = unsafe payload?.bytes.writeBytes(UnsafeRawBufferPointer(rebasing: rest.prefix(count)))
+                unsafe rest = rest.dropFirst(count)
+                if let missing { phase = missing == count ? .complete : .body(missing: missing - count) }
+            case .complete:
+                return fail(
+                    Answer.Failure(.internal, 400, "grpc: more than one message in a unary request"))
+            }
+        }
+        lastProgress = .now()
+        return nil
+    }
+
+    /// The body is complete: decompresses, checks, and hands it on.
+    /// - Parameter later: makes the acknowledgement for pipelines that answer later; called at most once.
+    /// - Returns: the answer; nil when it comes through the acknowledgement.
+    func finish(later: () -> Acknowledgement) -> Answer? {
+        defer { abandon() }
+        guard let target else { return nil }
+        switch phase {
+        case .discarding: return nil
+        case .complete: break
+        case .body(missing: nil): break
+        case .body(let missing?):
+            return .failed(.init(.internal, 400, "grpc: unexpected end of message, \(missing) bytes missing"))
+        case .prefix(_, let have):
+            return .failed(
+                .init(.internal, 400, "grpc: unexpected end of message, \(have) of 5 prefix bytes received"))
+        }
+        guard var payload else { return .accepted }
+        if compressed {
+            do throws(Answer.Failure) { payload = try decompressed(payload) } catch { return .failed(error) }
+        }
+        let summary: RequestSummary
+        do throws(WireError) {
+            summary = try payload.bytes.withReadableSpan { (bytes) throws(WireError) in
+                try unsafe RequestSummary(of: bytes, as: target.signal)
+            }
+        } catch {
+            target.counters.failedRequests.add(1)
+            return .failed(.undecodable(error, grpc: limits.isGRPC))
+        }
+        if summary.items == 0 { return .accepted }
+        let acknowledgement = target.entrance.answersLater ? later() : nil
+        let batch = Batch(
+            target.signal, payload: payload, items: summary.items, acknowledgement: acknowledgement)
+        if let refusal = target.entrance.consumer.consume(batch) {
+            target.counters.refused.add(summary.items)
+            return .failed(Answer.Failure(refusal))
+        }
+        target.counters.accepted.add(summary.items)
+        return acknowledgement == nil ? .accepted : nil
+    }
+
+    /// Forgets the request and releases its memory; what still comes of it is thrown away.
+    func abandon() {
+        phase = .discarding
+        payload = nil
+        target = nil
+    }
+
+    private func fail(_ failure: Answer.Failure) -> Answer.Failure {
+        abandon()
+        return failure
+    }
+
+    private func admit(bytes: Int) -> Answer.Failure? {
+        guard let target, let refusal = target.entrance.admit(bytes: BufferPool.roundedCapacity(bytes)) else {
+            return nil
+        }
+        target.counters.refusedRequests.add(1)
+        return Answer.Failure(refusal)
+    }
+
+    private func readPrefix(_ byte: UInt8, _ value: UInt32, _ have: Int) -> Answer.Failure? {
+        if have == 0 {
+            switch (byte, encoding) {
+            case (0, _): compressed = false
+            case (1, .identity):
+                return Answer.Failure(.internal, 400, "grpc: compressed flag set with identity or empty encoding")
+            case (1, _): compressed = true
+            default:
+                return Answer.Failure(.internal, 400, "grpc: received unexpected payload format \(byte)")
+            }
+            phase = .prefix(0, have: 1)
+            return nil
+        }
+        let size = value << 8 | UInt32(byte)
+        guard have == 4 else {
+            phase = .prefix(size, have: have + 1)
+            return nil
+        }
+        if size > limits.bodyBytesMax {
+            return .tooLarge(bytes: "\(size)", limits: limits, decompressed: false)
+        }
+        if size == 0 {
+            phase = .complete
+            return nil
+        }
+        if let refusal = admit(bytes: Int(size)) { return refusal }
+        payload = Payload(capacity: Int(size), pool: tools.pool, ledger: tools.ledger)
+        phase = .body(missing: Int(size))
+        return nil
+    }
+
+    /// Grows a body whose size nobody told, within the limits.
+    private func makeRoom(for count: Int) -> Answer.Failure? {
+        guard let payload, payload.bytes.writableBytes < count else { return nil }
+        let size = payload.bytes.readableBytes + count
+        if size > limits.bodyBytesMax {
+            return .tooLarge(bytes: "more than \(limits.bodyBytesMax)", limits: limits, decompressed: false)
+        }
+        if let refusal = admit(bytes: size) { return refusal }
+        let larger = Payload(
+            capacity: min(max(size, payload.bytes.capacity * 2), limits.bodyBytesMax), pool: tools.pool,
+            ledger: tools.ledger)
+        larger.bytes.writeImmutableBuffer(payload.bytes)
+        self.payload = larger
+        return nil
+    }
+
+    private func decompressed(_ compressed: Payload) throws(Answer.Failure) -> Payload {
+        let count = compressed.bytes.readableBytes
+        if count == 0 { return compressed }
+        if let refusal = admit(bytes: min(4 * count, limits.bodyBytesMax)) { throw refusal }
+        // Four times is what telemetry usually inflates to; the decoder asks for more when it needs it.
+        let whole = Payload(
+            capacity: min(4 * count, limits.bodyBytesMax), pool: tools.pool, ledger: tools.ledger)
+        var result = Result<Void, InflateError>.success(())
+        unsafe compressed.bytes.withUnsafeReadableBytes { bytes in
+            do throws(InflateError) {
+                _ = try tools.gunzipper.inflate(
+                    unsafe RawSpan(_unsafeBytes: bytes), as: encoding == .gzip ? .gzip : .zlib,
+                    limitBytes: limits.bodyBytesMax,
+                    appending: { minimum, fill in
+                        whole.bytes.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
+                    })
+            } catch {
+                result = .failure(error)
+            }
+        }
+        whole.adjustCharge()
+        switch result {
+        case .success: return whole
+        case .failure(.tooLarge):
+            throw .tooLarge(bytes: "more than \(limits.bodyBytesMax)", limits: limits, decompressed: true)
+        case .failure(.corrupt(let damage)):
+            throw .corrupt(encoding.rawValue, damage.rawValue, grpc: limits.isGRPC)
+        }
+    }
+}
+
+/// How a body is compressed: the values of `content-encoding` and `grpc-encoding` that are understood.
+enum ContentEncoding: String, Sendable {
+    case identity
+    case gzip
+    case zlib
+}

@@ -1,0 +1,104 @@
+internal import HTTP
+internal import OTLP
+internal import Pipeline
+
+/// Which requests one protocol of a receiver serves, and how their heads are judged. Immutable; any thread.
+final class Routes: Sendable {
+    private struct Route: Sendable {
+        let path: [UInt8]
+        let target: Target
+    }
+
+    let limits: RequestLimits
+    private let routes: [Route]
+
+    /// - Parameter targets: path and destination of every signal that a pipeline takes from this receiver.
+    init(limits: RequestLimits, _ targets: [(path: String, target: Target)]) {
+        self.limits = limits
+        routes = targets.map { Route(path: Array($0.path.utf8), target: $0.target) }
+    }
+
+    /// What the memory limiters of all routes say about reading on.
+    var shouldPause: Bool {
+        for route in routes {
+            for limiter in route.target.entrance.limiters where limiter.shouldPause { return true }
+        }
+        return false
+    }
+
+    /// Judges a request's head: where its body goes, or why nowhere.
+    func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
+        limits.isGRPC ? judgeGRPC(head) : judgeHTTP(head)
+    }
+
+    private func target(for head: HeaderBlock) -> Target? {
+        for route in routes where head.field(":path", equals: route.path) { return route.target }
+        return nil
+    }
+
+    /// The gRPC over HTTP/2 protocol, "Requests".
+    private func judgeGRPC(
+        _ head: HeaderBlock
+    ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
+        guard head.field("content-type", hasPrefix: "application/grpc") == true else {
+            let type = head["content-type"] ?? ""
+            return .failure(.plain(415, "invalid gRPC request content-type \"\(type)\""))
+        }
+        guard head.field(":method", is: "POST") == true else {
+            return .failure(.plain(405, "405 method not allowed, supported: [POST]"))
+        }
+        guard let target = target(for: head) else {
+            let path = head[":path"] ?? ""
+            return .failure(
+                .init(
+                    .unimplemented, 404,
+                    "unknown service or method \(path): no pipeline takes this signal from this receiver"))
+        }
+        if head.field("grpc-encoding", is: "gzip") == true { return .success((target, .gzip, nil)) }
+        if head.field("grpc-encoding", is: "identity") ?? true { return .success((target, .identity, nil)) }
+        let encoding = head["grpc-encoding"] ?? ""
+        return .failure(
+            .init(
+                .unimplemented, 415, "grpc: Decompressor is not installed for grpc-encoding \"\(encoding)\""))
+    }
+
+    /// OTLP/HTTP; the answers are the Collector's.
+    private func judgeHTTP(
+        _ head: HeaderBlock
+    ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
+        guard let target = target(for: head) else { return .failure(.plain(404, "404 page not found")) }
+        guard head.field(":method", is: "POST") == true else {
+            return .failure(.plain(405, "405 method not allowed, supported: [POST]"))
+        }
+        // A parameter, such as a charset, may follow; letters of either case are the same (RFC 9110 §8.3.1).
+        if head.field("content-type", is: "application/x-protobuf") != true {
+            let type = (head["content-type"] ?? "").lowercased().prefix { $0 != ";" && $0 != " " }
+            switch type {
+            case "application/x-protobuf": break
+            case "application/json":
+                return .failure(
+                    .plain(
+                        415,
+                        "415 unsupported media type: OTLP in JSON is not supported yet, send application/x-protobuf"))
+            default:
+                return .failure(
+                    .plain(415, "415 unsupported media type, supported: [application/x-protobuf]"))
+            }
+        }
+        var length: Int?
+        if let text = head["content-length"] {
+            guard let value = Int(text), value >= 0 else {
+                return .failure(.init(.invalidArgument, 400, "content-length is not a number: \"\(text)\""))
+            }
+            length = value
+        }
+        guard let encoding = head["content-encoding"] else { return .success((target, .identity, length)) }
+        switch encoding.lowercased() {
+        case "", "identity": return .success((target, .identity, length))
+        case "gzip": return .success((target, .gzip, length))
+        case "zlib", "deflate": return .success((target, .zlib, length))
+        default:
+            return .failure(.init(.invalidArgument, 400, "unsupported Content-Encoding: \(encoding)"))
+        }
+    }
+}
