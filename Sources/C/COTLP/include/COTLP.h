@@ -1,3 +1,70 @@
+// COTLP: the bytes of an OTLP request, read once.
+//
+// cotlp_check() reads the protobuf encoding of one Export*ServiceRequest from its first byte to its last. It keeps
+// nothing, allocates nothing and never reads outside [bytes, bytes + count). It knows the schema from the protobuf-c
+// descriptors in generated/, compiled into tables when the program is loaded; nothing here changes after that, so
+// every function may be called from any thread.
 #ifndef COTLP_H
 #define COTLP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if !defined(__clang__)
+#define _Nonnull
+#define _Nullable
+#endif
+
+/// The three requests; the values are those of the Swift enum Signal.
+enum {
+    COTLP_TRACES = 0,
+    COTLP_METRICS = 1,
+    COTLP_LOGS = 2,
+};
+
+/// How deep AnyValue messages may nest: a list of 63 lists of one string is the deepest that passes.
+enum { COTLP_VALUE_DEPTH_MAX = 64 };
+
+/// Why a request was refused.
+enum {
+    COTLP_VALID = 0,
+    COTLP_TRUNCATED = 1,        // a field ends after the message that holds it
+    COTLP_BAD_VARINT = 2,       // more than 10 bytes or 64 bits; more than 5 bytes for a tag or a length
+    COTLP_BAD_FIELD_NUMBER = 3, // field number 0
+    COTLP_BAD_WIRE_TYPE = 4,    // a group or a type that does not exist
+    COTLP_WRONG_WIRE_TYPE = 5,  // not the type that the schema gives to this field
+    COTLP_BAD_UTF8 = 6,         // text that is not UTF-8
+    COTLP_BAD_PACKED = 7,       // a packed list that ends inside an element
+    COTLP_TOO_DEEP = 8,         // AnyValue nested deeper than COTLP_VALUE_DEPTH_MAX
+};
+
+/// What a valid request holds.
+typedef struct cotlp_summary {
+    size_t items;     // spans, metric data points or log records
+    size_t resources; // resource_* entries at the top level
+    size_t scopes;    // scope_* entries
+    size_t metrics;   // Metric messages; 0 for the other signals
+} cotlp_summary;
+
+/// Where and why a request was refused. The names live as long as the program.
+typedef struct cotlp_fault {
+    int code;
+    uint32_t field_number; // 0 when the tag itself is broken
+    size_t offset;         // of the byte at which it went wrong, from the start of the request
+    const char *_Nullable message_name; // full protobuf name of the message that holds the field
+    const char *_Nullable field_name;   // NULL for a field that the schema does not know
+} cotlp_fault;
+
+/// Checks one request and counts what is in it.
+///
+/// Checked: lengths, wire types, varints, packed lists, nesting and UTF-8 of text. Fields that the schema does not
+/// know pass when they are well-formed. Both pointers are borrowed for the call.
+///
+/// - signal: COTLP_TRACES, COTLP_METRICS or COTLP_LOGS.
+/// - bytes: may be NULL when count is 0, which is the valid empty request.
+/// - summary: written when the result is COTLP_VALID, else untouched.
+/// - fault: written when the result is not COTLP_VALID, else untouched.
+int cotlp_check(int signal, const uint8_t *_Nullable bytes, size_t count, cotlp_summary *_Nonnull summary,
+                cotlp_fault *_Nonnull fault);
+
 #endif

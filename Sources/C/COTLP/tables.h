@@ -1,0 +1,48 @@
+// What to do with each tag of each message, compiled from the protobuf-c descriptors. Private to COTLP.
+#ifndef COTLP_TABLES_H
+#define COTLP_TABLES_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdint.h>
+
+/// What one tag asks for. Fields that the schema does not know get the action of their wire type.
+enum {
+    ACTION_BAD_FIELD_NUMBER,
+    ACTION_BAD_WIRE_TYPE,
+    ACTION_WRONG_WIRE_TYPE,
+    ACTION_VARINT,
+    ACTION_FIXED32,
+    ACTION_FIXED64,
+    ACTION_BYTES, // length-delimited, content not looked at
+    ACTION_TEXT,  // length-delimited UTF-8
+    ACTION_PACKED_VARINT,
+    ACTION_PACKED_FIXED32,
+    ACTION_PACKED_FIXED64,
+    ACTION_MESSAGE,
+    ACTION_VALUE,     // an AnyValue message
+    ACTION_KEY_VALUE, // a KeyValue message
+};
+
+/// What entering a message counts. Index into the counters of the pass.
+enum { COUNT_NOTHING, COUNT_ITEMS, COUNT_RESOURCES, COUNT_SCOPES, COUNT_METRICS, COUNTERS = 8 };
+
+/// One entry:  bits 0-3 action | bits 4-6 counter | bits 8-15 index of the message entered
+typedef uint16_t cotlp_entry;
+#define ENTRY_ACTION(entry) ((entry) & 15u)
+#define ENTRY_COUNTER(entry) (((entry) >> 4) & 7u)
+#define ENTRY_MESSAGE(entry) ((entry) >> 8)
+
+/// Tags up to this are looked up; larger field numbers do not occur in the schema.
+enum { TABLE_TAGS = 256 };
+
+typedef struct cotlp_table {
+    cotlp_entry entries[TABLE_TAGS]; // by tag: field number * 8 + wire type
+    const ProtobufCMessageDescriptor *descriptor;
+} cotlp_table;
+
+enum { TABLES_MAX = 48 };
+
+/// All tables; the first three are the requests, by signal. Written once when the program is loaded.
+extern cotlp_table cotlp_tables[TABLES_MAX];
+
+#endif

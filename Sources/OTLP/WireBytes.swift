@@ -1,0 +1,229 @@
+/// A range of a request's bytes: a message, a text or plain bytes, as the field that holds it says.
+///
+/// Reading a message means walking its fields; nothing is built and nothing allocated:
+///
+///     for resourceSpans in unsafe WireBytes(bytes).fields where resourceSpans.number == Field.Request.resources {
+///         for field in resourceSpans.bytes.fields { … }
+///     }
+///
+/// Every read stays inside the range, whatever the bytes say. Ownership: borrows; the maker of the first one (the
+/// only unsafe step) promises that the memory lives and stays unchanged as long as any value derived from it.
+@safe
+package struct WireBytes {
+    @usableFromInline
+    let base: UnsafeRawPointer
+    /// Number of bytes.
+    package let count: Int
+
+    @inlinable
+    init(base: UnsafeRawPointer, count: Int) {
+        unsafe self.base = unsafe base
+        self.count = count
+    }
+
+    /// Borrows the bytes; see the type for how long.
+    @inlinable
+    package init(_ bytes: UnsafeRawBufferPointer) {
+        // SAFETY: a buffer without an address has no bytes, so the stand-in is never read.
+        let base = unsafe bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
+        unsafe self.init(base: base, count: bytes.count)
+    }
+
+    /// The byte at an index below `count`.
+    @inlinable
+    package subscript(index: Int) -> UInt8 {
+        precondition(index >= 0 && index < count, "index is outside of the bytes")
+        // SAFETY: the index was checked.
+        return unsafe base.load(fromByteOffset: index, as: UInt8.self)
+    }
+
+    /// The bytes as memory, valid as long as the request's.
+    @inlinable
+    package var unsafeBytes: UnsafeRawBufferPointer {
+        unsafe UnsafeRawBufferPointer(start: base, count: count)
+    }
+
+    /// The fields of this message, in wire order.
+    @inlinable
+    package var fields: WireFields {
+        // SAFETY: same range.
+        unsafe WireFields(base: base, position: 0, end: count)
+    }
+
+    /// A copy as text. Bytes that are not UTF-8 are repaired; text fields of a checked request are UTF-8.
+    package var text: String {
+        unsafe String(decoding: unsafeBytes, as: UTF8.self)
+    }
+
+    /// A copy of the bytes.
+    package var array: [UInt8] {
+        unsafe Array(unsafeBytes)
+    }
+
+    /// Whether these are exactly the bytes of a literal.
+    @inlinable
+    package static func == (bytes: WireBytes, literal: StaticString) -> Bool {
+        guard bytes.count == literal.utf8CodeUnitCount else { return false }
+        for index in 0..<bytes.count {
+            // SAFETY: the counts are equal and the literal is static.
+            let expected = unsafe literal.utf8Start[index]
+            guard bytes[index] == expected else { return false }
+        }
+        return true
+    }
+}
+
+/// How a field is encoded. Groups do not occur in OTLP.
+package enum WireKind: UInt8, Sendable {
+    case varint = 0
+    case fixed64 = 1
+    case bytes = 2
+    case fixed32 = 5
+}
+
+/// One field of a message: its number and its value, read as the caller knows its type to be.
+///
+/// A wrong reading (`bytes` of a number, `int64` of a text) gives an empty or zero value, never a trap.
+@safe
+package struct WireField {
+    /// The field number.
+    package let number: UInt32
+    /// How it is encoded.
+    package let kind: WireKind
+    /// The value of a varint or fixed field; 0 for `bytes`.
+    package let bits: UInt64
+    /// Where the field starts, with its tag, in the bytes walked.
+    package let start: Int
+    /// Where the field's content starts: the first byte after tag and length.
+    package let contentStart: Int
+    /// Where the field ends.
+    package let end: Int
+    @usableFromInline
+    let base: UnsafeRawPointer
+
+    @inlinable
+    init(
+        number: UInt32, kind: WireKind, bits: UInt64, start: Int, contentStart: Int, end: Int,
+        base: UnsafeRawPointer
+    ) {
+        self.number = number
+        self.kind = kind
+        self.bits = bits
+        self.start = start
+        self.contentStart = contentStart
+        self.end = end
+        unsafe self.base = unsafe base
+    }
+
+    /// The content of a message, text or bytes field; empty for numbers.
+    @inlinable
+    package var bytes: WireBytes {
+        // SAFETY: the walk checked contentStart <= end <= end of the message.
+        unsafe WireBytes(base: base + contentStart, count: kind == .bytes ? end - contentStart : 0)
+    }
+
+    /// `int64`, `uint32` and enums that fit, `fixed64` and `sfixed64` as signed numbers.
+    @inlinable
+    package var int64: Int64 { Int64(bitPattern: bits) }
+
+    /// `sint32` and `sint64`: zigzag.
+    @inlinable
+    package var zigzag: Int64 { Int64(bitPattern: bits >> 1) ^ -Int64(bitPattern: bits & 1) }
+
+    /// `bool`.
+    @inlinable
+    package var bool: Bool { bits != 0 }
+
+    /// `double`.
+    @inlinable
+    package var double: Double { Double(bitPattern: bits) }
+}
+
+/// Walks the fields of one message.
+///
+/// Malformed bytes end the walk early; of a request that `summarize` accepted, every field is seen.
+@safe
+package struct WireFields: Sequence, IteratorProtocol {
+    @usableFromInline
+    let base: UnsafeRawPointer
+    /// Offset of the next field.
+    @usableFromInline
+    var position: Int
+    @usableFromInline
+    let end: Int
+
+    @inlinable
+    init(base: UnsafeRawPointer, position: Int, end: Int) {
+        unsafe self.base = unsafe base
+        self.position = position
+        self.end = end
+    }
+
+    /// The next field; nil at the end.
+    @inlinable
+    package mutating func next() -> WireField? {
+        let start = position
+        guard start < end else { return nil }
+        guard let tag = readVarint(), let kind = WireKind(tag: tag), tag >> 3 != 0, tag <= UInt64(UInt32.max)
+        else { return stop() }
+        var bits: UInt64 = 0
+        var contentStart = position
+        switch kind {
+        case .varint:
+            guard let value = readVarint() else { return stop() }
+            bits = value
+        case .fixed64:
+            guard end - position >= 8 else { return stop() }
+            // SAFETY: 8 bytes are left.
+            bits = unsafe UInt64(littleEndian: base.loadUnaligned(fromByteOffset: position, as: UInt64.self))
+            position += 8
+        case .fixed32:
+            guard end - position >= 4 else { return stop() }
+            // SAFETY: 4 bytes are left.
+            let word = unsafe base.loadUnaligned(fromByteOffset: position, as: UInt32.self)
+            bits = UInt64(UInt32(littleEndian: word))
+            position += 4
+        case .bytes:
+            guard let count = readVarint(), count <= UInt64(end - position) else { return stop() }
+            contentStart = position
+            position += Int(truncatingIfNeeded: count)
+        }
+        return unsafe WireField(
+            number: UInt32(truncatingIfNeeded: tag >> 3), kind: kind, bits: bits, start: start,
+            contentStart: contentStart, end: position, base: base)
+    }
+
+    @inlinable
+    mutating func stop() -> WireField? {
+        position = end
+        return nil
+    }
+
+    @inlinable
+    mutating func readVarint() -> UInt64? {
+        var result: UInt64 = 0
+        var shift: UInt64 = 0
+        while position < end && shift < 70 {
+            // SAFETY: position < end.
+            let byte = unsafe base.load(fromByteOffset: position, as: UInt8.self)
+            position += 1
+            result |= UInt64(byte & 0x7F) << shift
+            if byte < 0x80 { return result }
+            shift += 7
+        }
+        return nil
+    }
+}
+
+extension WireKind {
+    @inlinable
+    init?(tag: UInt64) {
+        switch tag & 7 {
+        case 0: self = .varint
+        case 1: self = .fixed64
+        case 2: self = .bytes
+        case 5: self = .fixed32
+        default: return nil
+        }
+    }
+}

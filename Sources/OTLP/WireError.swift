@@ -1,0 +1,82 @@
+internal import COTLP
+
+/// Why the bytes of a request are not a valid OTLP request: the reason and the place.
+package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// The rule that was broken.
+    package enum Reason: Sendable, Equatable {
+        /// A field ends after the message that holds it, or after the request.
+        case truncated
+        /// A varint of more than 64 bits, or a tag or length of more than 32.
+        case malformedVarint
+        /// Field number 0.
+        case invalidFieldNumber
+        /// A group, or a wire type that does not exist.
+        case invalidWireType
+        /// A known field with another wire type than its own.
+        case wrongWireType
+        /// Text that is not UTF-8.
+        case invalidUTF8
+        /// A packed list that ends inside an element.
+        case malformedPackedList
+        /// Attribute values nested deeper than 64.
+        case tooDeep
+    }
+
+    package var reason: Reason
+    /// Index, from the start of the request, of the byte at which it went wrong.
+    package var offset: Int
+    /// Full protobuf name of the message that holds the field.
+    package var message: String
+    /// Number of the field; 0 when its tag is broken.
+    package var fieldNumber: Int
+    /// Name of the field, where the schema knows it.
+    package var fieldName: String?
+
+    /// For example `invalid UTF-8 at byte 1234, in opentelemetry.proto.trace.v1.Span field 5 (name)`.
+    package var description: String {
+        var text = "\(reason.text) at byte \(offset), in \(message)"
+        if fieldNumber > 0 { text += " field \(fieldNumber)" }
+        if let fieldName { text += " (\(fieldName))" }
+        return text
+    }
+}
+
+extension WireError.Reason {
+    fileprivate var text: String {
+        switch self {
+        case .truncated: "truncated field"
+        case .malformedVarint: "malformed varint"
+        case .invalidFieldNumber: "invalid field number 0"
+        case .invalidWireType: "invalid wire type"
+        case .wrongWireType: "wrong wire type"
+        case .invalidUTF8: "invalid UTF-8"
+        case .malformedPackedList: "malformed packed list"
+        case .tooDeep: "attribute values nested deeper than \(COTLP_VALUE_DEPTH_MAX)"
+        }
+    }
+
+    fileprivate init(code: Int32) {
+        switch Int(code) {
+        case COTLP_TRUNCATED: self = .truncated
+        case COTLP_BAD_VARINT: self = .malformedVarint
+        case COTLP_BAD_FIELD_NUMBER: self = .invalidFieldNumber
+        case COTLP_BAD_WIRE_TYPE: self = .invalidWireType
+        case COTLP_WRONG_WIRE_TYPE: self = .wrongWireType
+        case COTLP_BAD_UTF8: self = .invalidUTF8
+        case COTLP_BAD_PACKED: self = .malformedPackedList
+        case COTLP_TOO_DEEP: self = .tooDeep
+        default: preconditionFailure("cotlp_check returned the unknown code \(code)")
+        }
+    }
+}
+
+extension WireError {
+    init(_ fault: cotlp_fault) {
+        // SAFETY: the names are constants of the program, ended by NUL.
+        self.reason = unsafe Reason(code: fault.code)
+        self.offset = unsafe fault.offset
+        self.message = unsafe fault.message_name.map { unsafe String(cString: $0) } ?? ""
+        self.fieldNumber = unsafe Int(fault.field_number)
+        self.fieldName = unsafe fault.field_name.map { unsafe String(cString: $0) }
+    }
+}
