@@ -108,7 +108,7 @@ let package = Package(
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component("HTTP", ["CNghttp2", nioCore, nioPosix, nioHTTP1, logging]),
         component("OTLP", ["COTLP"]),
-        component("Compression", ["CZlib", "CLibdeflate"]),
+        component("Compression", ["CLibdeflate"]),
         component("Configuration", [yams]),
         cTarget("COTLP", links: "protobuf-c"),
         cTarget("CNghttp2", links: "nghttp2"),
@@ -123,7 +123,7 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         tests(of: "OTLP"),
-        tests(of: "Compression"),
+        tests(of: "Compression", ["CZlib"]),
         tests(of: "Configuration"),
         tests(of: "Pipeline", ["OTLP", nioCore, nioPosix, nioEmbedded]),
         tests(of: "HTTP", [nioCore, nioPosix, nioHTTP1, nioEmbedded]),
