@@ -24,12 +24,12 @@ func component(_ name: String, in folder: String = "", _ dependencies: [Target.D
     )
 }
 
-func cTarget(_ name: String, links library: String) -> Target {
+func cTarget(_ name: String, links library: String? = nil) -> Target {
     .target(
         name: name,
         path: "Sources/C/" + name,
         cSettings: cSettings,
-        linkerSettings: [.linkedLibrary(library)]
+        linkerSettings: library.map { [.linkedLibrary($0)] } ?? []
     )
 }
 
@@ -105,13 +105,14 @@ let package = Package(
         component(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
-        component("Pipeline", ["Configuration", "OTLP", nioCore, logging]),
+        component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component("HTTP", ["CNghttp2", nioCore, nioPosix, nioHTTP1, logging]),
         component("OTLP", ["COTLP"]),
-        component("Compression", ["CZlib", "CLibdeflate"]),
+        component("Compression", ["CLibdeflate"]),
         component("Configuration", [yams]),
         cTarget("COTLP", links: "protobuf-c"),
         cTarget("CNghttp2", links: "nghttp2"),
+        cTarget("CMalloc"),
         cTarget("CZlib", links: "z"),
         cTarget("CLibdeflate", links: "deflate"),
 
@@ -122,7 +123,7 @@ let package = Package(
             swiftSettings: swiftSettings
         ),
         tests(of: "OTLP"),
-        tests(of: "Compression"),
+        tests(of: "Compression", ["CZlib"]),
         tests(of: "Configuration"),
         tests(of: "Pipeline", ["OTLP", nioCore, nioPosix, nioEmbedded]),
         tests(of: "HTTP", [nioCore, nioPosix, nioHTTP1, nioEmbedded]),

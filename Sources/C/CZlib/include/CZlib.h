@@ -1,4 +1,4 @@
-// zlib's public header, plus functions for the macros that Swift cannot see. Imported by Compression only.
+// zlib's public header. Imported by Compression's tests only, as a second opinion on libdeflate's results.
 #ifndef CZLIB_H
 #define CZLIB_H
 #include <zlib.h>

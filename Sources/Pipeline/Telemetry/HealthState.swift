@@ -1,0 +1,45 @@
+internal import Synchronization
+
+/// What the gateway can say about its own health. Components set it, health pages read it.
+///
+/// Any thread; each member is one atomic. Starts as: not listening, not refusing, not draining.
+package final class HealthState: Sendable {
+    private let listening = Atomic<Bool>(false)
+    private let refusing = Atomic<Bool>(false)
+    private let draining = Atomic<Bool>(false)
+
+    /// A gateway that has only just started.
+    package init() {}
+
+    /// Every receiver has its port. Set by the service once all have started.
+    package var isListening: Bool {
+        get { listening.load(ordering: .acquiring) }
+        set { listening.store(newValue, ordering: .releasing) }
+    }
+
+    /// Data is refused for want of memory. Set by the memory limiter on entering and on leaving that state.
+    package var isRefusing: Bool {
+        get { refusing.load(ordering: .acquiring) }
+        set { refusing.store(newValue, ordering: .releasing) }
+    }
+
+    /// The gateway is shutting down and sends what it still holds. Never unset.
+    package var isDraining: Bool {
+        get { draining.load(ordering: .acquiring) }
+        set { draining.store(newValue, ordering: .releasing) }
+    }
+
+    /// The process answers: always, as long as it can be asked. A restart helps no state that is known here.
+    package var isLive: Bool { true }
+
+    /// New data should be sent here: listening, not refusing, not draining.
+    package var isReady: Bool { notReadyReason == nil }
+
+    /// Why no new data should be sent here, as a sentence for an operator; nil when it may.
+    package var notReadyReason: String? {
+        if isDraining { return "Shutting down: sending what is still held." }
+        if !isListening { return "Starting: not every receiver is listening yet." }
+        if isRefusing { return "Refusing data: memory use is above the soft limit of memory_limiter." }
+        return nil
+    }
+}
