@@ -1,0 +1,37 @@
+/* Makes Export{Trace,Metrics,Logs}ServiceRequest bytes that resemble what an instrumented shop service sends. */
+#ifndef BENCH_PAYLOAD_H
+#define BENCH_PAYLOAD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum signal { SIGNAL_TRACES, SIGNAL_METRICS, SIGNAL_LOGS };
+
+/* One serialized request. Everything is owned; free with payload_free. */
+struct payload {
+    uint8_t *bytes;
+    size_t length;
+    size_t items;        /* spans, data points or log records */
+    size_t *id_offsets;  /* where each item's 8-byte span id starts; NULL for metrics, which have none */
+};
+
+/* "traces", "metrics" or "logs"; -1 for anything else. */
+int signal_named(const char *name);
+
+/* The gRPC method path (":path") and the OTLP/HTTP path of a signal. */
+const char *signal_grpc_path(enum signal signal);
+const char *signal_http_path(enum signal signal);
+
+/* A request of `items` items. The same signal, count and seed give the same bytes on every machine. */
+void payload_make(struct payload *payload, enum signal signal, size_t items, uint64_t seed);
+
+/* Overwrites the span ids by first, first + 1, … (big endian), so that a receiver can tell loss from
+   duplicates. Only for payloads with id_offsets. */
+void payload_number(const struct payload *payload, uint8_t *bytes, uint64_t first);
+
+/* The bytes as one gzip member at the given zlib level (1 to 9); the result is malloced. */
+uint8_t *payload_gzip(const uint8_t *bytes, size_t length, int level, size_t *compressed_length);
+
+void payload_free(struct payload *payload);
+
+#endif
