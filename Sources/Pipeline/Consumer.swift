@@ -17,10 +17,6 @@ package protocol AdmissionControl: AnyObject, Sendable {
     func admit(bytes: Int) -> Refusal?
     /// Whether receivers should leave bytes in their sockets for the moment. Any thread; a few nanoseconds.
     var shouldPause: Bool { get }
-    /// Counts items that entered, or that were turned away with an unknown number of items (then `items` is 0).
-    func count(accepted items: Int)
-    /// Counts a request that was turned away.
-    func countRefusedRequest()
 }
 
 /// Where a receiver hands its batches: the entrance of every pipeline of one signal that names the receiver.

@@ -9,7 +9,7 @@ package final class Payload: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): mutated only by the loop that made it, before it is handed on.
     private var storage: ByteBuffer?
     private let pool: BufferPool?
-    private let ledger: MemoryLedger?
+    let ledger: MemoryLedger?
     private var chargedBytes: Int
 
     /// Takes a buffer of at least `capacity` bytes from the pool and charges its capacity. Pool's loop only.

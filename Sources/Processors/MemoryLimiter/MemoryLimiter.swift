@@ -1,1 +1,182 @@
-// MemoryLimiter
+package import Logging
+package import NIOCore
+internal import NIOPosix
+internal import OTLP
+package import Pipeline
+import Synchronization
+
+#if canImport(Glibc)
+    import Glibc
+#endif
+
+/// Keeps the process below its memory limit: `memory_limiter`.
+///
+/// Two measures: the ledger of admitted bytes, exact and at once, and the process's resident size, read every
+/// `check_interval`. From the soft limit (`limit - spike_limit`) on, receivers first leave bytes in their sockets, so
+/// that clients slow down; when that has not helped for a second, they refuse requests before reading them, with a hint
+/// when to come again. Above the hard limit they refuse at once. Either ends as soon as its measure is below the limit
+/// again; there is no further hysteresis.
+///
+/// One for each component id, shared by the pipelines that name it. All methods from any thread.
+package final class MemoryLimiter: AdmissionControl {
+    /// How long clients are slowed down before they are refused.
+    private static let pauseLimit = TimeAmount.seconds(1)
+    private static let tickInterval = TimeAmount.milliseconds(50)
+
+    /// The limits in force.
+    package struct Limits: Sendable, Equatable {
+        /// Above this the ledger or the resident size refuses at once.
+        package var hardBytes: Int
+        /// Above this the ledger slows clients down, then refuses.
+        package var softBytes: Int
+
+        /// Describes limits; `softBytes` is below `hardBytes`.
+        package init(hardBytes: Int, softBytes: Int) {
+            self.hardBytes = hardBytes
+            self.softBytes = softBytes
+        }
+    }
+
+    private struct Watch {
+        var overSince: NIODeadline?
+        var checkedAt: NIODeadline?
+        var timer: RepeatedTask?
+    }
+
+    private let limits: Limits
+    private let checkInterval: TimeAmount
+    private let ledger: MemoryLedger
+    private let measureResident: @Sendable () -> Int?
+    private let health: HealthState
+    private let logger: Logger
+    private let refusedRequests: Counter
+    private let refusal: Refusal
+    private let refusing = Atomic<Bool>(false)
+    private let residentOver = Atomic<Bool>(false)
+    private let watch = NIOLockedValueBox(Watch())
+
+    /// - Parameters:
+    ///   - checkInterval: how often the resident size is measured.
+    ///   - measureResident: the process's resident size in bytes; nil when it cannot be read.
+    ///   - refusedRequests: counts what was turned away at the door.
+    package init(
+        limits: Limits, checkInterval: Duration, ledger: MemoryLedger, measureResident: @escaping @Sendable () -> Int?,
+        health: HealthState, refusedRequests: Counter, logger: Logger
+    ) {
+        precondition(limits.softBytes < limits.hardBytes, "the soft limit must be below the hard limit")
+        self.limits = limits
+        self.checkInterval = TimeAmount(checkInterval)
+        self.ledger = ledger
+        self.measureResident = measureResident
+        self.health = health
+        self.refusedRequests = refusedRequests
+        self.logger = logger
+        refusal = Refusal(
+            .memory,
+            "data refused due to high memory usage: memory_limiter limit \(limits.hardBytes >> 20) MiB (limit_mib)",
+            retryAfterSeconds: 1)
+    }
+
+    // MARK: - AdmissionControl
+
+    package func admit(bytes: Int) -> Refusal? {
+        let after = ledger.bytes + bytes
+        guard after > limits.softBytes || residentOver.load(ordering: .relaxed) else { return nil }
+        if after > limits.hardBytes || refusing.load(ordering: .relaxed) || residentOver.load(ordering: .relaxed) {
+            refusedRequests.add(1)
+            return refusal
+        }
+        return nil
+    }
+
+    package var shouldPause: Bool {
+        ledger.bytes > limits.softBytes && !refusing.load(ordering: .relaxed)
+    }
+
+    // MARK: - Watching
+
+    /// Begins to watch, on a loop of the group.
+    package func start(on eventLoop: any EventLoop) {
+        let timer = eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: Self.tickInterval) { _ in
+            self.tick(.now())
+        }
+        watch.withLockedValue { $0.timer = timer }
+    }
+
+    /// Stops watching; admits as before.
+    package func stop() {
+        watch.withLockedValue { $0.timer.take() }?.cancel()
+    }
+
+    /// Looks at both measures. Called by the timer; by tests with times of their own.
+    package func tick(_ now: NIODeadline) {
+        let measures = watch.withLockedValue { watch -> Bool in
+            if let checkedAt = watch.checkedAt, now - checkedAt < checkInterval { return false }
+            watch.checkedAt = now
+            return true
+        }
+        if measures { checkResident() }
+        let over = ledger.bytes > limits.softBytes
+        let pausedLongEnough = watch.withLockedValue { watch -> Bool in
+            guard over else {
+                watch.overSince = nil
+                return false
+            }
+            let since = watch.overSince ?? now
+            watch.overSince = since
+            return now - since >= Self.pauseLimit
+        }
+        if pausedLongEnough != refusing.exchange(pausedLongEnough, ordering: .relaxed) {
+            report(pausedLongEnough, "ledger", ledger.bytes, limits.softBytes)
+        }
+        health.isRefusing = pausedLongEnough || residentOver.load(ordering: .relaxed)
+    }
+
+    private func checkResident() {
+        guard var resident = measureResident() else { return }
+        if resident > limits.hardBytes, ledger.bytes < limits.softBytes {
+            // Freed memory that the allocator still holds is not a reason to refuse anybody.
+            malloc_trim(0)
+            resident = measureResident() ?? resident
+        }
+        let over = resident > limits.hardBytes
+        if over != residentOver.exchange(over, ordering: .relaxed) {
+            report(over, "resident size", resident, limits.hardBytes)
+        }
+    }
+
+    private func report(_ over: Bool, _ measure: String, _ bytes: Int, _ limit: Int) {
+        let metadata: Logger.Metadata = ["measure": "\(measure)", "bytes": "\(bytes)", "limit_bytes": "\(limit)"]
+        if over {
+            logger.warning("Memory usage is above the limit. Refusing data.", metadata: metadata)
+        } else {
+            logger.info("Memory usage back within limits. Resuming normal operation.", metadata: metadata)
+        }
+    }
+}
+
+/// A memory limiter's place in one pipeline: counts what passes. The memory of what comes here was admitted before it was
+/// read. Any thread.
+package final class MemoryLimiterStage: Consumer {
+    private let accepted: Counter
+    private let next: any Consumer
+
+    /// - Parameters:
+    ///   - accepted: counts the items that the next consumer took.
+    ///   - next: gets every batch.
+    package init(accepted: Counter, next: any Consumer) {
+        self.accepted = accepted
+        self.next = next
+    }
+
+    package func consume(_ batch: Batch) -> Refusal? {
+        let items = batch.items
+        if let refusal = next.consume(batch) { return refusal }
+        accepted.add(items)
+        return nil
+    }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) {
+        next.drop(batch, because: refusal)
+    }
+}

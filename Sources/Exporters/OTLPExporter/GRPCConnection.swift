@@ -1,0 +1,225 @@
+internal import HTTP
+internal import NIOCore
+internal import OTLP
+
+/// How one gRPC call ended.
+struct GRPCResult: Sendable {
+    var code: GRPCCode
+    var message: String
+    /// What the server asked for in `grpc-status-details-bin` (`google.rpc.RetryInfo`).
+    var retryDelay: Duration?
+    /// The response message; empty unless `code` is `ok`.
+    var response: [UInt8] = []
+
+    static func unavailable(_ message: String) -> GRPCResult {
+        GRPCResult(code: .unavailable, message: message)
+    }
+}
+
+/// A unary call. Event loop only.
+final class GRPCCall {
+    let head: HTTP2Fields
+    /// The message with its five-byte prefix; given up once it is handed to a connection.
+    var body: [ByteBuffer]
+    /// Bytes of the body.
+    let bytes: Int
+    private var done: ((GRPCResult) -> Void)?
+    var timer: Scheduled<Void>?
+    fileprivate var stream: HTTP2Stream?
+    fileprivate var streamID: Int32 = 0
+    fileprivate var response = ByteBuffer()
+    fileprivate var status: GRPCResult?
+    fileprivate var httpStatus = 200
+
+    /// - Parameter done: called once.
+    init(_ head: HTTP2Fields, body: [ByteBuffer], done: @escaping (GRPCResult) -> Void) {
+        self.head = head
+        self.body = body
+        self.done = done
+        bytes = body.reduce(0) { $0 + $1.readableBytes }
+    }
+
+    /// Whether it has ended.
+    var isDone: Bool { done == nil }
+
+    /// Ends the call; later ends of the same call are ignored.
+    func finish(_ result: GRPCResult) {
+        guard let done else { return }
+        self.done = nil
+        timer?.cancel()
+        timer = nil
+        done(result)
+    }
+}
+
+/// What a connection tells the channel that made it. Event loop only.
+protocol GRPCConnectionOwner: AnyObject {
+    func connectionOpened(_ connection: GRPCConnection)
+    /// It takes no new calls; those under way go on.
+    func connectionEnding(_ connection: GRPCConnection)
+    func connectionClosed(_ connection: GRPCConnection, reason: String)
+}
+
+/// One HTTP/2 connection to a gRPC server, from its opening to its end. Event loop only.
+final class GRPCConnection: HTTP2ConnectionDelegate {
+    struct Keepalive: Sendable {
+        var time: TimeAmount
+        var timeout: TimeAmount
+        var permitWithoutStream: Bool
+    }
+
+    private let keepalive: Keepalive?
+    private let eventLoop: any EventLoop
+    private weak var owner: (any GRPCConnectionOwner)?
+    private weak var handler: HTTP2Handler?
+    /// By stream slot.
+    private var calls: [GRPCCall?] = []
+    private var keepaliveTimer: RepeatedTask?
+    private var pingSent: NIODeadline?
+
+    /// Reading more of a response is of no use: an export response is a few bytes.
+    private static let responseBytesMax = 64 << 10
+
+    init(keepalive: Keepalive?, eventLoop: any EventLoop, owner: any GRPCConnectionOwner) {
+        self.keepalive = keepalive
+        self.eventLoop = eventLoop
+        self.owner = owner
+    }
+
+    /// Starts a call.
+    func start(_ call: GRPCCall) {
+        guard let handler, let session = handler.session else {
+            later(call, .unavailable("the connection was closed"))
+            return
+        }
+        do throws(HTTP2SessionError) {
+            let stream = try session.request(call.head, body: call.body)
+            call.body = []
+            call.stream = stream
+            call.streamID = stream.id
+            while calls.count <= stream.slot { calls.append(nil) }
+            calls[stream.slot] = call
+            handler.flushSoon()
+        } catch {
+            later(call, .unavailable("HTTP/2: \(error)"))
+        }
+    }
+
+    /// Ends a call's stream, if it has one here.
+    func cancel(_ call: GRPCCall) {
+        guard let stream = call.stream, stream.slot < calls.count, calls[stream.slot] === call else { return }
+        calls[stream.slot] = nil
+        if stream.id == call.streamID {
+            handler?.session?.reset(stream, code: 8)  // CANCEL
+            handler?.flushSoon()
+        }
+    }
+
+    /// Ends the connection.
+    func close(because reason: String) {
+        handler?.close(because: reason)
+    }
+
+    /// Ends a call after the session's own call has returned: the next batch may follow at once.
+    private func later(_ call: GRPCCall, _ result: GRPCResult) {
+        let bound = NIOLoopBound(call, eventLoop: eventLoop)
+        eventLoop.execute { bound.value.finish(result) }
+    }
+
+    private func finish(_ stream: HTTP2Stream, _ result: GRPCResult) {
+        guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
+        calls[stream.slot] = nil
+        later(call, result)
+    }
+
+    // MARK: - HTTP2ConnectionDelegate
+
+    func opened(_ handler: HTTP2Handler) {
+        self.handler = handler
+        owner?.connectionOpened(self)
+        guard let keepalive else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let interval = min(keepalive.time, keepalive.timeout)
+        keepaliveTimer = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
+            bound.value.keepAlive(keepalive)
+        }
+    }
+
+    func connectionClosed(reason: String) {
+        keepaliveTimer?.cancel()
+        keepaliveTimer = nil
+        let broken = calls
+        calls = []
+        owner?.connectionClosed(self, reason: reason)
+        for case let call? in broken { later(call, .unavailable("the connection was lost: \(reason)")) }
+    }
+
+    func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool) {
+        guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
+        if !isTrailers, let status = stream.headers[":status"].flatMap({ Int($0) }) { call.httpStatus = status }
+        guard let code = stream.headers["grpc-status"] else { return }
+        let details = stream.headers["grpc-status-details-bin"].flatMap { Base64.decode($0) }
+        call.status = GRPCResult(
+            code: Int32(code).flatMap { GRPCCode(rawValue: $0) } ?? .unknown,
+            message: stream.headers["grpc-message"].map { GRPCMessage.decode($0) } ?? "",
+            retryDelay: details.flatMap { RPCStatus(decoding: $0) }?.retryDelay)
+    }
+
+    func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream) {
+        guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
+        if call.response.readableBytes + bytes.count <= Self.responseBytesMax {
+            _ = unsafe call.response.writeBytes(bytes)
+        }
+    }
+
+    func ended(_ stream: HTTP2Stream) {
+        guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
+        guard var result = call.status else {
+            let message = "HTTP status \(call.httpStatus) without a grpc-status"
+            finish(stream, GRPCResult(code: GRPCCode(httpStatus: call.httpStatus), message: message))
+            return
+        }
+        if result.code == .ok, let prefix = call.response.readBytes(length: 5), prefix[0] == 0 {
+            result.response = call.response.readBytes(length: call.response.readableBytes) ?? []
+        }
+        finish(stream, result)
+    }
+
+    func closed(_ stream: HTTP2Stream, code: UInt32) {
+        // A call that has its answer is not in `calls` any more.
+        finish(stream, .unavailable("the stream was reset with HTTP/2 error code \(code)"))
+    }
+
+    func goAway(lastStream: Int32, code: UInt32) {
+        owner?.connectionEnding(self)
+    }
+
+    // MARK: - Keepalive
+
+    func pingReceived() {}
+
+    func pingAcknowledged() {
+        pingSent = nil
+    }
+
+    private func keepAlive(_ keepalive: Keepalive) {
+        guard let handler else { return }
+        let now = NIODeadline.now()
+        if let pingSent {
+            if now - pingSent >= keepalive.timeout {
+                handler.close(because: "no answer to a keepalive ping within \(keepalive.timeout.milliseconds) ms")
+            }
+            return
+        }
+        let busy = calls.contains { $0 != nil }
+        guard now - handler.lastRead >= keepalive.time, busy || keepalive.permitWithoutStream else { return }
+        pingSent = now
+        handler.session?.ping()
+        handler.flush()
+    }
+}
+
+extension TimeAmount {
+    /// Whole milliseconds, for messages.
+    var milliseconds: Int64 { nanoseconds / 1_000_000 }
+}

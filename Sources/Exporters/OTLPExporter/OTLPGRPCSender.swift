@@ -1,0 +1,133 @@
+internal import Compression
+package import Configuration
+internal import HTTP
+package import Logging
+package import NIOCore
+internal import NIOPosix
+package import OTLP
+package import Pipeline
+
+/// Sends batches of one signal to an OTLP/gRPC server: the last stage of `otlp_grpc`.
+///
+/// A batch goes out as it is: its slices, one behind the other, are the message. Event loop only.
+package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
+    private let signal: Signal
+    private let head: HTTP2Fields
+    private let channels: [GRPCChannel]
+    private let compressors: GzipPool?
+    private let eventLoop: any EventLoop
+    private var next = 0
+
+    /// - Parameter version: of the gateway, for `user-agent`.
+    package init(
+        _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop, logger: Logger
+    ) {
+        self.signal = signal
+        self.eventLoop = eventLoop
+        compressors = config.compression == .gzip ? GzipPool() : nil
+        head = Self.head(config, signal, version)
+        let keepalive = config.keepalive.map {
+            GRPCConnection.Keepalive(
+                time: TimeAmount($0.time), timeout: TimeAmount($0.timeout), permitWithoutStream: $0.permitWithoutStream)
+        }
+        let settings = GRPCChannel.Settings(
+            host: config.endpoint.host, port: config.endpoint.port, waitForReady: config.waitForReady,
+            keepalive: keepalive)
+        channels = (0..<config.connections).map { _ in GRPCChannel(settings, eventLoop: eventLoop, logger: logger) }
+    }
+
+    private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields {
+        var fields = [
+            (":method", "POST"), (":scheme", "http"), (":path", signal.grpcPath),
+            (":authority", config.authority ?? config.endpoint.description), ("te", "trailers"),
+            ("content-type", "application/grpc"),
+            ("user-agent", config.userAgent ?? "sluice/\(version)"),
+            ("grpc-accept-encoding", "identity"),
+        ]
+        if config.compression == .gzip { fields.append(("grpc-encoding", "gzip")) }
+        if config.timeout > .zero {
+            fields.append(("grpc-timeout", "\(TimeAmount(config.timeout).milliseconds)m"))
+        }
+        for header in config.headers { fields.append((header.name.lowercased(), header.value.value)) }
+        return HTTP2Fields(fields)
+    }
+
+    package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
+        guard let compressors else {
+            var body: [ByteBuffer] = []
+            body.reserveCapacity(batch.slices.count + 1)
+            body.append(Self.prefix(isCompressed: false, batch.bytes))
+            for slice in batch.slices { body.append(slice.bytes) }
+            call(body, deadline, done)
+            return
+        }
+        // Compressing takes milliseconds: not on the loop.
+        let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
+            compressors.compress(batch)
+        }.whenComplete { result in
+            let (sender, done) = bound.value
+            switch result {
+            case .success(let message):
+                sender.call([Self.prefix(isCompressed: true, message.readableBytes), message], deadline, done)
+            case .failure(let error):
+                done(.retryable("the batch could not be compressed: \(error)", after: nil))
+            }
+        }
+    }
+
+    package func close() -> EventLoopFuture<Void> {
+        .andAllComplete(channels.map { $0.close() }, on: eventLoop)
+    }
+
+    private static func prefix(isCompressed: Bool, _ bytes: Int) -> ByteBuffer {
+        var prefix = ByteBuffer()
+        prefix.writeInteger(UInt8(isCompressed ? 1 : 0))
+        prefix.writeInteger(UInt32(bytes))
+        return prefix
+    }
+
+    private func call(_ body: [ByteBuffer], _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
+        // The next one in turn, unless another has less to do.
+        next = (next + 1) % channels.count
+        var channel = channels[next]
+        for other in channels where other.load < channel.load { channel = other }
+        channel.call(head, body: body, deadline: deadline) { done(Self.result($0)) }
+    }
+
+    /// What a gRPC status means for the batch (OTLP specification, "Failures").
+    private static func result(_ result: GRPCResult) -> SendResult {
+        if result.code == .ok {
+            guard let response = ExportResponse(decoding: result.response) else {
+                return .sent(rejectedItems: 0, message: "")
+            }
+            return .sent(rejectedItems: Int(clamping: response.rejected), message: response.message)
+        }
+        let message = "rpc error: code = \(result.code) desc = \(result.message)"
+        guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else { return .permanent(message) }
+        return .retryable(message, after: result.retryDelay.map { TimeAmount($0) })
+    }
+}
+
+/// Compressors for the threads that compress: as many as work at a time. Any thread.
+private final class GzipPool: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): a compressor is in the box or with one thread.
+    private let idle = NIOLockedValueBox<[Gzipper]>([])
+
+    func compress(_ batch: Batch) -> ByteBuffer {
+        let gzipper = idle.withLockedValue { $0.popLast() } ?? Gzipper()
+        defer { idle.withLockedValue { $0.append(gzipper) } }
+        // One member of all slices: some readers stop after the first. The copy is small beside the compression.
+        var whole = ByteBuffer()
+        whole.reserveCapacity(batch.bytes)
+        for slice in batch.slices { whole.writeImmutableBuffer(slice.bytes) }
+        var message = ByteBuffer()
+        unsafe whole.withUnsafeReadableBytes { bytes in
+            _ = gzipper.compress(unsafe RawSpan(_unsafeBytes: bytes)) { minimum, fill in
+                message.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
+            }
+        }
+        return message
+    }
+}

@@ -1,0 +1,74 @@
+package import NIOCore
+internal import OTLP
+
+extension Batch {
+    /// This batch as batches of at most so many items and bytes each, in order; itself when it fits.
+    ///
+    /// Slices that fit are passed on; one that straddles a limit is cut by writing its envelopes anew. The pieces of a
+    /// cut slice are copied into payloads of their own, so that every slice stays a whole run of fields: one copy of
+    /// one request a batch, about 0.1 ns a byte. Acknowledgements are owed by every piece. An item that is by itself
+    /// larger than `maxBytes` comes alone, in a batch that says so.
+    ///
+    /// - Parameters:
+    ///   - maxItems: at least 1; `Int.max` for no limit.
+    ///   - maxBytes: at least 1; `Int.max` for no limit.
+    package func cut(maxItems: Int, maxBytes: Int = .max) -> [Batch] {
+        if items <= maxItems && bytes <= maxBytes { return [self] }
+        var done: [Batch] = []
+        var filling = Batch(signal)
+        func close() {
+            if !filling.slices.isEmpty { done.append(filling) }
+            filling = Batch(signal)
+        }
+        for slice in slices {
+            if filling.items + slice.items <= maxItems, filling.bytes + slice.count <= maxBytes {
+                filling.append(slice)
+                continue
+            }
+            // Bytes are the limit of a message, not a size to fill up: a slice that fits the next batch is not cut.
+            if slice.items <= maxItems, slice.count <= maxBytes, filling.bytes + slice.count > maxBytes {
+                close()
+                filling.append(slice)
+                continue
+            }
+            var pieces: [(Payload, items: Int)] = []
+            unsafe slice.bytes.withUnsafeReadableBytes { bytes in
+                var splitter = unsafe RequestSplitter(bytes, signal)
+                var roomItems = maxItems - filling.items
+                var roomBytes = maxBytes - filling.bytes
+                if roomItems == 0 || roomBytes == 0 { (roomItems, roomBytes) = (maxItems, maxBytes) }
+                while let piece = splitter.next(maxItems: roomItems, maxBytes: roomBytes) {
+                    (roomItems, roomBytes) = (maxItems, maxBytes)
+                    unsafe pieces.append((Payload(piece, of: bytes, ledger: slice.payload.ledger), piece.items))
+                }
+            }
+            slice.acknowledgement?.expect(pieces.count - 1)
+            for (payload, items) in pieces {
+                let count = payload.bytes.readableBytes
+                if filling.items + items > maxItems || filling.bytes + count > maxBytes { close() }
+                filling.append(
+                    Slice(payload, offset: 0, count: count, items: items, acknowledgement: slice.acknowledgement))
+            }
+        }
+        close()
+        return done
+    }
+}
+
+extension Payload {
+    /// The bytes of a piece of a split request.
+    fileprivate convenience init(_ piece: SplitPiece, of request: UnsafeRawBufferPointer, ledger: MemoryLedger?) {
+        var buffer = ByteBuffer()
+        buffer.reserveCapacity(piece.bytes)
+        for segment in piece.segments {
+            switch segment {
+            case .original(let offset, let count):
+                // SAFETY: the splitter gives ranges inside the request that it was made for.
+                _ = unsafe buffer.writeBytes(UnsafeRawBufferPointer(rebasing: request[offset..<(offset + count)]))
+            case .bytes(let bytes):
+                buffer.writeBytes(bytes)
+            }
+        }
+        self.init(buffer, ledger: ledger)
+    }
+}

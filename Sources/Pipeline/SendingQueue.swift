@@ -1,0 +1,300 @@
+package import Configuration
+package import Logging
+package import NIOCore
+package import OTLP
+import Synchronization
+
+/// How one attempt to send a batch ended.
+package enum SendResult: Sendable {
+    /// The destination has it, but for `rejectedItems`.
+    case sent(rejectedItems: Int, message: String)
+    /// It may work later; `after` is the destination's own wish.
+    case retryable(String, after: TimeAmount?)
+    /// It will never work.
+    case permanent(String)
+}
+
+/// What a sending queue stands before: one destination. Event loop of its queue only.
+package protocol BatchSender: AnyObject {
+    /// Sends a batch. Calls `done` exactly once, on the event loop, at the latest when `deadline` passes; never inside
+    /// the call itself.
+    func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void)
+    /// Lets go of connections. Attempts under way end as retryable.
+    func close() -> EventLoopFuture<Void>
+}
+
+/// Keeps the batches of one exporter and signal until the destination has them (`sending_queue`, `retry_on_failure`).
+///
+/// `consume` from any thread; everything else happens on one event loop. At most `num_consumers` batches are with the
+/// sender or wait for another attempt; the others wait in order. A batch counts towards `queue_size` until it is done.
+package final class SendingQueue: Consumer, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
+    /// What a queue counts, in items.
+    package struct Counters: Sendable {
+        /// The destination has them.
+        package let sent: Counter
+        /// Given up after the destination was asked.
+        package let failed: Counter
+        /// Never asked for: the queue was full or the gateway stopped.
+        package let dropped: Counter
+
+        /// Registers the counters of an exporter and signal under the Collector's names.
+        package init(_ registry: MetricRegistry, exporter: String, signal: Signal) {
+            let labels: MetricLabels = ["exporter": exporter]
+            sent = registry.counter(
+                "otelcol_exporter_sent_\(signal.itemNoun)", help: "Items that the destination took.", labels: labels)
+            failed = registry.counter(
+                "otelcol_exporter_send_failed_\(signal.itemNoun)",
+                help: "Items given up after the destination refused them or could not be reached.", labels: labels)
+            dropped = registry.counter(
+                "otelcol_exporter_enqueue_failed_\(signal.itemNoun)",
+                help: "Accepted items that the exporter's queue did not take.", labels: labels)
+        }
+    }
+
+    private final class Work {
+        let batch: Batch
+        let weight: Int
+        var backoff: Backoff
+        var timer: Scheduled<Void>?
+
+        init(_ batch: Batch, weight: Int, backoff: Backoff) {
+            self.batch = batch
+            self.weight = weight
+            self.backoff = backoff
+        }
+    }
+
+    private let name: String
+    private let config: SendingQueueConfig
+    private let retry: RetryConfig
+    private let timeout: TimeAmount
+    private let sender: any BatchSender
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+    private let counters: Counters
+    private let size = Atomic<Int>(0)
+    private let accepting = Atomic<Bool>(true)
+    private var mailbox: Mailbox<Batch>!
+    private let full: Refusal
+
+    // Event loop only.
+    private var waiting = CircularBuffer<Work>()
+    private var active: [ObjectIdentifier: Work] = [:]
+    private var stopping = false
+    private var troubled = false
+    private var whenEmpty: EventLoopPromise<Void>?
+
+    /// - Parameters:
+    ///   - name: the exporter's id, for messages.
+    ///   - timeout: of one attempt.
+    package init(
+        name: String, config: SendingQueueConfig, retry: RetryConfig, timeout: TimeAmount, sender: any BatchSender,
+        counters: Counters, eventLoop: any EventLoop, logger: Logger
+    ) {
+        self.name = name
+        self.config = config
+        self.retry = retry
+        self.timeout = timeout
+        self.sender = sender
+        self.counters = counters
+        self.eventLoop = eventLoop
+        self.logger = logger
+        full = Refusal(
+            .queueFull,
+            "sending queue of exporter \(name) is full: queue_size \(config.queueSize) \(config.sizer.rawValue)")
+        mailbox = Mailbox(
+            capacity: config.sizer == .requests ? min(config.queueSize, 1 << 20) : 1 << 16, eventLoop: eventLoop
+        ) { [unowned self] batch in self.enqueue(batch) }
+    }
+
+    /// Whether the client's answer waits for the destination's.
+    package var answersLater: Bool { config.waitForResult || !config.enabled }
+
+    /// What the queue holds, in the unit of `sizer`.
+    package var currentSize: Int { size.load(ordering: .relaxed) }
+
+    // MARK: - Consumer
+
+    package func consume(_ batch: Batch) -> Refusal? {
+        guard accepting.load(ordering: .acquiring) else {
+            return Refusal(.shuttingDown, "exporter \(name) is stopping")
+        }
+        let weight = weight(of: batch)
+        let (before, after) = size.add(weight, ordering: .relaxed)
+        // A batch larger than the whole queue still gets in when the queue is empty: refusing it would be for ever.
+        guard after <= config.queueSize || before == 0, mailbox.post(batch) else {
+            size.subtract(weight, ordering: .relaxed)
+            return full
+        }
+        return nil
+    }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) {
+        counters.dropped.add(batch.items)
+        batch.settle(.refused(refusal))
+    }
+
+    private func weight(of batch: Batch) -> Int {
+        switch config.sizer {
+        case .requests: 1
+        case .items: batch.items
+        case .bytes: batch.bytes
+        }
+    }
+
+    // MARK: - On the event loop
+
+    private func enqueue(_ batch: Batch) {
+        if !answersLater { batch.settle(.accepted) }
+        waiting.append(Work(batch, weight: weight(of: batch), backoff: Backoff(retry, now: .now())))
+        startWork()
+    }
+
+    private func startWork() {
+        while active.count < config.numConsumers, let work = waiting.popFirst() {
+            active[ObjectIdentifier(work)] = work
+            attempt(work)
+        }
+    }
+
+    private func attempt(_ work: Work) {
+        work.timer = nil
+        let deadline = timeout > .zero ? NIODeadline.now() + timeout : .distantFuture
+        sender.send(work.batch, deadline: deadline) { [self] result in
+            eventLoop.assertInEventLoop()
+            attempted(work, result)
+        }
+    }
+
+    private func attempted(_ work: Work, _ result: SendResult) {
+        // Given up in the meantime, and counted so.
+        guard active[ObjectIdentifier(work)] != nil else { return }
+        switch result {
+        case .sent(let rejected, let message):
+            let rejected = min(max(rejected, 0), work.batch.items)
+            counters.sent.add(work.batch.items - rejected)
+            if rejected > 0 {
+                counters.failed.add(rejected)
+                logger.warning(
+                    "Partial success: the destination rejected items, which are not retried.",
+                    metadata: ["rejected": "\(rejected)", "message": "\(message)"])
+            }
+            if troubled {
+                troubled = false
+                logger.info("Exporting works again.")
+            }
+            finish(work, rejected > 0 ? .partial(rejectedItems: rejected, message: message) : .accepted)
+        case .permanent(let message):
+            logger.error(
+                "Exporting failed. Dropping data.",
+                metadata: ["error": "\(message)", "dropped_items": "\(work.batch.items)", "permanent": "true"])
+            fail(work, Refusal(.rejected, message, isPermanent: true))
+        case .retryable(let message, let hint):
+            retryLater(work, message, hint)
+        }
+    }
+
+    private func retryLater(_ work: Work, _ message: String, _ hint: TimeAmount?) {
+        guard retry.enabled, !stopping else {
+            logger.error(
+                "Exporting failed. Dropping data.",
+                metadata: [
+                    "error": "\(message)", "dropped_items": "\(work.batch.items)",
+                    "cause": stopping ? "the gateway is stopping" : "retry_on_failure.enabled is false",
+                ])
+            fail(work, Refusal(.unavailable, message))
+            return
+        }
+        guard let delay = work.backoff.next(hint: hint, now: .now(), random: .random(in: 0..<1)) else {
+            logger.error(
+                "Exporting failed. No more retries left. Dropping data.",
+                metadata: [
+                    "error": "\(message)", "dropped_items": "\(work.batch.items)",
+                    "limit": "retry_on_failure.max_elapsed_time \(retry.maxElapsedTime)",
+                ])
+            fail(work, Refusal(.retriesExhausted, message))
+            return
+        }
+        if !troubled {
+            troubled = true
+            logger.warning(
+                "Exporting failed. Will retry the request after interval.",
+                metadata: ["error": "\(message)", "interval": "\(delay.nanoseconds / 1_000_000)ms"])
+        }
+        let bound = NIOLoopBound((self, work), eventLoop: eventLoop)
+        work.timer = eventLoop.scheduleTask(in: delay) {
+            let (queue, work) = bound.value
+            queue.attempt(work)
+        }
+    }
+
+    private func fail(_ work: Work, _ refusal: Refusal) {
+        counters.failed.add(work.batch.items)
+        finish(work, .refused(refusal))
+    }
+
+    private func finish(_ work: Work, _ outcome: Outcome) {
+        active[ObjectIdentifier(work)] = nil
+        size.subtract(work.weight, ordering: .relaxed)
+        if answersLater { work.batch.settle(outcome) }
+        startWork()
+        if active.isEmpty, waiting.isEmpty {
+            whenEmpty?.succeed()
+            whenEmpty = nil
+        }
+    }
+
+    // MARK: - Stopping
+
+    /// Sends what it holds, each batch once more without retries, until `deadline`; then gives up the rest, counts it,
+    /// and says how much it was. Any thread.
+    /// - Returns: the items given up.
+    package func drain(until deadline: NIODeadline) async -> Int {
+        // Whoever posts after this is refused; what was posted before is seen by the hop to the loop.
+        accepting.store(false, ordering: .releasing)
+        let left = try? await eventLoop.flatSubmit { self.drainOnLoop(until: deadline) }.get()
+        return left ?? 0
+    }
+
+    private func drainOnLoop(until deadline: NIODeadline) -> EventLoopFuture<Int> {
+        stopping = true
+        mailbox.drainNow()
+        for work in active.values {
+            guard let timer = work.timer else { continue }
+            timer.cancel()
+            attempt(work)
+        }
+        let empty = eventLoop.makePromise(of: Void.self)
+        if active.isEmpty, waiting.isEmpty {
+            empty.succeed()
+        } else {
+            whenEmpty = empty
+            eventLoop.scheduleTask(deadline: deadline) { self.giveUp() }
+        }
+        return empty.futureResult.flatMap {
+            self.sender.close()
+        }.map {
+            defer { self.givenUp = 0 }
+            return self.givenUp
+        }
+    }
+
+    private var givenUp = 0
+
+    private func giveUp() {
+        for work in Array(active.values) + waiting {
+            givenUp += work.batch.items
+            counters.dropped.add(work.batch.items)
+            if answersLater {
+                work.batch.settle(.refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")))
+            }
+            size.subtract(work.weight, ordering: .relaxed)
+            work.timer?.cancel()
+        }
+        active.removeAll()
+        waiting.removeAll()
+        whenEmpty?.succeed()
+        whenEmpty = nil
+    }
+}
