@@ -55,7 +55,7 @@ package struct RequestSplitter {
     package var isAtEnd: Bool {
         mutating get {
             closeFinished()
-            return !open[0].findChild(in: request, shape)
+            return open.count == 1 && !open[0].findChild(in: request, shape)
         }
     }
 

@@ -151,6 +151,8 @@ package struct WireFields: Sequence, IteratorProtocol {
     var position: Int
     @usableFromInline
     let end: Int
+    /// Whether the walk ended because the bytes are malformed.
+    package var isMalformed = false
 
     @inlinable
     init(base: UnsafeRawPointer, position: Int, end: Int) {
@@ -196,6 +198,7 @@ package struct WireFields: Sequence, IteratorProtocol {
     @inlinable
     mutating func stop() -> WireField? {
         position = end
+        isMalformed = true
         return nil
     }
 
