@@ -36,7 +36,7 @@ import Testing
         let state = HealthState()
         let check = HealthCheck(
             group: MultiThreadedEventLoopGroup.singleton, host: "localhost", port: 0, path: "/status",
-            responseBody: .init(healthy: "OK", unhealthy: "not OK"), key: "k", state: state)
+            healthyBody: "OK", unhealthyBody: "not OK", key: "k", state: state)
         let port = try #require(try await check.start().port)
         #expect(try await get(port, "/status") == Page(status: 503, body: "not OK"))
         state.isListening = true

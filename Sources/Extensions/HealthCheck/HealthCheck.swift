@@ -11,31 +11,21 @@ package import Pipeline
 /// 200 with `{"status":"Server available","upSince":"…","uptime":"…"}` once every receiver listens and until the
 /// gateway shuts down, else 503 with `Server not available`.
 package struct HealthCheck: Sendable {
-    /// Answers of the user's own, in place of the JSON. YAML key `response_body`.
-    package struct ResponseBody: Equatable, Sendable {
-        package var healthy: String
-        package var unhealthy: String
-
-        package init(healthy: String, unhealthy: String) {
-            self.healthy = healthy
-            self.unhealthy = unhealthy
-        }
-    }
-
     private let server: AdminServer
 
     /// A page that is not served yet.
     ///
     /// - Parameters:
     ///   - path: as in the Collector, one that ends with a slash answers for everything below it.
+    ///   - healthyBody: the user's own answer in place of the JSON; empty means the JSON. `unhealthyBody` likewise.
     ///   - key: the configuration key of host and port, for the error when they cannot be had.
     package init(
         group: any EventLoopGroup, host: String, port: Int, path: String = "/",
-        responseBody: ResponseBody? = nil, key: String, state: HealthState
+        healthyBody: String = "", unhealthyBody: String = "", key: String, state: HealthState
     ) {
         server = AdminServer(
             group: group, host: host, port: port, key: key,
-            routes: [path: { _ in Self.page(state, responseBody) }])
+            routes: [path: { _ in Self.page(state, healthyBody: healthyBody, unhealthyBody: unhealthyBody) }])
     }
 
     /// Starts to listen; returns the address.
@@ -64,13 +54,13 @@ package struct HealthCheck: Sendable {
         ]
     }
 
-    private static func page(_ state: HealthState, _ responseBody: ResponseBody?) -> AdminResponse {
+    private static func page(
+        _ state: HealthState, healthyBody: String, unhealthyBody: String
+    ) -> AdminResponse {
         let up = state.isDraining ? nil : state.upSince
         let status = up == nil ? 503 : 200
-        if let responseBody {
-            return AdminResponse(
-                status: status, text: up == nil ? responseBody.unhealthy : responseBody.healthy)
-        }
+        let ownBody = up == nil ? unhealthyBody : healthyBody
+        guard ownBody.isEmpty else { return AdminResponse(status: status, text: ownBody) }
         let json =
             if let up {
                 """
