@@ -137,7 +137,7 @@ let package = Package(
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
-        tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix]),
+        tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],
     cLanguageStandard: .c11
 )

@@ -11,7 +11,7 @@ package typealias AppendingRoom = (_ minimumBytes: Int, _ fill: (inout OutputRaw
 
 /// Decodes whole gzip and zlib bodies.
 ///
-/// One per event loop: not thread-safe, holds 11 KB, and is meant to be reused. What a body says about its own
+/// One per event loop: not thread-safe, and meant to be reused. What a body says about its own
 /// size is only ever a first guess; what is allocated and what is written stay within the caller's limit and
 /// within what deflate can reach at all.
 @safe package final class Gunzipper {

@@ -4,17 +4,31 @@ internal import Synchronization
 ///
 /// Any thread; each member is one atomic. Starts as: not listening, not refusing, not draining.
 package final class HealthState: Sendable {
+    private let clock: @Sendable () -> Int64
     private let listening = Atomic<Bool>(false)
+    private let listeningSince = Atomic<Int64>(0)
     private let refusing = Atomic<Bool>(false)
     private let draining = Atomic<Bool>(false)
 
-    /// A gateway that has only just started.
-    package init() {}
+    /// A gateway that has only just started. `clock` gives nanoseconds since 1970.
+    package init(clock: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds) {
+        self.clock = clock
+    }
 
     /// Every receiver has its port. Set by the service once all have started.
     package var isListening: Bool {
         get { listening.load(ordering: .acquiring) }
-        set { listening.store(newValue, ordering: .releasing) }
+        set {
+            if newValue { listeningSince.store(clock(), ordering: .relaxed) }
+            listening.store(newValue, ordering: .releasing)
+        }
+    }
+
+    /// When it began to listen, and how long ago that is, in nanoseconds; nil when it does not listen.
+    package var upSince: (unixNanoseconds: Int64, agoNanoseconds: Int64)? {
+        guard isListening else { return nil }
+        let since = listeningSince.load(ordering: .relaxed)
+        return (since, max(0, clock() - since))
     }
 
     /// Data is refused for want of memory. Set by the memory limiter on entering and on leaving that state.

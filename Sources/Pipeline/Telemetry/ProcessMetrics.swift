@@ -1,5 +1,4 @@
 internal import CMalloc
-internal import Glibc
 
 /// The metrics of the process itself, under the Collector's names.
 ///
@@ -7,14 +6,14 @@ internal import Glibc
 package enum ProcessMetrics {
     /// Registers them. `residentSize` is read on each scrape; the uptime counts from this call.
     package static func register(in registry: MetricRegistry, residentSize: ResidentSize) {
-        let start = seconds(CLOCK_MONOTONIC)
+        let start = SystemClock.monotonicNanoseconds()
         registry.observeCounter("otelcol_process_uptime", help: "Seconds since the process started.") {
-            seconds(CLOCK_MONOTONIC) - start
+            Double(SystemClock.monotonicNanoseconds() - start) / 1e9
         }
         registry.observeCounter(
             "otelcol_process_cpu_seconds", help: "User and system CPU time spent by the process, in seconds."
         ) {
-            seconds(CLOCK_PROCESS_CPUTIME_ID)
+            Double(SystemClock.processCPUNanoseconds()) / 1e9
         }
         registry.addCollector { page in
             // A page without this gauge says that it could not be read; a zero would lie.
@@ -45,13 +44,5 @@ package enum ProcessMetrics {
                 "service_instance_id": instanceID,
             ]
         ).set(1)
-    }
-
-    private static func seconds(_ clock: clockid_t) -> Double {
-        var time = timespec()
-        // SAFETY: the kernel writes one timespec, `time`, which outlives the call.
-        let code = unsafe clock_gettime(clock, &time)
-        precondition(code == 0, "Linux always has clock \(clock)")
-        return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
     }
 }

@@ -1,0 +1,132 @@
+internal import NIOCore
+internal import NIOHTTP1
+
+/// One connection of an `AdminServer`, behind NIO's HTTP/1.1 decoder. Event loop only.
+final class AdminConnection: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let routes: [String: AdminHandler]
+    private var request: HTTPRequestHead?
+    private var bodyBytes = 0
+    private var timeout: Scheduled<Void>?
+    /// The last answer said so; what the client still sends is thrown away.
+    private var isClosing = false
+
+    private init(routes: [String: AdminHandler]) {
+        self.routes = routes
+    }
+
+    /// Adds the HTTP codec and this handler. On the channel's event loop.
+    static func install(on channel: any Channel, routes: [String: AdminHandler]) throws {
+        let pipeline = channel.pipeline.syncOperations
+        try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: true)
+        try pipeline.addHandler(AdminConnection(routes: routes))
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        restartTimeout(context)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        timeout?.cancel()
+        timeout = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if isClosing { return }
+        switch unwrapInboundIn(data) {
+        case .head(let head):
+            request = head
+            bodyBytes = 0
+            if let text = head.headers.first(name: "content-length"),
+                Int(text) ?? .max > AdminServer.requestBodyBytesMax
+            {
+                refuseBody(head, context)
+            }
+        case .body(let part):
+            bodyBytes += part.readableBytes
+            if bodyBytes > AdminServer.requestBodyBytesMax, let request {
+                refuseBody(request, context)
+            }
+        case .end:
+            guard let head = request else { return }
+            request = nil
+            // The client asks on while it has not read what it asked for before.
+            guard context.channel.isWritable else {
+                isClosing = true
+                context.close(promise: nil)
+                return
+            }
+            restartTimeout(context)
+            let (response, allows) = answer(to: head)
+            send(response, to: head, closing: !head.isKeepAlive, allows: allows, context)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // The protocol error handler before this one has answered 400 where it could.
+        isClosing = true
+        context.close(promise: nil)
+    }
+
+    private func answer(to head: HTTPRequestHead) -> (AdminResponse, allows: Bool) {
+        let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let path = String(parts[0])
+        guard let handler = handler(for: path) else {
+            return (AdminResponse(status: 404, text: "404 page not found\n"), false)
+        }
+        guard head.method == .GET || head.method == .HEAD else {
+            return (AdminResponse(status: 405, text: "405 method not allowed\n"), true)
+        }
+        return (handler(AdminRequest(path: path, query: parts.count > 1 ? String(parts[1]) : "")), false)
+    }
+
+    private func handler(for path: String) -> AdminHandler? {
+        if let handler = routes[path] { return handler }
+        let below = routes.filter { $0.key.hasSuffix("/") && path.hasPrefix($0.key) }
+        return below.max { $0.key.utf8.count < $1.key.utf8.count }?.value
+    }
+
+    private func refuseBody(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        let text = "413 request body larger than \(AdminServer.requestBodyBytesMax) bytes\n"
+        send(AdminResponse(status: 413, text: text), to: head, closing: true, allows: false, context)
+    }
+
+    private func send(
+        _ response: AdminResponse, to head: HTTPRequestHead, closing: Bool, allows: Bool,
+        _ context: ChannelHandlerContext
+    ) {
+        var headers = HTTPHeaders()
+        headers.add(name: "content-type", value: response.contentType)
+        headers.add(name: "content-length", value: String(response.body.count))
+        if allows {
+            headers.add(name: "allow", value: "GET, HEAD")
+        }
+        if closing {
+            headers.add(name: "connection", value: "close")
+        } else if head.version.minor == 0 {
+            headers.add(name: "connection", value: "keep-alive")
+        }
+        let status = HTTPResponseStatus(statusCode: response.status)
+        let responseHead = HTTPResponseHead(version: .http1_1, status: status, headers: headers)
+        context.write(wrapOutboundOut(.head(responseHead)), promise: nil)
+        if head.method != .HEAD, !response.body.isEmpty {
+            let body = context.channel.allocator.buffer(bytes: response.body)
+            context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
+        }
+        guard closing else {
+            context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+            return
+        }
+        isClosing = true
+        let channel = context.channel
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
+    }
+
+    private func restartTimeout(_ context: ChannelHandlerContext) {
+        timeout?.cancel()
+        let channel = context.channel
+        timeout = context.eventLoop.scheduleTask(in: AdminServer.idleTimeout) { channel.close(promise: nil) }
+    }
+}
