@@ -36,8 +36,8 @@ bool sink_http1_answer(struct sink_connection *connection, int status) {
     struct http1_state *http = connection->http1;
     char answer[256], retry[40] = "";
     int code = http_status_of(status);
-    if (http->body.signal < 0) code = 404;
-    else if (!http->post) code = 405;
+    if (!http->post) code = 405;
+    else if (http->body.signal < 0) code = 404;
     if (code != 200 && sink_options.retry_info >= 0) {
         snprintf(retry, sizeof retry, "Retry-After: %d\r\n", sink_options.retry_info);
     }
@@ -78,7 +78,8 @@ static bool parse_head(struct sink_connection *connection) {
     if (!path_end || strncmp(path_end, " HTTP/1.", 8)) return false;
     bool grpc;
     http->post = !strncmp(head, "POST ", 5);
-    http->body = (struct body){.signal = body_signal(path + 1, (size_t)(path_end - path - 1), &grpc)};
+    int signal = body_signal(path + 1, (size_t)(path_end - path - 1), &grpc);
+    http->body = (struct body){.signal = http->post ? signal : -1};
     http->state = STATE_LENGTH;
     http->left = 0;
     http->close_after = false;
