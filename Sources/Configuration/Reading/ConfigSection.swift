@@ -96,6 +96,13 @@ package final class ConfigSection {
         }
     }
 
+    /// Like `section`, though not finished together with this one: its reader finishes it.
+    func detached(_ key: String) -> ConfigSection? {
+        guard let section = section(key) else { return nil }
+        children[key] = nil
+        return section
+    }
+
     /// The sections in the list under a key; nil when the key is absent. An empty list is an empty array.
     package func sectionList(_ key: String) -> [ConfigSection]? {
         guard let entry = take(key) else { return nil }
@@ -149,6 +156,16 @@ package final class ConfigSection {
     /// Reports something that works, though probably not as meant. Parameters as for an error.
     package func report(_ key: String?, warning message: String, help: String? = nil) {
         diagnostics.warning(message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help)
+    }
+
+    /// Reports a problem with the key itself, whatever its value.
+    func pointAtKey(_ key: String, error message: String, help: String? = nil) {
+        diagnostics.error(message, path: path, at: map.entry(key)?.keyOrigin ?? origin, help: help)
+    }
+
+    /// Reports something doubtful about the key itself.
+    func pointAtKey(_ key: String, warning message: String, help: String? = nil) {
+        diagnostics.warning(message, path: path, at: map.entry(key)?.keyOrigin ?? origin, help: help)
     }
 
     /// A key that the Collector has and this version does not: known, an error when set.
