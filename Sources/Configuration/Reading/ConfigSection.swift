@@ -17,6 +17,7 @@ package final class ConfigSection {
     private var asked: [String] = []
     private var children: [String: [ConfigSection]] = [:]
     private var misplacedKeys: [String: String] = [:]
+    private var broken: Set<String> = []
     private var isFinished = false
     private var acceptsAnyKey = false
 
@@ -150,6 +151,7 @@ package final class ConfigSection {
     ///   - message: What is wrong, with the value seen and the limit.
     ///   - help: What to write instead.
     package func report(_ key: String?, error message: String, help: String? = nil) {
+        if let key { broken.insert(key) }
         diagnostics.error(message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help)
     }
 
@@ -181,6 +183,11 @@ package final class ConfigSection {
             help: "remove \(quoted(key))")
     }
 
+    /// A key that may be written and that nobody reads here.
+    package func accept(_ key: String) {
+        _ = take(key)
+    }
+
     /// A key that is read and has no effect here: known, a warning when set.
     package func ignored(_ key: String, _ reason: String) {
         guard let entry = take(key) else { return }
@@ -197,7 +204,11 @@ package final class ConfigSection {
         acceptsAnyKey = true
     }
 
+    /// True when reading the key's value has reported an error, so that a follow-up error would only repeat it.
+    package func isBroken(_ key: String) -> Bool { broken.contains(key) }
+
     func wrongType(_ entry: ConfigMap.Entry, expected: String, help: String? = nil) {
+        broken.insert(entry.key)
         let origin = entry.value.isScalar ? entry.value.origin : entry.keyOrigin
         diagnostics.error(
             "expected \(expected), found \(entry.value.inWords)", path: path(of: entry.key), at: origin,
