@@ -306,10 +306,10 @@ extension ConfigSection {
 }
 
 extension ConfigNode {
-    /// The scalar as a text field takes it: a text, or what an expansion gave whatever its type.
+    /// The value as a text field takes it: a text, or what an expansion gave whatever its type.
     var asText: String? {
         if case .string(let text) = content { return text }
-        return isExpanded && isScalar && !isNull ? original : nil
+        return isExpanded && !isNull ? original : nil
     }
 }
 

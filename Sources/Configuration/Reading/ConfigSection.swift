@@ -17,6 +17,7 @@ package final class ConfigSection {
     private var asked: [String] = []
     private var children: [String: [ConfigSection]] = [:]
     private var misplacedKeys: [String: String] = [:]
+    private var broken: Set<String> = []
     private var isFinished = false
     private var acceptsAnyKey = false
 
@@ -96,6 +97,13 @@ package final class ConfigSection {
         }
     }
 
+    /// Like `section`, though not finished together with this one: its reader finishes it.
+    func detached(_ key: String) -> ConfigSection? {
+        guard let section = section(key) else { return nil }
+        children[key] = nil
+        return section
+    }
+
     /// The sections in the list under a key; nil when the key is absent. An empty list is an empty array.
     package func sectionList(_ key: String) -> [ConfigSection]? {
         guard let entry = take(key) else { return nil }
@@ -143,12 +151,23 @@ package final class ConfigSection {
     ///   - message: What is wrong, with the value seen and the limit.
     ///   - help: What to write instead.
     package func report(_ key: String?, error message: String, help: String? = nil) {
+        if let key { broken.insert(key) }
         diagnostics.error(message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help)
     }
 
     /// Reports something that works, though probably not as meant. Parameters as for an error.
     package func report(_ key: String?, warning message: String, help: String? = nil) {
         diagnostics.warning(message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help)
+    }
+
+    /// Reports a problem with the key itself, whatever its value.
+    func pointAtKey(_ key: String, error message: String, help: String? = nil) {
+        diagnostics.error(message, path: path, at: map.entry(key)?.keyOrigin ?? origin, help: help)
+    }
+
+    /// Reports something doubtful about the key itself.
+    func pointAtKey(_ key: String, warning message: String, help: String? = nil) {
+        diagnostics.warning(message, path: path, at: map.entry(key)?.keyOrigin ?? origin, help: help)
     }
 
     /// A key that the Collector has and this version does not: known, an error when set.
@@ -162,6 +181,11 @@ package final class ConfigSection {
         diagnostics.error(
             "is not supported yet" + rest, path: path(of: key), at: entry.keyOrigin,
             help: "remove \(quoted(key))")
+    }
+
+    /// A key that may be written and that nobody reads here.
+    package func accept(_ key: String) {
+        _ = take(key)
     }
 
     /// A key that is read and has no effect here: known, a warning when set.
@@ -180,7 +204,11 @@ package final class ConfigSection {
         acceptsAnyKey = true
     }
 
+    /// True when reading the key's value has reported an error, so that a follow-up error would only repeat it.
+    package func isBroken(_ key: String) -> Bool { broken.contains(key) }
+
     func wrongType(_ entry: ConfigMap.Entry, expected: String, help: String? = nil) {
+        broken.insert(entry.key)
         let origin = entry.value.isScalar ? entry.value.origin : entry.keyOrigin
         diagnostics.error(
             "expected \(expected), found \(entry.value.inWords)", path: path(of: entry.key), at: origin,

@@ -90,7 +90,10 @@ extension Diagnostics.Item {
         if let origin, let line = origin.text.line(origin.line) {
             out += Self.excerpt(line, origin)
         }
-        if let help { out += "   help: " + help + "\n" }
+        if let help {
+            let lines = help.split(separator: "\n", omittingEmptySubsequences: false)
+            out += "   help: " + lines.joined(separator: "\n         ") + "\n"
+        }
         return out
     }
 

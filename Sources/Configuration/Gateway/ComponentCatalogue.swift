@@ -1,0 +1,132 @@
+/// The component types that a configuration may name.
+///
+/// The service brings what it can build; `upstream` adds the types that the Collector's users know, so that a
+/// message can tell "not built yet" from "never heard of".
+package struct ComponentCatalogue: Sendable {
+    /// Whether a type can be used.
+    package enum Status: Sendable, Equatable {
+        case built
+        /// Known from the Collector; this version has no such component.
+        case notBuilt
+    }
+
+    /// One type of one kind.
+    package struct Entry: Sendable {
+        package let kind: ComponentKind
+        /// The type as it is written before the `/` of an id.
+        package let type: String
+        /// The type that builds it: differs from `type` for an alias.
+        package let canonicalType: String
+        /// What a pipeline may carry to use it; empty for extensions.
+        package let signals: Set<PipelineSignal>
+        package let status: Status
+        /// For a name that should no longer be written: what to write instead.
+        package let deprecation: String?
+    }
+
+    private var entries: [ComponentKind: [Entry]] = [:]
+
+    package init() {}
+
+    /// Adds a type that the service builds.
+    package mutating func add(
+        _ kind: ComponentKind, _ type: String, signals: Set<PipelineSignal> = Set(PipelineSignal.allCases)
+    ) {
+        put(
+            Entry(
+                kind: kind, type: type, canonicalType: type, signals: kind == .extension ? [] : signals,
+                status: .built, deprecation: nil))
+    }
+
+    /// Adds another name of a type that was added before.
+    ///
+    /// - Parameter deprecation: What the warning says to write instead; nil for no warning.
+    package mutating func addAlias(
+        _ kind: ComponentKind, _ type: String, of canonicalType: String, deprecation: String? = nil
+    ) {
+        guard let original = entry(kind, canonicalType) else {
+            preconditionFailure("alias \(type) of \(canonicalType), which was not added")
+        }
+        put(
+            Entry(
+                kind: kind, type: type, canonicalType: canonicalType, signals: original.signals,
+                status: original.status, deprecation: deprecation))
+    }
+
+    /// Adds types that are known and not built; a type that was added before stays as it is.
+    package mutating func addNotBuilt(_ kind: ComponentKind, _ types: [String]) {
+        for type in types where entry(kind, type) == nil {
+            put(
+                Entry(
+                    kind: kind, type: type, canonicalType: type, signals: Set(PipelineSignal.allCases),
+                    status: .notBuilt, deprecation: nil))
+        }
+    }
+
+    /// Adds the types of the Collector and its contrib distribution that are met most.
+    package mutating func addUpstream() {
+        for (kind, types) in Self.upstream {
+            addNotBuilt(kind, types.split(separator: " ").map(String.init))
+        }
+    }
+
+    /// The entry of a type, nil when it is unknown.
+    package func entry(_ kind: ComponentKind, _ type: String) -> Entry? {
+        entries[kind]?.first { $0.type == type }
+    }
+
+    /// All entries of a kind in the order they were added.
+    package func all(_ kind: ComponentKind) -> [Entry] {
+        entries[kind] ?? []
+    }
+
+    private mutating func put(_ entry: Entry) {
+        var list = entries[entry.kind] ?? []
+        if let index = list.firstIndex(where: { $0.type == entry.type }) {
+            list[index] = entry
+        } else {
+            list.append(entry)
+        }
+        entries[entry.kind] = list
+    }
+
+    private static let upstream: [(ComponentKind, String)] = [
+        (
+            .receiver,
+            """
+            otlp nop prometheus jaeger zipkin hostmetrics kafka filelog fluentforward statsd syslog tcplog udplog \
+            k8s_cluster k8s_events k8sobjects kubeletstats docker_stats redis postgresql mysql mongodb nginx \
+            apache elasticsearch rabbitmq httpcheck journald loki influxdb opencensus otlpjsonfile otelarrow \
+            awsxray datadog splunk_hec carbon collectd sqlquery snmp windowseventlog windowsperfcounters \
+            simpleprometheus prometheusremotewrite receiver_creator webhookevent
+            """
+        ),
+        (
+            .processor,
+            """
+            batch memory_limiter attributes resource resourcedetection filter transform probabilistic_sampler \
+            tail_sampling k8sattributes groupbyattrs groupbytrace metricstransform cumulativetodelta \
+            deltatocumulative deltatorate span redaction routing interval isolationforest logdedup logstransform \
+            metricsgeneration remotetap schema sumologic experimental_metricsgeneration queuebatch
+            """
+        ),
+        (
+            .exporter,
+            """
+            otlp_grpc otlp otlp_http otlphttp debug logging nop prometheus prometheusremotewrite loki jaeger zipkin \
+            kafka file elasticsearch opensearch clickhouse datadog splunk_hec awsxray awsemf awscloudwatchlogs \
+            googlecloud azuremonitor loadbalancing otelarrow influxdb honeycombmarker sentry signalfx syslog carbon \
+            cassandra coralogix mezmo pulsar rabbitmq sumologic
+            """
+        ),
+        (
+            .extension,
+            """
+            health_check pprof zpages file_storage db_storage redis_storage memory_limiter basicauth \
+            bearertokenauth oidc oauth2client headers_setter sigv4auth asapclient host_observer docker_observer \
+            k8s_observer ecs_observer http_forwarder jaegerremotesampling opamp remotetap healthcheckv2 \
+            healthcheck memory_ballast
+            """
+        ),
+    ]
+}

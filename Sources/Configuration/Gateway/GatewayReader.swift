@@ -1,0 +1,155 @@
+/// Reads the top level of a configuration: component definitions, `service`, and what joins them.
+struct GatewayReader {
+    let top: ConfigSection
+    let catalogue: ComponentCatalogue
+    let diagnostics: Diagnostics
+
+    /// What one kind's section defines.
+    struct Definitions {
+        /// Of built types, in written order.
+        var usable: [(id: ComponentID, entry: ComponentCatalogue.Entry, section: ConfigSection)] = []
+        /// All ids that are written, also of types that are unknown or not built: naming them is no second error.
+        var written: [ComponentID] = []
+
+        func entry(_ id: ComponentID) -> ComponentCatalogue.Entry? {
+            usable.first { $0.id == id }?.entry
+        }
+    }
+
+    func read() -> GatewayConfig {
+        let receivers = define(.receiver)
+        let processors = define(.processor)
+        let exporters = define(.exporter)
+        let extensions = define(.extension)
+        let connectors = connectorIDs()
+        if receivers.written.isEmpty { top.report(nil, error: "no receiver is configured") }
+        if exporters.written.isEmpty { top.report(nil, error: "no exporter is configured") }
+
+        let service = top.section("service")
+        let joined = PipelineReader(
+            catalogue: catalogue, diagnostics: diagnostics,
+            definitions: [.receiver: receivers, .processor: processors, .exporter: exporters],
+            connectors: connectors
+        )
+        let pipelines = joined.read(service, top: top)
+        let started = serviceExtensions(service, extensions)
+        let telemetry = service?.section("telemetry").map { TelemetryConfig($0) } ?? TelemetryConfig()
+        top.finish()
+
+        func components(_ kind: ComponentKind, _ definitions: Definitions) -> [GatewayConfig.Component] {
+            let used = Set(
+                pipelines.flatMap { pipeline in
+                    switch kind {
+                    case .receiver: pipeline.receivers
+                    case .processor: pipeline.processors
+                    case .exporter: pipeline.exporters
+                    case .extension, .connector: started
+                    }
+                })
+            return definitions.usable.map {
+                GatewayConfig.Component(
+                    kind: kind, id: $0.id, type: $0.entry.canonicalType, section: $0.section,
+                    isUsed: kind == .extension ? started.contains($0.id) : used.contains($0.id))
+            }
+        }
+        return GatewayConfig(
+            receivers: components(.receiver, receivers), processors: components(.processor, processors),
+            exporters: components(.exporter, exporters), extensions: components(.extension, extensions),
+            serviceExtensions: started, pipelines: pipelines, telemetry: telemetry, effective: top.map,
+            secrets: top.secrets)
+    }
+
+    // MARK: Definitions
+
+    private func define(_ kind: ComponentKind) -> Definitions {
+        var result = Definitions()
+        guard let section = top.section(kind.section) else { return result }
+        section.allowAnyKey()
+        for key in section.keys {
+            guard let id = componentID(key, kind, section) else { continue }
+            guard !result.written.contains(id) else {
+                section.report(key, error: "\(kind.rawValue) \(quoted(id.description)) is already configured")
+                continue
+            }
+            result.written.append(id)
+            guard let entry = catalogue.entry(kind, id.type) else {
+                unknownType(id, kind, key, section)
+                continue
+            }
+            guard entry.status == .built else {
+                section.pointAtKey(
+                    key, error: "\(kind.rawValue) \(quoted(id.type)) is not built into this version yet")
+                continue
+            }
+            if let deprecation = entry.deprecation {
+                section.pointAtKey(
+                    key, warning: "\(kind.rawValue) \(quoted(id.type)) is deprecated; \(deprecation)")
+            }
+            if let body = section.detached(key) { result.usable.append((id, entry, body)) }
+        }
+        return result
+    }
+
+    private func componentID(_ key: String, _ kind: ComponentKind, _ section: ConfigSection) -> ComponentID? {
+        if let id = ComponentID(key) { return id }
+        section.pointAtKey(
+            key, error: "\(quoted(key)) is no \(kind.rawValue) id",
+            help: "write a type such as \"otlp\", or a type and a name such as \"otlp/second\"")
+        return nil
+    }
+
+    private func unknownType(
+        _ id: ComponentID, _ kind: ComponentKind, _ key: String, _ section: ConfigSection
+    ) {
+        let built = catalogue.all(kind).filter { $0.status == .built && $0.deprecation == nil }.map(\.type)
+        let values = built.sorted().joined(separator: ", ")
+        let near = nearest(id.type, in: catalogue.all(kind).map(\.type))
+        section.pointAtKey(
+            key,
+            error:
+                "unknown type: \(quoted(id.type)) for id: \(quoted(id.description)) (valid values: [\(values)])",
+            help: near.map { "did you mean \"\($0)\"?" })
+    }
+
+    private func connectorIDs() -> [ComponentID] {
+        guard let section = top.section("connectors") else { return [] }
+        section.allowAnyKey()
+        for key in section.keys {
+            section.pointAtKey(
+                key, error: "connectors are not supported yet",
+                help: "name the exporters in each pipeline, and remove the connector")
+        }
+        return section.keys.compactMap { ComponentID($0) }
+    }
+
+    // MARK: service::extensions
+
+    private func serviceExtensions(_ service: ConfigSection?, _ extensions: Definitions) -> [ComponentID] {
+        guard let service, let listed = service.located("extensions") else { return [] }
+        var result: [ComponentID] = []
+        for (text, origin) in listed {
+            let path = service.path(of: "extensions")
+            guard let id = ComponentID(text), extensions.written.contains(id) else {
+                diagnostics.error(
+                    "references extension \(quoted(text)) which is not configured", path: path, at: origin,
+                    help: referenceHelp(text, .extension, extensions.written))
+                continue
+            }
+            guard !result.contains(id) else {
+                diagnostics.error(
+                    "references extension \(quoted(text)) multiple times", path: path, at: origin)
+                continue
+            }
+            if extensions.entry(id) != nil { result.append(id) }
+        }
+        return result
+    }
+}
+
+/// What to do about a name that is not configured: the near one, or where to write it.
+func referenceHelp(_ text: String, _ kind: ComponentKind, _ written: [ComponentID]) -> String {
+    let names = written.map(\.description)
+    if let near = nearest(text, in: names) { return "did you mean \"\(near)\"?" }
+    let configured = names.isEmpty ? "" : "; configured are " + names.joined(separator: ", ")
+    return "add \"\(text):\" under \"\(kind.section):\"" + configured
+}

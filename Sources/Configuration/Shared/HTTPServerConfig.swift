@@ -1,0 +1,87 @@
+/// The keys of an HTTP server.
+package struct HTTPServerConfig: Sendable, Equatable {
+    /// All names that `compression_algorithms` may hold; the empty one is "not compressed".
+    package static let allCompressionAlgorithms = [
+        "", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed",
+    ]
+
+    /// Where to listen. Default given by the component. Key `endpoint`.
+    package var endpoint: EndpointConfig
+    /// Largest body in bytes, on the wire and decompressed. Default 20971520 (also for 0). Key
+    /// `max_request_body_size`.
+    package var maxRequestBodySize = 20_971_520
+    /// What `Content-Encoding` may say; those that are not built in are refused all the same. Default: all. Key
+    /// `compression_algorithms`.
+    package var compressionAlgorithms = allCompressionAlgorithms
+    /// Added to every answer. Default none. Key `response_headers`.
+    package var responseHeaders: [SecretPair] = []
+    /// Keeps the request's headers with the data. Default false. Key `include_metadata`.
+    package var includeMetadata = false
+    /// Time for a whole request; zero = unlimited, the default. Key `read_timeout`.
+    package var readTimeout: Duration = .zero
+    /// Time for the headers of a request; zero = unlimited, the default. Key `read_header_timeout`.
+    package var readHeaderTimeout: Duration = .zero
+    /// Time for an answer; zero = unlimited, the default. Key `write_timeout`.
+    package var writeTimeout: Duration = .zero
+    /// Silence after which a kept connection is closed; zero = never, the default. Key `idle_timeout`.
+    package var idleTimeout: Duration = .zero
+    /// Keeps connections for further requests. Default true. Key `keep_alives_enabled`.
+    package var keepAlivesEnabled = true
+
+    package init(endpoint: EndpointConfig = EndpointConfig(host: "localhost", port: 4318)) {
+        self.endpoint = endpoint
+    }
+
+    /// Reads the keys; the caller finishes the section.
+    package init(_ section: ConfigSection, endpoint: EndpointConfig) {
+        self.init(endpoint: section.endpoint("endpoint", default: endpoint))
+        section.tcpOnly()
+        let size = section.int("max_request_body_size", default: maxRequestBodySize, in: 0...Int(Int32.max))
+        maxRequestBodySize = size == 0 ? 20_971_520 : size
+        compressionAlgorithms = Self.algorithms(section)
+        responseHeaders = section.headers("response_headers")
+        includeMetadata = section.bool("include_metadata", default: false)
+        readTimeout = section.duration("read_timeout", default: .zero)
+        readHeaderTimeout = section.duration("read_header_timeout", default: .zero)
+        writeTimeout = section.duration("write_timeout", default: .zero)
+        idleTimeout = section.duration("idle_timeout", default: .zero)
+        keepAlivesEnabled = section.bool("keep_alives_enabled", default: true)
+        section.notSupportedYet("cors", "serve browsers through a proxy that adds the headers")
+        section.serverSecurityNotYet()
+    }
+
+    private static func algorithms(_ section: ConfigSection) -> [String] {
+        guard let listed = section.located("compression_algorithms") else { return allCompressionAlgorithms }
+        let shown = alternatives(allCompressionAlgorithms.map { $0.isEmpty ? "\"\"" : $0 })
+        for (name, origin) in listed where !allCompressionAlgorithms.contains(name) {
+            section.diagnostics.error(
+                "unknown value \(quoted(name)); must be \(shown)",
+                path: section.path(of: "compression_algorithms"), at: origin,
+                help: nearest(name, in: allCompressionAlgorithms).map { "did you mean \"\($0)\"?" })
+        }
+        return listed.map(\.text)
+    }
+}
+
+extension ConfigSection {
+    /// Headers with values that must not be shown; names and values are checked.
+    package func headers(_ key: String) -> [SecretPair] {
+        let pairs = secretMap(key)
+        for pair in pairs {
+            let isToken = !pair.name.isEmpty && pair.name.utf8.allSatisfy(isHeaderNameByte)
+            if !isToken {
+                report(
+                    key, error: "\(quoted(pair.name)) is no header name", help: "use letters, digits and -")
+            }
+            let isPlain = pair.value.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }
+            if !isPlain {
+                report(key, error: "the value of \(quoted(pair.name)) has a line feed or control character")
+            }
+        }
+        return pairs
+    }
+}
+
+private func isHeaderNameByte(_ byte: UInt8) -> Bool {
+    isLetter(byte) || isDigit(byte) || "!#$%&'*+-.^_`|~".utf8.contains(byte)
+}

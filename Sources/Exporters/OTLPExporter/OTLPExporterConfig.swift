@@ -1,0 +1,144 @@
+package import Configuration
+package import Pipeline
+
+/// The keys of the `otlp_grpc` exporter (`otlp`).
+package struct OTLPExporterConfig: Sendable, Equatable {
+    /// How requests are compressed.
+    package enum Compression: String, Sendable, CaseIterable {
+        case none
+        case gzip
+    }
+
+    /// How several addresses of the destination's name are used.
+    package enum Balancer: String, Sendable, CaseIterable {
+        case roundRobin = "round_robin"
+        case pickFirst = "pick_first"
+    }
+
+    /// `keepalive`: pings to the destination.
+    package struct Keepalive: Sendable, Equatable {
+        /// Silence after which a ping is sent. Default 10s, at least 1s. Key `time`.
+        package var time: Duration = .seconds(10)
+        /// Time for the answer before the connection is given up. Default 10s. Key `timeout`.
+        package var timeout: Duration = .seconds(10)
+        /// Pings without a request under way too. Default false. Key `permit_without_stream`.
+        package var permitWithoutStream = false
+
+        package init() {}
+    }
+
+    /// Where to send. Required, no default. Written `host:port`, `dns:///host:port`, `passthrough:///host:port`
+    /// or `http://host:port`. Key `endpoint`.
+    package var endpoint = EndpointConfig(host: "", port: 0)
+    /// The endpoint as it was written, for messages.
+    package var endpointText = ""
+    /// Key `tls`; must be `insecure: true`.
+    package var tls = ClientTLSConfig()
+    /// Default gzip. Key `compression`.
+    package var compression: Compression = .gzip
+    /// Sent with every request. Default none. Key `headers`.
+    package var headers: [SecretPair] = []
+    /// nil = the gateway's name and version. Key `user_agent`.
+    package var userAgent: String?
+    /// Time for one attempt; 0 = unlimited. Default 5s. Key `timeout`.
+    package var timeout: Duration = .seconds(5)
+    /// nil = no pings, the default. Key `keepalive`.
+    package var keepalive: Keepalive?
+    /// A request waits for a connection instead of failing. Default false. Key `wait_for_ready`.
+    package var waitForReady = false
+    /// Default round_robin. Key `balancer_name`.
+    package var balancerName: Balancer = .roundRobin
+    /// `:authority` of requests; nil = the endpoint. Key `authority`.
+    package var authority: String?
+    /// Bytes read from a socket at once. Default 524288. Key `read_buffer_size`.
+    package var readBufferSize = 524_288
+    /// Bytes written to a socket at once. Default 524288. Key `write_buffer_size`.
+    package var writeBufferSize = 524_288
+    /// Connections to the destination. Default 1, 1…64. Key `connections`, which the Collector does not have.
+    package var connections = 1
+    /// Key `sending_queue`.
+    package var sendingQueue = SendingQueueConfig()
+    /// Key `retry_on_failure`.
+    package var retryOnFailure = RetryConfig()
+
+    package init() {}
+
+    /// Reads and checks the section; problems go to its diagnostics.
+    package init(_ section: ConfigSection) {
+        section.misplaced(
+            ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
+        readEndpoint(section)
+        let name = section.path.split(separator: ":").last.map(String.init) ?? "otlp_grpc"
+        tls = ClientTLSConfig(of: section, named: name)
+        compression = Self.compression(section)
+        headers = section.headers("headers")
+        userAgent = section.optionalString("user_agent")
+        timeout = section.duration("timeout", default: timeout)
+        keepalive = section.section("keepalive").map { Keepalive($0) }
+        waitForReady = section.bool("wait_for_ready", default: false)
+        balancerName = section.choice("balancer_name", default: .roundRobin)
+        authority = section.optionalString("authority")
+        readBufferSize = section.bufferSize("read_buffer_size", default: readBufferSize)
+        writeBufferSize = section.bufferSize("write_buffer_size", default: writeBufferSize)
+        connections = section.int("connections", default: connections, in: 1...64)
+        sendingQueue = SendingQueueConfig(of: section)
+        retryOnFailure = RetryConfig(of: section)
+        section.notSupportedYet("auth", "write the credentials under \"headers\"")
+        section.notSupportedYet("middlewares")
+        section.finish()
+    }
+
+    private static func compression(_ section: ConfigSection) -> Compression {
+        let others = ["snappy", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"]
+        let word = section.choice("compression", of: ["none", "gzip", ""], default: "gzip", notYet: others)
+        guard let word else { return .gzip }
+        return word.isEmpty ? .none : Compression(rawValue: word) ?? .gzip
+    }
+
+    private mutating func readEndpoint(_ section: ConfigSection) {
+        guard let text = section.optionalString("endpoint"), !text.isEmpty else {
+            guard !section.isBroken("endpoint") else { return }
+            section.report(
+                section.has("endpoint") ? "endpoint" : nil, error: "requires a non-empty \"endpoint\"",
+                help: "write endpoint: host:4317")
+            return
+        }
+        endpointText = text
+        if text.hasPrefix("https://") {
+            section.report(
+                "endpoint", error: "\"https://\" needs TLS, which is not supported yet",
+                help:
+                    "write endpoint: \(text.dropFirst("https://".count)) with \"insecure: true\" under \"tls:\""
+            )
+            return
+        }
+        if text.hasPrefix("unix:") {
+            section.report("endpoint", error: "unix sockets are not supported yet; use host:port")
+            return
+        }
+        var address = Substring(text)
+        for prefix in ["http://", "dns:///", "passthrough:///"] where address.hasPrefix(prefix) {
+            address = address.dropFirst(prefix.count)
+            break
+        }
+        if address.last == "/" { address = address.dropLast() }
+        do throws(EndpointProblem) {
+            let read = try EndpointConfig(String(address))
+            endpoint = address.first == ":" ? EndpointConfig(host: "localhost", port: read.port) : read
+            if read.port == 0 { section.report("endpoint", error: "the port must not be 0") }
+        } catch {
+            let example = EndpointConfig(host: "localhost", port: 4317)
+            section.report(
+                "endpoint", error: "\"\(address)\" \(error.message)",
+                help: section.endpointHelp(String(address), error, example))
+        }
+    }
+}
+
+extension OTLPExporterConfig.Keepalive {
+    fileprivate init(_ section: ConfigSection) {
+        time = section.duration("time", default: time, in: .seconds(1) ... .longest)
+        timeout = section.duration("timeout", default: timeout, in: .nanoseconds(1) ... .longest)
+        permitWithoutStream = section.bool("permit_without_stream", default: false)
+    }
+}
