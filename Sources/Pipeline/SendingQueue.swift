@@ -114,6 +114,9 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     /// What the queue holds, in the unit of `sizer`.
     package var currentSize: Int { size.load(ordering: .relaxed) }
 
+    /// What the queue may hold, in the unit of `sizer`.
+    package var capacity: Int { config.queueSize }
+
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {

@@ -158,10 +158,10 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
         if !isTrailers, let status = stream.headers[":status"].flatMap({ Int($0) }) { call.httpStatus = status }
         guard let code = stream.headers["grpc-status"] else { return }
-        let details = stream.headers["grpc-status-details-bin"].flatMap { Base64.decode($0) }
+        let details = stream.headers["grpc-status-details-bin"].flatMap { HeaderText.decodeBase64($0) }
         call.status = GRPCResult(
             code: Int32(code).flatMap { GRPCCode(rawValue: $0) } ?? .unknown,
-            message: stream.headers["grpc-message"].map { GRPCMessage.decode($0) } ?? "",
+            message: stream.headers["grpc-message"].map { HeaderText.percentDecode($0) } ?? "",
             retryDelay: details.flatMap { RPCStatus(decoding: $0) }?.retryDelay)
     }
 

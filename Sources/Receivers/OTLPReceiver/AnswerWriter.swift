@@ -51,7 +51,7 @@ final class AnswerWriter: Sendable {
         case .accepted:
             return grpcAccepted
         case .partial(let rejected, let message):
-            let body = ExportResponse(rejected: Int64(rejected), message: message).encoded()
+            let body = ExportResponse(rejected: Int64(rejected), message: message).encode()
             return Response(
                 head: Self.grpcHead, body: Self.grpcMessage(body), trailers: HTTP2Fields([("grpc-status", "0")]))
         case .failed(let failure) where failure.isPlainText:
@@ -61,10 +61,10 @@ final class AnswerWriter: Sendable {
             var fields = [
                 (":status", "200"), ("content-type", "application/grpc"),
                 ("grpc-status", "\(failure.code.rawValue)"),
-                ("grpc-message", GRPCMessage.percentEncoded(failure.message)),
+                ("grpc-message", HeaderText.percentEncode(failure.message)),
             ]
             if failure.retryAfterSeconds != nil {
-                let details = Base64.encoded(status(failure).encoded())
+                let details = HeaderText.base64(status(failure).encode())
                 fields.append(("grpc-status-details-bin", details))
             }
             return Response(head: HTTP2Fields(fields))
@@ -85,13 +85,13 @@ final class AnswerWriter: Sendable {
         case .partial(let rejected, let message):
             return HTTPResponse(
                 status: 200, fields: [("content-type", Self.protobuf)] + extraFields,
-                body: ExportResponse(rejected: Int64(rejected), message: message).encoded())
+                body: ExportResponse(rejected: Int64(rejected), message: message).encode())
         case .failed(let failure) where failure.isPlainText:
             return plainText(failure)
         case .failed(let failure):
             var fields = [("content-type", Self.protobuf)] + extraFields
             if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
-            return HTTPResponse(status: failure.httpStatus, fields: fields, body: status(failure).encoded())
+            return HTTPResponse(status: failure.httpStatus, fields: fields, body: status(failure).encode())
         }
     }
 
@@ -110,7 +110,7 @@ final class AnswerWriter: Sendable {
 
     private func status(_ failure: Answer.Failure) -> RPCStatus {
         RPCStatus(
-            code: failure.code, message: failure.message,
+            failure.code, failure.message,
             retryDelay: failure.retryAfterSeconds.map { .seconds($0) })
     }
 }

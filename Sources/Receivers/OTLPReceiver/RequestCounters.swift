@@ -14,12 +14,12 @@ final class RequestCounters: Sendable {
 
     init(registry: MetricRegistry, receiver: String, transport: String, signal: Signal) {
         let labels: MetricLabels = ["receiver": receiver, "transport": transport]
-        let items = signal.metricNoun
+        let items = signal.itemNoun
         accepted = registry.counter(
             "otelcol_receiver_accepted_\(items)", help: "Items that the pipelines took.", labels: labels, read: .late)
         refused = registry.counter(
             "otelcol_receiver_refused_\(items)", help: "Items that the pipelines did not take.", labels: labels)
-        let bySignal = labels.adding("signal", "\(signal)")
+        let bySignal = labels.adding("signal", signal.name)
         refusedRequests = registry.counter(
             "sluice_receiver_refused_requests",
             help: "Requests refused before their body was read, for want of memory.", labels: bySignal)

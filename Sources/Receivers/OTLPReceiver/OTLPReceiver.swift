@@ -1,0 +1,193 @@
+internal import Configuration
+internal import HTTP
+package import Logging
+package import NIOCore
+internal import NIOHTTP1
+internal import NIOPosix
+package import OTLP
+package import Pipeline
+
+/// Why a receiver could not start.
+package struct OTLPReceiverError: Error, CustomStringConvertible {
+    package let description: String
+}
+
+/// Receives OTLP: gRPC on one port, HTTP/1.1 and HTTP/2 on another (`otlp`).
+///
+/// A request is read, decompressed, checked and admitted on its connection's event loop, to completion. `start` and
+/// `stop` from any thread, once each.
+package final class OTLPReceiver: Sendable {
+    /// What the receiver is made of.
+    package struct Parts: Sendable {
+        /// The receiver's id, for labels and messages.
+        package var name: String
+        /// Where each signal goes; signals that no pipeline takes are missing.
+        package var entrances: [Signal: Entrance]
+        /// Charged for every body.
+        package var ledger: MemoryLedger
+        /// Gets the receiver's counters.
+        package var registry: MetricRegistry
+        /// For connections' troubles.
+        package var logger: Logger
+
+        /// Describes the parts.
+        package init(
+            name: String, entrances: [Signal: Entrance], ledger: MemoryLedger, registry: MetricRegistry, logger: Logger
+        ) {
+            self.name = name
+            self.entrances = entrances
+            self.ledger = ledger
+            self.registry = registry
+            self.logger = logger
+        }
+    }
+
+    private let config: OTLPReceiverConfig
+    private let group: any EventLoopGroup
+    private let parts: Parts
+    private let connections: [Connections]
+    private let listeners = NIOLockedValueBox<[any Channel]>([])
+
+    /// - Parameter group: the loops that serve the connections.
+    package init(_ config: OTLPReceiverConfig, parts: Parts, group: any EventLoopGroup) {
+        self.config = config
+        self.parts = parts
+        self.group = group
+        connections = group.makeIterator().map { loop in
+            Connections(eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: parts.ledger))
+        }
+    }
+
+    /// Listens.
+    /// - Returns: the addresses of gRPC and HTTP, with the ports that the system chose.
+    /// - Throws: an address cannot be had; nothing listens then.
+    package func start() async throws(OTLPReceiverError) -> (grpc: SocketAddress?, http: SocketAddress?) {
+        for group in connections { group.eventLoop.execute { group.start() } }
+        var grpc: SocketAddress?
+        var http: SocketAddress?
+        do throws(OTLPReceiverError) {
+            if let config = config.grpc { grpc = try await listenGRPC(config) }
+            if let config = config.http { http = try await listenHTTP(config) }
+        } catch {
+            await stopListening()
+            throw error
+        }
+        return (grpc, http)
+    }
+
+    /// Stops to listen, lets the requests under way end, and closes the connections; at `deadline` without waiting for
+    /// them.
+    /// - Returns: the connections that were cut at the deadline.
+    package func stop(until deadline: NIODeadline) async -> Int {
+        await stopListening()
+        var cut = 0
+        for group in connections {
+            let promise = group.eventLoop.makePromise(of: Int.self)
+            let timer = group.eventLoop.flatScheduleTask(deadline: deadline) {
+                promise.succeed(group.closeAll())
+                return group.eventLoop.makeSucceededVoidFuture()
+            }
+            group.eventLoop.execute {
+                group.drain().whenSuccess { promise.succeed(0) }
+            }
+            cut += (try? await promise.futureResult.get()) ?? 0
+            timer.cancel()
+        }
+        return cut
+    }
+
+    private func stopListening() async {
+        let channels = listeners.withLockedValue { channels in
+            defer { channels = [] }
+            return channels
+        }
+        // Fails only when the channel is closed already.
+        for channel in channels { try? await channel.close().get() }
+    }
+
+    // MARK: - Listening
+
+    private func service(_ transport: String, limits: RequestLimits, paths: [(Signal, String)]) -> ProtocolService {
+        let targets = paths.compactMap { signal, path -> (path: String, target: Target)? in
+            guard let entrance = parts.entrances[signal] else { return nil }
+            let counters = RequestCounters(
+                registry: parts.registry, receiver: parts.name, transport: transport, signal: signal)
+            return (path, Target(signal: signal, entrance: entrance, counters: counters))
+        }
+        let headers = config.http?.server.responseHeaders.map { (name: $0.name, value: $0.value) } ?? []
+        return ProtocolService(
+            routes: Routes(limits: limits, targets), writer: AnswerWriter(responseHeaders: headers), logger: parts.logger)
+    }
+
+    private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
+        let limits = RequestLimits(isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes)
+        let service = service("grpc", limits: limits, paths: Signal.allCases.map { ($0, $0.grpcPath) })
+        var settings = HTTP2Settings()
+        if let streams = config.maxConcurrentStreams { settings.maxConcurrentStreams = UInt32(clamping: streams) }
+        let http2 = settings
+        return try await listen(
+            config.endpoint, key: "receivers::\(parts.name)::protocols::grpc::endpoint",
+            readBytes: config.readBufferSize, service
+        ) { pipeline, connections in
+            let connection = HTTP2Connection(service: service, tools: connections.tools, connections: connections)
+            try pipeline.addHandler(HTTP2Handler(role: .server, settings: http2, delegate: connection))
+        }
+    }
+
+    private func listenHTTP(_ config: OTLPReceiverConfig.HTTP) async throws(OTLPReceiverError) -> SocketAddress? {
+        let limits = RequestLimits(isGRPC: false, bodyBytesMax: config.server.maxRequestBodySize)
+        let paths: [(Signal, String)] = [
+            (.traces, config.tracesUrlPath), (.metrics, config.metricsUrlPath), (.logs, config.logsUrlPath),
+        ]
+        let service = service("http", limits: limits, paths: paths)
+        return try await listen(
+            config.server.endpoint, key: "receivers::\(parts.name)::protocols::http::endpoint", readBytes: 262_144, service
+        ) { pipeline, connections in
+            try pipeline.addHandler(
+                ProtocolSniffer { isHTTP2, pipeline in
+                    if isHTTP2 {
+                        let connection = HTTP2Connection(
+                            service: service, tools: connections.tools, connections: connections)
+                        try pipeline.addHandler(
+                            HTTP2Handler(role: .server, settings: HTTP2Settings(), delegate: connection))
+                    } else {
+                        try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
+                        try pipeline.addHandler(
+                            HTTP1Connection(service: service, tools: connections.tools, connections: connections))
+                    }
+                })
+        }
+    }
+
+    private func listen(
+        _ endpoint: EndpointConfig, key: String, readBytes: Int, _ service: ProtocolService,
+        _ addHandlers: @escaping @Sendable (ChannelPipeline.SynchronousOperations, Connections) throws -> Void
+    ) async throws(OTLPReceiverError) -> SocketAddress? {
+        let connections = self.connections
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 1024)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: max(readBytes, 4096))
+            )
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let here = connections.first(where: { $0.eventLoop === channel.eventLoop }) else {
+                        preconditionFailure("a connection runs on a loop of another group")
+                    }
+                    try channel.pipeline.syncOperations.addHandler(ReadGate { service.routes.shouldPause })
+                    try addHandlers(channel.pipeline.syncOperations, here)
+                }
+            }
+        do {
+            let channel = try await bootstrap.bind(host: endpoint.host, port: endpoint.port).get()
+            listeners.withLockedValue { $0.append(channel) }
+            return channel.localAddress
+        } catch {
+            throw OTLPReceiverError(description: "cannot listen on \(endpoint): \(error); change \(key)")
+        }
+    }
+}

@@ -1,0 +1,171 @@
+internal import BatchProcessor
+internal import Configuration
+internal import DebugExporter
+internal import HTTP
+internal import HealthCheck
+package import Logging
+internal import MemoryLimiter
+package import NIOCore
+internal import NIOPosix
+internal import NopExporter
+internal import OTLP
+internal import OTLPExporter
+internal import OTLPReceiver
+internal import Pipeline
+
+/// Why the gateway could not start.
+package struct GatewayError: Error, CustomStringConvertible {
+    package let description: String
+}
+
+/// What was left when the gateway stopped.
+package struct Leftover: Sendable, Equatable {
+    /// Items that no destination took before the deadline, by exporter.
+    package var items: [String: Int] = [:]
+    /// Client connections that were cut.
+    package var connections = 0
+}
+
+/// The pipelines of one configuration, running. `start` and `stop` once each, from any thread.
+package final class Gateway: Sendable {
+    /// Addresses that the system chose or the configuration gave, for tests and for the log.
+    package struct Addresses: Sendable {
+        /// gRPC and HTTP of each `otlp` receiver, by id.
+        package var otlp: [String: (grpc: SocketAddress?, http: SocketAddress?)] = [:]
+        /// The page of the gateway's own metrics.
+        package var metrics: SocketAddress?
+        /// `/health/live` and `/health/ready`.
+        package var health: SocketAddress?
+    }
+
+    private let group: MultiThreadedEventLoopGroup
+    private let plan: GatewayPlan
+    private let health: HealthState
+    private let registry: MetricRegistry
+    private let logger: Logger
+    private let parts: PipelineParts
+    private let servers: [(server: AdminServer, isMetrics: Bool, isOptional: Bool)]
+    private let healthChecks: [HealthCheck]
+
+    /// Builds everything; nothing listens yet.
+    /// - Parameters:
+    ///   - probes: where `/health/live` and `/health/ready` are served; nil for nowhere.
+    ///   - loops: event loops; one a core by default.
+    /// - Throws: the resident size cannot be read.
+    package init(
+        _ plan: GatewayPlan, version: String, probes: Probes?, loops: Int = System.coreCount, logger: Logger
+    ) throws(GatewayError) {
+        self.plan = plan
+        self.logger = logger
+        group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
+        let health = HealthState()
+        let registry = MetricRegistry()
+        let residentSize: ResidentSize
+        do throws(ResidentSizeError) { residentSize = try ResidentSize() } catch {
+            throw GatewayError(description: "\(error)")
+        }
+        ProcessMetrics.register(in: registry, residentSize: residentSize)
+        parts = PipelineParts(
+            plan, version: version, group: group, registry: registry, residentSize: residentSize, health: health,
+            logger: logger)
+        var servers: [(server: AdminServer, isMetrics: Bool, isOptional: Bool)] = []
+        if let endpoint = plan.telemetry.metrics.endpoint, plan.telemetry.metrics.level != .none {
+            let page = MetricsPage(registry: registry, balances: parts.balances)
+            let server = AdminServer(
+                group: group, host: endpoint.host, port: endpoint.port, key: "service::telemetry::metrics::readers",
+                routes: ["/metrics": { _ in page.response() }])
+            servers.append((server, true, false))
+        }
+        if let probes {
+            let server = AdminServer(
+                group: group, host: probes.host, port: probes.port, key: "--health-endpoint",
+                routes: HealthCheck.kubernetesRoutes(health))
+            servers.append((server, false, !probes.isRequired))
+        }
+        self.servers = servers
+        healthChecks = plan.extensions.map { id, config in
+            switch config {
+            case .healthCheck(let config):
+                HealthCheck(
+                    group: group, host: config.endpoint.host, port: config.endpoint.port, path: config.path,
+                    healthyBody: config.responseBody?.healthy ?? "", unhealthyBody: config.responseBody?.unhealthy ?? "",
+                    key: "extensions::\(id)::endpoint", state: health)
+            }
+        }
+        self.health = health
+        self.registry = registry
+    }
+
+    /// Starts everything, receivers last.
+    /// - Throws: an address cannot be had. Call `stop` then, too.
+    package func start() async throws(GatewayError) -> Addresses {
+        var addresses = Addresses()
+        do {
+            for check in healthChecks { _ = try await check.start() }
+            for (server, isMetrics, isOptional) in servers {
+                do throws(AdminServerError) {
+                    let address = try await server.start()
+                    if isMetrics { addresses.metrics = address } else { addresses.health = address }
+                } catch where isOptional {
+                    logger.warning(
+                        "No health page for Kubernetes.",
+                        metadata: ["error": "\(error)", "remedy": "give --health-endpoint another port, or \"\""])
+                }
+            }
+            for limiter in parts.limiters { limiter.start(on: group.next()) }
+            for (name, receiver) in parts.receivers {
+                let bound = try await receiver.start()
+                addresses.otlp[name] = bound
+                for (transport, address) in [("GRPC", bound.grpc), ("HTTP", bound.http)] {
+                    guard let address else { continue }
+                    logger.info(
+                        "Starting \(transport) server", metadata: ["receiver": "\(name)", "endpoint": "\(address)"])
+                }
+            }
+        } catch {
+            throw GatewayError(description: "\(error)")
+        }
+        health.isListening = true
+        return addresses
+    }
+
+    /// Stops in the order of the data: receivers, processors, exporters, extensions. What has not left by `deadline`
+    /// is given up, counted, and returned.
+    package func stop(until deadline: NIODeadline) async -> Leftover {
+        health.isDraining = true
+        var leftover = Leftover()
+        // The later stages need their share of the time even when a client holds on to the end.
+        let now = NIODeadline.now()
+        let receiversDeadline = now + .nanoseconds((deadline - now).nanoseconds / 3)
+        for (_, receiver) in parts.receivers { leftover.connections += await receiver.stop(until: receiversDeadline) }
+        for limiter in parts.limiters { limiter.stop() }
+        for batcher in parts.batchers { await batcher.drain(until: deadline - .milliseconds(100)) }
+        await withTaskGroup(of: (String, Int).self) { group in
+            for (name, queue) in parts.queues {
+                group.addTask { (name, await queue.drain(until: deadline)) }
+            }
+            for await (name, items) in group where items > 0 { leftover.items[name, default: 0] += items }
+        }
+        for (server, _, _) in servers { await server.stop() }
+        for check in healthChecks { await check.stop() }
+        // Fails only when it was shut down before.
+        try? await group.shutdownGracefully()
+        return leftover
+    }
+}
+
+/// Where the probes of Kubernetes are answered.
+package struct Probes: Sendable, Equatable {
+    /// Interface and port.
+    package var host: String
+    package var port: Int
+    /// Whether the gateway fails to start when the port is taken.
+    package var isRequired: Bool
+
+    /// Describes the place.
+    package init(host: String, port: Int, isRequired: Bool) {
+        self.host = host
+        self.port = port
+        self.isRequired = isRequired
+    }
+}

@@ -1,0 +1,104 @@
+internal import BatchProcessor
+package import Configuration
+internal import DebugExporter
+internal import HealthCheck
+internal import MemoryLimiter
+internal import NopExporter
+internal import OTLPExporter
+internal import OTLPReceiver
+internal import Pipeline
+
+/// A configuration that was read and checked whole: what the gateway will build.
+package struct GatewayPlan: Sendable {
+    enum Receiver: Sendable {
+        case otlp(OTLPReceiverConfig)
+    }
+
+    enum Processor: Sendable {
+        case memoryLimiter(MemoryLimiterConfig)
+        case batch(BatchConfig)
+    }
+
+    enum Exporter: Sendable {
+        case otlpGRPC(OTLPExporterConfig)
+        case debug(DebugConfig)
+        case nop
+    }
+
+    enum Extension: Sendable {
+        case healthCheck(HealthCheckConfig)
+    }
+
+    struct Pipeline: Sendable {
+        let id: PipelineID
+        let receivers: [ComponentID]
+        let processors: [ComponentID]
+        let exporters: [ComponentID]
+    }
+
+    private(set) var receivers: [ComponentID: Receiver] = [:]
+    private(set) var processors: [ComponentID: Processor] = [:]
+    private(set) var exporters: [ComponentID: Exporter] = [:]
+    /// Those that `service::extensions` names, in its order.
+    private(set) var extensions: [(id: ComponentID, config: Extension)] = []
+    let pipelines: [Pipeline]
+    /// `service::telemetry`.
+    package let telemetry: TelemetryConfig
+
+    /// The types that can be named, built or known from the Collector.
+    package static let catalogue: ComponentCatalogue = {
+        var catalogue = ComponentCatalogue()
+        catalogue.add(.receiver, "otlp")
+        catalogue.add(.processor, "memory_limiter")
+        catalogue.add(.processor, "batch")
+        catalogue.add(.exporter, "otlp_grpc")
+        catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
+        catalogue.add(.exporter, "debug")
+        catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
+        catalogue.add(.exporter, "nop")
+        catalogue.add(.extension, "health_check")
+        catalogue.addUpstream()
+        return catalogue
+    }()
+
+    /// Reads and checks a configuration, components in use or not. Problems go to `diagnostics`, all of them.
+    /// - Returns: nil when there was an error.
+    package static func load(
+        sources: [ConfigSource], overrides: [String], diagnostics: Diagnostics
+    ) -> (plan: GatewayPlan, config: GatewayConfig)? {
+        guard
+            let config = GatewayConfig.load(
+                sources: sources, overrides: overrides, catalogue: catalogue, diagnostics: diagnostics)
+        else { return nil }
+        let plan = GatewayPlan(config)
+        return diagnostics.hasErrors ? nil : (plan, config)
+    }
+
+    private init(_ config: GatewayConfig) {
+        telemetry = config.telemetry
+        pipelines = config.pipelines.map {
+            Pipeline(id: $0.id, receivers: $0.receivers, processors: $0.processors, exporters: $0.exporters)
+        }
+        var extensions: [ComponentID: Extension] = [:]
+        let components = config.receivers + config.processors + config.exporters + config.extensions
+        for component in components {
+            let section = component.section
+            switch (component.kind, component.type) {
+            case (.receiver, "otlp"): receivers[component.id] = .otlp(OTLPReceiverConfig(section))
+            case (.processor, "memory_limiter"):
+                processors[component.id] = .memoryLimiter(MemoryLimiterConfig(section))
+            case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
+            case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
+            case (.exporter, "debug"):
+                exporters[component.id] = .debug(DebugConfig(section, isLogging: component.id.type == "logging"))
+            case (.exporter, "nop"):
+                _ = NopConfig(section)
+                exporters[component.id] = .nop
+            case (.extension, "health_check"): extensions[component.id] = .healthCheck(HealthCheckConfig(section))
+            default:
+                preconditionFailure("\(component.kind) \(component.type) is in the catalogue and not built")
+            }
+        }
+        self.extensions = config.serviceExtensions.compactMap { id in extensions[id].map { (id, $0) } }
+    }
+}

@@ -1,0 +1,68 @@
+internal import HTTP
+internal import OTLP
+internal import Pipeline
+import Synchronization
+
+/// One exporter's account of one signal: accepted = sent + failed + dropped + queued.
+///
+/// What was accepted and has no fate yet is queued, wherever it is: in a ring, in a batch, in a queue, on the wire. So an
+/// item that were lost would stay in this gauge for ever, where somebody sees it.
+struct Balance: Sendable {
+    let labels: MetricLabels
+    /// For each pipeline to the exporter, the accepted counters of the receivers that feed it.
+    let accepted: [Counter]
+    let left: [Counter]
+
+    init(exporter: String, signal: Signal, receivers: [String], registry: MetricRegistry, copies: [[String]]) {
+        labels = ["exporter": exporter, "data_type": signal.name]
+        let counters = SendingQueue.Counters(registry, exporter: exporter, signal: signal)
+        left = [counters.sent, counters.failed, counters.dropped]
+        accepted = copies.flatMap { $0 }.flatMap { receiver in
+            ["grpc", "http"].map { transport in
+                registry.counter(
+                    "otelcol_receiver_accepted_\(signal.itemNoun)", help: "Items that the pipelines took.",
+                    labels: ["receiver": receiver, "transport": transport], read: .late)
+            }
+        }
+    }
+
+    /// Accepted minus left, both as the page shows them.
+    func queued(on page: inout MetricPage) -> Int {
+        var total = 0
+        for counter in accepted { total += Int(page.reading(of: counter)) }
+        for counter in left { total -= Int(page.reading(of: counter)) }
+        return total
+    }
+}
+
+/// The page of the gateway's own metrics, on which the balances hold. Any thread.
+final class MetricsPage: Sendable {
+    private let registry: MetricRegistry
+    private let early = Atomic<Bool>(false)
+
+    init(registry: MetricRegistry, balances: [Balance]) {
+        self.registry = registry
+        registry.addCollector { [early] page in
+            for balance in balances {
+                let queued = balance.queued(on: &page)
+                if queued < 0 { early.store(true, ordering: .relaxed) }
+                page.gauge(
+                    "sluice_exporter_pending_items",
+                    help: "Items accepted for this exporter that are not yet sent, failed or dropped.",
+                    labels: balance.labels, queued)
+            }
+        }
+    }
+
+    func response() -> AdminResponse {
+        var body = registry.render()
+        // An item's acceptance is counted a moment after it was handed on; a page from within that moment shows more
+        // that left than came. It is read again until it does not.
+        var tries = 0
+        while early.exchange(false, ordering: .relaxed), tries < 100 {
+            body = registry.render()
+            tries += 1
+        }
+        return AdminResponse(contentType: MetricPage.contentType, body: body)
+    }
+}

@@ -1,0 +1,188 @@
+internal import BatchProcessor
+internal import Configuration
+internal import DebugExporter
+internal import Logging
+internal import MemoryLimiter
+internal import NIOCore
+internal import NopExporter
+internal import OTLP
+internal import OTLPExporter
+internal import OTLPReceiver
+internal import Pipeline
+
+/// The components of a configuration, connected: exporters first, receivers last.
+struct PipelineParts: Sendable {
+    private(set) var receivers: [(String, OTLPReceiver)] = []
+    private(set) var limiters: [MemoryLimiter] = []
+    private(set) var batchers: [BatchProcessor] = []
+    private(set) var queues: [(String, SendingQueue)] = []
+    /// What must add up on the page of metrics.
+    private(set) var balances: [Balance] = []
+
+    /// An exporter's consumer for one signal.
+    private struct Destination {
+        let consumer: any Consumer
+        let answersLater: Bool
+    }
+
+    private struct ExporterKey: Hashable {
+        let id: ComponentID
+        let signal: Signal
+    }
+
+    init(
+        _ plan: GatewayPlan, version: String, group: any EventLoopGroup, registry: MetricRegistry,
+        residentSize: ResidentSize, health: HealthState, logger: Logger
+    ) {
+        let ledger = MemoryLedger()
+        registry.observeGauge(
+            "sluice_memory_ledger_bytes", help: "Bytes of request bodies admitted and not yet released."
+        ) { Double(ledger.bytes) }
+        let limiters = Self.limiters(plan, group, ledger, residentSize, health, registry, logger)
+        self.limiters = Array(limiters.values)
+        var destinations: [ExporterKey: Destination] = [:]
+        var entrances: [ComponentID: [Signal: [Entrance]]] = [:]
+        var takers: [ExporterKey: Set<ComponentID>] = [:]
+        for pipeline in plan.pipelines {
+            let signal = Signal(pipeline.id.signal)
+            var outs: [Destination] = []
+            for id in pipeline.exporters {
+                let key = ExporterKey(id: id, signal: signal)
+                let destination =
+                    destinations[key]
+                    ?? destination(plan.exporters[id]!, key, version, group.next(), registry, logger)
+                destinations[key] = destination
+                outs.append(destination)
+                takers[key, default: []].formUnion(pipeline.receivers)
+            }
+            var head = FanOut.joining(outs.map { $0.consumer })
+            var stageLimiters: [MemoryLimiter] = []
+            for id in pipeline.processors.reversed() {
+                switch plan.processors[id]! {
+                case .memoryLimiter:
+                    let accepted = registry.counter(
+                        "otelcol_processor_memory_limiter_accepted_\(signal.itemNoun)",
+                        help: "Items that passed the memory limiter.", labels: ["processor": "\(id)"], read: .late)
+                    head = MemoryLimiterStage(accepted: accepted, next: head)
+                    stageLimiters.append(limiters[id]!)
+                case .batch(let config):
+                    let batcher = BatchProcessor(
+                        name: "\(id)", config: config, signal: signal, next: head, eventLoop: group.next(),
+                        registry: registry, logger: logger.of("processor", "\(id)", pipeline.id))
+                    batchers.append(batcher)
+                    head = batcher
+                }
+            }
+            let entrance = Entrance(
+                consumer: head, limiters: stageLimiters, answersLater: outs.contains { $0.answersLater })
+            for id in pipeline.receivers { entrances[id, default: [:]][signal, default: []].append(entrance) }
+        }
+        for (id, bySignal) in entrances {
+            guard case .otlp(let config)? = plan.receivers[id] else { continue }
+            let parts = OTLPReceiver.Parts(
+                name: "\(id)", entrances: bySignal.mapValues(Entrance.joining), ledger: ledger, registry: registry,
+                logger: logger.of("receiver", "\(id)", nil))
+            receivers.append(("\(id)", OTLPReceiver(config, parts: parts, group: group)))
+        }
+        balances = takers.map { key, receivers in
+            Balance(
+                exporter: "\(key.id)", signal: key.signal, receivers: receivers.map { "\($0)" }, registry: registry,
+                copies: plan.pipelines.filter { Signal($0.id.signal) == key.signal && $0.exporters.contains(key.id) }
+                    .map { $0.receivers.map { "\($0)" } })
+        }
+    }
+
+    private static func limiters(
+        _ plan: GatewayPlan, _ group: any EventLoopGroup, _ ledger: MemoryLedger, _ residentSize: ResidentSize,
+        _ health: HealthState, _ registry: MetricRegistry, _ logger: Logger
+    ) -> [ComponentID: MemoryLimiter] {
+        var limiters: [ComponentID: MemoryLimiter] = [:]
+        for id in Set(plan.pipelines.flatMap { $0.processors }) {
+            guard case .memoryLimiter(let config)? = plan.processors[id] else { continue }
+            let limits = config.limits(totalMemory: TotalMemory.find().bytes)
+            limiters[id] = MemoryLimiter(
+                limits: MemoryLimiter.Limits(hardBytes: limits.hard, softBytes: limits.soft),
+                checkInterval: config.checkInterval, ledger: ledger,
+                measureResident: { try? residentSize.read() }, health: health,
+                refusedRequests: registry.counter(
+                    "sluice_processor_memory_limiter_refused_requests",
+                    help: "Requests refused before their body was read.", labels: ["processor": "\(id)"]),
+                logger: logger.of("processor", "\(id)", nil))
+        }
+        return limiters
+    }
+
+    private mutating func destination(
+        _ config: GatewayPlan.Exporter, _ key: ExporterKey, _ version: String, _ eventLoop: any EventLoop,
+        _ registry: MetricRegistry, _ logger: Logger
+    ) -> Destination {
+        let name = "\(key.id)"
+        let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
+        let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
+        let queue: SendingQueue
+        switch config {
+        case .nop:
+            return Destination(
+                consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false)
+        case .debug(let config):
+            return Destination(
+                consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: config.samplingInitial < 0)
+        case .otlpGRPC(let config):
+            let sender = OTLPGRPCSender(
+                config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure,
+                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
+                logger: logger)
+        }
+        queues.append((name, queue))
+        let labels: MetricLabels = ["exporter": name, "data_type": "\(key.signal)"]
+        registry.observeGauge(
+            "otelcol_exporter_queue_size", help: "What the queue holds, in the unit of its sizer.", labels: labels
+        ) { Double(queue.currentSize) }
+        registry.observeGauge(
+            "otelcol_exporter_queue_capacity", help: "What the queue may hold, in the unit of its sizer.", labels: labels
+        ) { Double(queue.capacity) }
+        return Destination(consumer: queue, answersLater: queue.answersLater)
+    }
+}
+
+extension Entrance {
+    /// One entrance for all pipelines that a receiver feeds with one signal.
+    static func joining(_ entrances: [Entrance]) -> Entrance {
+        Entrance(
+            consumer: FanOut.joining(entrances.map { $0.consumer }), limiters: entrances.flatMap { $0.limiters },
+            answersLater: entrances.contains { $0.answersLater })
+    }
+}
+
+extension Signal {
+    init(_ signal: PipelineSignal) {
+        switch signal {
+        case .traces: self = .traces
+        case .metrics: self = .metrics
+        case .logs: self = .logs
+        }
+    }
+}
+
+extension PipelineSignal {
+    init(_ signal: Signal) {
+        switch signal {
+        case .traces: self = .traces
+        case .metrics: self = .metrics
+        case .logs: self = .logs
+        }
+    }
+}
+
+extension Logger {
+    /// A logger whose lines name a component as the Collector's do.
+    fileprivate func of(_ kind: String, _ id: String, _ pipeline: PipelineID?) -> Logger {
+        var logger = self
+        logger[metadataKey: "otelcol.component.id"] = "\(id)"
+        logger[metadataKey: "otelcol.component.kind"] = "\(kind)"
+        if let pipeline { logger[metadataKey: "otelcol.pipeline.id"] = "\(pipeline)" }
+        return logger
+    }
+}
