@@ -1,11 +1,13 @@
 """Starts and stops the programs of a benchmark, writes their configurations, reads what they cost.
 
-Everything is a child process that this module started and ends by its own pid. Python's standard library only.
+Everything is a child process that this module started and ends by its own pid. Needs nothing
+but Python's standard library.
 """
 
 import json
 import os
 import platform
+import resource
 import signal
 import socket
 import statistics
@@ -31,7 +33,7 @@ class NotBuilt(BenchError):
     """The gateway refuses a configuration because it lacks a component or a setting."""
 
 
-# ---- processes -------------------------------------------------------------------------------------------------
+# ---- processes ----
 
 
 class Program:
@@ -46,7 +48,8 @@ class Program:
         with open(self.stdout_path, "wb") as out, open(self.stderr_path, "wb") as err:
             before = (lambda: os.sched_setaffinity(0, affinity)) if affinity else None
             self.process = subprocess.Popen(
-                argv, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment, preexec_fn=before)
+                argv, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment, preexec_fn=before
+            )
         self.pid = self.process.pid
 
     def cpu_seconds(self):
@@ -73,6 +76,9 @@ class Program:
         except OSError:
             pass  # not permitted everywhere: then the peak also covers the start and the warm-up
 
+    def open_files(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
     def alive(self):
         return self.process.poll() is None
 
@@ -82,7 +88,10 @@ class Program:
         for path in (self.stderr_path, self.stdout_path):
             with open(path, encoding="utf-8", errors="replace") as file:
                 text += file.read()[-4000:]
-        return " | ".join([line for line in text.splitlines() if line.strip()][-lines:]) or "(it printed nothing)"
+        return (
+            " | ".join([line for line in text.splitlines() if line.strip()][-lines:])
+            or "(it printed nothing)"
+        )
 
     def stop(self):
         """SIGTERM, then SIGKILL after STOP_SECONDS. Returns (exit code, seconds it took)."""
@@ -129,6 +138,12 @@ class Bench:
                 self.programs.remove(program)
 
 
+def raise_file_limit():
+    """As many open files as this user may have, for this process and those it starts."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def free_ports(count):
     """Ports that nobody listens on now. All are held at once, so they differ."""
     sockets = [socket.socket() for _ in range(count)]
@@ -157,7 +172,9 @@ def wait_ready(program, ready):
     """Waits until ready() holds; returns milliseconds since the program was spawned."""
     while not ready():
         if not program.alive():
-            raise NotBuilt(f"{program.name} ended with code {program.process.returncode}: {program.last_words()}")
+            raise NotBuilt(
+                f"{program.name} ended with code {program.process.returncode}: {program.last_words()}"
+            )
         if time.monotonic() - program.started > READY_SECONDS:
             raise BenchError(f"{program.name} was not ready after {READY_SECONDS} s: {program.last_words()}")
         time.sleep(0.0005)
@@ -170,7 +187,7 @@ def listening(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-# ---- sink and load ---------------------------------------------------------------------------------------------
+# ---- sink and load ----
 
 
 class Sink:
@@ -204,9 +221,22 @@ class Sink:
 
 def load_arguments(port, shape, duration, rate=None, extra=()):
     """The command line of the load generator for a shape: a dict with protocol, signal, items, gzip, …"""
-    argv = [LOAD, f"127.0.0.1:{port}", "--protocol", shape["protocol"], "--signal", shape["signal"],
-            "--items", str(shape["items"]), "--duration", str(duration),
-            "--connections", str(shape["connections"]), "--streams", str(shape["streams"])]
+    argv = [
+        LOAD,
+        f"127.0.0.1:{port}",
+        "--protocol",
+        shape["protocol"],
+        "--signal",
+        shape["signal"],
+        "--items",
+        str(shape["items"]),
+        "--duration",
+        str(duration),
+        "--connections",
+        str(shape["connections"]),
+        "--streams",
+        str(shape["streams"]),
+    ]
     if shape["gzip"]:
         argv.append("--gzip")
     if rate:
@@ -234,7 +264,7 @@ def run_load(bench, *arguments, affinity=None, **named):
 
 
 def measure(bench, program, port, shape, seconds, warmup, affinity=None):
-    """Warms up, then a closed loop of `seconds`: what it cost `program`. Items count when they were accepted."""
+    """Warms up, then a closed loop of `seconds`: what it cost `program`. Only accepted items count."""
     warm = run_load(bench, port, shape, warmup, affinity=affinity)
     program.reset_peak()
     cpu = program.cpu_seconds()
@@ -244,37 +274,58 @@ def measure(bench, program, port, shape, seconds, warmup, affinity=None):
         raise BenchError(f"{program.name} ended under load: {program.last_words()}")
     cpu = program.cpu_seconds() - cpu
     resident, peak = program.memory_mib()
-    return {"load": report, "cpu_seconds": cpu, "resident_mib": resident, "peak_mib": peak,
-            "kitems_per_cpu_second": report["items_ok"] / cpu / 1000 if cpu > 0 else 0.0,
-            "accepted_items": warm["items_ok"] + report["items_ok"]}
+    return {
+        "load": report,
+        "cpu_seconds": cpu,
+        "resident_mib": resident,
+        "peak_mib": peak,
+        "kitems_per_cpu_second": report["items_ok"] / cpu / 1000 if cpu > 0 else 0.0,
+        "accepted_items": warm["items_ok"] + report["items_ok"],
+    }
 
 
-# ---- the gateway and its peers ---------------------------------------------------------------------------------
+# ---- the gateway and its peers ----
 
 
 def gateway_config(ports, signal_name, exporter, compression, destination, limit_mib, queue=None):
     """A configuration in the Collector's own format. Written as JSON, which is YAML."""
-    otlp_grpc = {"endpoint": f"127.0.0.1:{destination}", "tls": {"insecure": True}, "compression": compression}
+    otlp_grpc = {
+        "endpoint": f"127.0.0.1:{destination}",
+        "tls": {"insecure": True},
+        "compression": compression,
+    }
     if queue:
         otlp_grpc["sending_queue"] = queue
     exporters = {"otlp_grpc": otlp_grpc} if exporter == "otlp_grpc" else {"nop": {}}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
-        "receivers": {"otlp": {"protocols": {
-            "grpc": {"endpoint": f"127.0.0.1:{ports['grpc']}", "max_recv_msg_size_mib": 16},
-            "http": {"endpoint": f"127.0.0.1:{ports['http']}"}}}},
+        "receivers": {
+            "otlp": {
+                "protocols": {
+                    "grpc": {"endpoint": f"127.0.0.1:{ports['grpc']}", "max_recv_msg_size_mib": 16},
+                    "http": {"endpoint": f"127.0.0.1:{ports['http']}"},
+                }
+            }
+        },
         "processors": {"memory_limiter": {"check_interval": "1s", "limit_mib": limit_mib}, "batch": {}},
         "exporters": exporters,
         "extensions": {"health_check": {"endpoint": f"127.0.0.1:{ports['health']}"}},
         "service": {
             "extensions": ["health_check"],
             "telemetry": {"metrics": {"readers": [{"pull": pull}]}},
-            "pipelines": {signal_name: {
-                "receivers": ["otlp"], "processors": ["memory_limiter", "batch"], "exporters": list(exporters)}}}}
+            "pipelines": {
+                signal_name: {
+                    "receivers": ["otlp"],
+                    "processors": ["memory_limiter", "batch"],
+                    "exporters": list(exporters),
+                }
+            },
+        },
+    }
 
 
 class Gateway:
-    """A running gateway (or peer) for one path. `ready_ms` is what it took from spawn to the first ready answer."""
+    """A running gateway (or peer) for one path. `ready_ms`: from spawn to the first ready answer."""
 
     def __init__(self, bench, kind, binary, path, destination, limit_mib=256, affinity=None, queue=None):
         names = ("grpc", "http", "health", "telemetry")
@@ -290,22 +341,38 @@ class Gateway:
         self.ready_ms = wait_ready(self.program, ready)
 
     def collector_like(self, bench, kind, binary, path, destination, limit_mib, queue):
-        config = gateway_config(self.ports, path["signal"], path["exporter"], path["compression"], destination,
-                                limit_mib, queue)
+        config = gateway_config(
+            self.ports, path["signal"], path["exporter"], path["compression"], destination, limit_mib, queue
+        )
         file_name = os.path.join(bench.folder, f"{path['signal']}-{self.ports['grpc']}.yaml")
         with open(file_name, "w", encoding="ascii") as file:
             json.dump(config, file, indent=1)
         if kind == "otelcol":
             return [binary, "--config", file_name]
-        checked = subprocess.run([binary, "validate", "--config", file_name], stdin=subprocess.DEVNULL, timeout=30,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, text=True)
+        checked = subprocess.run(
+            [binary, "validate", "--config", file_name],
+            stdin=subprocess.DEVNULL,
+            timeout=30,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            text=True,
+        )
         if checked.returncode:
             raise NotBuilt(" ".join(checked.stdout.split())[:200])
         return [binary, "run", "--config", file_name]
 
     def rotel(self, binary, path, destination):
-        argv = [binary, "start", "--otlp-grpc-endpoint", f"127.0.0.1:{self.ports['grpc']}",
-                "--otlp-http-endpoint", f"127.0.0.1:{self.ports['http']}", "--otlp-grpc-max-recv-msg-size-mib", "16"]
+        argv = [
+            binary,
+            "start",
+            "--otlp-grpc-endpoint",
+            f"127.0.0.1:{self.ports['grpc']}",
+            "--otlp-http-endpoint",
+            f"127.0.0.1:{self.ports['http']}",
+            "--otlp-grpc-max-recv-msg-size-mib",
+            "16",
+        ]
         if path["exporter"] == "nop":
             return argv + ["--exporter", "blackhole"]
         if path["compression"] != "gzip":
@@ -321,11 +388,13 @@ class Gateway:
         return code, seconds
 
 
-# ---- the machine -----------------------------------------------------------------------------------------------
+# ---- the machine ----
 
 
 def command_output(*argv):
-    done = subprocess.run(argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True)
+    done = subprocess.run(
+        argv, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, text=True
+    )
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
@@ -341,9 +410,17 @@ def machine(gateway):
     commit = command_output("git", "rev-parse", "--short=12", "HEAD") or "unknown"
     if command_output("git", "status", "--porcelain", "--untracked-files=no"):
         commit += " with changes"
-    return {"cpu": model, "cores": len(os.sched_getaffinity(0)), "memory_gib": round(memory, 1),
-            "kernel": platform.release(), "system": platform.system(), "commit": commit, "gateway": gateway,
-            "date": time.strftime("%Y-%m-%d %H:%M:%S %z"), "load_average": os.getloadavg()[0]}
+    return {
+        "cpu": model,
+        "cores": len(os.sched_getaffinity(0)),
+        "memory_gib": round(memory, 1),
+        "kernel": platform.release(),
+        "system": platform.system(),
+        "commit": commit,
+        "gateway": gateway,
+        "date": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "load_average": os.getloadavg()[0],
+    }
 
 
 def spread(values):
@@ -353,3 +430,10 @@ def spread(values):
 
 def progress(text):
     print(text, file=sys.stderr, flush=True)
+
+
+def table(columns, rows):
+    """Markdown lines. A column whose name starts with "<" is text, the others are right-aligned numbers."""
+    lines = ["| " + " | ".join(name.lstrip("<") for name in columns) + " |"]
+    lines.append("|" + "|".join("---" if name.startswith("<") else "--:" for name in columns) + "|")
+    return lines + ["| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |" for row in rows]

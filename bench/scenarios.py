@@ -14,12 +14,44 @@ IDS_A_SEED = 1 << 48
 
 
 def grpc_path(exporter="nop", compression="none"):
-    return {"protocol": "grpc", "signal": "traces", "gzip": False, "exporter": exporter, "compression": compression}
+    return {
+        "protocol": "grpc",
+        "signal": "traces",
+        "gzip": False,
+        "exporter": exporter,
+        "compression": compression,
+    }
 
 
 def grpc_shape(options, items=100, connections=None, streams=None):
-    return {"protocol": "grpc", "signal": "traces", "gzip": False, "items": items,
-            "connections": connections or options.connections, "streams": streams or options.streams}
+    return {
+        "protocol": "grpc",
+        "signal": "traces",
+        "gzip": False,
+        "items": items,
+        "connections": connections or options.connections,
+        "streams": streams or options.streams,
+    }
+
+
+def idle_connections(bench, options, count):
+    """Resident MiB with `count` HTTP/2 connections open that have nothing to say."""
+    gateway = Gateway(bench, "sluice", options.gateway, grpc_path(), 0, options.limit_mib)
+    shape = grpc_shape(options, 1, connections=count, streams=1)
+    load = harness.start_load(bench, gateway.port("grpc"), shape, 60, rate=1)
+    deadline = time.monotonic() + 30
+    while gateway.program.open_files() < count:
+        if time.monotonic() > deadline or not load.alive():
+            raise BenchError(
+                f"{count} connections could not be opened: {gateway.program.open_files()} files are "
+                f"open at the gateway; {load.last_words()}"
+            )
+        time.sleep(0.05)
+    time.sleep(1)
+    resident = gateway.program.memory_mib()[0]
+    bench.stop(load)
+    gateway.stop()
+    return resident
 
 
 def startup(options, starts=9):
@@ -32,13 +64,26 @@ def startup(options, starts=9):
             time.sleep(1)
             idle.append(gateway.program.memory_mib()[0])
             stop.append(gateway.stop()[1] * 1000)
-    result = {"ready_ms": spread(ready), "idle_mib": spread(idle), "stop_ms": spread(stop)}
-    return result, ["## Start and idle", "",
-                    "| | median | low | high |", "|---|--:|--:|--:|",
-                    *(f"| {name} | {value['median']:.1f} | {value['low']:.1f} | {value['high']:.1f} |"
-                      for name, value in (("spawn to ready, ms", result["ready_ms"]),
-                                          ("idle resident, MiB", result["idle_mib"]),
-                                          ("SIGTERM to exit, idle, ms", result["stop_ms"])))]
+        count = options.idle_connections
+        crowd = idle_connections(bench, options, count) if count else None
+    result = {
+        "ready_ms": spread(ready),
+        "idle_mib": spread(idle),
+        "stop_ms": spread(stop),
+        "idle_connections": count,
+        "idle_connections_mib": crowd,
+    }
+    rows = [
+        (name, *(f"{result[key][part]:.1f}" for part in ("median", "low", "high")))
+        for name, key in (
+            ("spawn to ready, ms", "ready_ms"),
+            ("idle resident, MiB", "idle_mib"),
+            ("SIGTERM to exit when idle, ms", "stop_ms"),
+        )
+    ]
+    if crowd is not None:
+        rows.append((f"resident with {count} idle HTTP/2 connections, MiB", f"{crowd:.1f}", "", ""))
+    return result, ["## Start and idle", "", *harness.table(["<what", "median", "low", "high"], rows)]
 
 
 def scaling(options):
@@ -46,35 +91,45 @@ def scaling(options):
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise BenchError("scaling needs two cores")
-    results, lines = [], []
+    results, rows = [], []
     with Bench() as bench:
         for items in (1, 100):
             shape, costs = grpc_shape(options, items), {}
             for label, affinity in (("one", {cores[0]}), ("all", None)):
                 runs = []
                 for _ in range(options.repeat):
-                    gateway = Gateway(bench, "sluice", options.gateway, grpc_path(), 0, options.limit_mib, affinity)
-                    runs.append(harness.measure(bench, gateway.program, gateway.port("grpc"), shape, options.seconds,
-                                                options.warmup)["kitems_per_cpu_second"])
+                    gateway = Gateway(
+                        bench, "sluice", options.gateway, grpc_path(), 0, options.limit_mib, affinity
+                    )
+                    result = harness.measure(
+                        bench, gateway.program, gateway.port("grpc"), shape, options.seconds, options.warmup
+                    )
+                    runs.append(result["kitems_per_cpu_second"])
                     gateway.stop()
                 costs[label] = spread(runs)
             factor = len(cores) * costs["all"]["median"] / costs["one"]["median"]
             results.append({"items": items, "cores": len(cores), **costs, "factor": factor})
-            lines.append(f"| {items} | {costs['one']['median']:.0f} | {costs['all']['median']:.0f} | {factor:.2f} |")
-    return results, ["## Scaling", "",
-                     f"gRPC → nop. The factor is {len(cores)} × (k items / CPU s on all cores ÷ on one): what "
-                     f"{len(cores)} cores do when nothing else wants them.", "",
-                     f"| items a request | on one core | on {len(cores)} | factor |", "|--:|--:|--:|--:|", *lines]
+            rows.append(
+                (items, f"{costs['one']['median']:.0f}", f"{costs['all']['median']:.0f}", f"{factor:.2f}")
+            )
+    method = (
+        f"gRPC → nop. The factor is {len(cores)} × (k items / CPU s on all cores ÷ on one): what "
+        f"{len(cores)} cores do when nothing else wants them."
+    )
+    columns = ["items a request", "k items / CPU s on one core", f"on {len(cores)}", "factor"]
+    return results, ["## Scaling", "", method, "", *harness.table(columns, rows)]
 
 
 def latency(options):
     """Call latency at half of what a closed loop reaches, from the intended time of each call."""
-    results, lines = [], []
+    results, rows = [], []
     with Bench() as bench:
         for name, exporter in (("gRPC → nop", "nop"), ("gRPC → otlp gRPC", "otlp_grpc")):
             for items in (1, 100):
                 sink = Sink(bench)
-                gateway = Gateway(bench, "sluice", options.gateway, grpc_path(exporter), sink.port, options.limit_mib)
+                gateway = Gateway(
+                    bench, "sluice", options.gateway, grpc_path(exporter), sink.port, options.limit_mib
+                )
                 shape = grpc_shape(options, items)
                 run_load(bench, gateway.port("grpc"), shape, options.warmup)
                 peak = run_load(bench, gateway.port("grpc"), shape, options.seconds)["requests_per_second"]
@@ -85,15 +140,31 @@ def latency(options):
                 sink.stop()
                 results.append({"path": name, "items": items, "peak_requests_per_second": peak, "half": half})
                 times = half["latency_ms"]
-                lines.append(f"| {name} | {items} | {peak:.0f} | {half['requests_per_second']:.0f} | {times['p50']:.2f} "
-                             f"| {times['p90']:.2f} | {times['p99']:.2f} | {times['p99.9']:.2f} | {times['max']:.2f} |")
-                progress(lines[-1])
-    return results, ["## Latency at half load", "",
-                     "| path | items a request | peak requests/s | offered half, answered | p50 ms | p90 | p99 | p99.9 | max |",
-                     "|---|--:|--:|--:|--:|--:|--:|--:|--:|", *lines]
+                rows.append(
+                    (
+                        name,
+                        items,
+                        f"{peak:.0f}",
+                        f"{half['requests_per_second']:.0f}",
+                        *(f"{times[key]:.2f}" for key in ("p50", "p90", "p99", "p99.9", "max")),
+                    )
+                )
+                progress(f"{name}, {items}: p50 {times['p50']:.2f} ms, p99 {times['p99']:.2f} ms")
+    columns = [
+        "<path",
+        "items a request",
+        "peak requests/s",
+        "half of it offered, answered",
+        "p50 ms",
+        "p90",
+        "p99",
+        "p99.9",
+        "max",
+    ]
+    return results, ["## Latency at half load", "", *harness.table(columns, rows)]
 
 
-# ---- overload --------------------------------------------------------------------------------------------------
+# ---- overload ----
 
 
 class MemoryWatch:
@@ -131,19 +202,27 @@ def offer(bench, gateway, sink, shape, seconds, settle, rate=None):
     """Load of `seconds`; goodput is what reaches the sink after the first `settle` seconds of it."""
     cpu = gateway.program.cpu_seconds()
     with MemoryWatch(gateway.program) as watch:
-        load = harness.start_load(bench, gateway.port("grpc"), shape, seconds, rate=rate, extra=["--grace", "10"])
+        load = harness.start_load(
+            bench, gateway.port("grpc"), shape, seconds, rate=rate, extra=["--grace", "10"]
+        )
         time.sleep(settle)
         goodput = delivered_rate(sink, seconds - settle - 0.3)
         report = harness.finish_load(bench, load)
     if not gateway.program.alive():
         raise BenchError(f"the gateway ended under load: {gateway.program.last_words()}")
-    return {"load": report, "goodput": goodput, "peak_mib": max(watch.samples, default=0.0),
-            "cpu_seconds": gateway.program.cpu_seconds() - cpu}
+    return {
+        "load": report,
+        "goodput": goodput,
+        "peak_mib": max(watch.samples, default=0.0),
+        "cpu_seconds": gateway.program.cpu_seconds() - cpu,
+    }
 
 
 def overload_once(bench, options, name, sink_options, queue):
     sink = Sink(bench, "--count", *sink_options)
-    gateway = Gateway(bench, "sluice", options.gateway, grpc_path("otlp_grpc"), sink.port, options.limit_mib, queue=queue)
+    gateway = Gateway(
+        bench, "sluice", options.gateway, grpc_path("otlp_grpc"), sink.port, options.limit_mib, queue=queue
+    )
     shape = grpc_shape(options, 100, connections=8, streams=64)
     offer(bench, gateway, sink, grpc_shape(options), options.warmup + 1, 0.5)
     peak = offer(bench, gateway, sink, grpc_shape(options), max(options.seconds, 5) + 2, 2)
@@ -158,38 +237,69 @@ def overload_once(bench, options, name, sink_options, queue):
     sink.stop()
     load = over["load"]
     answered = load["ok"] + load["refused_retryable"] + load["failed"] + load["transport_errors"]
-    return {"destination": name, "peak": peak, "over": over, "after": after, "exit_code": code, "stop_seconds": seconds,
-            "goodput_ratio": over["goodput"] / peak["goodput"],
-            "offered_ratio": answered * shape["items"] / load["seconds"] / peak["goodput"],
-            "all_retryable": load["failed"] == 0 and load["transport_errors"] == 0}
+    return {
+        "destination": name,
+        "peak": peak,
+        "over": over,
+        "after": after,
+        "exit_code": code,
+        "stop_seconds": seconds,
+        "goodput_ratio": over["goodput"] / peak["goodput"],
+        "offered_ratio": answered * shape["items"] / load["seconds"] / peak["goodput"],
+        "all_retryable": load["failed"] == 0 and load["transport_errors"] == 0,
+    }
 
 
 def overload(options):
     """Three times what the gateway sustains, open loop, memory bounded: what still gets through?"""
     # The slow destination takes 4 batches each 100 ms: the queue fills, and memory decides what is refused.
     variants = [("fast", [], None), ("slow", ["--delay", "100"], {"num_consumers": 4, "queue_size": 10000})]
-    results, lines = [], []
+    results, rows = [], []
     with Bench() as bench:
         for name, sink_options, queue in variants:
             one = overload_once(bench, options, name, sink_options, queue)
             load = one["over"]["load"]
             results.append(one)
-            lines.append(
-                f"| {name} | {one['peak']['goodput'] / 1000:.0f} | {one['offered_ratio']:.1f} | "
-                f"{one['over']['goodput'] / 1000:.0f} | {100 * one['goodput_ratio']:.1f} % | {one['over']['peak_mib']:.0f} | "
-                f"{load['ok']} | {load['refused_retryable']} | {load['failed'] + load['transport_errors']} | "
-                f"{load['unanswered']} | {'yes' if one['after']['ok'] else 'no'} |")
-            progress(lines[-1])
-    return results, ["## Overload", "",
-                     f"gRPC → otlp gRPC, limit_mib {options.limit_mib}, three times the sustained rate offered open loop for "
-                     f"{options.overload_seconds:g} s. To reach: under {MEMORY_TARGET_MIB} MiB, at least 98 % of goodput, "
-                     "every refusal retryable.", "",
-                     "| destination | sustained k items/s | answered ÷ sustained | goodput k items/s | goodput | peak MiB | "
-                     "accepted | refused, retryable | otherwise failed | unanswered | accepts afterwards |",
-                     "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|", *lines]
+            rows.append(
+                (
+                    name,
+                    f"{one['peak']['goodput'] / 1000:.0f}",
+                    f"{one['offered_ratio']:.1f}",
+                    f"{one['over']['goodput'] / 1000:.0f}",
+                    f"{100 * one['goodput_ratio']:.1f} %",
+                    f"{one['over']['peak_mib']:.0f}",
+                    load["ok"],
+                    load["refused_retryable"],
+                    load["failed"] + load["transport_errors"],
+                    load["unanswered"],
+                    "yes" if one["after"]["ok"] else "no",
+                )
+            )
+            progress(
+                f"{name}: {100 * one['goodput_ratio']:.1f} % of goodput, {one['over']['peak_mib']:.0f} MiB"
+            )
+    method = (
+        f"gRPC → otlp gRPC, limit_mib {options.limit_mib}, three times the sustained rate offered open "
+        f"loop for {options.overload_seconds:g} s. To reach: under {MEMORY_TARGET_MIB} MiB, at least 98 % of "
+        "goodput, every refusal retryable."
+    )
+    columns = [
+        "<destination",
+        "sustained k items/s",
+        "answered ÷ sustained",
+        "goodput k items/s",
+        "goodput",
+        "peak MiB",
+        "accepted",
+        "refused, retryable",
+        "otherwise failed",
+        "unanswered",
+        "<accepts afterwards",
+    ]
+    return results, ["## Overload", "", method, "", *harness.table(columns, rows)]
 
 
-# ---- drain -----------------------------------------------------------------------------------------------------
+# ---- drain ----
 
 
 def numbers(path, big_endian):
@@ -217,38 +327,82 @@ def compare(acked_path, recorded_path, seed):
     for i in range(0, len(pairs), 2):
         begin, count = pairs[i] - first, pairs[i + 1]
         acked += count
-        missing += count - sum(seen[begin:begin + count])
+        missing += count - sum(seen[begin : begin + count])
     return acked, missing, twice
 
 
 def drain(options, rate=2000, seed=7):
     """SIGTERM under load: every span that was acknowledged must reach the destination."""
-    results, lines = [], []
+    results, rows = [], []
     with Bench() as bench:
         for protocol in ("grpc", "http1"):
-            acked_path, recorded_path = (os.path.join(bench.folder, f"{protocol}.{n}") for n in ("acked", "recorded"))
+            acked_path, recorded_path = (
+                os.path.join(bench.folder, f"{protocol}.{n}") for n in ("acked", "recorded")
+            )
             sink = Sink(bench, "--record", recorded_path, "--delay", "20")
-            gateway = Gateway(bench, "sluice", options.gateway, grpc_path("otlp_grpc"), sink.port, options.limit_mib)
+            gateway = Gateway(
+                bench, "sluice", options.gateway, grpc_path("otlp_grpc"), sink.port, options.limit_mib
+            )
             shape = dict(grpc_shape(options, 100), protocol=protocol)
             if protocol == "http1":
                 shape["connections"] = 32
-            load = harness.start_load(bench, gateway.port(protocol), shape, 60, rate=rate,
-                                      extra=["--acked", acked_path, "--seed", str(seed), "--grace", "2"])
+            load = harness.start_load(
+                bench,
+                gateway.port(protocol),
+                shape,
+                60,
+                rate=rate,
+                extra=["--acked", acked_path, "--seed", str(seed), "--grace", "2"],
+            )
             time.sleep(max(options.seconds, 2))
             code, seconds = gateway.stop()
             load.process.terminate()
             report = harness.finish_load(bench, load)
             sink.stop()
             acked, missing, twice = compare(acked_path, recorded_path, seed)
-            results.append({"protocol": protocol, "acked": acked, "missing": missing, "twice": twice, "exit_code": code,
-                            "stop_seconds": seconds, "load": report})
-            lines.append(f"| {protocol} | {acked} | {missing} | {twice} | {seconds:.2f} | {code} | "
-                         f"{report['refused_retryable']} | {report['failed']} | {report['transport_errors']} |")
-            progress(lines[-1])
+            results.append(
+                {
+                    "protocol": protocol,
+                    "acked": acked,
+                    "missing": missing,
+                    "twice": twice,
+                    "exit_code": code,
+                    "stop_seconds": seconds,
+                    "load": report,
+                    "failed": bool(missing or code),
+                }
+            )
+            rows.append(
+                (
+                    protocol,
+                    acked,
+                    missing,
+                    twice,
+                    f"{seconds:.2f}",
+                    code,
+                    report["refused_retryable"],
+                    report["failed"],
+                    report["transport_errors"],
+                )
+            )
+            progress(
+                f"{protocol}: {acked} spans acknowledged, {missing} missing, {twice} twice, exit code {code}"
+            )
             if not acked:
                 raise BenchError(f"no request was accepted over {protocol}: {report['first_error']}")
-    return results, ["## Draining on SIGTERM", "",
-                     f"{rate} requests/s of 100 spans, gRPC export to a sink that answers after 20 ms, SIGTERM in the midst of it. "
-                     "To reach: nothing missing, exit code 0.", "",
-                     "| protocol | spans acknowledged | missing | twice | s to exit | exit code | refused | failed | transport errors |",
-                     "|---|--:|--:|--:|--:|--:|--:|--:|--:|", *lines]
+    method = (
+        f"{rate} requests/s of 100 spans, gRPC export to a sink that answers after 20 ms, SIGTERM in the "
+        "midst of it. To reach: nothing missing, exit code 0."
+    )
+    columns = [
+        "<protocol",
+        "spans acknowledged",
+        "missing",
+        "twice",
+        "s to exit",
+        "exit code",
+        "refused",
+        "failed",
+        "transport errors",
+    ]
+    return results, ["## Draining on SIGTERM", "", method, "", *harness.table(columns, rows)]

@@ -19,11 +19,14 @@ int body_signal(const char *path, size_t length, bool *grpc) {
     return -1;
 }
 
-static bool keeps(const struct body_policy *policy) { return policy->keep || policy->count || policy->ids; }
+static bool keeps(const struct body_policy *policy) {
+    return policy->keep || policy->count || policy->ids;
+}
 
 static void keep(struct body *body, const uint8_t *bytes, size_t count, size_t declared) {
     if (body->length + count > body->capacity) {
-        size_t wanted = MAX(body->length + count, body->length ? body->length * 2 : MIN(declared, BODY_LIMIT));
+        size_t wanted =
+            MAX(body->length + count, body->length ? body->length * 2 : MIN(declared, BODY_LIMIT));
         body->bytes = must_realloc(body->bytes, wanted);
         body->capacity = wanted;
     }
@@ -100,7 +103,8 @@ static uint64_t read_varint(struct cursor *c) {
     return 0;
 }
 
-/* Steps to the next length-delimited field called `wanted` (or any of the bits in `mask`); false at the end. */
+/* Steps to the next length-delimited field called `wanted` (or any of the bits in `mask`); false at the end.
+ */
 static bool next_field(struct cursor *c, uint32_t mask, struct cursor *inside) {
     while (c->at < c->end && !c->bad) {
         uint64_t tag = read_varint(c), skip = 0;

@@ -13,9 +13,9 @@
 
 /* What a sink does with bodies. */
 struct body_policy {
-    bool keep;   /* copy the bytes into a fresh buffer */
-    bool count;  /* count items; implies keep */
-    FILE *ids;   /* write every span id (8 bytes each) here; implies keep */
+    bool keep;  /* copy the bytes into a fresh buffer */
+    bool count; /* count items; implies keep */
+    FILE *ids;  /* write every span id (8 bytes each) here; implies keep */
 };
 
 struct body {

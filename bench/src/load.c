@@ -106,8 +106,11 @@ static void number_request(struct slot *slot) {
     uint8_t *body = payload_gzip(plain, worker->payload->length, (int)options->gzip_level, &length);
     slot->length = length + prefix;
     slot->message = must_realloc(slot->message, slot->length);
-    if (prefix) memcpy(slot->message, (uint8_t[]){1, (uint8_t)(length >> 24), (uint8_t)(length >> 16),
-                                                  (uint8_t)(length >> 8), (uint8_t)length}, 5);
+    if (prefix)
+        memcpy(slot->message,
+               (uint8_t[]){1, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
+                           (uint8_t)length},
+               5);
     memcpy(slot->message + prefix, body, length);
     free(body);
 }
@@ -153,9 +156,10 @@ void slot_answered(struct slot *slot) {
     bool retryable = status == 429 || status == 502 || status == 503 || status == 504;
     if (grpc) {
         status = slot->grpc_status < 0 ? 2 : slot->grpc_status; /* no grpc-status: UNKNOWN */
-        /* CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS; 8 only with RetryInfo */
+        /* CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS; 8 only with RetryInfo
+         */
         retryable = status == 1 || status == 4 || status == 10 || status == 11 || status == 14 || status == 15
-            || (status == 8 && slot->retry_info);
+                    || (status == 8 && slot->retry_info);
     }
     if (grpc ? status == 0 : status == 200) {
         accepted(slot);
@@ -255,7 +259,8 @@ static bool dispatch(struct worker *worker) {
     while (idle < worker->connection_count) {
         struct connection *c = &worker->connections[worker->next_connection++ % worker->connection_count];
         uint64_t before = worker->issued;
-        if (c->fd >= 0 && c->free_slots && !fill(c, 1)) connection_fail(c, "the connection takes no more requests");
+        if (c->fd >= 0 && c->free_slots && !fill(c, 1))
+            connection_fail(c, "the connection takes no more requests");
         if (worker->issued == before) {
             idle++;
             continue;
@@ -287,7 +292,8 @@ static uint64_t sleep_time(const struct worker *worker, uint64_t limit_ns) {
     }
     if (worker->interval_ns <= 0 || worker->issued >= worker->budget || now >= worker->end_ns) return wait;
     uint64_t due = worker->start_ns + (uint64_t)((double)worker->issued * worker->interval_ns);
-    uint64_t until = due > now ? due - now : 1000000; /* overdue: every slot is busy, an answer will wake us */
+    uint64_t until =
+        due > now ? due - now : 1000000; /* overdue: every slot is busy, an answer will wake us */
     if (until < SHORTEST_SLEEP_NS) until = SHORTEST_SLEEP_NS;
     return until < wait ? until : wait;
 }
@@ -306,7 +312,8 @@ static void *worker_run(void *argument) {
             reconnect(worker);
             if (worker->interval_ns > 0) dispatch(worker);
         }
-        uint64_t wait = sleep_time(worker, worker->now_ns < worker->end_ns ? worker->end_ns : worker->end_ns + grace_ns);
+        uint64_t wait =
+            sleep_time(worker, worker->now_ns < worker->end_ns ? worker->end_ns : worker->end_ns + grace_ns);
         struct timespec timeout = {(time_t)(wait / 1000000000ULL), (long)(wait % 1000000000ULL)};
         int count = epoll_pwait2(worker->epoll, events, COUNT(events), &timeout, NULL);
         if (count < 0 && errno != EINTR) die("epoll_pwait2: %s", strerror(errno));
@@ -348,18 +355,30 @@ static void worker_open(struct worker *worker) {
 /* ---- options and report ---- */
 
 static const char usage[] =
-    "usage: load HOST:PORT [--protocol grpc|http1|http2] [--signal traces|metrics|logs] [--items N] [--gzip]\n"
-    "  [--connections N] [--streams N] [--threads N] [--duration SECONDS] [--requests N] [--rate REQUESTS_PER_SECOND]\n"
+    "usage: load HOST:PORT [--protocol grpc|http1|http2] [--signal traces|metrics|logs] [--items N] "
+    "[--gzip]\n"
+    "  [--connections N] [--streams N] [--threads N] [--duration SECONDS] [--requests N] [--rate "
+    "REQUESTS_PER_SECOND]\n"
     "  [--grace SECONDS] [--max-frame-size BYTES] [--seed N] [--unique] [--acked FILE]";
 
 static void parse_options(struct options *options, int argc, char **argv) {
-    static const struct option names[] = {
-        {"protocol", 1, 0, 'p'},    {"signal", 1, 0, 's'},   {"items", 1, 0, 'i'},    {"gzip", 0, 0, 'z'},
-        {"connections", 1, 0, 'c'}, {"streams", 1, 0, 'm'},  {"threads", 1, 0, 't'},  {"duration", 1, 0, 'd'},
-        {"requests", 1, 0, 'n'},    {"rate", 1, 0, 'r'},     {"grace", 1, 0, 'g'},    {"max-frame-size", 1, 0, 'f'},
-        {"seed", 1, 0, 'e'},        {"unique", 0, 0, 'u'},   {"acked", 1, 0, 'a'},    {0, 0, 0, 0}};
-    *options = (struct options){.protocol = PROTOCOL_GRPC, .items = 100, .connections = 4, .streams = 16,
-                                .threads = 1, .max_frame_size = 16384, .duration = 10, .grace = 5, .seed = 1};
+    static const struct option names[] = {{"protocol", 1, 0, 'p'},    {"signal", 1, 0, 's'},
+                                          {"items", 1, 0, 'i'},       {"gzip", 0, 0, 'z'},
+                                          {"connections", 1, 0, 'c'}, {"streams", 1, 0, 'm'},
+                                          {"threads", 1, 0, 't'},     {"duration", 1, 0, 'd'},
+                                          {"requests", 1, 0, 'n'},    {"rate", 1, 0, 'r'},
+                                          {"grace", 1, 0, 'g'},       {"max-frame-size", 1, 0, 'f'},
+                                          {"seed", 1, 0, 'e'},        {"unique", 0, 0, 'u'},
+                                          {"acked", 1, 0, 'a'},       {0, 0, 0, 0}};
+    *options = (struct options){.protocol = PROTOCOL_GRPC,
+                                .items = 100,
+                                .connections = 4,
+                                .streams = 16,
+                                .threads = 1,
+                                .max_frame_size = 16384,
+                                .duration = 10,
+                                .grace = 5,
+                                .seed = 1};
     for (int key; (key = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (key) {
             case 'p':
@@ -400,36 +419,41 @@ static void parse_options(struct options *options, int argc, char **argv) {
     parse_address("HOST:PORT", argv[optind], &options->address, &options->address_length);
     if (options->protocol == PROTOCOL_HTTP1) options->streams = 1;
     if (options->connections < options->threads) options->threads = options->connections;
-    if (options->unique && options->signal == SIGNAL_METRICS) die("--unique: data points carry no id to number");
+    if (options->unique && options->signal == SIGNAL_METRICS)
+        die("--unique: data points carry no id to number");
     options->gzip_level = options->unique ? 1 : 6; /* numbered requests are compressed one by one */
 }
 
 static void print_report(const struct options *o, const struct totals *t, double seconds, double cpu,
                          uint64_t unsent) {
-    static const char *const protocols[] = {"grpc", "http1", "http2"}, *const signals[] = {"traces", "metrics", "logs"};
-    printf("{\"target\": \"%s\", \"protocol\": \"%s\", \"signal\": \"%s\", \"items_per_request\": %zu, ", o->authority,
-           protocols[o->protocol], signals[o->signal], o->items);
+    static const char *const protocols[] = {"grpc", "http1", "http2"}, *const signals[] = {"traces",
+                                                                                           "metrics", "logs"};
+    printf("{\"target\": \"%s\", \"protocol\": \"%s\", \"signal\": \"%s\", \"items_per_request\": %zu, ",
+           o->authority, protocols[o->protocol], signals[o->signal], o->items);
     printf("\"gzip\": %s, \"connections\": %u, \"streams\": %u, \"threads\": %u, \"rate\": %g,\n ",
            o->gzip ? "true" : "false", o->connections, o->streams, o->threads, o->rate);
     printf("\"ok\": %llu, \"refused_retryable\": %llu, \"failed\": %llu, \"transport_errors\": %llu, ",
            (unsigned long long)t->ok, (unsigned long long)t->refused, (unsigned long long)t->failed,
            (unsigned long long)t->transport);
-    printf("\"unanswered\": %llu, \"unsent\": %llu,\n \"not_ok_by_status\": {", (unsigned long long)t->unanswered,
-           (unsigned long long)unsent);
+    printf("\"unanswered\": %llu, \"unsent\": %llu,\n \"not_ok_by_status\": {",
+           (unsigned long long)t->unanswered, (unsigned long long)unsent);
     const char *separator = "";
     for (int i = 0; i < STATUS_LIMIT; i++) {
         if (!t->by_status[i]) continue;
-        printf("%s\"%s %d\": %llu", separator, i < 100 ? "grpc" : "http", i, (unsigned long long)t->by_status[i]);
+        printf("%s\"%s %d\": %llu", separator, i < 100 ? "grpc" : "http", i,
+               (unsigned long long)t->by_status[i]);
         separator = ", ";
     }
     printf("}, \"first_error\": ");
     t->first_error[0] ? printf("\"%s\"", t->first_error) : printf("null");
     double ok = (double)t->ok, items = ok * (double)o->items;
-    printf(",\n \"items_ok\": %.0f, \"bytes_sent\": %llu, \"seconds\": %.4f, \"requests_per_second\": %.1f, ", items,
-           (unsigned long long)t->bytes_sent, seconds, ok / seconds);
+    printf(",\n \"items_ok\": %.0f, \"bytes_sent\": %llu, \"seconds\": %.4f, \"requests_per_second\": %.1f, ",
+           items, (unsigned long long)t->bytes_sent, seconds, ok / seconds);
     printf("\"items_per_second\": %.0f, \"cpu_seconds\": %.3f,\n \"latency_ms\": {", items / seconds, cpu);
-    static const struct { const char *name; double quantile; } quantiles[] = {
-        {"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
+    static const struct {
+        const char *name;
+        double quantile;
+    } quantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
     for (size_t i = 0; i < COUNT(quantiles); i++) {
         double value = (double)histogram_quantile(&t->latency, quantiles[i].quantile) / 1e6;
         printf("\"%s\": %.3f, ", quantiles[i].name, value);
@@ -454,10 +478,14 @@ static void merge(struct totals *to, const struct totals *from) {
 static uint8_t *make_message(const struct options *options, const struct payload *payload, size_t *length) {
     size_t prefix = options->protocol == PROTOCOL_GRPC ? 5 : 0, body_length = payload->length;
     uint8_t *body = payload->bytes;
-    if (options->gzip) body = payload_gzip(payload->bytes, payload->length, (int)options->gzip_level, &body_length);
+    if (options->gzip)
+        body = payload_gzip(payload->bytes, payload->length, (int)options->gzip_level, &body_length);
     uint8_t *message = must_alloc(prefix + body_length);
-    if (prefix) memcpy(message, (uint8_t[]){options->gzip, (uint8_t)(body_length >> 24), (uint8_t)(body_length >> 16),
-                                            (uint8_t)(body_length >> 8), (uint8_t)body_length}, 5);
+    if (prefix)
+        memcpy(message,
+               (uint8_t[]){options->gzip, (uint8_t)(body_length >> 24), (uint8_t)(body_length >> 16),
+                           (uint8_t)(body_length >> 8), (uint8_t)body_length},
+               5);
     memcpy(message + prefix, body, body_length);
     if (body != payload->bytes) free(body);
     *length = prefix + body_length;
@@ -469,7 +497,8 @@ static void worker_prepare(struct worker *worker, const struct options *options,
     worker->options = options;
     worker->index = index;
     worker->connection_count = options->connections / threads + (index < options->connections % threads);
-    worker->budget = options->requests ? options->requests / threads + (index < options->requests % threads) : UINT64_MAX;
+    worker->budget =
+        options->requests ? options->requests / threads + (index < options->requests % threads) : UINT64_MAX;
     worker->next_id = (options->seed + 1) << 48 | (uint64_t)index << 40 | 1;
     worker->interval_ns = options->rate > 0 ? 1e9 * threads / options->rate : 0;
     struct payload *payload = must_alloc(sizeof *payload); /* a worker's own: numbering writes into it */

@@ -1,6 +1,6 @@
-/* What the parts of the load generator share. A worker is one thread with its own epoll set; connections belong
-   to one worker, slots (one for each request that may be in flight) to one connection. Nothing is shared between
-   workers while they run. */
+/* What the parts of the load generator share. A worker is one thread with its own epoll set; connections
+   belong to one worker, slots (one for each request that may be in flight) to one connection. Nothing is
+   shared between workers while they run. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -14,9 +14,9 @@
 #include "histogram.h"
 #include "payload.h"
 
-#define STATUS_LIMIT 600      /* gRPC codes lie at 0-16, HTTP ones at 100-599 */
-#define OUT_PIECES 512        /* iovecs that wait for one writev */
-#define OUT_ARENA 65536       /* bytes of frame headers that wait for one writev */
+#define STATUS_LIMIT 600 /* gRPC codes lie at 0-16, HTTP ones at 100-599 */
+#define OUT_PIECES 512   /* iovecs that wait for one writev */
+#define OUT_ARENA 65536  /* bytes of frame headers that wait for one writev */
 #define READ_BYTES (256 << 10)
 
 enum protocol { PROTOCOL_GRPC, PROTOCOL_HTTP1, PROTOCOL_HTTP2 };
@@ -33,7 +33,7 @@ struct options {
     double duration, rate, grace; /* seconds, requests a second (0: closed loop), seconds */
     uint64_t requests;            /* 0: no limit */
     uint64_t seed;
-    FILE *acked;                  /* with unique: 16 bytes for each accepted request, first id and count */
+    FILE *acked; /* with unique: 16 bytes for each accepted request, first id and count */
 };
 
 /* What was seen; one for each worker, summed at the end. */
@@ -118,7 +118,8 @@ void slot_lost(struct slot *slot, const char *reason);
 /* Counts a request that the server turned away by protocol means (RST_STREAM REFUSED_STREAM). */
 void slot_refused(struct slot *slot);
 
-/* Queue output; false when the queue is full (flush first). `out_copy` copies, `out_refer` keeps the pointer. */
+/* Queue output; false when the queue is full (flush first). `out_copy` copies, `out_refer` keeps the pointer.
+ */
 bool out_room(const struct connection *connection, size_t bytes);
 void out_copy(struct connection *connection, const void *bytes, size_t count);
 void out_refer(struct connection *connection, const void *bytes, size_t count);
@@ -126,8 +127,9 @@ void out_refer(struct connection *connection, const void *bytes, size_t count);
 /* Writes what is queued. Returns 1 when all is written, 0 when the socket is full, -1 when it is broken. */
 int out_flush(struct connection *connection);
 
-/* load_http2.c and load_http1.c: the two wire formats. `feed`, `fill` (starts at most `most` requests that are due)
-   and `pump` (writes) return false when the connection is of no further use. `open` starts a fresh connection's protocol state, `close` frees it. */
+/* load_http2.c and load_http1.c: the two wire formats. `feed`, `fill` (starts at most `most` requests that
+   are due) and `pump` (writes) return false when the connection is of no further use. `open` starts a fresh
+   connection's protocol state, `close` frees it. */
 void http2_setup(const struct options *options);
 bool http2_open(struct connection *connection);
 bool http2_feed(struct connection *connection, const uint8_t *bytes, size_t count);

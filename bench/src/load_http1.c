@@ -24,7 +24,8 @@ void http1_setup(const struct options *options, size_t message_length) {
         length += snprintf(request_head + length, sizeof request_head - (size_t)length,
                            "Content-Length: %zu\r\n\r\n", message_length);
     }
-    if ((size_t)length >= sizeof request_head) die("the request head is longer than %zu bytes", sizeof request_head);
+    if ((size_t)length >= sizeof request_head)
+        die("the request head is longer than %zu bytes", sizeof request_head);
     request_head_length = (size_t)length;
 }
 
@@ -169,4 +170,6 @@ bool http1_fill(struct connection *connection, unsigned most) {
     return true;
 }
 
-bool http1_pump(struct connection *connection) { return out_flush(connection) >= 0; }
+bool http1_pump(struct connection *connection) {
+    return out_flush(connection) >= 0;
+}

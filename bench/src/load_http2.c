@@ -15,17 +15,18 @@ static nghttp2_session_callbacks *callbacks;
 static uint32_t frame_limit;
 
 static void add_header(const char *name, const char *value) {
-    headers[header_count++] = (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
-                                           .value = (uint8_t *)(uintptr_t)value,
-                                           .namelen = strlen(name),
-                                           .valuelen = strlen(value),
-                                           .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
+    headers[header_count++] =
+        (nghttp2_nv){.name = (uint8_t *)(uintptr_t)name,
+                     .value = (uint8_t *)(uintptr_t)value,
+                     .namelen = strlen(name),
+                     .valuelen = strlen(value),
+                     .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE};
 }
 
 /* ---- request body ---- */
 
-static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t length, uint32_t *flags,
-                         nghttp2_data_source *source, void *user) {
+static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buffer, size_t length,
+                         uint32_t *flags, nghttp2_data_source *source, void *user) {
     (void)session, (void)stream, (void)buffer, (void)user;
     const struct slot *slot = source->ptr;
     size_t left = slot->length - slot->sent;
@@ -34,8 +35,8 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream, uint8_t *buff
     return (ssize_t)MIN(left, length);
 }
 
-static int send_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_header, size_t length,
-                     nghttp2_data_source *source, void *user) {
+static int send_body(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *frame_header,
+                     size_t length, nghttp2_data_source *source, void *user) {
     (void)session, (void)frame;
     struct connection *connection = user;
     struct slot *slot = source->ptr;
@@ -87,8 +88,9 @@ static bool holds_retry_info(const uint8_t *text, size_t length) {
     return memmem(decoded, count, type, sizeof type - 1) != NULL;
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
-                     const uint8_t *value, size_t value_length, uint8_t flags, void *user) {
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *user) {
     (void)flags, (void)user;
     struct slot *slot = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!slot) return 0;
@@ -174,14 +176,15 @@ bool http2_open(struct connection *connection) {
                                          {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, CLIENT_WINDOW}};
     nghttp2_session *session = connection->session;
     return !nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, COUNT(settings))
-        && !nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CLIENT_WINDOW);
+           && !nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CLIENT_WINDOW);
 }
 
 bool http2_feed(struct connection *connection, const uint8_t *bytes, size_t count) {
     ssize_t used = nghttp2_session_mem_recv(connection->session, bytes, count);
     if (used < 0) {
         char *error = connection->worker->totals.first_error;
-        snprintf(error, sizeof connection->worker->totals.first_error, "HTTP/2: %s", nghttp2_strerror((int)used));
+        snprintf(error, sizeof connection->worker->totals.first_error, "HTTP/2: %s",
+                 nghttp2_strerror((int)used));
         return false;
     }
     return nghttp2_session_want_read(connection->session) || nghttp2_session_want_write(connection->session);

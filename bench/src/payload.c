@@ -71,7 +71,9 @@ static void put_bytes(struct writer *w, unsigned field, const void *bytes, size_
     put(w, bytes, count);
 }
 
-static void put_text(struct writer *w, unsigned field, const char *text) { put_bytes(w, field, text, strlen(text)); }
+static void put_text(struct writer *w, unsigned field, const char *text) {
+    put_bytes(w, field, text, strlen(text));
+}
 
 /* Starts a nested message; what it returns goes to end_message. */
 static size_t begin_message(struct writer *w, unsigned field) {
@@ -117,7 +119,9 @@ static void put_number_attribute(struct writer *w, unsigned field, const char *k
     end_message(w, pair);
 }
 
-static unsigned below(struct writer *w, unsigned limit) { return (unsigned)((random_next(&w->random) >> 32) % limit); }
+static unsigned below(struct writer *w, unsigned limit) {
+    return (unsigned)((random_next(&w->random) >> 32) % limit);
+}
 
 /* ---- what the three signals share ---- */
 
@@ -322,7 +326,8 @@ const char *signal_http_path(enum signal signal) {
 }
 
 void payload_make(struct payload *payload, enum signal signal, size_t items, uint64_t seed) {
-    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fixed fields are copied as they lie in memory");
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+                   "fixed fields are copied as they lie in memory");
     struct writer w = {.random = seed * 0x9e3779b97f4a7c15ULL + 1};
     if (!w.random) w.random = 1;
     if (signal != SIGNAL_METRICS) w.ids = must_calloc(items, sizeof *w.ids);
@@ -343,7 +348,8 @@ void payload_number(const struct payload *payload, uint8_t *bytes, uint64_t firs
 
 uint8_t *payload_gzip(const uint8_t *bytes, size_t length, int level, size_t *compressed_length) {
     z_stream z = {0};
-    if (deflateInit2(&z, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK) die("deflateInit2 failed");
+    if (deflateInit2(&z, level, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        die("deflateInit2 failed");
     uLong bound = deflateBound(&z, (uLong)length);
     uint8_t *compressed = must_alloc(bound);
     z.next_in = (Bytef *)(uintptr_t)bytes;

@@ -1,4 +1,5 @@
-/* Makes Export{Trace,Metrics,Logs}ServiceRequest bytes that resemble what an instrumented shop service sends. */
+/* Makes Export{Trace,Metrics,Logs}ServiceRequest bytes that resemble what an instrumented shop service sends.
+ */
 #ifndef BENCH_PAYLOAD_H
 #define BENCH_PAYLOAD_H
 
@@ -11,8 +12,8 @@ enum signal { SIGNAL_TRACES, SIGNAL_METRICS, SIGNAL_LOGS };
 struct payload {
     uint8_t *bytes;
     size_t length;
-    size_t items;        /* spans, data points or log records */
-    size_t *id_offsets;  /* where each item's 8-byte span id starts; NULL for metrics, which have none */
+    size_t items;       /* spans, data points or log records */
+    size_t *id_offsets; /* where each item's 8-byte span id starts; NULL for metrics, which have none */
 };
 
 /* "traces", "metrics" or "logs"; -1 for anything else. */

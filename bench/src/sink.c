@@ -47,7 +47,12 @@ int http_status_of(int status) {
         case 0: return 200;
         case 3: return 400;
         case 8: return 429;
-        case 1: case 4: case 10: case 11: case 14: case 15: return 503;
+        case 1:
+        case 4:
+        case 10:
+        case 11:
+        case 14:
+        case 15: return 503;
         case 16: return 401;
         case 7: return 403;
         case 12: return 404;
@@ -239,8 +244,8 @@ static void print_report(void) {
 
 static const char usage[] =
     "usage: sink [--listen HOST:PORT]... [--copy] [--count] [--record FILE] [--delay MS] [--status CODE]\n"
-    "  [--fail-rate SHARE] [--fail-first N] [--retry-info SECONDS] [--window BYTES] [--max-frame-size BYTES]\n"
-    "  [--max-streams N]";
+    "  [--fail-rate SHARE] [--fail-first N] [--retry-info SECONDS] [--window BYTES]\n"
+    "  [--max-frame-size BYTES] [--max-streams N]";
 
 /* Status{code, message, details: [Any(RetryInfo{retry_delay{seconds}})]} as base64, for 0 to 127 seconds. */
 static void make_retry_details(int status, int seconds) {
@@ -257,22 +262,30 @@ static void make_retry_details(int status, int seconds) {
     n += 6;
     for (size_t i = 0; i < n; i += 3) {
         uint32_t word = (uint32_t)bytes[i] << 16 | (i + 1 < n ? (uint32_t)bytes[i + 1] << 8 : 0)
-            | (i + 2 < n ? bytes[i + 2] : 0);
+                        | (i + 2 < n ? bytes[i + 2] : 0);
         size_t digits = i + 2 < n ? 4 : i + 1 < n ? 3 : 2;
         for (size_t d = 0; d < digits; d++) sink_retry_details[out++] = alphabet[word >> (18 - 6 * d) & 63];
     }
 }
 
 static unsigned parse_options(int argc, char **argv, const char *listens[8]) {
-    static const struct option names[] = {
-        {"listen", 1, 0, 'l'},    {"copy", 0, 0, 'c'},       {"count", 0, 0, 'n'},      {"record", 1, 0, 'r'},
-        {"delay", 1, 0, 'd'},     {"status", 1, 0, 's'},     {"fail-rate", 1, 0, 'f'},  {"fail-first", 1, 0, 'F'},
-        {"retry-info", 1, 0, 'i'}, {"window", 1, 0, 'w'},    {"max-frame-size", 1, 0, 'm'}, {"max-streams", 1, 0, 'S'},
-        {0, 0, 0, 0}};
+    static const struct option names[] = {{"listen", 1, 0, 'l'},
+                                          {"copy", 0, 0, 'c'},
+                                          {"count", 0, 0, 'n'},
+                                          {"record", 1, 0, 'r'},
+                                          {"delay", 1, 0, 'd'},
+                                          {"status", 1, 0, 's'},
+                                          {"fail-rate", 1, 0, 'f'},
+                                          {"fail-first", 1, 0, 'F'},
+                                          {"retry-info", 1, 0, 'i'},
+                                          {"window", 1, 0, 'w'},
+                                          {"max-frame-size", 1, 0, 'm'},
+                                          {"max-streams", 1, 0, 'S'},
+                                          {0, 0, 0, 0}};
     unsigned count = 0;
     struct sink_options *o = &sink_options;
-    *o = (struct sink_options){.status = 14, .retry_info = -1, .max_frame_size = 16384, .max_streams = 1024,
-                               .window = 16 << 20};
+    *o = (struct sink_options){
+        .status = 14, .retry_info = -1, .max_frame_size = 16384, .max_streams = 1024, .window = 16 << 20};
     bool status_given = false;
     for (int key; (key = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (key) {
@@ -288,14 +301,17 @@ static unsigned parse_options(int argc, char **argv, const char *listens[8]) {
             case 'd': o->delay_ns = (uint64_t)(parse_real("--delay", optarg, 0, 3600000) * 1e6); break;
             case 's':
                 o->status = (int)parse_count("--status", optarg, 1, 599);
-                if (o->status > 16 && o->status < 100) die("--status: %d is no gRPC code or HTTP status", o->status);
+                if (o->status > 16 && o->status < 100)
+                    die("--status: %d is no gRPC code or HTTP status", o->status);
                 status_given = true;
                 break;
             case 'f': o->fail_rate = parse_real("--fail-rate", optarg, 0, 1); break;
             case 'F': o->fail_first = (unsigned)parse_count("--fail-first", optarg, 0, UINT32_MAX); break;
             case 'i': o->retry_info = (int)parse_count("--retry-info", optarg, 0, 127); break;
             case 'w': o->window = (int32_t)parse_count("--window", optarg, 65535, INT32_MAX); break;
-            case 'm': o->max_frame_size = (uint32_t)parse_count("--max-frame-size", optarg, 16384, 16777215); break;
+            case 'm':
+                o->max_frame_size = (uint32_t)parse_count("--max-frame-size", optarg, 16384, 16777215);
+                break;
             case 'S': o->max_streams = (uint32_t)parse_count("--max-streams", optarg, 1, INT32_MAX); break;
             default: die("%s", usage);
         }
@@ -323,7 +339,8 @@ int main(int argc, char **argv) {
     int signals = signalfd(-1, &handled, SFD_CLOEXEC | SFD_NONBLOCK);
     struct epoll_event event = {.events = EPOLLIN};
     event.data.u64 = (uint64_t)signals << 1 | 1;
-    if (signals < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, signals, &event)) die("signalfd: %s", strerror(errno));
+    if (signals < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, signals, &event))
+        die("signalfd: %s", strerror(errno));
     sink_http2_setup();
     for (unsigned i = 0; i < listen_count; i++) listen_on("--listen", listens[i]);
     uint8_t *buffer = must_alloc(READ_BYTES);

@@ -13,20 +13,22 @@ enum wire { WIRE_UNKNOWN, WIRE_HTTP1, WIRE_HTTP2 };
 struct sink_options {
     struct body_policy policy;
     uint64_t delay_ns;
-    double fail_rate;   /* share of requests answered with `status` */
-    int status;         /* gRPC code (0-16) or HTTP status (100-599) */
+    double fail_rate;    /* share of requests answered with `status` */
+    int status;          /* gRPC code (0-16) or HTTP status (100-599) */
     unsigned fail_first; /* the first so many requests fail, whatever fail_rate says */
-    int retry_info;     /* seconds; -1: none */
+    int retry_info;      /* seconds; -1: none */
     uint32_t max_frame_size, max_streams;
     int32_t window;
 };
 
 /* Counted since the start. */
 struct sink_totals {
-    uint64_t connections, requests, grpc, http1, http2, accepted, failed, malformed, aborted, bytes, items, gzipped;
+    uint64_t connections, requests, grpc, http1, http2, accepted, failed, malformed, aborted, bytes, items,
+        gzipped;
 };
 
-/* A connection. Freed ones go to a list and `generation` grows, so a delayed answer can tell it is too late. */
+/* A connection. Freed ones go to a list and `generation` grows, so a delayed answer can tell it is too late.
+ */
 struct sink_connection {
     int fd;
     uint32_t generation;
@@ -48,7 +50,8 @@ extern struct sink_totals sink_totals;
 /* Decides a complete request: the status to answer with (gRPC code; 0 = OK), counting it. */
 int sink_decide(struct body *body);
 
-/* Answers later: when options.delay_ns has passed, sink_answer_now is called if the connection still lives. */
+/* Answers later: when options.delay_ns has passed, sink_answer_now is called if the connection still lives.
+ */
 void sink_delay(struct sink_connection *connection, int32_t stream, int status);
 
 /* Queues bytes to be written. */

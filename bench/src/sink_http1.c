@@ -8,7 +8,15 @@
 #include "sink.h"
 #include "util.h"
 
-enum { STATE_HEAD, STATE_LENGTH, STATE_CHUNK_SIZE, STATE_CHUNK_DATA, STATE_CHUNK_END, STATE_TRAILERS, STATE_WAITING };
+enum {
+    STATE_HEAD,
+    STATE_LENGTH,
+    STATE_CHUNK_SIZE,
+    STATE_CHUNK_DATA,
+    STATE_CHUNK_END,
+    STATE_TRAILERS,
+    STATE_WAITING
+};
 
 struct http1_state {
     char line[16384]; /* the head, or one chunk-size or trailer line */
@@ -26,7 +34,8 @@ void sink_http1_open(struct sink_connection *connection) {
 
 void sink_http1_close(struct sink_connection *connection) {
     struct http1_state *http = connection->http1;
-    sink_totals.aborted += http->state != STATE_WAITING && (http->state != STATE_HEAD || http->line_length > 0);
+    sink_totals.aborted +=
+        http->state != STATE_WAITING && (http->state != STATE_HEAD || http->line_length > 0);
     body_free(&http->body);
     free(http);
     connection->http1 = NULL;
@@ -42,9 +51,10 @@ bool sink_http1_answer(struct sink_connection *connection, int status) {
         snprintf(retry, sizeof retry, "Retry-After: %d\r\n", sink_options.retry_info);
     }
     const char *reason = code == 200 ? "OK" : "Not accepted";
-    int length = snprintf(answer, sizeof answer,
-                          "HTTP/1.1 %d %s\r\nContent-Type: application/x-protobuf\r\n%sContent-Length: 0\r\n\r\n", code,
-                          reason, retry);
+    int length =
+        snprintf(answer, sizeof answer,
+                 "HTTP/1.1 %d %s\r\nContent-Type: application/x-protobuf\r\n%sContent-Length: 0\r\n\r\n",
+                 code, reason, retry);
     sink_write(connection, answer, (size_t)length);
     http->state = STATE_HEAD;
     http->line_length = 0;
@@ -103,7 +113,8 @@ static bool parse_head(struct sink_connection *connection) {
 }
 
 /* Collects up to and with `end`; returns how many bytes were used, 0 when there is no room. */
-static size_t collect(struct http1_state *http, const uint8_t *bytes, size_t count, const char *end, bool *complete) {
+static size_t collect(struct http1_state *http, const uint8_t *bytes, size_t count, const char *end,
+                      bool *complete) {
     size_t end_length = strlen(end);
     *complete = false;
     for (size_t i = 0; i < count; i++) {

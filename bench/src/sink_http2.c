@@ -18,12 +18,13 @@ struct stream {
 static nghttp2_session_callbacks *callbacks;
 static struct stream *free_streams;
 
-#define FIELD(name, value)                                                                                  \
-    {(uint8_t *)(uintptr_t)(name), (uint8_t *)(uintptr_t)(value), sizeof(name) - 1, sizeof(value) - 1,      \
+#define FIELD(name, value)                                                                             \
+    {(uint8_t *)(uintptr_t)(name), (uint8_t *)(uintptr_t)(value), sizeof(name) - 1, sizeof(value) - 1, \
      NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE}
 
 static nghttp2_nv text_field(const char *name, const char *value) {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value), 0};
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, strlen(name), strlen(value),
+                        0};
 }
 
 /* ---- answering ---- */
@@ -34,7 +35,8 @@ static ssize_t read_empty_message(nghttp2_session *session, int32_t stream, uint
     (void)length, (void)source, (void)user;
     static const nghttp2_nv trailers[] = {FIELD("grpc-status", "0")};
     *flags |= NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
-    if (nghttp2_submit_trailer(session, stream, trailers, COUNT(trailers))) return NGHTTP2_ERR_CALLBACK_FAILURE;
+    if (nghttp2_submit_trailer(session, stream, trailers, COUNT(trailers)))
+        return NGHTTP2_ERR_CALLBACK_FAILURE;
     memset(buffer, 0, 5);
     return 5;
 }
@@ -52,7 +54,8 @@ static void answer_grpc(nghttp2_session *session, int32_t id, int status) {
     size_t count = 2;
     head[count++] = text_field("grpc-status", number);
     head[count++] = text_field("grpc-message", "refused by the sink as it was told to");
-    if (sink_options.retry_info >= 0) head[count++] = text_field("grpc-status-details-bin", sink_retry_details);
+    if (sink_options.retry_info >= 0)
+        head[count++] = text_field("grpc-status-details-bin", sink_retry_details);
     nghttp2_submit_response(session, id, head, count, NULL);
 }
 
@@ -101,8 +104,9 @@ static bool is(const uint8_t *text, size_t length, const char *wanted) {
     return strlen(wanted) == length && !memcmp(text, wanted, length);
 }
 
-static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name, size_t name_length,
-                     const uint8_t *value, size_t value_length, uint8_t flags, void *user) {
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+                     size_t name_length, const uint8_t *value, size_t value_length, uint8_t flags,
+                     void *user) {
     (void)flags, (void)user;
     struct stream *stream = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!stream) return 0;
@@ -181,7 +185,7 @@ bool sink_http2_open(struct sink_connection *connection) {
         {NGHTTP2_SETTINGS_MAX_FRAME_SIZE, sink_options.max_frame_size}};
     nghttp2_session *session = connection->session;
     return !nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, COUNT(settings))
-        && !nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, sink_options.window);
+           && !nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, sink_options.window);
 }
 
 bool sink_http2_feed(struct sink_connection *connection, const uint8_t *bytes, size_t count) {

@@ -26,7 +26,8 @@ void *must_alloc(size_t bytes);
 void *must_calloc(size_t count, size_t bytes);
 void *must_realloc(void *old, size_t bytes);
 
-/* The value of option `name` as a number; dies, naming option and value, when it is not one in [low, high]. */
+/* The value of option `name` as a number; dies, naming option and value, when it is not one in [low, high].
+ */
 uint64_t parse_count(const char *name, const char *text, uint64_t low, uint64_t high);
 double parse_real(const char *name, const char *text, double low, double high);
 
