@@ -153,21 +153,3 @@ package final class HTTP2Handler: ChannelInboundHandler {
         delegate.connectionClosed(reason: closeReason)
     }
 }
-
-extension ByteBuffer {
-    /// Lends the readable bytes for one call.
-    fileprivate func withReadableBytes<Failure: Error>(
-        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Void
-    ) throws(Failure) {
-        var result: Result<Void, Failure> = .success(())
-        // SAFETY: the pointer is used inside the call only.
-        unsafe withUnsafeReadableBytes { bytes in
-            do throws(Failure) {
-                unsafe try body(bytes)
-            } catch {
-                result = .failure(error)
-            }
-        }
-        try result.get()
-    }
-}

@@ -40,3 +40,12 @@ package struct ExportResponse: Sendable, Equatable {
         if fields.isMalformed { return nil }
     }
 }
+
+extension ExportResponse {
+    /// As `init(decoding:)`, from an array.
+    package init?(decoding bytes: [UInt8]) {
+        let read = unsafe bytes.withUnsafeBytes { unsafe Self(decoding: $0) }
+        guard let read else { return nil }
+        self = read
+    }
+}

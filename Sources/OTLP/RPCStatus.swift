@@ -89,3 +89,12 @@ package struct RPCStatus: Error, Sendable, Equatable {
         return .seconds(seconds) + .nanoseconds(nanoseconds)
     }
 }
+
+extension RPCStatus {
+    /// As `init(decoding:)`, from an array.
+    package init?(decoding bytes: [UInt8]) {
+        let read = unsafe bytes.withUnsafeBytes { unsafe Self(decoding: $0) }
+        guard let read else { return nil }
+        self = read
+    }
+}

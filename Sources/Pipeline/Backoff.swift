@@ -29,12 +29,3 @@ package struct Backoff: Sendable {
         return delay
     }
 }
-
-extension TimeAmount {
-    /// A duration of the standard library, to the nanosecond.
-    package init(_ duration: Duration) {
-        let (seconds, attoseconds) = duration.components
-        let (whole, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        self = .nanoseconds(overflow ? (seconds < 0 ? .min : .max) : whole + attoseconds / 1_000_000_000)
-    }
-}

@@ -41,7 +41,6 @@ package final class Gateway: Sendable {
     private let group: MultiThreadedEventLoopGroup
     private let plan: GatewayPlan
     private let health: HealthState
-    private let registry: MetricRegistry
     private let logger: Logger
     private let parts: PipelineParts
     private let servers: [(server: AdminServer, isMetrics: Bool, isOptional: Bool)]
@@ -50,35 +49,35 @@ package final class Gateway: Sendable {
     /// Builds everything; nothing listens yet.
     /// - Parameters:
     ///   - probes: where `/health/live` and `/health/ready` are served; nil for nowhere.
-    ///   - loops: event loops; one a core by default.
-    /// - Throws: the resident size cannot be read.
+    ///   - loopCount: event loops; one a core by default.
+    /// - Throws: the resident size or the size of the memory cannot be read.
     package init(
-        _ plan: GatewayPlan, version: String, probes: Probes?, loops: Int = System.coreCount, logger: Logger
+        _ plan: GatewayPlan, version: String, probes: Probes?, loops loopCount: Int = System.coreCount, logger: Logger
     ) throws(GatewayError) {
         self.plan = plan
         self.logger = logger
-        group = MultiThreadedEventLoopGroup(numberOfThreads: loops)
+        let loops = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
+        group = loops
         let health = HealthState()
         let registry = MetricRegistry()
-        let residentSize: ResidentSize
-        do throws(ResidentSizeError) { residentSize = try ResidentSize() } catch {
-            throw GatewayError(description: "\(error)")
-        }
+        let residentSize = try Self.residentSize()
+        self.health = health
         ProcessMetrics.register(in: registry, residentSize: residentSize)
-        parts = PipelineParts(
-            plan, version: version, group: group, registry: registry, residentSize: residentSize, health: health,
+        parts = try PipelineParts(
+            plan, version: version, group: loops, registry: registry, residentSize: residentSize, health: health,
             logger: logger)
+        let balances = parts.balances
         var servers: [(server: AdminServer, isMetrics: Bool, isOptional: Bool)] = []
         if let endpoint = plan.telemetry.metrics.endpoint, plan.telemetry.metrics.level != .none {
-            let page = MetricsPage(registry: registry, balances: parts.balances)
+            let page = MetricsPage(registry: registry, balances: balances)
             let server = AdminServer(
-                group: group, host: endpoint.host, port: endpoint.port, key: "service::telemetry::metrics::readers",
+                group: loops, host: endpoint.host, port: endpoint.port, key: "service::telemetry::metrics::readers",
                 routes: ["/metrics": { _ in page.response() }])
             servers.append((server, true, false))
         }
         if let probes {
             let server = AdminServer(
-                group: group, host: probes.host, port: probes.port, key: "--health-endpoint",
+                group: loops, host: probes.host, port: probes.port, key: "--health-endpoint",
                 routes: HealthCheck.kubernetesRoutes(health))
             servers.append((server, false, !probes.isRequired))
         }
@@ -87,13 +86,19 @@ package final class Gateway: Sendable {
             switch config {
             case .healthCheck(let config):
                 HealthCheck(
-                    group: group, host: config.endpoint.host, port: config.endpoint.port, path: config.path,
+                    group: loops, host: config.endpoint.host, port: config.endpoint.port, path: config.path,
                     healthyBody: config.responseBody?.healthy ?? "", unhealthyBody: config.responseBody?.unhealthy ?? "",
                     key: "extensions::\(id)::endpoint", state: health)
             }
         }
-        self.health = health
-        self.registry = registry
+    }
+
+    private static func residentSize() throws(GatewayError) -> ResidentSize {
+        do {
+            return try ResidentSize()
+        } catch {
+            throw GatewayError(description: "\(error)")
+        }
     }
 
     /// Starts everything, receivers last.
@@ -102,15 +107,9 @@ package final class Gateway: Sendable {
         var addresses = Addresses()
         do {
             for check in healthChecks { _ = try await check.start() }
-            for (server, isMetrics, isOptional) in servers {
-                do throws(AdminServerError) {
-                    let address = try await server.start()
-                    if isMetrics { addresses.metrics = address } else { addresses.health = address }
-                } catch where isOptional {
-                    logger.warning(
-                        "No health page for Kubernetes.",
-                        metadata: ["error": "\(error)", "remedy": "give --health-endpoint another port, or \"\""])
-                }
+            for entry in servers {
+                let address = try await start(entry.server, isOptional: entry.isOptional)
+                if entry.isMetrics { addresses.metrics = address } else { addresses.health = address }
             }
             for limiter in parts.limiters { limiter.start(on: group.next()) }
             for (name, receiver) in parts.receivers {
@@ -127,6 +126,18 @@ package final class Gateway: Sendable {
         }
         health.isListening = true
         return addresses
+    }
+
+    private func start(_ server: AdminServer, isOptional: Bool) async throws -> SocketAddress? {
+        do {
+            return try await server.start()
+        } catch {
+            guard isOptional else { throw error }
+            logger.warning(
+                "No health page for Kubernetes.",
+                metadata: ["error": "\(error)", "remedy": "give --health-endpoint another port, or \"\""])
+            return nil
+        }
     }
 
     /// Stops in the order of the data: receivers, processors, exporters, extensions. What has not left by `deadline`

@@ -38,14 +38,16 @@ struct Balance: Sendable {
 /// The page of the gateway's own metrics, on which the balances hold. Any thread.
 final class MetricsPage: Sendable {
     private let registry: MetricRegistry
-    private let early = Atomic<Bool>(false)
+    /// Raised when a page shows more that left than came. Not the page's own, so that the collector does not own it.
+    private let early = Flag()
 
     init(registry: MetricRegistry, balances: [Balance]) {
         self.registry = registry
-        registry.addCollector { [early] page in
+        let early = early
+        registry.addCollector { page in
             for balance in balances {
                 let queued = balance.queued(on: &page)
-                if queued < 0 { early.store(true, ordering: .relaxed) }
+                if queued < 0 { early.raised.store(true, ordering: .relaxed) }
                 page.gauge(
                     "sluice_exporter_pending_items",
                     help: "Items accepted for this exporter that are not yet sent, failed or dropped.",
@@ -59,10 +61,14 @@ final class MetricsPage: Sendable {
         // An item's acceptance is counted a moment after it was handed on; a page from within that moment shows more
         // that left than came. It is read again until it does not.
         var tries = 0
-        while early.exchange(false, ordering: .relaxed), tries < 100 {
+        while early.raised.exchange(false, ordering: .relaxed), tries < 100 {
             body = registry.render()
             tries += 1
         }
         return AdminResponse(contentType: MetricPage.contentType, body: body)
     }
+}
+
+private final class Flag: Sendable {
+    let raised = Atomic<Bool>(false)
 }

@@ -33,12 +33,12 @@ struct PipelineParts: Sendable {
     init(
         _ plan: GatewayPlan, version: String, group: any EventLoopGroup, registry: MetricRegistry,
         residentSize: ResidentSize, health: HealthState, logger: Logger
-    ) {
+    ) throws(GatewayError) {
         let ledger = MemoryLedger()
         registry.observeGauge(
             "sluice_memory_ledger_bytes", help: "Bytes of request bodies admitted and not yet released."
         ) { Double(ledger.bytes) }
-        let limiters = Self.limiters(plan, group, ledger, residentSize, health, registry, logger)
+        let limiters = try Self.limiters(plan, group, ledger, residentSize, health, registry, logger)
         self.limiters = Array(limiters.values)
         var destinations: [ExporterKey: Destination] = [:]
         var entrances: [ComponentID: [Signal: [Entrance]]] = [:]
@@ -95,11 +95,17 @@ struct PipelineParts: Sendable {
     private static func limiters(
         _ plan: GatewayPlan, _ group: any EventLoopGroup, _ ledger: MemoryLedger, _ residentSize: ResidentSize,
         _ health: HealthState, _ registry: MetricRegistry, _ logger: Logger
-    ) -> [ComponentID: MemoryLimiter] {
+    ) throws(GatewayError) -> [ComponentID: MemoryLimiter] {
         var limiters: [ComponentID: MemoryLimiter] = [:]
         for id in Set(plan.pipelines.flatMap { $0.processors }) {
             guard case .memoryLimiter(let config)? = plan.processors[id] else { continue }
-            let limits = config.limits(totalMemory: TotalMemory.find().bytes)
+            let total = TotalMemory.find()?.bytes ?? 0
+            guard config.limitMib > 0 || total > 0 else {
+                throw GatewayError(
+                    description: "processors::\(id)::limit_percentage needs the size of the memory, which neither the"
+                        + " control group nor /proc/meminfo tells; write limit_mib")
+            }
+            let limits = config.limits(totalMemory: total)
             limiters[id] = MemoryLimiter(
                 limits: MemoryLimiter.Limits(hardBytes: limits.hard, softBytes: limits.soft),
                 checkInterval: config.checkInterval, ledger: ledger,

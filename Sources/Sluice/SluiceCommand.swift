@@ -50,7 +50,13 @@ struct ConfigOptions: ParsableArguments {
 
 /// Writes to standard error.
 func complain(_ text: String) {
-    fputs(text.hasSuffix("\n") ? text : text + "\n", stderr)
+    var left = Array((text.hasSuffix("\n") ? text : text + "\n").utf8)[...]
+    while !left.isEmpty {
+        // SAFETY: the bytes live through the call. Nobody can be told when standard error itself fails.
+        let count = unsafe left.withUnsafeBytes { unsafe write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        guard count > 0 else { return }
+        left = left.dropFirst(count)
+    }
 }
 
 struct Run: AsyncParsableCommand {

@@ -1,11 +1,12 @@
 internal import Compression
-package import Configuration
+internal import Configuration
 internal import HTTP
 package import Logging
 package import NIOCore
 internal import NIOPosix
 package import OTLP
 package import Pipeline
+import Synchronization
 
 /// Sends batches of one signal to an OTLP/gRPC server: the last stage of `otlp_grpc`.
 ///
@@ -111,20 +112,25 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
 }
 
 /// Compressors for the threads that compress: as many as work at a time. Any thread.
-private final class GzipPool: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): a compressor is in the box or with one thread.
-    private let idle = NIOLockedValueBox<[Gzipper]>([])
+private final class GzipPool: Sendable {
+    /// A compressor on its way between threads.
+    private struct Idle: @unchecked Sendable {
+        // SAFETY (@unchecked Sendable): a compressor is in the pool or with one thread.
+        let gzipper: Gzipper
+    }
+
+    private let idle = Mutex<[Idle]>([])
 
     func compress(_ batch: Batch) -> ByteBuffer {
-        let gzipper = idle.withLockedValue { $0.popLast() } ?? Gzipper()
-        defer { idle.withLockedValue { $0.append(gzipper) } }
+        let lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper())
+        defer { idle.withLock { $0.append(lent) } }
         // One member of all slices: some readers stop after the first. The copy is small beside the compression.
         var whole = ByteBuffer()
         whole.reserveCapacity(batch.bytes)
         for slice in batch.slices { whole.writeImmutableBuffer(slice.bytes) }
         var message = ByteBuffer()
         unsafe whole.withUnsafeReadableBytes { bytes in
-            _ = gzipper.compress(unsafe RawSpan(_unsafeBytes: bytes)) { minimum, fill in
+            _ = lent.gzipper.compress(unsafe RawSpan(_unsafeBytes: bytes)) { minimum, fill in
                 message.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
             }
         }

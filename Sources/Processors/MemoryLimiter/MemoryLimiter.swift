@@ -1,13 +1,8 @@
 package import Logging
 package import NIOCore
-internal import NIOPosix
 internal import OTLP
 package import Pipeline
 import Synchronization
-
-#if canImport(Glibc)
-    import Glibc
-#endif
 
 /// Keeps the process below its memory limit: `memory_limiter`.
 ///
@@ -53,7 +48,7 @@ package final class MemoryLimiter: AdmissionControl {
     private let refusal: Refusal
     private let refusing = Atomic<Bool>(false)
     private let residentOver = Atomic<Bool>(false)
-    private let watch = NIOLockedValueBox(Watch())
+    private let watch = Mutex(Watch())
 
     /// - Parameters:
     ///   - checkInterval: how often the resident size is measured.
@@ -100,24 +95,24 @@ package final class MemoryLimiter: AdmissionControl {
         let timer = eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: Self.tickInterval) { _ in
             self.tick(.now())
         }
-        watch.withLockedValue { $0.timer = timer }
+        watch.withLock { $0.timer = timer }
     }
 
     /// Stops watching; admits as before.
     package func stop() {
-        watch.withLockedValue { $0.timer.take() }?.cancel()
+        watch.withLock { $0.timer.take() }?.cancel()
     }
 
     /// Looks at both measures. Called by the timer; by tests with times of their own.
     package func tick(_ now: NIODeadline) {
-        let measures = watch.withLockedValue { watch -> Bool in
+        let measures = watch.withLock { watch -> Bool in
             if let checkedAt = watch.checkedAt, now - checkedAt < checkInterval { return false }
             watch.checkedAt = now
             return true
         }
         if measures { checkResident() }
         let over = ledger.bytes > limits.softBytes
-        let pausedLongEnough = watch.withLockedValue { watch -> Bool in
+        let pausedLongEnough = watch.withLock { watch -> Bool in
             guard over else {
                 watch.overSince = nil
                 return false
@@ -136,7 +131,7 @@ package final class MemoryLimiter: AdmissionControl {
         guard var resident = measureResident() else { return }
         if resident > limits.hardBytes, ledger.bytes < limits.softBytes {
             // Freed memory that the allocator still holds is not a reason to refuse anybody.
-            malloc_trim(0)
+            ResidentSize.giveBackFreed()
             resident = measureResident() ?? resident
         }
         let over = resident > limits.hardBytes

@@ -4,6 +4,7 @@ package import Logging
 package import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+import Synchronization
 package import OTLP
 package import Pipeline
 
@@ -46,7 +47,7 @@ package final class OTLPReceiver: Sendable {
     private let group: any EventLoopGroup
     private let parts: Parts
     private let connections: [Connections]
-    private let listeners = NIOLockedValueBox<[any Channel]>([])
+    private let listeners = Mutex<[any Channel]>([])
 
     /// - Parameter group: the loops that serve the connections.
     package init(_ config: OTLPReceiverConfig, parts: Parts, group: any EventLoopGroup) {
@@ -97,7 +98,7 @@ package final class OTLPReceiver: Sendable {
     }
 
     private func stopListening() async {
-        let channels = listeners.withLockedValue { channels in
+        let channels = listeners.withLock { channels in
             defer { channels = [] }
             return channels
         }
@@ -114,7 +115,7 @@ package final class OTLPReceiver: Sendable {
                 registry: parts.registry, receiver: parts.name, transport: transport, signal: signal)
             return (path, Target(signal: signal, entrance: entrance, counters: counters))
         }
-        let headers = config.http?.server.responseHeaders.map { (name: $0.name, value: $0.value) } ?? []
+        let headers = config.http?.server.responseHeaders.map { (name: $0.name, value: $0.value.value) } ?? []
         return ProtocolService(
             routes: Routes(limits: limits, targets), writer: AnswerWriter(responseHeaders: headers), logger: parts.logger)
     }
@@ -184,7 +185,7 @@ package final class OTLPReceiver: Sendable {
             }
         do {
             let channel = try await bootstrap.bind(host: endpoint.host, port: endpoint.port).get()
-            listeners.withLockedValue { $0.append(channel) }
+            listeners.withLock { $0.append(channel) }
             return channel.localAddress
         } catch {
             throw OTLPReceiverError(description: "cannot listen on \(endpoint): \(error); change \(key)")

@@ -1,5 +1,5 @@
 internal import OTLP
-package import Pipeline
+internal import Pipeline
 
 /// What a receiver counts for one signal and transport, under the Collector's names.
 final class RequestCounters: Sendable {

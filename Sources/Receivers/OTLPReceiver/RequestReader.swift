@@ -99,14 +99,14 @@ final class RequestReader {
     /// - Returns: why the request fails already. The rest of its bytes will be thrown away.
     func append(_ bytes: UnsafeRawBufferPointer) -> Answer.Failure? {
         var rest = unsafe bytes[...]
-        while !rest.isEmpty {
+        while unsafe !rest.isEmpty {
             switch phase {
             case .discarding:
                 return nil
             case .prefix(let value, let have):
                 if let failure = readPrefix(unsafe rest.removeFirst(), value, have) { return fail(failure) }
             case .body(let missing):
-                let count = min(missing ?? rest.count, rest.count)
+                let count = unsafe min(missing ?? rest.count, rest.count)
                 if missing == nil, let failure = makeRoom(for: count) { return fail(failure) }
                 _ = unsafe payload?.bytes.writeBytes(UnsafeRawBufferPointer(rebasing: rest.prefix(count)))
                 unsafe rest = rest.dropFirst(count)
@@ -142,8 +142,8 @@ final class RequestReader {
         }
         let summary: RequestSummary
         do throws(WireError) {
-            summary = try payload.bytes.withReadableSpan { (bytes) throws(WireError) in
-                try unsafe RequestSummary(of: bytes, as: target.signal)
+            summary = try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
+                try unsafe summarize(bytes, as: target.signal)
             }
         } catch {
             target.counters.failedRequests.add(1)
