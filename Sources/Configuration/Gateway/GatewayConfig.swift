@@ -80,7 +80,7 @@ package struct GatewayConfig {
         else { return nil }
         var map = ConfigMap()
         if case .map(let read) = top.content { map = read }
-        let origin = ConfigOrigin(text: top.origin.text, line: 1, column: 1, width: 0)
+        let origin = ConfigOrigin(text: top.origin.text, line: 1, column: 1, width: 1)
         let section = ConfigSection(
             path: "", map: map, origin: origin, diagnostics: diagnostics, paths: ReadPaths())
         return GatewayReader(top: section, catalogue: catalogue, diagnostics: diagnostics).read()
