@@ -188,8 +188,6 @@ extension BrokenFile {
             yaml: exporter("    headers:\n      X-Scope-OrgID: 12"),
             expected: """
                 gateway.yaml:4:7: error: exporters::otlp::headers::X-Scope-OrgID: expected a text
-                   4 |       X-Scope-OrgID: 12
-                     |       ^~~~~~~~~~~~~
                    help: put it in quotes
                 """),
     ]

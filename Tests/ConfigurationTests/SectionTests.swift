@@ -116,6 +116,7 @@ struct SectionTests {
         #expect(keys.secret("token") == nil)
         #expect(keys.secretMap("headers").isEmpty)
         #expect(diagnostics.items.count == 3)
+        #expect(!diagnostics.render().contains("hush") && !diagnostics.render().contains("5\n"))
         #expect(
             diagnostics.items.allSatisfy { !$0.message.contains("hush") && !($0.help ?? "").contains("5") })
     }

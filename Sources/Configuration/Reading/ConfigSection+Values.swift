@@ -222,7 +222,7 @@ extension ConfigSection {
         // The value is not named: it may be the secret in the wrong spelling.
         diagnostics.error(
             "expected a text", path: path, at: entry.keyOrigin,
-            help: value.isScalar ? "put it in quotes" : nil)
+            help: value.isScalar ? "put it in quotes" : nil, showsLine: false)
     }
 
     // MARK: Lists and free keys
