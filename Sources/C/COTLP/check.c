@@ -105,31 +105,34 @@ static bool is_packed_varints(const uint8_t *p, const uint8_t *end, const uint8_
 }
 
 // Reads the length at p into `length` and checks that so many bytes follow.
-#define READ_LENGTH()                                                                                           \
-    size_t length;                                                                                              \
-    do {                                                                                                        \
-        if (COTLP_UNLIKELY(p == end)) FAIL(COTLP_TRUNCATED, field);                                             \
-        length = *p++;                                                                                          \
-        if (length >= 0x80) {                                                                                   \
-            if (COTLP_LIKELY(p < end && *p < 0x80)) {                                                           \
-                length = (length & 0x7F) | (size_t)*p++ << 7;                                                   \
-            } else {                                                                                            \
-                uint32_t long_length;                                                                           \
-                const uint8_t *next = read_varint32(p - 1, end, &long_length, &code);                           \
-                if (next == NULL) FAIL(code, field);                                                            \
-                p = next;                                                                                       \
-                length = long_length;                                                                           \
-            }                                                                                                   \
-        }                                                                                                       \
-        if (COTLP_UNLIKELY(length > (size_t)(end - p))) FAIL(COTLP_TRUNCATED, field);                           \
+#define READ_LENGTH()                                                                                       \
+    size_t length;                                                                                          \
+    do {                                                                                                    \
+        if (COTLP_UNLIKELY(p == end)) FAIL(COTLP_TRUNCATED, field);                                         \
+        length = *p++;                                                                                      \
+        if (length >= 0x80) {                                                                               \
+            if (COTLP_LIKELY(p < end && *p < 0x80)) {                                                       \
+                length = (length & 0x7F) | (size_t)*p++ << 7;                                               \
+            } else {                                                                                        \
+                uint32_t long_length;                                                                       \
+                const uint8_t *next = read_varint32(p - 1, end, &long_length, &code);                       \
+                if (next == NULL) FAIL(code, field);                                                        \
+                p = next;                                                                                   \
+                length = long_length;                                                                       \
+            }                                                                                               \
+        }                                                                                                   \
+        if (COTLP_UNLIKELY(length > (size_t)(end - p))) FAIL(COTLP_TRUNCATED, field);                       \
     } while (0)
 
-#define FAIL(why, where)                                                                                        \
-    do {                                                                                                        \
-        return fail(fault, (why), bytes, field, (where), end, table);                                           \
+#define FAIL(why, where)                                                                                    \
+    do {                                                                                                    \
+        return fail(fault, (why), bytes, field, (where), end, table);                                       \
     } while (0)
 
-int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary, cotlp_fault *fault) {
+/// The pass, made twice: `refuse_nul` is a constant of each. Longer than a function should be, because a call for each
+/// field would cost more than the field.
+static inline __attribute__((always_inline)) int check(int signal, const uint8_t *bytes, size_t count, bool refuse_nul,
+                                                       cotlp_summary *summary, cotlp_fault *fault) {
     static const uint8_t nothing[1] = {0};
     if (bytes == NULL) bytes = nothing, count = 0;
     size_t counters[COUNTERS] = {0};
@@ -200,13 +203,15 @@ int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *s
                 size_t valid = cotlp_utf8_prefix(p, length);
                 if (valid != length) FAIL(COTLP_BAD_UTF8, p + valid);
             }
+            if (refuse_nul && memchr(p, 0, length) != NULL) FAIL(COTLP_NUL_IN_TEXT, field);
             p += length;
             break;
         }
         case ACTION_KEY_VALUE:
             for (;;) { // attributes come in rows
                 READ_LENGTH();
-                if (COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX || !is_plain_key_value(p, length, limit))) {
+                if (refuse_nul || COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX) ||
+                    COTLP_UNLIKELY(!is_plain_key_value(p, length, limit))) {
                     if (COTLP_UNLIKELY(top == frames + FRAMES_MAX)) FAIL(COTLP_TOO_DEEP, field);
                     *top++ = (frame){.end = end, .table = table, .depth = depth};
                     end = p + length, table = &cotlp_tables[ENTRY_MESSAGE(entry)];
@@ -253,4 +258,13 @@ int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *s
         default: FAIL(COTLP_BAD_WIRE_TYPE, field);
         }
     }
+}
+
+int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary, cotlp_fault *fault) {
+    return check(signal, bytes, count, false, summary, fault);
+}
+
+int cotlp_check_without_nul(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary,
+                            cotlp_fault *fault) {
+    return check(signal, bytes, count, true, summary, fault);
 }
