@@ -22,6 +22,8 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
         case tooDeep
         /// Text with a NUL byte. Only for trees; as bytes such text passes.
         case nulInText
+        /// A message field that occurs twice, in a way that has no tree. Only for trees; as bytes it passes.
+        case occursTwice
     }
 
     package var reason: Reason
@@ -55,6 +57,7 @@ extension WireError.Reason {
         case .malformedPackedList: "malformed packed list"
         case .tooDeep: "attribute values nested deeper than \(COTLP_VALUE_DEPTH_MAX)"
         case .nulInText: "text with a NUL byte, which cannot be edited,"
+        case .occursTwice: "a message field that occurs twice and cannot be edited, behind"
         }
     }
 
@@ -69,6 +72,7 @@ extension WireError.Reason {
         case COTLP_BAD_PACKED: self = .malformedPackedList
         case COTLP_TOO_DEEP: self = .tooDeep
         case COTLP_NUL_IN_TEXT: self = .nulInText
+        case COTLP_NO_TREE: self = .occursTwice
         default: preconditionFailure("cotlp_check returned the unknown code \(code)")
         }
     }

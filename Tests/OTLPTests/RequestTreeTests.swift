@@ -70,6 +70,26 @@ import Testing
         }
     }
 
+    /// Scenario: a field twice where once is enough, with nothing to merge in it, which is legal and odd.
+    /// Guarantees: an error that says so, not one about memory; as bytes it passes.
+    @Test func refusesWhatItCannotMerge() throws {
+        let arena = TreeArena(limitBytes: 1 << 20)
+        let request = traceRequest {
+            $0.message(9) {
+                $0.text(1, "k")
+                $0.field(2, [])
+                $0.field(2, [])
+            }
+        }
+        #expect(fault(request, .traces) == nil)
+        let error = #expect(throws: TreeError.self) { try Self.tree(request, .traces, arena) }
+        guard case .invalid(let wireError) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(wireError.reason == .occursTwice)
+    }
+
     /// Scenario: bytes that are no request. Guarantees: the same refusal as the pass's, and the arena works on.
     @Test func refusesWhatThePassRefuses() throws {
         let arena = TreeArena(limitBytes: 1 << 20)

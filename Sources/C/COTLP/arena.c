@@ -35,8 +35,7 @@ static int add_chunk(cotlp_arena *arena, size_t size) {
     return 1;
 }
 
-static void *arena_alloc(void *data, size_t size) {
-    cotlp_arena *arena = data;
+static void *take(cotlp_arena *arena, size_t size) {
     if (size > arena->limit - arena->used) return NULL; // used <= limit, always
     // limit is far below SIZE_MAX, see cotlp_arena_create: no overflow.
     size_t rounded = (size + (ALIGNMENT - 1)) & ~(size_t)(ALIGNMENT - 1);
@@ -46,6 +45,13 @@ static void *arena_alloc(void *data, size_t size) {
     arena->next += rounded;
     arena->left -= rounded;
     arena->used += rounded;
+    return result;
+}
+
+static void *arena_alloc(void *data, size_t size) {
+    cotlp_arena *arena = data;
+    void *result = take(arena, size);
+    if (result == NULL) arena->is_exhausted = 1;
     return result;
 }
 
@@ -86,6 +92,7 @@ void cotlp_arena_reset(cotlp_arena *arena) {
     arena->next = NULL;
     arena->left = 0;
     arena->used = 0;
+    arena->is_exhausted = 0;
 }
 
 void cotlp_arena_destroy(cotlp_arena *arena) {

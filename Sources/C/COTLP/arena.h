@@ -20,6 +20,7 @@ struct cotlp_arena {
     size_t left;                  // bytes from there to its end
     size_t used;                  // bytes handed out since the last reset
     size_t limit;
+    int is_exhausted; // something was refused since the last reset
 };
 
 #endif

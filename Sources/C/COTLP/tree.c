@@ -15,8 +15,12 @@ int cotlp_tree_decode(cotlp_arena *arena, int signal, const uint8_t *bytes, size
     if (code != COTLP_VALID) return code;
     const ProtobufCMessageDescriptor *descriptor = cotlp_tables[signal].descriptor;
     ProtobufCMessage *message = protobuf_c_message_unpack(descriptor, &arena->allocator, count, bytes);
-    // What the check accepts, protobuf-c accepts: the one thing that is left to fail is memory.
-    if (message == NULL) return COTLP_NO_MEMORY;
+    if (message == NULL) {
+        if (arena->is_exhausted) return COTLP_NO_MEMORY;
+        // protobuf-c cannot merge two occurrences of one message field when neither sets a oneof in it.
+        *fault = (cotlp_fault){.code = COTLP_NO_TREE, .message_name = descriptor->name};
+        return COTLP_NO_TREE;
+    }
     *tree = (cotlp_tree *)(void *)message;
     return COTLP_VALID;
 }

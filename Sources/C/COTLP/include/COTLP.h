@@ -37,7 +37,8 @@ enum {
     COTLP_BAD_PACKED = 7,       // a packed list that ends inside an element
     COTLP_TOO_DEEP = 8,         // AnyValue nested deeper than COTLP_VALUE_DEPTH_MAX
     COTLP_NUL_IN_TEXT = 9,      // only for trees: text with a NUL byte, which a C string cannot hold
-    COTLP_NO_MEMORY = 10,       // only for trees: the arena's limit or the machine's
+    COTLP_NO_TREE = 10,         // only for trees: a message field occurs twice, in a way that has no tree
+    COTLP_NO_MEMORY = 11,       // only for trees: the arena's limit or the machine's
 };
 
 /// What a valid request holds.
