@@ -92,6 +92,10 @@ package struct RequestSplitter {
             draft.close(open.removeLast())
             return true
         }
+        if level == shape.itemLevel, let run = open[level].takeRun(in: request, shape, draft.limits) {
+            draft.take(run.range, items: run.items)
+            return true
+        }
         let child = open[level].child(in: request)
         let isItem = level == shape.itemLevel
         let items = isItem ? 1 : shape.countItems(child.bytes, level: level + 1, limit: draft.itemsLeft)
@@ -148,7 +152,7 @@ struct RequestShape {
 
     /// Whether a field of a message on this level leads to items.
     func isChild(_ field: WireField, level: Int) -> Bool {
-        guard field.kind == .bytes else { return false }
+        guard field.isBytes else { return false }
         switch level {
         case 0, 4: return field.number == 1
         case 1, 2: return field.number == 2
