@@ -1,6 +1,7 @@
 internal import COTLP
 
-/// Memory for one tree at a time, kept from tree to tree. Owned by one event loop; not for two threads at a time.
+/// Memory for one tree at a time, kept from tree to tree. Owned by one event loop; not for two threads at a
+/// time.
 @safe
 package final class TreeArena {
     /// Most bytes that a tree may take. A tree takes several times the bytes of its request.

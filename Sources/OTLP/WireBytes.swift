@@ -2,12 +2,13 @@
 ///
 /// Reading a message means walking its fields; nothing is built and nothing allocated:
 ///
-///     for resourceSpans in unsafe WireBytes(bytes).fields where resourceSpans.number == Field.Request.resources {
-///         for field in resourceSpans.bytes.fields { … }
+///     for entry in unsafe WireBytes(bytes).fields where entry.number == Field.Request.resources {
+///         for field in entry.bytes.fields { … }
 ///     }
 ///
-/// Every read stays inside the range, whatever the bytes say. Ownership: borrows; the maker of the first one (the
-/// only unsafe step) promises that the memory lives and stays unchanged as long as any value derived from it.
+/// Every read stays inside the range, whatever the bytes say. Ownership: borrows; the maker of the first
+/// one (the only unsafe step) promises that the memory lives and stays unchanged as long as any value
+/// derived from it.
 @safe
 package struct WireBytes {
     @usableFromInline

@@ -53,7 +53,8 @@ import Testing
         bytes.withUnsafeBytes { #expect(RPCStatus(decoding: $0) == nil) }
     }
 
-    /// Scenario: full and partial success. Guarantees: full success is no bytes, as OTLP demands; the rest comes back.
+    /// Scenario: full and partial success. Guarantees: full success is no bytes, as OTLP demands; the rest
+    /// comes back.
     @Test func carriesPartialSuccess() {
         #expect(ExportResponse().encode() == [])
         #expect(
@@ -113,7 +114,8 @@ import Testing
         }
     }
 
-    /// Scenario: messages with line breaks, percent signs and umlauts. Guarantees: they survive `grpc-message`.
+    /// Scenario: messages with line breaks, percent signs and umlauts. Guarantees: they survive
+    /// `grpc-message`.
     @Test(arguments: [("plain text", "plain text"), ("100%\nü", "100%25%0A%C3%BC"), ("", "")])
     func carriesMessages(message: String, encoded: String) {
         #expect(HeaderText.percentEncode(message) == encoded)
@@ -126,7 +128,8 @@ import Testing
         #expect(HeaderText.percentDecode("a%zzb%c3%bc") == "a%zzbü")
     }
 
-    /// Scenario: routes and names of metrics. Guarantees: clients and dashboards find them under OTLP's names.
+    /// Scenario: routes and names of metrics. Guarantees: clients and dashboards find them under OTLP's
+    /// names.
     @Test func namesSignals() {
         #expect(Signal.traces.grpcPath == "/opentelemetry.proto.collector.trace.v1.TraceService/Export")
         #expect(Signal.allCases.map(\.httpPath) == ["/v1/traces", "/v1/metrics", "/v1/logs"])

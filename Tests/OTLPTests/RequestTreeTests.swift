@@ -9,7 +9,8 @@ import Testing
     }
 
     /// Scenario: requests of every shape, to trees and back, in one arena.
-    /// Guarantees: what the pass accepts has a tree with the same items; its bytes are a valid request and stable.
+    /// Guarantees: what the pass accepts has a tree with the same items; its bytes are a valid request and
+    /// stable.
     @Test(arguments: Signal.allCases)
     func keepsEverything(signal: Signal) throws {
         let arena = TreeArena(limitBytes: 16 << 20)
@@ -35,7 +36,8 @@ import Testing
         #expect(encoded == request)
     }
 
-    /// Scenario: an arena too small for the tree, by any amount. Guarantees: an error, no crash; the arena works on.
+    /// Scenario: an arena too small for the tree, by any amount. Guarantees: an error, no crash; the arena
+    /// works on.
     @Test func limitsMemory() throws {
         let request = RandomRequest.make(.metrics, seed: 6) + RequestBuilder.makeMetrics(points: 4)
         let roomy = TreeArena(limitBytes: 16 << 20)
@@ -53,7 +55,8 @@ import Testing
         #expect(try Self.tree(request, .metrics, TreeArena(limitBytes: used)).itemCount > 0)
     }
 
-    /// Scenario: text with a NUL byte. Guarantees: an error, not text that ends early; as bytes it still passes.
+    /// Scenario: text with a NUL byte. Guarantees: an error, not text that ends early; as bytes it still
+    /// passes.
     @Test func refusesTextThatItWouldCut() throws {
         let arena = TreeArena(limitBytes: 1 << 20)
         for request in [
@@ -90,7 +93,8 @@ import Testing
         #expect(wireError.reason == .occursTwice)
     }
 
-    /// Scenario: bytes that are no request. Guarantees: the same refusal as the pass's, and the arena works on.
+    /// Scenario: bytes that are no request. Guarantees: the same refusal as the pass's, and the arena works
+    /// on.
     @Test func refusesWhatThePassRefuses() throws {
         let arena = TreeArena(limitBytes: 1 << 20)
         #expect(throws: TreeError.self) { try Self.tree([0x0A, 0x05], .logs, arena) }

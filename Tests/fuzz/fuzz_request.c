@@ -1,8 +1,9 @@
-// Fuzzes everything in COTLP that reads a client's bytes. The first byte chooses the signal and the arena's limit, the
-// rest is the request.
+// Fuzzes everything in COTLP that reads a client's bytes. The first byte chooses the signal and the arena's
+// limit, the rest is the request.
 //
-// Checked beyond the sanitizers: the pass and its slower twin agree, which compares the short ways with the long ones;
-// what passes has a tree; a tree's encoding passes and is stable; too small an arena is an error and nothing else.
+// Checked beyond the sanitizers: the pass and its slower twin agree, which compares the short ways with the
+// long ones; what passes has a tree; a tree's encoding passes and is stable; too small an arena is an error
+// and nothing else.
 #include "COTLP.h"
 
 #include <stdio.h>
@@ -71,7 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         check_tree(signal, bytes, count, summary.items);
     } else if (code != COTLP_VALID && same_code == code) {
         require(fault.offset == same_fault.offset && fault.offset <= count);
-        require(fault.field_number == same_fault.field_number && fault.message_name == same_fault.message_name);
+        require(fault.field_number == same_fault.field_number);
+        require(fault.message_name == same_fault.message_name);
     }
 
     cotlp_arena *small = cotlp_arena_create(limit);

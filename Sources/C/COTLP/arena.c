@@ -71,7 +71,7 @@ static void free_chunks(cotlp_chunk *chunk) {
 cotlp_arena *cotlp_arena_create(size_t limit) {
     cotlp_arena *arena = calloc(1, sizeof *arena);
     if (arena == NULL) return NULL;
-    arena->allocator = (ProtobufCAllocator){.alloc = arena_alloc, .free = arena_free, .allocator_data = arena};
+    arena->allocator = (ProtobufCAllocator){arena_alloc, arena_free, arena};
     arena->limit = limit < SIZE_MAX / 4 ? limit : SIZE_MAX / 4;
     return arena;
 }

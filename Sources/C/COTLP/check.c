@@ -3,8 +3,8 @@
 #include "tables.h"
 #include "text.h"
 
-/// Schema levels above the first AnyValue and three messages for each AnyValue below it, with room to spare. The
-/// pass checks it all the same.
+/// Schema levels above the first AnyValue and three messages for each AnyValue below it, with room to
+/// spare. The pass checks it all the same.
 enum { FRAMES_MAX = 256 };
 
 /// A message that was entered and is to be continued.
@@ -40,8 +40,8 @@ static const uint8_t *read_varint32(const uint8_t *p, const uint8_t *end, uint32
     return *code = COTLP_BAD_VARINT, NULL;
 }
 
-/// Whether a KeyValue's body is the plain form: key, then a value that is one ASCII string, integer, boolean or
-/// double, all lengths in one byte. Such a body is valid. Everything else goes the long way.
+/// Whether a KeyValue's body is the plain form: key, then a value that is one ASCII string, integer,
+/// boolean or double, all lengths in one byte. Such a body is valid. Everything else goes the long way.
 ///
 ///     0A k key… 12 v  0A s string…    every byte is ASCII, the tags and lengths too: one mask must be 0
 ///                     18 varint       the mask is 0 but for the varint's continuation bits
@@ -129,10 +129,11 @@ static bool is_packed_varints(const uint8_t *p, const uint8_t *end, const uint8_
         return fail(fault, (why), bytes, field, (where), end, table);                                       \
     } while (0)
 
-/// The pass, made twice: `refuse_nul` is a constant of each. Longer than a function should be, because a call for each
-/// field would cost more than the field.
-static inline __attribute__((always_inline)) int check(int signal, const uint8_t *bytes, size_t count, bool refuse_nul,
-                                                       cotlp_summary *summary, cotlp_fault *fault) {
+/// The pass, made twice: `refuse_nul` is a constant of each. Longer than a function should be, because a
+/// call for each field would cost more than the field.
+static inline __attribute__((always_inline)) int check(int signal, const uint8_t *bytes, size_t count,
+                                                       bool refuse_nul, cotlp_summary *summary,
+                                                       cotlp_fault *fault) {
     static const uint8_t nothing[1] = {0};
     if (bytes == NULL) bytes = nothing, count = 0;
     size_t counters[COUNTERS] = {0};

@@ -6,6 +6,9 @@
 #include "generated/trace_service.pb-c.h"
 
 // A cotlp_tree is the ProtobufCMessage of the request.
+typedef Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest trace_request;
+typedef Opentelemetry__Proto__Collector__Metrics__V1__ExportMetricsServiceRequest metrics_request;
+typedef Opentelemetry__Proto__Collector__Logs__V1__ExportLogsServiceRequest logs_request;
 
 int cotlp_tree_decode(cotlp_arena *arena, int signal, const uint8_t *bytes, size_t count, cotlp_tree **tree,
                       cotlp_fault *fault) {
@@ -33,7 +36,7 @@ void cotlp_tree_encode(const cotlp_tree *tree, uint8_t *bytes) {
     protobuf_c_message_pack((const ProtobufCMessage *)(const void *)tree, bytes);
 }
 
-static size_t count_spans(const Opentelemetry__Proto__Collector__Trace__V1__ExportTraceServiceRequest *request) {
+static size_t count_spans(const trace_request *request) {
     size_t items = 0;
     for (size_t r = 0; r < request->n_resource_spans; r++) {
         const Opentelemetry__Proto__Trace__V1__ResourceSpans *resource = request->resource_spans[r];
@@ -42,7 +45,7 @@ static size_t count_spans(const Opentelemetry__Proto__Collector__Trace__V1__Expo
     return items;
 }
 
-static size_t count_records(const Opentelemetry__Proto__Collector__Logs__V1__ExportLogsServiceRequest *request) {
+static size_t count_records(const logs_request *request) {
     size_t items = 0;
     for (size_t r = 0; r < request->n_resource_logs; r++) {
         const Opentelemetry__Proto__Logs__V1__ResourceLogs *resource = request->resource_logs[r];
@@ -63,8 +66,7 @@ static size_t count_metric(const Opentelemetry__Proto__Metrics__V1__Metric *metr
     }
 }
 
-static size_t
-count_points(const Opentelemetry__Proto__Collector__Metrics__V1__ExportMetricsServiceRequest *request) {
+static size_t count_points(const metrics_request *request) {
     size_t items = 0;
     for (size_t r = 0; r < request->n_resource_metrics; r++) {
         const Opentelemetry__Proto__Metrics__V1__ResourceMetrics *resource = request->resource_metrics[r];

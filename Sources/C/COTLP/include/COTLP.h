@@ -1,9 +1,10 @@
 // COTLP: the bytes of an OTLP request, read once; and its tree, for those who must edit it.
 //
-// cotlp_check() reads the protobuf encoding of one Export*ServiceRequest from its first byte to its last. It
-// keeps nothing, allocates nothing and never reads outside [bytes, bytes + count). It knows the schema from the
-// protobuf-c descriptors in generated/, compiled into tables when the program is loaded; those never change after
-// that, so that functions may be called from any thread, a tree's and an arena's from one at a time.
+// cotlp_check() reads the protobuf encoding of one Export*ServiceRequest from its first byte to its last.
+// It keeps nothing, allocates nothing and never reads outside [bytes, bytes + count). It knows the schema
+// from the protobuf-c descriptors in generated/, compiled into tables when the program is loaded; those
+// never change after that, so that functions may be called from any thread, a tree's and an arena's from
+// one at a time.
 #ifndef COTLP_H
 #define COTLP_H
 
@@ -60,8 +61,8 @@ typedef struct cotlp_fault {
 
 /// Checks one request and counts what is in it.
 ///
-/// Checked: lengths, wire types, varints, packed lists, nesting and UTF-8 of text. Fields that the schema does
-/// not know pass when they are well-formed. All pointers are borrowed for the call.
+/// Checked: lengths, wire types, varints, packed lists, nesting and UTF-8 of text. Fields that the schema
+/// does not know pass when they are well-formed. All pointers are borrowed for the call.
 ///
 /// - signal: COTLP_TRACES, COTLP_METRICS or COTLP_LOGS.
 /// - bytes: may be NULL when count is 0, which is the valid empty request.
@@ -87,8 +88,8 @@ cotlp_arena *_Nullable cotlp_arena_create(size_t limit);
 /// Frees the arena and what lies in it.
 void cotlp_arena_destroy(cotlp_arena *_Nonnull arena);
 
-/// Makes the arena empty. Keeps chunks for the next tree; under AddressSanitizer keeps none, so that use of a dead
-/// tree is found.
+/// Makes the arena empty. Keeps chunks for the next tree; under AddressSanitizer keeps none, so that use of
+/// a dead tree is found.
 void cotlp_arena_reset(cotlp_arena *_Nonnull arena);
 
 /// Bytes that the tree in the arena takes.
@@ -97,8 +98,8 @@ size_t cotlp_arena_used(const cotlp_arena *_Nonnull arena);
 /// Checks a request and builds its tree in an empty arena. The bytes are borrowed for the call.
 ///
 /// - tree: written when the result is COTLP_VALID.
-/// - fault: written when the result is neither COTLP_VALID nor COTLP_NO_MEMORY. After any fault the arena must be
-///   reset before it is used again.
+/// - fault: written when the result is neither COTLP_VALID nor COTLP_NO_MEMORY. After any fault the arena
+///   must be reset before it is used again.
 int cotlp_tree_decode(cotlp_arena *_Nonnull arena, int signal, const uint8_t *_Nullable bytes, size_t count,
                       cotlp_tree *_Nullable *_Nonnull tree, cotlp_fault *_Nonnull fault);
 
