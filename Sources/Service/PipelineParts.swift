@@ -138,8 +138,8 @@ struct PipelineParts: Sendable {
                 throw GatewayError(description: "exporters::\(name)::\(error)")
             }
             queue = SendingQueue(
-                name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero, sender: sender,
-                counters: counters, eventLoop: eventLoop, logger: logger)
+                name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
+                sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         case .otlpGRPC(let config):
             let sender = OTLPGRPCSender(
                 config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)

@@ -105,8 +105,9 @@ final class DebugPaths: Sendable {
         if let failure { throw failure }
     }
 
+    /// Writes all bytes, waiting where the descriptor is slow, also a non-blocking one.
     /// - Returns: 0, or the error's code.
-    private static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
+    static func write(_ bytes: [UInt8], to descriptor: Int32) -> Int32 {
         var start = 0
         while start < bytes.count {
             // SAFETY: `start` is below the count, so the range is within the array, which outlives the call.
