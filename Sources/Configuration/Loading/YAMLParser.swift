@@ -52,7 +52,8 @@ enum YAMLFault: Error {
 
 /// The events of one YAML text, from libyaml's event parser, which does not recurse.
 ///
-/// Confined to the thread that made it. After a fault or the end of the stream there is nothing more to ask for.
+/// Confined to the thread that made it. After a fault or the end of the stream there is nothing more to ask
+/// for.
 @safe
 final class YAMLParser {
     private static let textTag = "tag:yaml.org,2002:str"
@@ -81,7 +82,7 @@ final class YAMLParser {
     }
 
     deinit {
-        // SAFETY: initialized in init, deleted once; the bytes are freed after the parser that points to them.
+        // SAFETY: initialized in init, deleted once; the bytes are freed after the parser.
         unsafe yaml_parser_delete(raw)
         unsafe raw.deallocate()
         unsafe bytes.deallocate()
@@ -98,8 +99,8 @@ final class YAMLParser {
 
     /// Copies what an event holds. The event stays the caller's.
     private static func read(_ event: yaml_event_t) throws(YAMLFault) -> YAMLEvent {
-        // SAFETY (the whole function): of the union only the member that the type names is read; its pointers are
-        // NULL or live until the event is deleted, after this function.
+        // SAFETY (the whole function): of the union only the member that the type names is read; its pointers
+        // are NULL or live until the event is deleted, after this function.
         var width = 0
         var anchor: String?
         let content: YAMLEvent.Content

@@ -1,14 +1,14 @@
 /// Turns one YAML document into values with positions. All problems go to the diagnostics.
 ///
-/// Beyond the YAML itself: `::` in a key opens a section (`processors::batch: {}`), `<<` merges a section (or a
-/// list of them) below the keys that are written out, and a key may be written only once in a section.
+/// Beyond the YAML itself: `::` in a key opens a section (`processors::batch: {}`), `<<` merges a section (or
+/// a list of them) below the keys that are written out, and a key may be written only once in a section.
 struct YAMLReader {
     /// Values in one source, aliases counted as often as they are used: stops alias bombs.
     private static let mostValues = 200_000
     /// Sections within sections.
     private static let deepest = 100
-    /// Sections within sections in a text that is refused already and read on for mistakes only: the parser's time
-    /// for each character grows with the depth.
+    /// Sections within sections in a text that is refused already and read on for mistakes only: the parser's
+    /// time for each character grows with the depth.
     private static let deepestToReadOn = 1000
 
     private let parser: YAMLParser
