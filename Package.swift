@@ -24,11 +24,11 @@ func component(_ name: String, in folder: String = "", _ dependencies: [Target.D
     )
 }
 
-func cTarget(_ name: String, links library: String? = nil) -> Target {
+func cTarget(_ name: String, links library: String? = nil, flags: [String] = []) -> Target {
     .target(
         name: name,
         path: "Sources/C/" + name,
-        cSettings: cSettings,
+        cSettings: cSettings + (flags.isEmpty ? [] : [.unsafeFlags(flags)]),
         linkerSettings: library.map { [.linkedLibrary($0)] } ?? []
     )
 }
@@ -47,7 +47,6 @@ let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
-let yams: Target.Dependency = .product(name: "Yams", package: "Yams")
 
 let package = Package(
     name: "sluice",
@@ -59,7 +58,6 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
-        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
     ],
     targets: [
         .executableTarget(
@@ -109,9 +107,11 @@ let package = Package(
         component("HTTP", ["CNghttp2", nioCore, nioPosix, nioHTTP1, logging]),
         component("OTLP", ["COTLP"]),
         component("Compression", ["CLibdeflate"]),
-        component("Configuration", [yams]),
-        cTarget("COTLP", links: "protobuf-c"),
+        component("Configuration", ["CYaml"]),
+        // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
+        cTarget("COTLP", links: "protobuf-c", flags: ["-O2"]),
         cTarget("CNghttp2", links: "nghttp2"),
+        cTarget("CYaml", links: "yaml"),
         cTarget("CMalloc"),
         cTarget("CZlib", links: "z"),
         cTarget("CLibdeflate", links: "deflate"),

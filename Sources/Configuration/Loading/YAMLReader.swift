@@ -1,105 +1,189 @@
-internal import Yams
-
 /// Turns one YAML document into values with positions. All problems go to the diagnostics.
 ///
-/// Beyond the YAML itself: `::` in a key opens a section (`processors::batch: {}`), `<<` merges a section (or a
-/// list of them) below the keys that are written out, and a key may be written only once in a section.
+/// Beyond the YAML itself: `::` in a key opens a section (`processors::batch: {}`), `<<` merges a section (or
+/// a list of them) below the keys that are written out, and a key may be written only once in a section.
 struct YAMLReader {
     /// Values in one source, aliases counted as often as they are used: stops alias bombs.
     private static let mostValues = 200_000
     /// Sections within sections.
     private static let deepest = 100
+    /// Sections within sections in a text that is refused already and read on for mistakes only: the parser's
+    /// time for each character grows with the depth.
+    private static let deepestToReadOn = 1000
 
+    private let parser: YAMLParser
     private let text: ConfigText
     private let diagnostics: Diagnostics
     private var values = 0
-    private var gaveUp = false
+    /// What `&name` stands for: the latest value of that name that is complete.
+    private var anchors: [String: Value] = [:]
+    /// The limit that the text exceeds; said when it is valid YAML otherwise.
+    private var refusal: (message: String, origin: ConfigOrigin)?
+    /// The document has an error that leaves no value to go on with.
+    private var failed = false
+
+    /// A value and what an alias for it counts.
+    private struct Value {
+        let node: ConfigNode
+        /// Written without quotes.
+        var isPlain = false
+        /// Values in it, itself included.
+        var count = 1
+        /// Levels below it.
+        var height = 0
+    }
+
+    /// Keys that may stand in a section once each.
+    private struct Key: Hashable {
+        let text: String
+        /// A `<<` without quotes.
+        let isMerge: Bool
+    }
 
     /// Reads a source. Never throws and never traps, whatever the text.
     ///
     /// - Returns: the document, a null value when it is empty; nil when an error was reported.
     static func read(_ source: String, _ text: ConfigText, _ diagnostics: Diagnostics) -> ConfigNode? {
-        // The parser keeps a pointer into the string, which must therefore not live inside the String value,
-        // as short ones do: line feeds at the end lengthen it and mean nothing.
-        var padded = source.utf8.count < 64 ? source + String(repeating: "\n", count: 64) : source
-        padded.makeContiguousUTF8()
-        let root: Node?
-        do {
-            root = try Yams.compose(yaml: padded, .basic, .default, .utf8)
+        do throws(YAMLFault) {
+            var reader = YAMLReader(parser: try YAMLParser(source), text: text, diagnostics: diagnostics)
+            return try reader.document()
         } catch {
-            report(error, text, diagnostics)
+            report(error, source, text, diagnostics)
             return nil
         }
-        guard let root else {
-            return ConfigNode(.null, origin: ConfigOrigin(text: text, line: 1, column: 1, width: 1))
-        }
-        var reader = YAMLReader(text: text, diagnostics: diagnostics)
-        let value = reader.value(root, depth: 0)
-        return reader.gaveUp ? nil : value
     }
 
-    private init(text: ConfigText, diagnostics: Diagnostics) {
+    private init(parser: YAMLParser, text: ConfigText, diagnostics: Diagnostics) {
+        self.parser = parser
         self.text = text
         self.diagnostics = diagnostics
     }
 
-    private mutating func value(_ node: Node, depth: Int) -> ConfigNode {
-        values += 1
-        let origin = origin(node)
-        guard values <= Self.mostValues, depth <= Self.deepest else {
-            giveUp(
-                depth > Self.deepest
-                    ? "sections are nested deeper than \(Self.deepest)"
-                    : "the source has more than \(Self.mostValues) values, aliases counted at each use",
-                at: origin)
-            return ConfigNode(.null, origin: origin)
+    private mutating func document() throws(YAMLFault) -> ConfigNode? {
+        _ = try parser.next()  // the start of the stream
+        if case .streamEnd = try parser.next().content {
+            return ConfigNode(.null, origin: ConfigOrigin(text: text, line: 1, column: 1, width: 1))
         }
-        switch node {
-        case .scalar(let scalar):
-            return ConfigNode(Self.typed(scalar), original: scalar.string, origin: origin)
-        case .sequence(let sequence):
-            var items: [ConfigNode] = []
-            for item in sequence where !gaveUp { items.append(value(item, depth: depth + 1)) }
-            return ConfigNode(.list(items), origin: origin)
-        case .mapping(let mapping):
-            return ConfigNode(.map(section(mapping, depth: depth)), origin: origin)
-        case .alias:
-            // The parser resolves aliases itself; one that is left over has no value.
-            giveUp("found an alias without a value", at: origin)
-            return ConfigNode(.null, origin: origin)
+        let root = try value(parser.next(), depth: 0)
+        _ = try parser.next()  // the end of the document
+        let rest = try parser.next()
+        guard case .streamEnd = rest.content else {
+            throw .syntax(problem: Self.secondDocument, rest.mark)
         }
+        if let refusal { diagnostics.error(refusal.message, at: refusal.origin) }
+        return failed || refusal != nil ? nil : root.node
     }
 
-    private mutating func section(_ mapping: Node.Mapping, depth: Int) -> ConfigMap {
-        var written = ConfigMap()
-        var merged = ConfigMap()
-        for (keyNode, valueNode) in mapping where !gaveUp {
-            guard case .scalar(let keyScalar) = keyNode else {
-                diagnostics.error("a key must be a single word", at: origin(keyNode))
-                gaveUp = true
-                break
+    // MARK: Values
+
+    /// The value that begins with an event, read to its end; null after a refusal.
+    private mutating func value(_ event: YAMLEvent, depth: Int) throws(YAMLFault) -> Value {
+        let origin = origin(event)
+        let before = values
+        values += 1
+        guard admits(depth: depth, at: origin) else { return try skip(event, depth: depth, origin) }
+        var result: Value
+        switch event.content {
+        case .alias(let name):
+            guard let anchored = anchors[name] else {
+                throw .syntax(problem: "found undefined alias", event.mark)
             }
-            let keyOrigin = origin(keyNode)
-            let child = value(valueNode, depth: depth + 1)
-            if keyScalar.string == "<<", keyScalar.style == .plain {
-                merge(child, into: &merged)
+            values = before + anchored.count
+            return admits(depth: depth + anchored.height, at: origin)
+                ? anchored : Value(node: ConfigNode(.null, origin: origin))
+        case .listStart:
+            result = try list(depth: depth, origin)
+        case .sectionStart:
+            result = try section(depth: depth, origin)
+        case .scalar(let scalar):
+            let content =
+                scalar.isPlain && !scalar.isTaggedText ? typedScalar(scalar.text) : .string(scalar.text)
+            result = Value(
+                node: ConfigNode(content, original: scalar.text, origin: origin), isPlain: scalar.isPlain)
+        case .streamStart, .streamEnd, .documentStart, .documentEnd, .listEnd, .sectionEnd:
+            throw .unreadable  // the parser's grammar puts none of them where a value begins
+        }
+        result.count = values - before
+        if let anchor = event.anchor { anchors[anchor] = result }
+        return result
+    }
+
+    /// The items up to the end of the list.
+    private mutating func list(depth: Int, _ origin: ConfigOrigin) throws(YAMLFault) -> Value {
+        var items: [ConfigNode] = []
+        var height = 0
+        while true {
+            let event = try parser.next()
+            if case .listEnd = event.content { break }
+            let item = try value(event, depth: depth + 1)
+            items.append(item.node)
+            height = max(height, item.height + 1)
+        }
+        return Value(node: ConfigNode(.list(items), origin: origin), height: height)
+    }
+
+    /// The keys and values up to the end of the section.
+    private mutating func section(depth: Int, _ origin: ConfigOrigin) throws(YAMLFault) -> Value {
+        var written = ConfigMap()
+        var indices: [String: Int] = [:]
+        var merged = ConfigMap()
+        var seen: [Key: ConfigOrigin] = [:]
+        var height = 0
+        while true {
+            let event = try parser.next()
+            if case .sectionEnd = event.content { break }
+            let before = values
+            let keyValue = try value(event, depth: depth + 1)
+            values = before  // keys are not counted
+            let child = try value(parser.next(), depth: depth + 1)
+            if refusal != nil { continue }
+            height = max(height, child.height + 1)
+            let keyOrigin = self.origin(event)
+            guard keyValue.node.isScalar else {
+                fail("a key must be a single word", at: keyOrigin)
                 continue
             }
-            let (key, nested) = Self.unfold(keyScalar.string, keyOrigin, child)
-            // The parser refuses a key that is spelled twice; "::" can spell one in two ways.
-            if let present = written.entry(key) {
-                guard case .map = present.value.content, case .map = nested.content else {
-                    duplicate(key, keyOrigin, present.keyOrigin)
-                    continue
-                }
+            let text = keyValue.node.original
+            let key = Key(text: text, isMerge: text == "<<" && keyValue.isPlain)
+            if let first = seen[key] {
+                duplicate(text, keyOrigin, first)
+                failed = true
+                continue
             }
-            var single = ConfigMap()
-            single.set(key, keyOrigin, nested)
-            written.merge(single)
+            seen[key] = keyOrigin
+            if key.isMerge {
+                merge(child.node, into: &merged)
+            } else {
+                let (name, nested) = Self.unfold(text, keyOrigin, child.node)
+                add(name, keyOrigin, nested, to: &written, &indices)
+            }
         }
-        guard !merged.entries.isEmpty else { return written }
-        merged.merge(written)
-        return merged
+        if !merged.entries.isEmpty {
+            merged.merge(written)
+            written = merged
+        }
+        return Value(node: ConfigNode(.map(written), origin: origin), height: height)
+    }
+
+    /// Adds a key to a section in which "::" may have spelled it already.
+    private func add(
+        _ key: String, _ origin: ConfigOrigin, _ value: ConfigNode, to section: inout ConfigMap,
+        _ indices: inout [String: Int]
+    ) {
+        guard let index = indices[key] else {
+            indices[key] = section.entries.count
+            section.entries.append(ConfigMap.Entry(key: key, keyOrigin: origin, value: value))
+            return
+        }
+        let present = section.entries[index]
+        guard case .map(var both) = present.value.content, case .map(let new) = value.content else {
+            duplicate(key, origin, present.keyOrigin)
+            return
+        }
+        both.merge(new)
+        var value = value
+        value.content = .map(both)
+        section.entries[index] = ConfigMap.Entry(key: key, keyOrigin: origin, value: value)
     }
 
     /// `a::b: v` as `a: {b: v}`.
@@ -138,12 +222,22 @@ struct YAMLReader {
         if case .list(let items) = value.content { sections = items } else { sections = [value] }
         for section in sections.reversed() {
             guard case .map(let map) = section.content else {
-                diagnostics.error("\"<<\" needs a section, found \(section.inWords)", at: section.origin)
-                gaveUp = true
+                fail("\"<<\" needs a section, found \(section.inWords)", at: section.origin)
                 return
             }
             merged.merge(map)
         }
+    }
+
+    private func origin(_ event: YAMLEvent) -> ConfigOrigin {
+        ConfigOrigin(text: text, line: event.mark.line, column: event.mark.column, width: event.width)
+    }
+
+    // MARK: Mistakes
+
+    private mutating func fail(_ message: String, at origin: ConfigOrigin) {
+        diagnostics.error(message, at: origin)
+        failed = true
     }
 
     private func duplicate(_ key: String, _ origin: ConfigOrigin, _ first: ConfigOrigin) {
@@ -152,54 +246,61 @@ struct YAMLReader {
             help: "keep one of the two")
     }
 
-    private mutating func giveUp(_ message: String, at origin: ConfigOrigin) {
-        if !gaveUp { diagnostics.error(message, at: origin) }
-        gaveUp = true
-    }
-
-    private func origin(_ node: Node) -> ConfigOrigin {
-        var width = 0
-        if case .scalar(let scalar) = node, scalar.style == .plain, !scalar.string.isEmpty,
-            let mark = scalar.mark, let line = text.line(mark.line),
-            line.unicodeScalars.dropFirst(mark.column - 1).starts(with: scalar.string.unicodeScalars)
-        {
-            width = scalar.string.unicodeScalars.count
+    /// False when the values so far or this depth are beyond a limit, now or before.
+    private mutating func admits(depth: Int, at origin: ConfigOrigin) -> Bool {
+        if refusal == nil, depth > Self.deepest {
+            refusal = ("sections are nested deeper than \(Self.deepest)", origin)
+        } else if refusal == nil, values > Self.mostValues {
+            refusal = (
+                "the source has more than \(Self.mostValues) values, aliases counted at each use", origin
+            )
         }
-        return ConfigOrigin(
-            text: text, line: node.mark?.line ?? 1, column: node.mark?.column ?? 1, width: width)
+        return refusal == nil
     }
 
-    private static func typed(_ scalar: Node.Scalar) -> ConfigNode.Content {
-        guard scalar.style == .plain || scalar.style == .any else { return .string(scalar.string) }
-        return scalar.tag.description == Tag.Name.str.rawValue
-            ? .string(scalar.string) : typedScalar(scalar.string)
+    /// Reads over a value without keeping it: a mistake in the YAML may be why it is beyond a limit.
+    private func skip(_ first: YAMLEvent, depth: Int, _ origin: ConfigOrigin) throws(YAMLFault) -> Value {
+        var event = first
+        var open = 0
+        while true {
+            switch event.content {
+            case .listStart, .sectionStart: open += 1
+            case .listEnd, .sectionEnd: open -= 1
+            case .streamStart, .streamEnd, .documentStart, .documentEnd, .alias, .scalar: break
+            }
+            guard open > 0 else { return Value(node: ConfigNode(.null, origin: origin)) }
+            guard depth + open <= Self.deepestToReadOn else {
+                throw .syntax(problem: "nested deeper than \(Self.deepestToReadOn)", event.mark)
+            }
+            event = try parser.next()
+        }
     }
 }
 
 extension YAMLReader {
-    private static func report(_ error: any Error, _ text: ConfigText, _ diagnostics: Diagnostics) {
-        guard let error = error as? YamlError else {
-            diagnostics.error("cannot be read as YAML", at: place(nil, text))
-            return
-        }
-        switch error {
-        case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
-            .composer(let context, let problem, let mark, _):
+    private static let secondDocument = "but found another document"
+
+    private static func report(
+        _ fault: YAMLFault, _ source: String, _ text: ConfigText, _ diagnostics: Diagnostics
+    ) {
+        switch fault {
+        case .syntax(let problem, let mark, let context, let contextMark):
             let origin = place(mark, text)
             var message = "not valid YAML: " + problem
-            if problem == "but found another document" {
+            if problem == secondDocument {
                 message = "a second document begins here"
-            } else if let context, context.text != "while scanning for the next token" {
-                message += " " + context.text
-                if context.mark.line < origin.line { message += " that starts on line \(context.mark.line)" }
+            } else if let context, context != "while scanning for the next token" {
+                message += " " + context
+                if let contextMark, contextMark.line < origin.line {
+                    message += " that starts on line \(contextMark.line)"
+                }
             }
             diagnostics.error(message, at: origin, help: help(problem, origin))
-        case .reader(let problem, let offset, _, let yaml):
-            diagnostics.error("not valid YAML: \(problem)", at: place(offset, yaml, text))
-        case .duplicatedKeysInMapping(let keys, let context):
-            for key in keys { reportDuplicate(key, context.mark, text, diagnostics) }
-        case .no, .memory, .writer, .emitter, .representer, .dataCouldNotBeDecoded:
-            diagnostics.error("cannot be read as YAML", at: place(nil, text))
+        case .character(let problem, let offset):
+            diagnostics.error("not valid YAML: \(problem)", at: place(offset, source, text))
+        case .unreadable:
+            diagnostics.error(
+                "cannot be read as YAML", at: place(YAMLMark(line: 1, column: 1), text))
         }
     }
 
@@ -213,50 +314,27 @@ extension YAMLReader {
                 "check the indentation of this line and the one before; put texts that contain \": \" in quotes"
         case "did not find expected key", "could not find expected ':'":
             return "check the indentation of this line and the one before, and for a missing \":\""
-        case "but found another document":
+        case secondDocument:
             return "write one document in a file; \"---\" starts a new one"
         default: return nil
         }
     }
 
-    private static func place(_ mark: Mark?, _ text: ConfigText) -> ConfigOrigin {
+    private static func place(_ mark: YAMLMark, _ text: ConfigText) -> ConfigOrigin {
         // A problem at the end of the text is shown on its last line that has something on it.
-        var line = max(1, min(mark?.line ?? 1, text.lines.count))
-        var column = max(1, mark?.column ?? 1)
-        if let wanted = mark?.line, wanted > line || (text.line(line) ?? "").isEmpty {
+        var line = max(1, min(mark.line, text.lines.count))
+        var column = mark.column
+        if mark.line > line || (text.line(line) ?? "").isEmpty {
             while line > 1, (text.line(line) ?? "").isEmpty { line -= 1 }
             column = (text.line(line) ?? "").unicodeScalars.count + 1
         }
         return ConfigOrigin(text: text, line: line, column: column, width: 1)
     }
 
-    private static func place(_ offset: Int?, _ yaml: String, _ text: ConfigText) -> ConfigOrigin {
-        guard let offset else { return place(nil, text) }
-        let before = yaml.prefix(offset)
-        let line = before.count { $0.isNewline } + 1
-        let column = (before.split(omittingEmptySubsequences: false) { $0.isNewline }.last ?? "")
-            .unicodeScalars.count
-        return ConfigOrigin(text: text, line: line, column: column + 1, width: 1)
-    }
-
-    /// The parser names the first place of a repeated key; the message belongs to the second.
-    private static func reportDuplicate(
-        _ key: String, _ first: Mark, _ text: ConfigText, _ diagnostics: Diagnostics
-    ) {
-        let occurrences = text.lines.indices.filter { index in
-            let line = text.lines[index]
-            let body = line.drop { $0 == " " || $0 == "-" }
-            let bare = body.first == "\"" || body.first == "'" ? body.dropFirst() : body
-            guard bare.hasPrefix(key) else { return false }
-            let after = bare.dropFirst(key.count).drop { $0 == " " || $0 == "\"" || $0 == "'" }
-            return after.first == ":" && line.count - body.count == first.column - 1
-        }
-        let second = occurrences.first { $0 + 1 > first.line }
-        let origin = ConfigOrigin(
-            text: text, line: second.map { $0 + 1 } ?? first.line, column: first.column,
-            width: key.unicodeScalars.count)
-        let before = second == nil ? "more than once" : "on line \(first.line)"
-        diagnostics.error(
-            "key \(quoted(key)) is already set \(before)", at: origin, help: "keep one of the two")
+    private static func place(_ offset: Int, _ source: String, _ text: ConfigText) -> ConfigOrigin {
+        let before = String(decoding: source.utf8.prefix(offset), as: UTF8.self)
+            .split(omittingEmptySubsequences: false) { $0.isNewline }
+        let column = (before.last ?? "").unicodeScalars.count
+        return ConfigOrigin(text: text, line: before.count, column: column + 1, width: 1)
     }
 }

@@ -1,0 +1,5 @@
+// libyaml's public header. Imported by Configuration only.
+#ifndef CYAML_H
+#define CYAML_H
+#include <yaml.h>
+#endif
