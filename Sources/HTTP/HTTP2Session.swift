@@ -73,7 +73,9 @@ package final class HTTP2Session {
 
     /// Makes a session and queues its SETTINGS.
     /// - Throws: when memory runs out.
-    package init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate) throws(HTTP2SessionError) {
+    package init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate)
+        throws(HTTP2SessionError)
+    {
         self.role = role
         self.settings = settings
         self.delegate = delegate
@@ -121,7 +123,8 @@ package final class HTTP2Session {
     package func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2SessionError) {
         guard let raw = unsafe raw, bytes.count > 0 else { return }
         // SAFETY: the pointer is used only during the call; callbacks get parts of it for their own duration.
-        let read = unsafe nghttp2_session_mem_recv(raw, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
+        let read = unsafe nghttp2_session_mem_recv(
+            raw, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
         // NGHTTP2_ERR_NOMEM, _CALLBACK_FAILURE, _BAD_CLIENT_MAGIC, _FLOODED.
         if read < 0 { throw HTTP2SessionError(read) }
     }
@@ -155,7 +158,9 @@ package final class HTTP2Session {
         // SAFETY: the stream object lives in `slots` until on_stream_close.
         let userData = unsafe Unmanaged.passUnretained(stream).toOpaque()
         let id = unsafe head.withPairs { pairs, count in
-            guard body != nil else { return unsafe nghttp2_submit_request(raw, nil, pairs, count, nil, userData) }
+            guard body != nil else {
+                return unsafe nghttp2_submit_request(raw, nil, pairs, count, nil, userData)
+            }
             var provider = unsafe bodyProvider(userData)
             return unsafe nghttp2_submit_request(raw, nil, pairs, count, &provider, userData)
         }
@@ -285,13 +290,16 @@ extension HTTP2Session {
         stream.open(id: id)
         headerStream = stream
         // SAFETY: as in `request`.
-        return unsafe nghttp2_session_set_stream_user_data(raw, id, Unmanaged.passUnretained(stream).toOpaque())
+        return unsafe nghttp2_session_set_stream_user_data(
+            raw, id, Unmanaged.passUnretained(stream).toOpaque())
     }
 
     fileprivate func header(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Int32 {
         guard let stream = headerStream else { return 0 }
         // The stream alone is reset: nghttp2 has to decode the rest of the section for the connection's sake.
-        if stream.headers.byteCount + name.count + value.count + 32 * (stream.headers.count + 1) > settings.maxHeaderBytes {
+        if stream.headers.byteCount + name.count + value.count + 32 * (stream.headers.count + 1)
+            > settings.maxHeaderBytes
+        {
             return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
         }
         unsafe stream.headers.append(name: name, value: value)
@@ -306,7 +314,8 @@ extension HTTP2Session {
             headerStream = nil
             let isTrailers = !stream.readingFirstSection
             // An interim answer (1xx) is followed by the real first section.
-            let interim = role == .client && !isTrailers && stream.headers.field(":status", hasPrefix: "1") == true
+            let interim =
+                role == .client && !isTrailers && stream.headers.field(":status", hasPrefix: "1") == true
             if interim { return 0 }
             stream.readingFirstSection = false
             delegate.headersEnded(stream, isTrailers: isTrailers)
@@ -329,7 +338,9 @@ extension HTTP2Session {
     }
 
     private func endIfFlagged(_ header: nghttp2_frame_hd, _ stream: HTTP2Stream) {
-        guard UInt32(header.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, stream.id != 0 else { return }
+        guard UInt32(header.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, stream.id != 0 else {
+            return
+        }
         stream.peerEnded = true
         delegate.ended(stream)
     }
@@ -347,7 +358,9 @@ extension HTTP2Session {
     }
 
     /// Says how many bytes the next DATA frame carries; the bytes themselves go out in `writeBody`.
-    fileprivate func nextBody(_ stream: HTTP2Stream, _ limit: Int, _ flags: UnsafeMutablePointer<UInt32>) -> Int {
+    fileprivate func nextBody(_ stream: HTTP2Stream, _ limit: Int, _ flags: UnsafeMutablePointer<UInt32>)
+        -> Int
+    {
         let count = min(limit, stream.bodyBytesLeft)
         var set = UInt32(NGHTTP2_DATA_FLAG_NO_COPY.rawValue)
         if count == stream.bodyBytesLeft {
@@ -377,7 +390,8 @@ private func bodyProvider(_ stream: UnsafeMutableRawPointer) -> nghttp2_data_pro
     unsafe nghttp2_data_provider(
         source: nghttp2_data_source(ptr: stream),
         read_callback: { _, _, _, limit, flags, source, userData in
-            guard let userData = unsafe userData, let flags = unsafe flags, let pointer = unsafe source?.pointee.ptr
+            guard let userData = unsafe userData, let flags = unsafe flags,
+                let pointer = unsafe source?.pointee.ptr
             else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
             // SAFETY: the source is the stream object that `slots` holds while the stream is open.
             let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
@@ -422,7 +436,9 @@ private func makeSession(
     unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
         _, _, id, bytes, count, userData in
         guard let userData = unsafe userData else { return failed }
-        unsafe session(userData) { unsafe $0.dataReceived(id, UnsafeRawBufferPointer(start: bytes, count: count)) }
+        unsafe session(userData) {
+            unsafe $0.dataReceived(id, UnsafeRawBufferPointer(start: bytes, count: count))
+        }
         return 0
     }
     unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, userData in
@@ -430,8 +446,10 @@ private func makeSession(
         unsafe session(userData) { $0.streamClosed(id, code) }
         return 0
     }
-    unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, userData in
-        guard let userData = unsafe userData, let header = unsafe header, let pointer = unsafe source?.pointee.ptr
+    unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {
+        _, _, header, count, source, userData in
+        guard let userData = unsafe userData, let header = unsafe header,
+            let pointer = unsafe source?.pointee.ptr
         else { return failed }
         // SAFETY: as in bodyProvider.
         let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()

@@ -48,12 +48,14 @@ package final class HeaderBlock {
     package func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
         reserve(name.count + value.count)
         // SAFETY: `reserve` has made room for both and for one more field.
-        unsafe fields[count] = Field(name: used, value: used + name.count, end: used + name.count + value.count)
+        unsafe fields[count] = Field(
+            name: used, value: used + name.count, end: used + name.count + value.count)
         if let start = name.baseAddress {
             unsafe UnsafeMutableRawPointer(store + used).copyMemory(from: start, byteCount: name.count)
         }
         if let start = value.baseAddress {
-            unsafe UnsafeMutableRawPointer(store + used + name.count).copyMemory(from: start, byteCount: value.count)
+            unsafe UnsafeMutableRawPointer(store + used + name.count).copyMemory(
+                from: start, byteCount: value.count)
         }
         used += name.count + value.count
         count += 1
@@ -118,7 +120,8 @@ package final class HeaderBlock {
     /// Whether the first field of that name has exactly this value; nil when there is none. Allocates nothing.
     package func field(_ name: StaticString, is value: StaticString) -> Bool? {
         guard let found = unsafe find(name) else { return nil }
-        return unsafe Self.equal(found, UnsafeBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
+        return unsafe Self.equal(
+            found, UnsafeBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
     }
 
     /// Whether the first field of that name starts with these bytes; nil when there is none. Allocates nothing.
@@ -126,7 +129,8 @@ package final class HeaderBlock {
         guard let found = unsafe find(name) else { return nil }
         guard found.count >= prefix.utf8CodeUnitCount else { return false }
         let start = unsafe UnsafeBufferPointer(rebasing: found.prefix(prefix.utf8CodeUnitCount))
-        return unsafe Self.equal(start, UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
+        return unsafe Self.equal(
+            start, UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
     }
 
     /// Whether the first field of that name equals `bytes`. Allocates nothing.

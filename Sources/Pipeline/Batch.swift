@@ -15,7 +15,9 @@ package struct Slice: Sendable {
     package let acknowledgement: Acknowledgement?
 
     /// Describes a part of a payload.
-    package init(_ payload: Payload, offset: Int, count: Int, items: Int, acknowledgement: Acknowledgement? = nil) {
+    package init(
+        _ payload: Payload, offset: Int, count: Int, items: Int, acknowledgement: Acknowledgement? = nil
+    ) {
         self.payload = payload
         self.offset = offset
         self.count = count

@@ -39,7 +39,8 @@ extension Batch {
                 if roomItems == 0 || roomBytes == 0 { (roomItems, roomBytes) = (maxItems, maxBytes) }
                 while let piece = splitter.next(maxItems: roomItems, maxBytes: roomBytes) {
                     (roomItems, roomBytes) = (maxItems, maxBytes)
-                    unsafe pieces.append((Payload(piece, of: bytes, ledger: slice.payload.ledger), piece.items))
+                    unsafe pieces.append(
+                        (Payload(piece, of: bytes, ledger: slice.payload.ledger), piece.items))
                 }
             }
             slice.acknowledgement?.expect(pieces.count - 1)
@@ -47,7 +48,9 @@ extension Batch {
                 let count = payload.bytes.readableBytes
                 if filling.items + items > maxItems || filling.bytes + count > maxBytes { close() }
                 filling.append(
-                    Slice(payload, offset: 0, count: count, items: items, acknowledgement: slice.acknowledgement))
+                    Slice(
+                        payload, offset: 0, count: count, items: items, acknowledgement: slice.acknowledgement
+                    ))
             }
         }
         close()
@@ -57,14 +60,17 @@ extension Batch {
 
 extension Payload {
     /// The bytes of a piece of a split request.
-    fileprivate convenience init(_ piece: SplitPiece, of request: UnsafeRawBufferPointer, ledger: MemoryLedger?) {
+    fileprivate convenience init(
+        _ piece: SplitPiece, of request: UnsafeRawBufferPointer, ledger: MemoryLedger?
+    ) {
         var buffer = ByteBuffer()
         buffer.reserveCapacity(piece.bytes)
         for segment in piece.segments {
             switch segment {
             case .original(let offset, let count):
                 // SAFETY: the splitter gives ranges inside the request that it was made for.
-                _ = unsafe buffer.writeBytes(UnsafeRawBufferPointer(rebasing: request[offset..<(offset + count)]))
+                _ = unsafe buffer.writeBytes(
+                    UnsafeRawBufferPointer(rebasing: request[offset..<(offset + count)]))
             case .bytes(let bytes):
                 buffer.writeBytes(bytes)
             }

@@ -6,9 +6,13 @@ import Synchronization
 /// the allocator holds. Any thread; one relaxed atomic add each way, since nothing else is published through it.
 package final class MemoryLedger: Sendable {
     // A line of its own on both sides, so that two loops do not slow each other more than the add itself does.
-    private let before: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
+    private let before: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (
+        0, 0, 0, 0, 0, 0, 0, 0
+    )
     private let charged = Atomic<Int>(0)
-    private let after: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0, 0, 0, 0, 0)
+    private let after: (UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64, UInt64) = (
+        0, 0, 0, 0, 0, 0, 0, 0
+    )
 
     /// Starts at zero.
     package init() {}

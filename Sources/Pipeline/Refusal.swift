@@ -30,7 +30,8 @@ package struct Refusal: Error, Sendable, Equatable {
     package let retryAfterSeconds: Int?
 
     /// Describes a refusal. `retryAfterSeconds` is ignored by readers when `isPermanent`.
-    package init(_ reason: Reason, _ message: String, isPermanent: Bool = false, retryAfterSeconds: Int? = 1) {
+    package init(_ reason: Reason, _ message: String, isPermanent: Bool = false, retryAfterSeconds: Int? = 1)
+    {
         self.reason = reason
         self.message = message
         self.isPermanent = isPermanent

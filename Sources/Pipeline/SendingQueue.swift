@@ -42,10 +42,12 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
         package init(_ registry: MetricRegistry, exporter: String, signal: Signal) {
             let labels: MetricLabels = ["exporter": exporter]
             sent = registry.counter(
-                "otelcol_exporter_sent_\(signal.itemNoun)", help: "Items that the destination took.", labels: labels)
+                "otelcol_exporter_sent_\(signal.itemNoun)", help: "Items that the destination took.",
+                labels: labels)
             failed = registry.counter(
                 "otelcol_exporter_send_failed_\(signal.itemNoun)",
-                help: "Items given up after the destination refused them or could not be reached.", labels: labels)
+                help: "Items given up after the destination refused them or could not be reached.",
+                labels: labels)
             dropped = registry.counter(
                 "otelcol_exporter_enqueue_failed_\(signal.itemNoun)",
                 help: "Accepted items that the exporter's queue did not take.", labels: labels)
@@ -89,7 +91,8 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     ///   - name: the exporter's id, for messages.
     ///   - timeout: of one attempt.
     package init(
-        name: String, config: SendingQueueConfig, retry: RetryConfig, timeout: TimeAmount, sender: any BatchSender,
+        name: String, config: SendingQueueConfig, retry: RetryConfig, timeout: TimeAmount,
+        sender: any BatchSender,
         counters: Counters, eventLoop: any EventLoop, logger: Logger
     ) {
         self.name = name
@@ -102,9 +105,11 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
         self.logger = logger
         full = Refusal(
             .queueFull,
-            "sending queue of exporter \(name) is full: queue_size \(config.queueSize) \(config.sizer.rawValue)")
+            "sending queue of exporter \(name) is full: queue_size \(config.queueSize) \(config.sizer.rawValue)"
+        )
         mailbox = Mailbox(
-            capacity: config.sizer == .requests ? min(config.queueSize, 1 << 20) : 1 << 16, eventLoop: eventLoop
+            capacity: config.sizer == .requests ? min(config.queueSize, 1 << 20) : 1 << 16,
+            eventLoop: eventLoop
         ) { [unowned self] batch in self.enqueue(batch) }
     }
 
@@ -191,7 +196,9 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
         case .permanent(let message):
             logger.error(
                 "Exporting failed. Dropping data.",
-                metadata: ["error": "\(message)", "dropped_items": "\(work.batch.items)", "permanent": "true"])
+                metadata: [
+                    "error": "\(message)", "dropped_items": "\(work.batch.items)", "permanent": "true",
+                ])
             fail(work, Refusal(.rejected, message, isPermanent: true))
         case .retryable(let message, let hint):
             retryLater(work, message, hint)
@@ -290,7 +297,8 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
             givenUp += work.batch.items
             counters.dropped.add(work.batch.items)
             if answersLater {
-                work.batch.settle(.refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")))
+                work.batch.settle(
+                    .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")))
             }
             size.subtract(work.weight, ordering: .relaxed)
             work.timer?.cancel()

@@ -52,7 +52,8 @@ package final class Gateway: Sendable {
     ///   - loopCount: event loops; one a core by default.
     /// - Throws: the resident size or the size of the memory cannot be read.
     package init(
-        _ plan: GatewayPlan, version: String, probes: Probes?, loops loopCount: Int = System.coreCount, logger: Logger
+        _ plan: GatewayPlan, version: String, probes: Probes?, loops loopCount: Int = System.coreCount,
+        logger: Logger
     ) throws(GatewayError) {
         self.plan = plan
         self.logger = logger
@@ -65,14 +66,16 @@ package final class Gateway: Sendable {
         self.health = health
         ProcessMetrics.register(in: registry, residentSize: residentSize)
         parts = try PipelineParts(
-            plan, version: version, group: loops, registry: registry, residentSize: residentSize, health: health,
+            plan, version: version, group: loops, registry: registry, residentSize: residentSize,
+            health: health,
             logger: logger)
         let balances = parts.balances
         var servers: [(server: AdminServer, isMetrics: Bool, isOptional: Bool)] = []
         if let endpoint = plan.telemetry.metrics.endpoint, plan.telemetry.metrics.level != .none {
             let page = MetricsPage(registry: registry, balances: balances)
             let server = AdminServer(
-                group: loops, host: endpoint.host, port: endpoint.port, key: "service::telemetry::metrics::readers",
+                group: loops, host: endpoint.host, port: endpoint.port,
+                key: "service::telemetry::metrics::readers",
                 routes: ["/metrics": { _ in page.response() }])
             servers.append((server, true, false))
         }
@@ -88,7 +91,8 @@ package final class Gateway: Sendable {
             case .healthCheck(let config):
                 HealthCheck(
                     group: loops, host: config.endpoint.host, port: config.endpoint.port, path: config.path,
-                    healthyBody: config.responseBody?.healthy ?? "", unhealthyBody: config.responseBody?.unhealthy ?? "",
+                    healthyBody: config.responseBody?.healthy ?? "",
+                    unhealthyBody: config.responseBody?.unhealthy ?? "",
                     key: "extensions::\(id)::endpoint", state: health)
             }
         }
@@ -119,7 +123,11 @@ package final class Gateway: Sendable {
                 for (transport, address) in [("GRPC", bound.grpc), ("HTTP", bound.http)] {
                     guard let address else { continue }
                     logger.info(
-                        "Starting \(transport) server", metadata: ["receiver": "\(name)", "endpoint": "\(address.ipAddress ?? ""):\(address.port ?? 0)"])
+                        "Starting \(transport) server",
+                        metadata: [
+                            "receiver": "\(name)",
+                            "endpoint": "\(address.ipAddress ?? ""):\(address.port ?? 0)",
+                        ])
                 }
             }
         } catch {
@@ -149,7 +157,9 @@ package final class Gateway: Sendable {
         // The later stages need their share of the time even when a client holds on to the end.
         let now = NIODeadline.now()
         let receiversDeadline = now + .nanoseconds((deadline - now).nanoseconds / 3)
-        for (_, receiver) in parts.receivers { leftover.connections += await receiver.stop(until: receiversDeadline) }
+        for (_, receiver) in parts.receivers {
+            leftover.connections += await receiver.stop(until: receiversDeadline)
+        }
         for limiter in parts.limiters { limiter.stop() }
         for batcher in parts.batchers { await batcher.drain(until: deadline - .milliseconds(100)) }
         await withTaskGroup(of: (String, Int).self) { group in

@@ -90,11 +90,13 @@ package struct GatewayPlan: Sendable {
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
             case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
             case (.exporter, "debug"):
-                exporters[component.id] = .debug(DebugConfig(section, isLogging: component.id.type == "logging"))
+                exporters[component.id] = .debug(
+                    DebugConfig(section, isLogging: component.id.type == "logging"))
             case (.exporter, "nop"):
                 _ = NopConfig(section)
                 exporters[component.id] = .nop
-            case (.extension, "health_check"): extensions[component.id] = .healthCheck(HealthCheckConfig(section))
+            case (.extension, "health_check"):
+                extensions[component.id] = .healthCheck(HealthCheckConfig(section))
             default:
                 preconditionFailure("\(component.kind) \(component.type) is in the catalogue and not built")
             }

@@ -13,7 +13,8 @@ struct Balance: Sendable {
     let accepted: [Counter]
     let left: [Counter]
 
-    init(exporter: String, signal: Signal, receivers: [String], registry: MetricRegistry, copies: [[String]]) {
+    init(exporter: String, signal: Signal, receivers: [String], registry: MetricRegistry, copies: [[String]])
+    {
         labels = ["exporter": exporter, "data_type": signal.name]
         let counters = SendingQueue.Counters(registry, exporter: exporter, signal: signal)
         left = [counters.sent, counters.failed, counters.dropped]

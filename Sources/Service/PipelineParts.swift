@@ -62,7 +62,8 @@ struct PipelineParts: Sendable {
                 case .memoryLimiter:
                     let accepted = registry.counter(
                         "otelcol_processor_memory_limiter_accepted_\(signal.itemNoun)",
-                        help: "Items that passed the memory limiter.", labels: ["processor": "\(id)"], read: .late)
+                        help: "Items that passed the memory limiter.", labels: ["processor": "\(id)"],
+                        read: .late)
                     head = MemoryLimiterStage(accepted: accepted, next: head)
                     stageLimiters.append(limiters[id]!)
                 case .batch(let config):
@@ -80,20 +81,25 @@ struct PipelineParts: Sendable {
         for (id, bySignal) in entrances {
             guard case .otlp(let config)? = plan.receivers[id] else { continue }
             let parts = OTLPReceiver.Parts(
-                name: "\(id)", entrances: bySignal.mapValues(Entrance.joining), ledger: ledger, registry: registry,
+                name: "\(id)", entrances: bySignal.mapValues(Entrance.joining), ledger: ledger,
+                registry: registry,
                 logger: logger.of("receiver", "\(id)", nil))
             receivers.append(("\(id)", OTLPReceiver(config, parts: parts, group: group)))
         }
         balances = takers.map { key, receivers in
             Balance(
-                exporter: "\(key.id)", signal: key.signal, receivers: receivers.map { "\($0)" }, registry: registry,
-                copies: plan.pipelines.filter { Signal($0.id.signal) == key.signal && $0.exporters.contains(key.id) }
-                    .map { $0.receivers.map { "\($0)" } })
+                exporter: "\(key.id)", signal: key.signal, receivers: receivers.map { "\($0)" },
+                registry: registry,
+                copies: plan.pipelines.filter {
+                    Signal($0.id.signal) == key.signal && $0.exporters.contains(key.id)
+                }
+                .map { $0.receivers.map { "\($0)" } })
         }
     }
 
     private static func limiters(
-        _ plan: GatewayPlan, _ group: any EventLoopGroup, _ ledger: MemoryLedger, _ residentSize: ResidentSize,
+        _ plan: GatewayPlan, _ group: any EventLoopGroup, _ ledger: MemoryLedger,
+        _ residentSize: ResidentSize,
         _ health: HealthState, _ registry: MetricRegistry, _ logger: Logger
     ) throws(GatewayError) -> [ComponentID: MemoryLimiter] {
         var limiters: [ComponentID: MemoryLimiter] = [:]
@@ -102,7 +108,8 @@ struct PipelineParts: Sendable {
             let total = TotalMemory.find()?.bytes ?? 0
             guard config.limitMib > 0 || total > 0 else {
                 throw GatewayError(
-                    description: "processors::\(id)::limit_percentage needs the size of the memory, which neither the"
+                    description:
+                        "processors::\(id)::limit_percentage needs the size of the memory, which neither the"
                         + " control group nor /proc/meminfo tells; write limit_mib")
             }
             let limits = config.limits(totalMemory: total)
@@ -133,7 +140,8 @@ struct PipelineParts: Sendable {
         switch config {
         case .nop:
             return Destination(
-                consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false)
+                consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false
+            )
         case .debug(let config):
             let sender: DebugSender
             do throws(DebugOutputError) {
@@ -155,10 +163,12 @@ struct PipelineParts: Sendable {
         queues.append((name, queue))
         let labels: MetricLabels = ["exporter": name, "data_type": "\(key.signal)"]
         registry.observeGauge(
-            "otelcol_exporter_queue_size", help: "What the queue holds, in the unit of its sizer.", labels: labels
+            "otelcol_exporter_queue_size", help: "What the queue holds, in the unit of its sizer.",
+            labels: labels
         ) { Double(queue.currentSize) }
         registry.observeGauge(
-            "otelcol_exporter_queue_capacity", help: "What the queue may hold, in the unit of its sizer.", labels: labels
+            "otelcol_exporter_queue_capacity", help: "What the queue may hold, in the unit of its sizer.",
+            labels: labels
         ) { Double(queue.capacity) }
         return Destination(consumer: queue, answersLater: queue.answersLater)
     }
@@ -168,7 +178,8 @@ extension Entrance {
     /// One entrance for all pipelines that a receiver feeds with one signal.
     static func joining(_ entrances: [Entrance]) -> Entrance {
         Entrance(
-            consumer: FanOut.joining(entrances.map { $0.consumer }), limiters: entrances.flatMap { $0.limiters },
+            consumer: FanOut.joining(entrances.map { $0.consumer }),
+            limiters: entrances.flatMap { $0.limiters },
             answersLater: entrances.contains { $0.answersLater })
     }
 }

@@ -49,7 +49,9 @@ final class GRPCChannel: GRPCConnectionOwner {
 
     /// Makes a unary call. `done` is called once, later, on the event loop.
     /// - Parameter body: the message with its five-byte prefix.
-    func call(_ head: HTTP2Fields, body: [ByteBuffer], deadline: NIODeadline, done: @escaping (GRPCResult) -> Void) {
+    func call(
+        _ head: HTTP2Fields, body: [ByteBuffer], deadline: NIODeadline, done: @escaping (GRPCResult) -> Void
+    ) {
         load += 1
         let call = GRPCCall(head, body: body) { [self] result in
             load -= 1
@@ -118,7 +120,8 @@ final class GRPCChannel: GRPCConnectionOwner {
             .connectTimeout(Self.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: 65536)
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: 65536)
             )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

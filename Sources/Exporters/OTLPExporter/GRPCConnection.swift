@@ -160,7 +160,9 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
 
     func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool) {
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
-        if !isTrailers, let status = stream.headers[":status"].flatMap({ Int($0) }) { call.httpStatus = status }
+        if !isTrailers, let status = stream.headers[":status"].flatMap({ Int($0) }) {
+            call.httpStatus = status
+        }
         guard let code = stream.headers["grpc-status"] else { return }
         let details = stream.headers["grpc-status-details-bin"].flatMap { HeaderText.decodeBase64($0) }
         call.status = GRPCResult(
@@ -211,7 +213,8 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         let now = NIODeadline.now()
         if let pingSent {
             if now - pingSent >= keepalive.timeout {
-                handler.close(because: "no answer to a keepalive ping within \(keepalive.timeout.milliseconds) ms")
+                handler.close(
+                    because: "no answer to a keepalive ping within \(keepalive.timeout.milliseconds) ms")
             }
             return
         }

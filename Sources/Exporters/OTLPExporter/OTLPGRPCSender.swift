@@ -22,7 +22,8 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
 
     /// - Parameter version: of the gateway, for `user-agent`.
     package init(
-        _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop, logger: Logger
+        _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop,
+        logger: Logger
     ) {
         self.signal = signal
         self.eventLoop = eventLoop
@@ -30,15 +31,19 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
         head = Self.head(config, signal, version)
         let keepalive = config.keepalive.map {
             GRPCConnection.Keepalive(
-                time: TimeAmount($0.time), timeout: TimeAmount($0.timeout), permitWithoutStream: $0.permitWithoutStream)
+                time: TimeAmount($0.time), timeout: TimeAmount($0.timeout),
+                permitWithoutStream: $0.permitWithoutStream)
         }
         let settings = GRPCChannel.Settings(
             host: config.endpoint.host, port: config.endpoint.port, waitForReady: config.waitForReady,
             keepalive: keepalive)
-        channels = (0..<config.connections).map { _ in GRPCChannel(settings, eventLoop: eventLoop, logger: logger) }
+        channels = (0..<config.connections).map { _ in
+            GRPCChannel(settings, eventLoop: eventLoop, logger: logger)
+        }
     }
 
-    private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields {
+    private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields
+    {
         var fields = [
             (":method", "POST"), (":scheme", "http"), (":path", signal.grpcPath),
             (":authority", config.authority ?? config.endpoint.description), ("te", "trailers"),
@@ -71,7 +76,8 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             let (sender, done) = bound.value
             switch result {
             case .success(let message):
-                sender.call([Self.prefix(isCompressed: true, message.readableBytes), message], deadline, done)
+                sender.call(
+                    [Self.prefix(isCompressed: true, message.readableBytes), message], deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be compressed: \(error)", after: nil))
             }
@@ -106,7 +112,9 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             return .sent(rejectedItems: Int(clamping: response.rejected), message: response.message)
         }
         let message = "rpc error: code = \(result.code) desc = \(result.message)"
-        guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else { return .permanent(message) }
+        guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else {
+            return .permanent(message)
+        }
         return .retryable(message, after: result.retryDelay.map { TimeAmount($0) })
     }
 }

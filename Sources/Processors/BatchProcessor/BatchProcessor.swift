@@ -204,7 +204,9 @@ private struct BatchMetrics {
     let sendSize: Histogram
 
     private static let bounds: [Double] =
-        [10, 25, 50, 75, 100, 250, 500, 750] + (1...10).map { Double($0) * 1000 } + [20000, 30000, 50000, 100_000]
+        [10, 25, 50, 75, 100, 250, 500, 750] + (1...10).map { Double($0) * 1000 } + [
+            20000, 30000, 50000, 100_000,
+        ]
 
     init(_ registry: MetricRegistry, processor: String) {
         let labels: MetricLabels = ["processor": processor]
@@ -215,6 +217,7 @@ private struct BatchMetrics {
             "otelcol_processor_batch_timeout_trigger_send", help: "Batches sent because their time was over.",
             labels: labels)
         sendSize = registry.histogram(
-            "otelcol_processor_batch_batch_send_size", help: "Items a batch.", bounds: Self.bounds, labels: labels)
+            "otelcol_processor_batch_batch_send_size", help: "Items a batch.", bounds: Self.bounds,
+            labels: labels)
     }
 }

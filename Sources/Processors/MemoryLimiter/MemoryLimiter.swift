@@ -62,7 +62,8 @@ package final class MemoryLimiter: AdmissionControl {
     ///   - measureResident: the process's resident size in bytes; nil when it cannot be read.
     ///   - refusedRequests: counts what was turned away at the door.
     package init(
-        limits: Limits, overheadBytes: Int, checkInterval: Duration, ledger: MemoryLedger, measureResident: @escaping @Sendable () -> Int?,
+        limits: Limits, overheadBytes: Int, checkInterval: Duration, ledger: MemoryLedger,
+        measureResident: @escaping @Sendable () -> Int?,
         health: HealthState, refusedRequests: Counter, logger: Logger
     ) {
         precondition(limits.softBytes < limits.hardBytes, "the soft limit must be below the hard limit")
@@ -87,7 +88,9 @@ package final class MemoryLimiter: AdmissionControl {
     package func admit(bytes: Int) -> Refusal? {
         let after = ledger.bytes + bytes
         guard after > ledgerLimits.softBytes || residentOver.load(ordering: .relaxed) else { return nil }
-        if after > ledgerLimits.hardBytes || refusing.load(ordering: .relaxed) || residentOver.load(ordering: .relaxed) {
+        if after > ledgerLimits.hardBytes || refusing.load(ordering: .relaxed)
+            || residentOver.load(ordering: .relaxed)
+        {
             refusedRequests.add(1)
             return refusal
         }
@@ -151,7 +154,9 @@ package final class MemoryLimiter: AdmissionControl {
     }
 
     private func report(_ over: Bool, _ measure: String, _ bytes: Int, _ limit: Int) {
-        let metadata: Logger.Metadata = ["measure": "\(measure)", "bytes": "\(bytes)", "limit_bytes": "\(limit)"]
+        let metadata: Logger.Metadata = [
+            "measure": "\(measure)", "bytes": "\(bytes)", "limit_bytes": "\(limit)",
+        ]
         if over {
             logger.warning("Memory usage is above the limit. Refusing data.", metadata: metadata)
         } else {

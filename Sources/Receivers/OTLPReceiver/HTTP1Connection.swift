@@ -126,7 +126,8 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
             return
         }
         let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in bound.value.close(promise: nil) }
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in bound.value.close(promise: nil)
+        }
     }
 
     // MARK: - ReceiverConnection

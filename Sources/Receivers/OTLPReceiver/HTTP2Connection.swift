@@ -102,7 +102,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     private func answer(_ stream: HTTP2Stream, _ answer: Answer) {
         guard let session = handler?.session else { return }
-        let response = service.routes.limits.isGRPC ? service.writer.grpc(answer) : service.writer.http2(answer)
+        let response =
+            service.routes.limits.isGRPC ? service.writer.grpc(answer) : service.writer.http2(answer)
         do throws(HTTP2SessionError) {
             try session.respond(stream, response.head, body: response.body, trailers: response.trailers)
         } catch {

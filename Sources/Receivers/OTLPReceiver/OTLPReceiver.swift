@@ -4,9 +4,9 @@ package import Logging
 package import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
-import Synchronization
 package import OTLP
 package import Pipeline
+import Synchronization
 
 /// Why a receiver could not start.
 package struct OTLPReceiverError: Error, CustomStringConvertible {
@@ -33,7 +33,8 @@ package final class OTLPReceiver: Sendable {
 
         /// Describes the parts.
         package init(
-            name: String, entrances: [Signal: Entrance], ledger: MemoryLedger, registry: MetricRegistry, logger: Logger
+            name: String, entrances: [Signal: Entrance], ledger: MemoryLedger, registry: MetricRegistry,
+            logger: Logger
         ) {
             self.name = name
             self.entrances = entrances
@@ -108,7 +109,9 @@ package final class OTLPReceiver: Sendable {
 
     // MARK: - Listening
 
-    private func service(_ transport: String, limits: RequestLimits, paths: [(Signal, String)]) -> ProtocolService {
+    private func service(_ transport: String, limits: RequestLimits, paths: [(Signal, String)])
+        -> ProtocolService
+    {
         let targets = paths.compactMap { signal, path -> (path: String, target: Target)? in
             guard let entrance = parts.entrances[signal] else { return nil }
             let counters = RequestCounters(
@@ -117,32 +120,39 @@ package final class OTLPReceiver: Sendable {
         }
         let headers = config.http?.server.responseHeaders.map { (name: $0.name, value: $0.value.value) } ?? []
         return ProtocolService(
-            routes: Routes(limits: limits, targets), writer: AnswerWriter(responseHeaders: headers), logger: parts.logger)
+            routes: Routes(limits: limits, targets), writer: AnswerWriter(responseHeaders: headers),
+            logger: parts.logger)
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
         let limits = RequestLimits(isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes)
         let service = service("grpc", limits: limits, paths: Signal.allCases.map { ($0, $0.grpcPath) })
         var settings = HTTP2Settings()
-        if let streams = config.maxConcurrentStreams { settings.maxConcurrentStreams = UInt32(clamping: streams) }
+        if let streams = config.maxConcurrentStreams {
+            settings.maxConcurrentStreams = UInt32(clamping: streams)
+        }
         let http2 = settings
         return try await listen(
             config.endpoint, key: "receivers::\(parts.name)::protocols::grpc::endpoint",
             readBytes: config.readBufferSize, service
         ) { pipeline, connections in
-            let connection = HTTP2Connection(service: service, tools: connections.tools, connections: connections)
+            let connection = HTTP2Connection(
+                service: service, tools: connections.tools, connections: connections)
             try pipeline.addHandler(HTTP2Handler(role: .server, settings: http2, delegate: connection))
         }
     }
 
-    private func listenHTTP(_ config: OTLPReceiverConfig.HTTP) async throws(OTLPReceiverError) -> SocketAddress? {
+    private func listenHTTP(_ config: OTLPReceiverConfig.HTTP) async throws(OTLPReceiverError)
+        -> SocketAddress?
+    {
         let limits = RequestLimits(isGRPC: false, bodyBytesMax: config.server.maxRequestBodySize)
         let paths: [(Signal, String)] = [
             (.traces, config.tracesUrlPath), (.metrics, config.metricsUrlPath), (.logs, config.logsUrlPath),
         ]
         let service = service("http", limits: limits, paths: paths)
         return try await listen(
-            config.server.endpoint, key: "receivers::\(parts.name)::protocols::http::endpoint", readBytes: 262_144, service
+            config.server.endpoint, key: "receivers::\(parts.name)::protocols::http::endpoint",
+            readBytes: 262_144, service
         ) { pipeline, connections in
             try pipeline.addHandler(
                 ProtocolSniffer { isHTTP2, pipeline in
@@ -154,7 +164,8 @@ package final class OTLPReceiver: Sendable {
                     } else {
                         try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
                         try pipeline.addHandler(
-                            HTTP1Connection(service: service, tools: connections.tools, connections: connections))
+                            HTTP1Connection(
+                                service: service, tools: connections.tools, connections: connections))
                     }
                 })
         }
@@ -172,7 +183,8 @@ package final class OTLPReceiver: Sendable {
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
                 .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(minimum: 1024, initial: 4096, maximum: max(readBytes, 4096))
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 1024, initial: 4096, maximum: max(readBytes, 4096))
             )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

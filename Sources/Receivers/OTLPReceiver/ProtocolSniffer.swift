@@ -11,7 +11,9 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
     private var seen = ByteBuffer()
 
     /// - Parameter decide: adds the handlers of the protocol behind this one.
-    init(decide: @escaping (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void) {
+    init(
+        decide: @escaping (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
+    ) {
         self.decide = decide
     }
 

@@ -194,7 +194,8 @@ final class RequestReader {
             switch (byte, encoding) {
             case (0, _): compressed = false
             case (1, .identity):
-                return Answer.Failure(.internal, 400, "grpc: compressed flag set with identity or empty encoding")
+                return Answer.Failure(
+                    .internal, 400, "grpc: compressed flag set with identity or empty encoding")
             case (1, _): compressed = true
             default:
                 return Answer.Failure(.internal, 400, "grpc: received unexpected payload format \(byte)")
@@ -250,7 +251,8 @@ final class RequestReader {
                     unsafe RawSpan(_unsafeBytes: bytes), as: encoding == .gzip ? .gzip : .zlib,
                     limitBytes: limits.bodyBytesMax,
                     appending: { minimum, fill in
-                        whole.bytes.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
+                        whole.bytes.writeWithOutputRawSpan(
+                            minimumWritableBytes: minimum, initializingWith: fill)
                     })
             } catch {
                 result = .failure(error)

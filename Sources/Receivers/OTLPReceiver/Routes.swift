@@ -27,7 +27,8 @@ final class Routes: Sendable {
     }
 
     /// Judges a request's head: where its body goes, or why nowhere.
-    func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
+    func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure>
+    {
         limits.isGRPC ? judgeGRPC(head) : judgeHTTP(head)
     }
 
@@ -79,7 +80,8 @@ final class Routes: Sendable {
                 return .failure(
                     .plain(
                         415,
-                        "415 unsupported media type: OTLP in JSON is not supported yet, send application/x-protobuf"))
+                        "415 unsupported media type: OTLP in JSON is not supported yet, send application/x-protobuf"
+                    ))
             default:
                 return .failure(
                     .plain(415, "415 unsupported media type, supported: [application/x-protobuf]"))
