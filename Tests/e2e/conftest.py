@@ -1,0 +1,87 @@
+"""Fixtures: what a test starts, the end of the test stops."""
+
+import contextlib
+
+import pytest
+
+from backend import Backend, RawBackend
+from client import GRPCClient, HTTPClient
+from gateway import Gateway
+
+
+def otlp(**protocols):
+    return {"otlp": {"protocols": protocols or {"grpc": {}, "http": {}}}}
+
+
+def exporter(backend, **keys):
+    """An otlp exporter that is quick to try again; keys of its parts are merged."""
+    base = {"endpoint": backend if isinstance(backend, str) else backend.endpoint, "tls": {"insecure": True},
+            "compression": "none", "timeout": "5s",
+            "retry_on_failure": {"initial_interval": "20ms", "max_interval": "100ms", "max_elapsed_time": "60s"}}
+    for key, value in keys.items():
+        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
+    return base
+
+
+def config(exporters, processors=None, receivers=None, signals=("traces", "metrics", "logs"), **service):
+    """A configuration whose pipelines all have all these components."""
+    processors = processors or {}
+    pipeline = {"receivers": list(receivers or otlp()), "processors": list(processors), "exporters": list(exporters)}
+    return {"receivers": receivers or otlp(), "processors": processors, "exporters": exporters,
+            "service": {"pipelines": {signal: pipeline for signal in signals}, **service}}
+
+
+@pytest.fixture
+def owned():
+    """Collects what must be stopped at the test's end, last first, whatever fails on the way."""
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def gateway(tmp_path, owned):
+    """Starts gateways; each that the test has not ended itself must end well on SIGTERM."""
+    def start(configuration, *arguments, **options):
+        started = Gateway(tmp_path, configuration, arguments, **options)
+        owned.callback(started.kill)
+        owned.callback(lambda: started.process.returncode is None and started.stop())
+        return started
+    return start
+
+
+@pytest.fixture
+def backend(owned):
+    """Starts grpcio backends."""
+    def start(**options):
+        started = Backend(**options)
+        owned.callback(started.stop)
+        return started
+    return start
+
+
+@pytest.fixture
+def raw_backend(owned):
+    """Starts backends that break the rules."""
+    def start(act=None):
+        started = RawBackend(act)
+        owned.callback(started.stop)
+        return started
+    return start
+
+
+@pytest.fixture
+def clients(owned):
+    """Makes clients of a gateway: clients.grpc(gateway), clients.http(gateway)."""
+    class Clients:
+        @staticmethod
+        def grpc(gateway, **options):
+            client = GRPCClient(gateway.grpc_port, **options)
+            owned.callback(client.close)
+            return client
+
+        @staticmethod
+        def http(gateway, **options):
+            client = HTTPClient(gateway.http_port, **options)
+            owned.callback(client.close)
+            return client
+    return Clients
