@@ -1,4 +1,4 @@
-"""Fixtures: what a test starts, the end of the test stops."""
+"""Fixtures: what a test starts, the end of the test stops. Those named module_… last for a whole file."""
 
 import contextlib
 
@@ -31,6 +31,42 @@ def config(exporters, processors=None, receivers=None, signals=("traces", "metri
             "service": {"pipelines": {signal: pipeline for signal in signals}, **service}}
 
 
+class Clients:
+    """Makes clients of a gateway."""
+
+    def __init__(self, owned):
+        self.owned = owned
+
+    def grpc(self, gateway, **options):
+        client = GRPCClient(gateway.grpc_port, **options)
+        self.owned.callback(client.close)
+        return client
+
+    def http(self, gateway, **options):
+        client = HTTPClient(gateway.http_port, **options)
+        self.owned.callback(client.close)
+        return client
+
+
+def gateways(folder, owned):
+    """Starts gateways; each that the test has not ended itself must end well on SIGTERM."""
+    def start(configuration, *arguments, **options):
+        started = Gateway(folder, configuration, arguments, **options)
+        owned.callback(started.kill)
+        owned.callback(lambda: started.process.returncode is None and started.stop())
+        return started
+    return start
+
+
+def backends(kind, owned):
+    """Starts backends of a kind."""
+    def start(*arguments, **options):
+        started = kind(*arguments, **options)
+        owned.callback(started.stop)
+        return started
+    return start
+
+
 @pytest.fixture
 def owned():
     """Collects what must be stopped at the test's end, last first, whatever fails on the way."""
@@ -40,48 +76,40 @@ def owned():
 
 @pytest.fixture
 def gateway(tmp_path, owned):
-    """Starts gateways; each that the test has not ended itself must end well on SIGTERM."""
-    def start(configuration, *arguments, **options):
-        started = Gateway(tmp_path, configuration, arguments, **options)
-        owned.callback(started.kill)
-        owned.callback(lambda: started.process.returncode is None and started.stop())
-        return started
-    return start
+    return gateways(tmp_path, owned)
 
 
 @pytest.fixture
 def backend(owned):
-    """Starts grpcio backends."""
-    def start(**options):
-        started = Backend(**options)
-        owned.callback(started.stop)
-        return started
-    return start
+    return backends(Backend, owned)
 
 
 @pytest.fixture
 def raw_backend(owned):
-    """Starts backends that break the rules."""
-    def start(act=None):
-        started = RawBackend(act)
-        owned.callback(started.stop)
-        return started
-    return start
+    return backends(RawBackend, owned)
 
 
 @pytest.fixture
 def clients(owned):
-    """Makes clients of a gateway: clients.grpc(gateway), clients.http(gateway)."""
-    class Clients:
-        @staticmethod
-        def grpc(gateway, **options):
-            client = GRPCClient(gateway.grpc_port, **options)
-            owned.callback(client.close)
-            return client
+    return Clients(owned)
 
-        @staticmethod
-        def http(gateway, **options):
-            client = HTTPClient(gateway.http_port, **options)
-            owned.callback(client.close)
-            return client
-    return Clients
+
+@pytest.fixture(scope="module")
+def module_owned():
+    with contextlib.ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def module_gateway(tmp_path_factory, module_owned):
+    return gateways(tmp_path_factory.mktemp("module"), module_owned)
+
+
+@pytest.fixture(scope="module")
+def module_backend(module_owned):
+    return backends(Backend, module_owned)
+
+
+@pytest.fixture(scope="module")
+def module_clients(module_owned):
+    return Clients(module_owned)
