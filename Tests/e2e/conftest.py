@@ -4,9 +4,12 @@ import contextlib
 
 import pytest
 
+import data
 from backend import Backend, RawBackend
 from client import GRPCClient, HTTPClient
 from gateway import Gateway
+
+MIB = 1 << 20
 
 
 def otlp(**protocols):
@@ -113,3 +116,44 @@ def module_backend(module_owned):
 @pytest.fixture(scope="module")
 def module_clients(module_owned):
     return Clients(module_owned)
+
+
+class Target:
+    """The gateway that gets the bad requests, and another client of it."""
+
+    def __init__(self, owned, gateway, backend, clients):
+        self.backend = backend()
+        self.gateway = gateway(config(
+            {"otlp": exporter(self.backend)}, {"batch": {"timeout": "20ms"}},
+            otlp(grpc={"max_recv_msg_size_mib": 1}, http={"max_request_body_size": MIB})))
+        self.grpc, self.http = clients.grpc(self.gateway), clients.http(self.gateway)
+        # A gateway that has seen large requests keeps their memory for the next ones.
+        large = data.spans(900, padding=900)
+        for _ in range(4):
+            self.grpc.export(large)
+            self.http.export(large, compressed=True)
+        self.begin()
+
+    def begin(self):
+        self.gateway.forget_peak()
+        self.resident = self.gateway.peak_bytes()
+
+    def check(self):
+        """Another client's exports work, and memory has never grown by more than what some buffers take."""
+        self.grpc.export(data.spans(1))
+        self.http.export(data.spans(1))
+        grown = self.gateway.peak_bytes() - self.resident
+        assert grown < 32 * MIB, f"resident memory has grown by {grown / MIB:.1f} MiB"
+
+
+@pytest.fixture(scope="module")
+def target(module_owned, module_gateway, module_backend, module_clients):
+    return Target(module_owned, module_gateway, module_backend, module_clients)
+
+
+@pytest.fixture
+def others(target):
+    """After each bad request: if it failed, one client could harm another, or fill the gateway's memory."""
+    target.begin()
+    yield
+    target.check()

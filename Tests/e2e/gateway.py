@@ -139,9 +139,13 @@ class Gateway:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def peak_bytes(self):
-        """The most that has been resident since the start."""
+        """The most that has been resident since the start, or since `forget_peak`."""
         with open(f"/proc/{self.process.pid}/status") as status:
             return next(int(line.split()[1]) << 10 for line in status if line.startswith("VmHWM:"))
+
+    def forget_peak(self):
+        with open(f"/proc/{self.process.pid}/clear_refs", "w") as clear:
+            clear.write("5")
 
     # Its end
 

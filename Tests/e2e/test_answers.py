@@ -12,9 +12,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 import data
 from backend import SIGNALS
 from client import PROTOBUF, HTTPClient, RawHTTP2, grpc_message
-from conftest import config, exporter, otlp
+from conftest import MIB, config, exporter, otlp
 
-MIB = 1 << 20
 GOOD = data.spans(2).SerializeToString()
 TEXT = "text/plain"
 WRONG_METHOD = "405 method not allowed, supported: [POST]"
@@ -74,40 +73,7 @@ BOMB = gzip.compress(bytes(64 * MIB))
 assert len(BOMB) < MIB
 
 
-class Target:
-    """The gateway that gets the bad requests, and another client of it."""
-
-    def __init__(self, owned, gateway, backend, clients):
-        self.backend = backend()
-        self.gateway = gateway(config(
-            {"otlp": exporter(self.backend)}, {"batch": {"timeout": "20ms"}},
-            otlp(grpc={"max_recv_msg_size_mib": 1}, http={"max_request_body_size": MIB})))
-        self.grpc, self.http = clients.grpc(self.gateway), clients.http(self.gateway)
-        # A gateway that has seen large requests keeps their memory for the next ones.
-        large = data.spans(900, padding=900)
-        for _ in range(4):
-            self.grpc.export(large)
-            self.http.export(large, compressed=True)
-        self.peak = self.gateway.peak_bytes()
-
-    def check(self):
-        """Another client's exports work, and memory has never grown by more than some buffers of the limits' size."""
-        self.grpc.export(data.spans(1))
-        self.http.export(data.spans(1))
-        grown = self.gateway.peak_bytes() - self.peak
-        assert grown < 16 * MIB, f"resident memory has grown by {grown / MIB:.1f} MiB"
-
-
-@pytest.fixture(scope="module")
-def target(module_owned, module_gateway, module_backend, module_clients):
-    return Target(module_owned, module_gateway, module_backend, module_clients)
-
-
-@pytest.fixture(autouse=True)
-def others(target):
-    """After each bad request: if it failed, one client could harm another, or fill the gateway's memory."""
-    yield
-    target.check()
+pytestmark = pytest.mark.usefixtures("others")
 
 
 def post(target, transport, body=GOOD, path="/v1/traces", method="POST", **headers):
