@@ -9,6 +9,7 @@ import grpc
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 from google.protobuf import any_pb2, duration_pb2
 from google.rpc import error_details_pb2, status_pb2
 from opentelemetry.proto.collector.logs.v1 import logs_service_pb2
@@ -154,8 +155,8 @@ class RawBackend:
                         self.requests.append((head, body))
                         self.act(connection, event.stream_id, head, body, sock)
                 sock.sendall(connection.data_to_send())
-        except OSError:
-            pass  # The test or the gateway cut the connection.
+        except (OSError, h2.exceptions.ProtocolError):
+            pass  # The test or the gateway ended the connection.
         finally:
             sock.close()
 
