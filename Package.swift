@@ -125,11 +125,14 @@ let package = Package(
         tests(of: "OTLP"),
         tests(of: "Compression", ["CZlib"]),
         tests(of: "Configuration"),
-        tests(of: "Pipeline", ["OTLP", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "Pipeline", ["OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "HTTP", [nioCore, nioPosix, nioHTTP1, nioEmbedded]),
         tests(
             of: "OTLPReceiver",
-            ["Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
+                nioEmbedded,
+            ]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(

@@ -1,4 +1,5 @@
-/// An `AnyValue`, read from the wire: the value of an attribute or the body of a log record. Borrows as `WireBytes`.
+/// An `AnyValue`, read from the wire: the value of an attribute or the body of a log record. Borrows as
+/// `WireBytes`.
 package enum AttributeValue {
     /// No value was set.
     case empty

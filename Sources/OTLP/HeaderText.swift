@@ -1,4 +1,5 @@
-/// How gRPC writes what does not fit a header as it is: base64 for `-bin` headers, percents for `grpc-message`.
+/// How gRPC writes what does not fit a header as it is: base64 for `-bin` headers, percents for
+/// `grpc-message`.
 package enum HeaderText {
     /// Base64 without padding, as gRPC sends `grpc-status-details-bin`.
     package static func base64(_ bytes: [UInt8]) -> String {
@@ -55,7 +56,8 @@ package enum HeaderText {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Reads a percent-encoded `grpc-message`. A percent sign without two digits stays; bad UTF-8 is repaired.
+    /// Reads a percent-encoded `grpc-message`. A percent sign without two digits stays; bad UTF-8 is
+    /// repaired.
     package static func percentDecode(_ text: some StringProtocol) -> String {
         let encoded = Array(text.utf8)
         var bytes: [UInt8] = []

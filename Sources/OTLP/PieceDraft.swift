@@ -60,6 +60,23 @@ struct OpenMessage {
         return false
     }
 
+    /// Takes items that stand in a row, as many as the limits allow; nil when not even one fits.
+    /// Precondition: `findChild` has found one, on the level of the items.
+    mutating func takeRun(
+        in request: WireBytes, _ shape: RequestShape, _ limits: (items: Int, bytes: Int)
+    ) -> (range: Range<Int>, items: Int)? {
+        let start = position
+        var items = 0
+        var fields = request.fields(position..<end)
+        while items < limits.items, let field = fields.next(), shape.isChild(field, level: level),
+            field.end - start <= limits.bytes
+        {
+            position = field.end
+            items += 1
+        }
+        return items == 0 ? nil : (start..<position, items)
+    }
+
     /// The field that `findChild` has found.
     func child(in request: WireBytes) -> WireField {
         var fields = request.fields(position..<end)
@@ -84,6 +101,9 @@ struct PieceDraft {
     private(set) var bytesLeft: Int
     private(set) var isEmpty = true
     private var items = 0
+
+    /// What is left, of both.
+    var limits: (items: Int, bytes: Int) { (itemsLeft, bytesLeft) }
     private var contents: [SegmentList]
 
     init(itemsLeft: Int, bytesLeft: Int, levels: [OpenMessage]) {

@@ -28,13 +28,13 @@ package struct SplitPiece: Sendable, Equatable {
 
 /// Takes a request apart, a piece at a time, each piece with limits of its own.
 ///
-/// Only envelopes are written anew. A piece repeats, for each resource and scope (and metric) that it cuts, all their
-/// fields but the entries: resource, scope, schema URL, a metric's name and unit, fields unknown to the schema. The
-/// fields may stand in any order in the request. Metrics are cut between data points. Entries without items stay in
-/// the piece that reaches them. Every item comes out once, in order.
+/// Only envelopes are written anew. A piece repeats, for each resource and scope (and metric) that it cuts,
+/// all their fields but the entries: resource, scope, schema URL, a metric's name and unit, fields unknown
+/// to the schema. The fields may stand in any order in the request. Metrics are cut between data points.
+/// Entries without items stay in the piece that reaches them. Every item comes out once, in order.
 ///
-/// Precondition: `summarize` accepted the bytes (of others, the walk stops early). Ownership: borrows the bytes, which
-/// must live and stay unchanged as long as the splitter. Not for use by two threads at a time.
+/// Precondition: `summarize` accepted the bytes (of others, the walk stops early). Ownership: borrows the
+/// bytes, which must live and stay unchanged as long as the splitter. Not for use by two threads at a time.
 /// - Complexity: all pieces together walk the request a few times; allocations are per piece.
 @safe
 package struct RequestSplitter {
@@ -83,13 +83,17 @@ package struct RequestSplitter {
         return SplitPiece(segments: segments, items: items, bytes: request.count, isOversized: false)
     }
 
-    /// One step: takes the next entry whole, enters it, or leaves the innermost message. False when the piece is full
-    /// or the request at its end.
+    /// One step: takes the next entry whole, enters it, or leaves the innermost message. False when the
+    /// piece is full or the request at its end.
     private mutating func fill(_ draft: inout PieceDraft) -> Bool {
         let level = open.count - 1
         guard open[level].findChild(in: request, shape) else {
             guard level > 0 else { return false }
             draft.close(open.removeLast())
+            return true
+        }
+        if level == shape.itemLevel, let run = open[level].takeRun(in: request, shape, draft.limits) {
+            draft.take(run.range, items: run.items)
             return true
         }
         let child = open[level].child(in: request)
@@ -148,7 +152,7 @@ struct RequestShape {
 
     /// Whether a field of a message on this level leads to items.
     func isChild(_ field: WireField, level: Int) -> Bool {
-        guard field.kind == .bytes else { return false }
+        guard field.isBytes else { return false }
         switch level {
         case 0, 4: return field.number == 1
         case 1, 2: return field.number == 2

@@ -2,12 +2,13 @@
 ///
 /// Reading a message means walking its fields; nothing is built and nothing allocated:
 ///
-///     for resourceSpans in unsafe WireBytes(bytes).fields where resourceSpans.number == Field.Request.resources {
-///         for field in resourceSpans.bytes.fields { … }
+///     for entry in unsafe WireBytes(bytes).fields where entry.number == Field.Request.resources {
+///         for field in entry.bytes.fields { … }
 ///     }
 ///
-/// Every read stays inside the range, whatever the bytes say. Ownership: borrows; the maker of the first one (the
-/// only unsafe step) promises that the memory lives and stays unchanged as long as any value derived from it.
+/// Every read stays inside the range, whatever the bytes say. Ownership: borrows; the maker of the first
+/// one (the only unsafe step) promises that the memory lives and stays unchanged as long as any value
+/// derived from it.
 @safe
 package struct WireBytes {
     @usableFromInline
@@ -74,11 +75,12 @@ package struct WireBytes {
 }
 
 /// How a field is encoded. Groups do not occur in OTLP.
-package enum WireKind: UInt8, Sendable {
-    case varint = 0
-    case fixed64 = 1
-    case bytes = 2
-    case fixed32 = 5
+package enum WireKind: Sendable {
+    case varint
+    case fixed64
+    /// Length-delimited: a message, a text, bytes or a packed list.
+    case bytes
+    case fixed32
 }
 
 /// One field of a message: its number and its value, read as the caller knows its type to be.
@@ -119,7 +121,14 @@ package struct WireField {
     @inlinable
     package var bytes: WireBytes {
         // SAFETY: the walk checked contentStart <= end <= end of the message.
-        unsafe WireBytes(base: base + contentStart, count: kind == .bytes ? end - contentStart : 0)
+        unsafe WireBytes(base: base + contentStart, count: isBytes ? end &- contentStart : 0)
+    }
+
+    /// Whether the field is length-delimited.
+    @inlinable
+    package var isBytes: Bool {
+        // Not `==`, which other modules would call as a function.
+        if case .bytes = kind { true } else { false }
     }
 
     /// `int64`, `uint32` and enums that fit, `fixed64` and `sfixed64` as signed numbers.
@@ -163,6 +172,7 @@ package struct WireFields: Sequence, IteratorProtocol {
 
     /// The next field; nil at the end.
     @inlinable
+    @inline(__always)
     package mutating func next() -> WireField? {
         let start = position
         guard start < end else { return nil }
@@ -203,7 +213,22 @@ package struct WireFields: Sequence, IteratorProtocol {
     }
 
     @inlinable
+    @inline(__always)
     mutating func readVarint() -> UInt64? {
+        if position < end {
+            // SAFETY: position < end.
+            let byte = unsafe base.load(fromByteOffset: position, as: UInt8.self)
+            if byte < 0x80 {
+                position &+= 1
+                return UInt64(byte)
+            }
+        }
+        return readLongVarint()
+    }
+
+    @inline(never)
+    @usableFromInline
+    mutating func readLongVarint() -> UInt64? {
         var result: UInt64 = 0
         var shift: UInt64 = 0
         while position < end && shift < 70 {

@@ -20,6 +20,10 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
         case malformedPackedList
         /// Attribute values nested deeper than 64.
         case tooDeep
+        /// Text with a NUL byte. Only for trees; as bytes such text passes.
+        case nulInText
+        /// A message field that occurs twice, in a way that has no tree. Only for trees; as bytes it passes.
+        case occursTwice
     }
 
     package var reason: Reason
@@ -52,6 +56,8 @@ extension WireError.Reason {
         case .invalidUTF8: "invalid UTF-8"
         case .malformedPackedList: "malformed packed list"
         case .tooDeep: "attribute values nested deeper than \(COTLP_VALUE_DEPTH_MAX)"
+        case .nulInText: "text with a NUL byte, which cannot be edited,"
+        case .occursTwice: "a message field that occurs twice and cannot be edited, behind"
         }
     }
 
@@ -65,6 +71,8 @@ extension WireError.Reason {
         case COTLP_BAD_UTF8: self = .invalidUTF8
         case COTLP_BAD_PACKED: self = .malformedPackedList
         case COTLP_TOO_DEEP: self = .tooDeep
+        case COTLP_NUL_IN_TEXT: self = .nulInText
+        case COTLP_NO_TREE: self = .occursTwice
         default: preconditionFailure("cotlp_check returned the unknown code \(code)")
         }
     }

@@ -14,13 +14,13 @@ struct WireWriter {
     /// A varint field. Zero, the default of proto3, is left out.
     mutating func integer(_ number: UInt32, _ value: Int64) {
         guard value != 0 else { return }
-        varint(UInt64(number) << 3 | UInt64(WireKind.varint.rawValue))
+        varint(UInt64(number) << 3)
         varint(UInt64(bitPattern: value))
     }
 
     /// Tag and length of a field whose content the caller appends.
     mutating func lengthDelimited(_ number: UInt32, count: Int) {
-        varint(UInt64(number) << 3 | UInt64(WireKind.bytes.rawValue))
+        varint(UInt64(number) << 3 | 2)
         varint(UInt64(count))
     }
 

@@ -3,7 +3,7 @@ package import NIOCore
 /// Request-body buffers of one event loop, kept for reuse by size class.
 ///
 /// Fresh large buffers cost a page fault every 4 KiB; reused ones do not. Classes are powers of two from 1 KiB to
-/// 16 MiB; larger bodies are not kept. At most `retainedBytesMax` are kept while nobody uses them.
+/// 16 MiB; larger bodies are not kept.
 ///
 /// `take` on the loop only. `recycle` from any thread: a buffer goes back to the loop that made it, through a ring;
 /// when that is full it is freed instead.
@@ -17,14 +17,13 @@ package final class BufferPool: @unchecked Sendable {
     private let returned = BoundedRing<ByteBuffer>(capacity: 4096)
     private var free: [[ByteBuffer]]
     private var retainedBytes = 0
-    private let retainedBytesMax: Int
 
-    /// - Parameters:
-    ///   - eventLoop: the loop that takes buffers.
-    ///   - retainedBytesMax: bytes of unused buffers that may be kept.
-    package init(eventLoop: any EventLoop, retainedBytesMax: Int = 16 << 20) {
+    /// Bytes of buffers that a pool keeps while nobody uses them.
+    package static let retainedBytesMax = 16 << 20
+
+    /// - Parameter eventLoop: the loop that takes buffers.
+    package init(eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
-        self.retainedBytesMax = retainedBytesMax
         free = Array(repeating: [], count: Self.largestClass - Self.smallestClass + 1)
     }
 
@@ -75,7 +74,7 @@ package final class BufferPool: @unchecked Sendable {
 
     private func keep(_ buffer: consuming ByteBuffer) {
         let size = buffer.capacity
-        guard size >= 1 << Self.smallestClass, retainedBytes + size <= retainedBytesMax else { return }
+        guard size >= 1 << Self.smallestClass, retainedBytes + size <= Self.retainedBytesMax else { return }
         retainedBytes += size
         free[Self.classIndex(of: size)].append(buffer)
     }

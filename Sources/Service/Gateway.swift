@@ -60,6 +60,7 @@ package final class Gateway: Sendable {
         group = loops
         let health = HealthState()
         let registry = MetricRegistry()
+        ResidentSize.giveBackLargeBlocksAtOnce()
         let residentSize = try Self.residentSize()
         self.health = health
         ProcessMetrics.register(in: registry, residentSize: residentSize)

@@ -106,8 +106,12 @@ struct PipelineParts: Sendable {
                         + " control group nor /proc/meminfo tells; write limit_mib")
             }
             let limits = config.limits(totalMemory: total)
+            let idle = (try? residentSize.read()) ?? 0
+            let loops = group.makeIterator().reduce(0) { count, _ in count + 1 }
+            let overhead = idle + loops * BufferPool.retainedBytesMax
             limiters[id] = MemoryLimiter(
                 limits: MemoryLimiter.Limits(hardBytes: limits.hard, softBytes: limits.soft),
+                overheadBytes: overhead,
                 checkInterval: config.checkInterval, ledger: ledger,
                 measureResident: { try? residentSize.read() }, health: health,
                 refusedRequests: registry.counter(

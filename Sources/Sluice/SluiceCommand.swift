@@ -18,7 +18,7 @@ struct Sluice: AsyncParsableCommand {
         commandName: "sluice",
         abstract: "An OTLP gateway that runs the OpenTelemetry Collector's configuration.",
         version: "sluice version \(version)",
-        subcommands: [Run.self, Validate.self, Components.self, Version.self],
+        subcommands: [Run.self, Validate.self, Components.self, PrintConfig.self, Version.self],
         defaultSubcommand: Run.self)
 }
 
@@ -138,6 +138,35 @@ struct Validate: ParsableCommand {
 
     func run() throws {
         _ = try options.load()
+    }
+}
+
+struct PrintConfig: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "print-config",
+        abstract: "Print the configuration as it takes effect: merged, overridden, expanded.")
+
+    enum Mode: String, ExpressibleByArgument, CaseIterable {
+        case redacted
+        case unredacted
+    }
+
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case yaml
+        case json
+    }
+
+    @OptionGroup var options: ConfigOptions
+
+    @Option(help: "Whether secrets are shown.")
+    var mode = Mode.redacted
+
+    @Option(help: "How it is written.")
+    var format = Format.yaml
+
+    func run() throws {
+        let (_, config) = try options.load()
+        print(config.printed(format == .json ? .json : .yaml, redacted: mode == .redacted), terminator: "")
     }
 }
 

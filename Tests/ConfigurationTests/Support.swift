@@ -55,3 +55,44 @@ let smallest = """
           receivers: [otlp]
           exporters: [nop]
     """
+
+/// Reads the components of a configuration as a service would, with a part of their keys.
+func readComponents(_ config: GatewayConfig) {
+    for component in ComponentKind.allCases.flatMap({ config.components($0) }) {
+        let section = component.section
+        switch component.type {
+        case "batch":
+            _ = section.duration("timeout", default: .milliseconds(200))
+            _ = section.int("send_batch_size", default: 8192)
+            _ = section.int("send_batch_max_size", default: 0)
+        case "otlp_grpc":
+            section.misplaced(["insecure"], under: "tls")
+            _ = section.optionalString("endpoint")
+            _ = section.secretMap("headers")
+            if let tls = section.section("tls") {
+                _ = tls.bool("insecure", default: false)
+                _ = tls.secret("key_pem")
+            }
+            if let queue = section.section("sending_queue") {
+                _ = queue.bool("enabled", default: true)
+                _ = queue.int("num_consumers", default: 10, in: 1...64)
+                _ = queue.choice("sizer", of: ["requests", "items", "bytes"], default: "requests")
+            }
+            section.notSupportedYet("auth", "write the credentials under \"headers\"")
+        default:
+            section.allowAnyKey()
+        }
+        section.finish()
+    }
+}
+
+/// All problems of `gateway.yaml` with this text, components included, as an operator sees them.
+func problems(
+    _ yaml: String, overrides: [String] = [], variables: [String: String] = [:], files: [String: String] = [:]
+) -> String {
+    let diagnostics = Diagnostics()
+    let config = load(
+        yaml, overrides: overrides, variables: variables, files: files, diagnostics: diagnostics)
+    if let config { readComponents(config) }
+    return diagnostics.render()
+}

@@ -59,8 +59,8 @@ func split(
 
 @Suite struct RequestSplitterTests {
     /// Scenario: requests of every shape, limits of every size that change from piece to piece.
-    /// Guarantees: every item comes out once, in order, with its resource, scope and metric around it; every piece is a
-    /// valid request within its limits, unless it is one item that is too large by itself.
+    /// Guarantees: every item comes out once, in order, with its resource, scope and metric around it;
+    /// every piece is a valid request within its limits, unless it is one item that is too large by itself.
     @Test(arguments: Signal.allCases)
     func losesNothingAndKeepsLimits(signal: Signal) throws {
         for seed in 0..<400 {
@@ -85,7 +85,8 @@ func split(
         }
     }
 
-    /// Scenario: only items are limited. Guarantees: every piece but the last is full, so batches have the size asked.
+    /// Scenario: only items are limited. Guarantees: every piece but the last is full, so batches have the
+    /// size asked.
     @Test(arguments: Signal.allCases, [1, 3, 50, 64, 99])
     func fillsPieces(signal: Signal, maxItems: Int) throws {
         let request =
@@ -104,7 +105,8 @@ func split(
         #expect(pieces.dropLast().allSatisfy { $0.piece.bytes <= limit && $0.piece.bytes > limit - 800 })
     }
 
-    /// Scenario: a request within the limits. Guarantees: it leaves as it came, one segment, nothing written anew.
+    /// Scenario: a request within the limits. Guarantees: it leaves as it came, one segment, nothing
+    /// written anew.
     @Test(arguments: Signal.allCases)
     func passesWholeRequests(signal: Signal) {
         let request = RequestBuilder.make(signal, items: 100)
@@ -113,7 +115,8 @@ func split(
         #expect(pieces.first?.piece.items == 100)
     }
 
-    /// Scenario: many items in a piece. Guarantees: runs of items are one segment, so that sending is a few writes.
+    /// Scenario: many items in a piece. Guarantees: runs of items are one segment, so that sending is a few
+    /// writes.
     @Test func joinsRuns() {
         let request = RequestBuilder.makeTraces(spans: 1000)
         for (piece, _, _) in split(request, .traces, limits: { (300, .max) }) {
@@ -121,7 +124,8 @@ func split(
         }
     }
 
-    /// Scenario: one item larger than the limit, among small ones. Guarantees: it is alone in its piece and flagged.
+    /// Scenario: one item larger than the limit, among small ones. Guarantees: it is alone in its piece and
+    /// flagged.
     @Test func isolatesLargeItems() {
         let request = message {
             $0.message(1) {
@@ -137,7 +141,8 @@ func split(
         #expect(pieces.map(\.piece.isOversized) == [false, true, false])
     }
 
-    /// Scenario: the items stand before the resource and the scope. Guarantees: the pieces have both all the same.
+    /// Scenario: the items stand before the resource and the scope. Guarantees: the pieces have both all
+    /// the same.
     @Test func repeatsEnvelopesThatFollow() {
         let request = message {
             $0.message(1) {
@@ -173,7 +178,8 @@ func split(
         #expect(pieces.flatMap { assemble($0.piece, of: request) } == request)
     }
 
-    /// Scenario: a batcher takes what fits now and the rest later. Guarantees: limits may change between pieces.
+    /// Scenario: a batcher takes what fits now and the rest later. Guarantees: limits may change between
+    /// pieces.
     @Test func resumesWithOtherLimits() throws {
         let request = RequestBuilder.makeMetrics(points: 100)
         request.withUnsafeBytes { bytes in

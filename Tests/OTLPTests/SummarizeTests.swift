@@ -24,7 +24,8 @@ import Testing
         #expect(try summary(merged, signal) == RequestSummary(items: 7, resources: 2, scopes: 2))
     }
 
-    /// Scenario: requests of every shape. Guarantees: none is refused, and the counts are those of a plain reader.
+    /// Scenario: requests of every shape. Guarantees: none is refused, and the counts are those of a plain
+    /// reader.
     @Test(arguments: Signal.allCases)
     func acceptsEveryShape(signal: Signal) throws {
         for seed in 0..<300 {
@@ -34,7 +35,8 @@ import Testing
         }
     }
 
-    /// Scenario: a connection that broke. Guarantees: a cut request is refused unless the cut falls between entries.
+    /// Scenario: a connection that broke. Guarantees: a cut request is refused unless the cut falls between
+    /// entries.
     @Test(arguments: Signal.allCases)
     func refusesTruncation(signal: Signal) {
         let request = RequestBuilder.make(signal, items: 3)
@@ -44,7 +46,8 @@ import Testing
         }
     }
 
-    /// Scenario: requests of every shape, cut anywhere. Guarantees: no crash, and what passes is whole fields.
+    /// Scenario: requests of every shape, cut anywhere. Guarantees: no crash, and what passes is whole
+    /// fields.
     @Test(arguments: Signal.allCases)
     func survivesTruncation(signal: Signal) {
         for seed in 0..<10 {
@@ -67,7 +70,8 @@ import Testing
         }
     }
 
-    /// Scenario: each field of a span with each other wire type. Guarantees: refused, as every destination would.
+    /// Scenario: each field of a span with each other wire type. Guarantees: refused, as every destination
+    /// would.
     @Test(arguments: [(1, 2), (5, 2), (6, 0), (7, 1), (9, 2), (10, 0), (11, 2), (15, 2), (16, 5)])
     func refusesWrongWireTypes(number: Int, wireType: Int) {
         for other in [0, 1, 2, 5] where other != wireType {
@@ -143,7 +147,8 @@ import Testing
         }
     }
 
-    /// Scenario: a field that the schema does not know, on every level. Guarantees: passes if it is well-formed.
+    /// Scenario: a field that the schema does not know, on every level. Guarantees: passes if it is
+    /// well-formed.
     @Test(arguments: [17, 31, 32, 2047, 536_870_911])
     func acceptsUnknownFields(number: Int) {
         let fields = message {
@@ -194,17 +199,19 @@ import Testing
                 == .malformedVarint)
     }
 
-    /// Scenario: an operator reads a refusal in the log. Guarantees: reason, byte, message and field are named.
+    /// Scenario: an operator reads a refusal in the log. Guarantees: reason, byte, message and field are
+    /// named.
     @Test func namesThePlace() {
         let request = traceRequest { $0.field(5, [0x41, 0xFF]) }
         let found = fault(request, .traces)
         #expect(
             found?.description
-                == "invalid UTF-8 at byte \(request.count - 1), in opentelemetry.proto.trace.v1.Span field 5 (name)"
+                == "invalid UTF-8 at byte \(request.count - 1), in opentelemetry.proto.trace.v1.Span"
+                + " field 5 (name)"
         )
         #expect(
             fault([0x0A, 0x05], .logs)?.description
-                == "truncated field at byte 0, in opentelemetry.proto.collector.logs.v1.ExportLogsServiceRequest"
-                + " field 1 (resource_logs)")
+                == "truncated field at byte 0, in opentelemetry.proto.collector.logs.v1"
+                + ".ExportLogsServiceRequest field 1 (resource_logs)")
     }
 }

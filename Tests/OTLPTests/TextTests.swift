@@ -2,7 +2,8 @@ import OTLP
 import TestSupport
 import Testing
 
-/// Text that is not UTF-8 would make a destination refuse a whole batch, with the data of other clients in it.
+/// Text that is not UTF-8 would make a destination refuse a whole batch, with the data of other clients in
+/// it.
 @Suite struct TextTests {
     static let valid: [[UInt8]] = [
         [], [0x00], [0x7F], [0xC2, 0x80], [0xDF, 0xBF], [0xE0, 0xA0, 0x80], [0xED, 0x9F, 0xBF],
@@ -16,7 +17,8 @@ import Testing
         [0xF5, 0x80, 0x80, 0x80], [0xFE], [0xFF],
     ]
 
-    /// The same text in every place of a span that a separate path checks, with bytes behind it or at the very end.
+    /// The same text in every place of a span that a separate path checks, with bytes behind it or at the
+    /// very end.
     static func requests(_ text: [UInt8], trailing: Int) -> [[UInt8]] {
         let behind = Array(repeating: UInt8(0x41), count: trailing)
         return [
@@ -55,8 +57,9 @@ import Testing
         ]
     }
 
-    /// Scenario: each sequence behind 0 to 70 ASCII bytes, so that it falls on and over every boundary of the blocks
-    /// that are checked at once. Guarantees: valid passes, invalid does not, whatever surrounds it.
+    /// Scenario: each sequence behind 0 to 70 ASCII bytes, so that it falls on and over every boundary of
+    /// the blocks that are checked at once. Guarantees: valid passes, invalid does not, whatever surrounds
+    /// it.
     @Test(arguments: [0, 1, 100])
     func checksEverySequenceEverywhere(trailing: Int) {
         for before in [
@@ -89,7 +92,8 @@ import Testing
         #expect(fault(traceRequest { $0.field(9, attribute) }, .traces) == nil)
     }
 
-    /// Scenario: integer attributes of every length. Guarantees: the short path agrees with the rule for varints.
+    /// Scenario: integer attributes of every length. Guarantees: the short path agrees with the rule for
+    /// varints.
     @Test func checksIntegersInAttributes() {
         for padding in [0, 60] {
             for keyCount in [1, 20, 49, 50, 51, 52, 60] {

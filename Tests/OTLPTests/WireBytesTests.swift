@@ -3,7 +3,8 @@ import TestSupport
 import Testing
 
 @Suite struct WireBytesTests {
-    /// Scenario: an exporter reads a request. Guarantees: resources, scopes, items and attributes are found by walking.
+    /// Scenario: an exporter reads a request. Guarantees: resources, scopes, items and attributes are found
+    /// by walking.
     @Test func walksToAttributes() {
         let request = RequestBuilder.makeTraces(spans: 3)
         var keys: [String] = []
@@ -77,7 +78,8 @@ import Testing
         }
     }
 
-    /// Scenario: bytes that nobody checked. Guarantees: the walk ends early and says so; it never reads outside.
+    /// Scenario: bytes that nobody checked. Guarantees: the walk ends early and says so; it never reads
+    /// outside.
     @Test func endsAtMalformedBytes() {
         let request = RequestBuilder.makeTraces(spans: 1)
         for count in 1..<request.count {

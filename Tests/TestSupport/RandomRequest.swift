@@ -2,8 +2,8 @@ package import OTLP
 
 /// Requests of every shape that OTLP allows, for tests that must hold for all of them.
 ///
-/// Fields in any order, absent envelopes, entries without items, unknown fields on every level, nested values, text
-/// beyond ASCII, packed and unpacked lists. The same bytes for the same seed.
+/// Fields in any order, absent envelopes, entries without items, unknown fields on every level, nested
+/// values, text beyond ASCII, packed and unpacked lists. The same bytes for the same seed.
 package struct RandomRequest {
     private var random: SeededRandom
     private let signal: Signal

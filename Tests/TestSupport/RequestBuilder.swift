@@ -2,8 +2,8 @@ package import OTLP
 
 /// `Export*ServiceRequest`s like those of a web shop, the same bytes for the same arguments.
 ///
-/// One resource of 11 attributes and one scope. A span takes about 456 bytes: ten attributes, and an event on every
-/// tenth. Half of the data points are sums, half histograms of 11 buckets.
+/// One resource of 11 attributes and one scope. A span takes about 456 bytes: ten attributes, and an event
+/// on every tenth. Half of the data points are sums, half histograms of 11 buckets.
 package enum RequestBuilder {
     /// A request of this signal with so many items.
     package static func make(_ signal: Signal, items: Int, seed: UInt64 = 1) -> [UInt8] {

@@ -3,8 +3,8 @@
 #include "tables.h"
 #include "text.h"
 
-/// Schema levels above the first AnyValue and three messages for each AnyValue below it, with room to spare. The
-/// pass checks it all the same.
+/// Schema levels above the first AnyValue and three messages for each AnyValue below it, with room to
+/// spare. The pass checks it all the same.
 enum { FRAMES_MAX = 256 };
 
 /// A message that was entered and is to be continued.
@@ -40,8 +40,8 @@ static const uint8_t *read_varint32(const uint8_t *p, const uint8_t *end, uint32
     return *code = COTLP_BAD_VARINT, NULL;
 }
 
-/// Whether a KeyValue's body is the plain form: key, then a value that is one ASCII string, integer, boolean or
-/// double, all lengths in one byte. Such a body is valid. Everything else goes the long way.
+/// Whether a KeyValue's body is the plain form: key, then a value that is one ASCII string, integer,
+/// boolean or double, all lengths in one byte. Such a body is valid. Everything else goes the long way.
 ///
 ///     0A k key… 12 v  0A s string…    every byte is ASCII, the tags and lengths too: one mask must be 0
 ///                     18 varint       the mask is 0 but for the varint's continuation bits
@@ -105,31 +105,35 @@ static bool is_packed_varints(const uint8_t *p, const uint8_t *end, const uint8_
 }
 
 // Reads the length at p into `length` and checks that so many bytes follow.
-#define READ_LENGTH()                                                                                           \
-    size_t length;                                                                                              \
-    do {                                                                                                        \
-        if (COTLP_UNLIKELY(p == end)) FAIL(COTLP_TRUNCATED, field);                                             \
-        length = *p++;                                                                                          \
-        if (length >= 0x80) {                                                                                   \
-            if (COTLP_LIKELY(p < end && *p < 0x80)) {                                                           \
-                length = (length & 0x7F) | (size_t)*p++ << 7;                                                   \
-            } else {                                                                                            \
-                uint32_t long_length;                                                                           \
-                const uint8_t *next = read_varint32(p - 1, end, &long_length, &code);                           \
-                if (next == NULL) FAIL(code, field);                                                            \
-                p = next;                                                                                       \
-                length = long_length;                                                                           \
-            }                                                                                                   \
-        }                                                                                                       \
-        if (COTLP_UNLIKELY(length > (size_t)(end - p))) FAIL(COTLP_TRUNCATED, field);                           \
+#define READ_LENGTH()                                                                                       \
+    size_t length;                                                                                          \
+    do {                                                                                                    \
+        if (COTLP_UNLIKELY(p == end)) FAIL(COTLP_TRUNCATED, field);                                         \
+        length = *p++;                                                                                      \
+        if (length >= 0x80) {                                                                               \
+            if (COTLP_LIKELY(p < end && *p < 0x80)) {                                                       \
+                length = (length & 0x7F) | (size_t)*p++ << 7;                                               \
+            } else {                                                                                        \
+                uint32_t long_length;                                                                       \
+                const uint8_t *next = read_varint32(p - 1, end, &long_length, &code);                       \
+                if (next == NULL) FAIL(code, field);                                                        \
+                p = next;                                                                                   \
+                length = long_length;                                                                       \
+            }                                                                                               \
+        }                                                                                                   \
+        if (COTLP_UNLIKELY(length > (size_t)(end - p))) FAIL(COTLP_TRUNCATED, field);                       \
     } while (0)
 
-#define FAIL(why, where)                                                                                        \
-    do {                                                                                                        \
-        return fail(fault, (why), bytes, field, (where), end, table);                                           \
+#define FAIL(why, where)                                                                                    \
+    do {                                                                                                    \
+        return fail(fault, (why), bytes, field, (where), end, table);                                       \
     } while (0)
 
-int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary, cotlp_fault *fault) {
+/// The pass, made twice: `refuse_nul` is a constant of each. Longer than a function should be, because a
+/// call for each field would cost more than the field.
+static inline __attribute__((always_inline)) int check(int signal, const uint8_t *bytes, size_t count,
+                                                       bool refuse_nul, cotlp_summary *summary,
+                                                       cotlp_fault *fault) {
     static const uint8_t nothing[1] = {0};
     if (bytes == NULL) bytes = nothing, count = 0;
     size_t counters[COUNTERS] = {0};
@@ -200,13 +204,15 @@ int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *s
                 size_t valid = cotlp_utf8_prefix(p, length);
                 if (valid != length) FAIL(COTLP_BAD_UTF8, p + valid);
             }
+            if (refuse_nul && memchr(p, 0, length) != NULL) FAIL(COTLP_NUL_IN_TEXT, field);
             p += length;
             break;
         }
         case ACTION_KEY_VALUE:
             for (;;) { // attributes come in rows
                 READ_LENGTH();
-                if (COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX || !is_plain_key_value(p, length, limit))) {
+                if (refuse_nul || COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX) ||
+                    COTLP_UNLIKELY(!is_plain_key_value(p, length, limit))) {
                     if (COTLP_UNLIKELY(top == frames + FRAMES_MAX)) FAIL(COTLP_TOO_DEEP, field);
                     *top++ = (frame){.end = end, .table = table, .depth = depth};
                     end = p + length, table = &cotlp_tables[ENTRY_MESSAGE(entry)];
@@ -253,4 +259,13 @@ int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *s
         default: FAIL(COTLP_BAD_WIRE_TYPE, field);
         }
     }
+}
+
+int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary, cotlp_fault *fault) {
+    return check(signal, bytes, count, false, summary, fault);
+}
+
+int cotlp_check_without_nul(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary,
+                            cotlp_fault *fault) {
+    return check(signal, bytes, count, true, summary, fault);
 }

@@ -67,7 +67,7 @@ static cotlp_entry entry_of_message(const ProtobufCMessageDescriptor *message) {
 }
 
 static void compile_field(cotlp_entry *entries, const ProtobufCFieldDescriptor *field) {
-    if (field->id * 8 + 8 >= TABLE_TAGS) abort(); // proto/ has grown: raise TABLE_TAGS (the last stays unknown)
+    if (field->id * 8 + 8 >= TABLE_TAGS) abort(); // proto/ has grown: raise TABLE_TAGS
     unsigned wire_type = WIRE_VARINT;
     cotlp_entry entry = ACTION_VARINT;
     cotlp_entry packed = ACTION_PACKED_VARINT;

@@ -42,7 +42,7 @@ package struct GatewayConfig {
 
     /// Merged and expanded, for printing.
     let effective: ConfigMap
-    let secrets: SecretPaths
+    let paths: ReadPaths
 
     /// The component with an id, nil when there is none.
     package func component(_ kind: ComponentKind, _ id: ComponentID) -> Component? {
@@ -80,9 +80,9 @@ package struct GatewayConfig {
         else { return nil }
         var map = ConfigMap()
         if case .map(let read) = top.content { map = read }
-        let origin = ConfigOrigin(text: top.origin.text, line: 1, column: 1, width: 0)
+        let origin = ConfigOrigin(text: top.origin.text, line: 1, column: 1, width: 1)
         let section = ConfigSection(
-            path: "", map: map, origin: origin, diagnostics: diagnostics, secrets: SecretPaths())
+            path: "", map: map, origin: origin, diagnostics: diagnostics, paths: ReadPaths())
         return GatewayReader(top: section, catalogue: catalogue, diagnostics: diagnostics).read()
     }
 }

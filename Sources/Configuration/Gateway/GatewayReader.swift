@@ -56,7 +56,7 @@ struct GatewayReader {
             receivers: components(.receiver, receivers), processors: components(.processor, processors),
             exporters: components(.exporter, exporters), extensions: components(.extension, extensions),
             serviceExtensions: started, pipelines: pipelines, telemetry: telemetry, effective: top.map,
-            secrets: top.secrets)
+            paths: top.paths)
     }
 
     // MARK: Definitions

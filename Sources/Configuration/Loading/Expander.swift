@@ -16,6 +16,7 @@ struct Expander {
     private let diagnostics: Diagnostics
     private var order: Int
     private var followed = 0
+    private var failures = 0
 
     /// - Parameter order: Number of texts read so far; what is brought in comes after them.
     init(environment: ConfigEnvironment, diagnostics: Diagnostics, order: Int) {
@@ -136,14 +137,15 @@ struct Expander {
         return String(decoding: out, as: UTF8.self)
     }
 
-    private func asText(_ value: ConfigNode, _ reference: String, _ place: Place) -> String? {
+    private mutating func asText(_ value: ConfigNode, _ reference: String, _ place: Place) -> String? {
         if value.isScalar { return value.original }
         return fail(
             "\(quoted("${\(reference)}")) gives \(value.inWords), which cannot stand inside a text", place)
     }
 
-    private func fail<Value>(_ message: String, _ place: Place, help: String? = nil) -> Value? {
+    private mutating func fail<Value>(_ message: String, _ place: Place, help: String? = nil) -> Value? {
         diagnostics.error(message, path: place.path, at: place.origin, help: help)
+        failures += 1
         return nil
     }
 
@@ -152,7 +154,7 @@ struct Expander {
         followed += 1
         guard followed <= Self.mostInAll, place.depth <= Self.deepest else {
             return fail(
-                "follows more than \(followed > Self.mostInAll ? Self.mostInAll : Self.deepest) references; "
+                "follows more than \(Self.mostInAll) references or \(Self.deepest) within each other; "
                     + "does one lead back to itself?", place)
         }
         if let (scheme, rest) = schemeAndRest(reference), !rest.hasPrefix("-") || scheme == "env" {
@@ -212,12 +214,15 @@ struct Expander {
         order += 1
         let source = ConfigText(name: name, order: order, text: text)
         let verbatim = ConfigNode(.string(text), original: text, isExpanded: true, origin: place.origin)
-        guard var node = YAMLReader.read(text, source, Diagnostics()) else {
-            return expand(verbatim, place)
+        var node = YAMLReader.read(text, source, Diagnostics()) ?? verbatim
+        if case .string = node.content {
+            node = verbatim
+        } else {
+            node.original = text
+            node.isExpanded = true
         }
-        if case .string = node.content { return expand(verbatim, place) }
-        node.original = text
-        node.isExpanded = true
-        return expand(node, place)
+        let before = failures
+        let expanded = expand(node, place)
+        return failures == before ? expanded : nil
     }
 }

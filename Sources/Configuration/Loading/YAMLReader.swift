@@ -186,8 +186,14 @@ extension YAMLReader {
         case .scanner(let context, let problem, let mark, _), .parser(let context, let problem, let mark, _),
             .composer(let context, let problem, let mark, _):
             let origin = place(mark, text)
-            let inside = context.map { " " + $0.text + " that starts on line \($0.mark.line)" } ?? ""
-            diagnostics.error("not valid YAML: \(problem)\(inside)", at: origin, help: help(problem, origin))
+            var message = "not valid YAML: " + problem
+            if problem == "but found another document" {
+                message = "a second document begins here"
+            } else if let context, context.text != "while scanning for the next token" {
+                message += " " + context.text
+                if context.mark.line < origin.line { message += " that starts on line \(context.mark.line)" }
+            }
+            diagnostics.error(message, at: origin, help: help(problem, origin))
         case .reader(let problem, let offset, _, let yaml):
             diagnostics.error("not valid YAML: \(problem)", at: place(offset, yaml, text))
         case .duplicatedKeysInMapping(let keys, let context):

@@ -163,7 +163,7 @@ extension ConfigSection {
     /// A text; nil when absent. An empty text in quotes is an empty text.
     package func optionalString(_ key: String) -> String? {
         guard let entry = take(key) else { return nil }
-        if let text = entry.value.asText { return text }
+        if let text = readText(entry.value, path(of: key)) { return text }
         wrongType(entry, expected: "a text", help: quotesHelp(entry.value))
         return nil
     }
@@ -171,8 +171,8 @@ extension ConfigSection {
     /// A text that must not be shown; nil when absent. Neither messages nor printing show it.
     package func secret(_ key: String) -> Secret? {
         guard let entry = take(key) else { return nil }
-        secrets.insert(path(of: key))
-        if let text = entry.value.asText { return Secret(text) }
+        paths.secrets.insert(path(of: key))
+        if let text = readText(entry.value, path(of: key)) { return Secret(text) }
         secretNeedsText(path(of: key), entry.value, entry)
         return nil
     }
@@ -206,6 +206,14 @@ extension ConfigSection {
         return nil
     }
 
+    /// The value as a text field takes it: a text, or what an expansion gave whatever its type; else nil.
+    private func readText(_ value: ConfigNode, _ path: String) -> String? {
+        if case .string(let text) = value.content { return text }
+        guard value.isExpanded, !value.isNull else { return nil }
+        paths.texts.insert(path)
+        return value.original
+    }
+
     private func quotesHelp(_ value: ConfigNode) -> String? {
         value.isScalar ? "put it in quotes: \"\(value.original)\"" : nil
     }
@@ -214,7 +222,7 @@ extension ConfigSection {
         // The value is not named: it may be the secret in the wrong spelling.
         diagnostics.error(
             "expected a text", path: path, at: entry.keyOrigin,
-            help: value.isScalar ? "put it in quotes" : nil)
+            help: value.isScalar ? "put it in quotes" : nil, showsLine: false)
     }
 
     // MARK: Lists and free keys
@@ -235,7 +243,7 @@ extension ConfigSection {
         switch entry.value.content {
         case .list(let items):
             return items.enumerated().compactMap { index, item in
-                if let text = item.asText { return (text, item.origin) }
+                if let text = readText(item, path(of: key) + "::\(index)") { return (text, item.origin) }
                 diagnostics.error(
                     "expected a text, found \(item.inWords)", path: path(of: key) + "::\(index)",
                     at: item.origin, help: item.isNull ? nil : quotesHelp(item))
@@ -245,7 +253,7 @@ extension ConfigSection {
             wrongType(entry, expected: "a list")
             return nil
         default:
-            guard let text = entry.value.asText else {
+            guard let text = readText(entry.value, path(of: key)) else {
                 wrongType(entry, expected: "a list", help: "write [\(entry.value.original)]")
                 return nil
             }
@@ -259,7 +267,7 @@ extension ConfigSection {
     /// A section whose keys are free and whose values are texts, in written order; empty when absent.
     package func stringMap(_ key: String) -> [ConfigPair] {
         freeKeys(key) { entry, path in
-            if let text = entry.value.asText { return ConfigPair(entry.key, text) }
+            if let text = readText(entry.value, path) { return ConfigPair(entry.key, text) }
             guard !entry.value.isNull else { return ConfigPair(entry.key, "") }
             diagnostics.error(
                 "expected a text, found \(entry.value.inWords)", path: path,
@@ -272,8 +280,8 @@ extension ConfigSection {
     /// Like `stringMap`, with values that must not be shown, such as the headers of an exporter.
     package func secretMap(_ key: String) -> [SecretPair] {
         freeKeys(key) { entry, path in
-            secrets.insert(path)
-            if let text = entry.value.asText { return SecretPair(entry.key, text) }
+            paths.secrets.insert(path)
+            if let text = readText(entry.value, path) { return SecretPair(entry.key, text) }
             guard !entry.value.isNull else { return SecretPair(entry.key, "") }
             secretNeedsText(path, entry.value, entry)
             return nil
@@ -285,7 +293,7 @@ extension ConfigSection {
         freeKeys(key) { entry, path in
             if entry.value.isNull { return (entry.key, nil) }
             if entry.value.isScalar {
-                return (entry.key, entry.value.asText ?? entry.value.original)
+                return (entry.key, readText(entry.value, path) ?? entry.value.original)
             }
             diagnostics.error(
                 "expected a text or a number, found \(entry.value.inWords)", path: path, at: entry.keyOrigin)
@@ -302,14 +310,6 @@ extension ConfigSection {
             return []
         }
         return map.entries.compactMap { read($0, path(of: key) + "::" + $0.key) }
-    }
-}
-
-extension ConfigNode {
-    /// The value as a text field takes it: a text, or what an expansion gave whatever its type.
-    var asText: String? {
-        if case .string(let text) = content { return text }
-        return isExpanded && !isNull ? original : nil
     }
 }
 

@@ -12,7 +12,7 @@ package final class ConfigSection {
     let map: ConfigMap
     /// Where messages about the section itself point: the key that opens it.
     let origin: ConfigOrigin
-    let secrets: SecretPaths
+    let paths: ReadPaths
     private weak var parent: ConfigSection?
     private var asked: [String] = []
     private var children: [String: [ConfigSection]] = [:]
@@ -22,14 +22,14 @@ package final class ConfigSection {
     private var acceptsAnyKey = false
 
     init(
-        path: String, map: ConfigMap, origin: ConfigOrigin, diagnostics: Diagnostics, secrets: SecretPaths,
+        path: String, map: ConfigMap, origin: ConfigOrigin, diagnostics: Diagnostics, paths: ReadPaths,
         parent: ConfigSection? = nil
     ) {
         self.path = path
         self.map = map
         self.origin = origin
         self.diagnostics = diagnostics
-        self.secrets = secrets
+        self.paths = paths
         self.parent = parent
     }
 
@@ -51,7 +51,7 @@ package final class ConfigSection {
         case .null, nil: break
         default: diagnostics.error("expected a section", path: path, at: origin)
         }
-        self.init(path: path, map: map, origin: origin, diagnostics: diagnostics, secrets: SecretPaths())
+        self.init(path: path, map: map, origin: origin, diagnostics: diagnostics, paths: ReadPaths())
     }
 
     // MARK: Keys
@@ -130,7 +130,7 @@ package final class ConfigSection {
         _ key: String, _ path: String, _ map: ConfigMap, _ origin: ConfigOrigin
     ) -> ConfigSection {
         let child = ConfigSection(
-            path: path, map: map, origin: origin, diagnostics: diagnostics, secrets: secrets, parent: self)
+            path: path, map: map, origin: origin, diagnostics: diagnostics, paths: paths, parent: self)
         children[key, default: []].append(child)
         return child
     }
@@ -244,11 +244,12 @@ package final class ConfigSection {
     }
 }
 
-/// The paths whose values must not be shown, collected while sections are read. Confined to the loading thread.
-final class SecretPaths {
-    private(set) var paths: Set<String> = []
-
-    func insert(_ path: String) { paths.insert(path) }
+/// What reading found out about values, for printing them. Confined to the loading thread.
+final class ReadPaths {
+    /// Paths of values that must not be shown.
+    var secrets: Set<String> = []
+    /// Paths of numbers and the like that came out of an expansion and were read as texts.
+    var texts: Set<String> = []
 }
 
 extension ConfigNode {

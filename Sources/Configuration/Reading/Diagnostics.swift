@@ -22,6 +22,8 @@ package final class Diagnostics {
         package let help: String?
         /// Where; nil for a problem that belongs to no text.
         package let origin: ConfigOrigin?
+        /// False when the line may hold a secret.
+        let showsLine: Bool
     }
 
     private var collected: [Item] = []
@@ -42,17 +44,26 @@ package final class Diagnostics {
     }
 
     /// Collects an error. The same problem reported twice is kept once.
+    ///
+    /// - Parameter showsLine: false leaves out the source line, which may hold a secret.
     package func error(
-        _ message: String, path: String = "", at origin: ConfigOrigin? = nil, help: String? = nil
+        _ message: String, path: String = "", at origin: ConfigOrigin? = nil, help: String? = nil,
+        showsLine: Bool = true
     ) {
-        add(Item(severity: .error, path: path, message: message, help: help, origin: origin))
+        add(
+            Item(
+                severity: .error, path: path, message: message, help: help, origin: origin,
+                showsLine: showsLine))
     }
 
     /// Collects a warning. The same problem reported twice is kept once.
     package func warning(
         _ message: String, path: String = "", at origin: ConfigOrigin? = nil, help: String? = nil
     ) {
-        add(Item(severity: .warning, path: path, message: message, help: help, origin: origin))
+        add(
+            Item(
+                severity: .warning, path: path, message: message, help: help, origin: origin, showsLine: true)
+        )
     }
 
     /// All problems as text, each with its source line and a marker under the place; empty when there are none.
@@ -87,7 +98,7 @@ extension Diagnostics.Item {
         out += severity.rawValue + ": "
         if !path.isEmpty { out += path + ": " }
         out += message + "\n"
-        if let origin, let line = origin.text.line(origin.line) {
+        if let origin, showsLine, let line = origin.text.line(origin.line) {
             out += Self.excerpt(line, origin)
         }
         if let help {

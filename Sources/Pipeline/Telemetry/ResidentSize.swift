@@ -65,6 +65,14 @@ package final class ResidentSize: Sendable {
 }
 
 extension ResidentSize {
+    /// Has the allocator map blocks from 256 KiB on by themselves, for the life of the process, so that freeing one gives
+    /// its memory back at once. By default it moves that border up with every large block freed and keeps them all.
+    /// Called once, before large blocks are allocated.
+    package static func giveBackLargeBlocksAtOnce() {
+        _ = mallopt(M_MMAP_THRESHOLD, 256 << 10)
+        _ = mallopt(M_TRIM_THRESHOLD, 4 << 20)
+    }
+
     /// Gives freed memory that the allocator holds back to the system. Takes milliseconds a gigabyte. Any thread.
     package static func giveBackFreed() {
         _ = malloc_trim(0)

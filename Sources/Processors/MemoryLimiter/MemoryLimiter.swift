@@ -12,6 +12,10 @@ import Synchronization
 /// when to come again. Above the hard limit they refuse at once. Either ends as soon as its measure is below the limit
 /// again; there is no further hysteresis.
 ///
+/// The limits are the whole process's. What the process needs besides request bodies (`overheadBytes`) is taken off them
+/// before the ledger is compared, so that the resident size stays below the limit, too. The resident size alone, with
+/// hardly a body admitted, refuses nobody: turning requests away would give nothing back.
+///
 /// One for each component id, shared by the pipelines that name it. All methods from any thread.
 package final class MemoryLimiter: AdmissionControl {
     /// How long clients are slowed down before they are refused.
@@ -38,7 +42,8 @@ package final class MemoryLimiter: AdmissionControl {
         var timer: RepeatedTask?
     }
 
-    private let limits: Limits
+    private let ledgerLimits: Limits
+    private let residentLimit: Int
     private let checkInterval: TimeAmount
     private let ledger: MemoryLedger
     private let measureResident: @Sendable () -> Int?
@@ -51,15 +56,20 @@ package final class MemoryLimiter: AdmissionControl {
     private let watch = Mutex(Watch())
 
     /// - Parameters:
+    ///   - limits: of the process.
+    ///   - overheadBytes: what the process holds besides bodies: at least a quarter of the limits is left for these.
     ///   - checkInterval: how often the resident size is measured.
     ///   - measureResident: the process's resident size in bytes; nil when it cannot be read.
     ///   - refusedRequests: counts what was turned away at the door.
     package init(
-        limits: Limits, checkInterval: Duration, ledger: MemoryLedger, measureResident: @escaping @Sendable () -> Int?,
+        limits: Limits, overheadBytes: Int, checkInterval: Duration, ledger: MemoryLedger, measureResident: @escaping @Sendable () -> Int?,
         health: HealthState, refusedRequests: Counter, logger: Logger
     ) {
         precondition(limits.softBytes < limits.hardBytes, "the soft limit must be below the hard limit")
-        self.limits = limits
+        residentLimit = limits.hardBytes
+        ledgerLimits = Limits(
+            hardBytes: max(limits.hardBytes - overheadBytes, limits.hardBytes / 4),
+            softBytes: max(limits.softBytes - overheadBytes, limits.softBytes / 4))
         self.checkInterval = TimeAmount(checkInterval)
         self.ledger = ledger
         self.measureResident = measureResident
@@ -76,8 +86,8 @@ package final class MemoryLimiter: AdmissionControl {
 
     package func admit(bytes: Int) -> Refusal? {
         let after = ledger.bytes + bytes
-        guard after > limits.softBytes || residentOver.load(ordering: .relaxed) else { return nil }
-        if after > limits.hardBytes || refusing.load(ordering: .relaxed) || residentOver.load(ordering: .relaxed) {
+        guard after > ledgerLimits.softBytes || residentOver.load(ordering: .relaxed) else { return nil }
+        if after > ledgerLimits.hardBytes || refusing.load(ordering: .relaxed) || residentOver.load(ordering: .relaxed) {
             refusedRequests.add(1)
             return refusal
         }
@@ -85,7 +95,7 @@ package final class MemoryLimiter: AdmissionControl {
     }
 
     package var shouldPause: Bool {
-        ledger.bytes > limits.softBytes && !refusing.load(ordering: .relaxed)
+        ledger.bytes > ledgerLimits.softBytes && !refusing.load(ordering: .relaxed)
     }
 
     // MARK: - Watching
@@ -111,7 +121,7 @@ package final class MemoryLimiter: AdmissionControl {
             return true
         }
         if measures { checkResident() }
-        let over = ledger.bytes > limits.softBytes
+        let over = ledger.bytes > ledgerLimits.softBytes
         let pausedLongEnough = watch.withLock { watch -> Bool in
             guard over else {
                 watch.overSince = nil
@@ -122,21 +132,21 @@ package final class MemoryLimiter: AdmissionControl {
             return now - since >= Self.pauseLimit
         }
         if pausedLongEnough != refusing.exchange(pausedLongEnough, ordering: .relaxed) {
-            report(pausedLongEnough, "ledger", ledger.bytes, limits.softBytes)
+            report(pausedLongEnough, "ledger", ledger.bytes, ledgerLimits.softBytes)
         }
         health.isRefusing = pausedLongEnough || residentOver.load(ordering: .relaxed)
     }
 
     private func checkResident() {
         guard var resident = measureResident() else { return }
-        if resident > limits.hardBytes, ledger.bytes < limits.softBytes {
+        if resident > residentLimit {
             // Freed memory that the allocator still holds is not a reason to refuse anybody.
             ResidentSize.giveBackFreed()
             resident = measureResident() ?? resident
         }
-        let over = resident > limits.hardBytes
+        let over = resident > residentLimit && ledger.bytes > ledgerLimits.softBytes / 2
         if over != residentOver.exchange(over, ordering: .relaxed) {
-            report(over, "resident size", resident, limits.hardBytes)
+            report(over, "resident size", resident, residentLimit)
         }
     }
 

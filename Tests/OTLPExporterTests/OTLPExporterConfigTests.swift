@@ -1,0 +1,154 @@
+import Configuration
+import OTLPExporter
+import Pipeline
+import Testing
+
+@Suite("Keys of the otlp exporter")
+struct OTLPExporterConfigTests {
+    private func read(_ yaml: String) -> (OTLPExporterConfig, Diagnostics) {
+        let diagnostics = Diagnostics()
+        return (
+            OTLPExporterConfig(
+                ConfigSection(yaml: yaml, path: "exporters::otlp/tempo", diagnostics: diagnostics)),
+            diagnostics
+        )
+    }
+
+    private func problems(_ diagnostics: Diagnostics) -> [String] {
+        diagnostics.items.map { "\($0.path): \($0.message)" }
+    }
+
+    @Test("what is not written is as in the Collector")
+    func defaults() {
+        let (config, diagnostics) = read("{endpoint: \"tempo:4317\", tls: {insecure: true}}")
+        #expect(diagnostics.items.isEmpty)
+        #expect(
+            config.endpoint == EndpointConfig(host: "tempo", port: 4317)
+                && config.endpointText == "tempo:4317")
+        #expect(config.tls.insecure && config.compression == .gzip && config.headers.isEmpty)
+        #expect(config.userAgent == nil && config.timeout == .seconds(5) && config.keepalive == nil)
+        #expect(!config.waitForReady && config.balancerName == .roundRobin && config.authority == nil)
+        #expect(
+            config.readBufferSize == 524_288 && config.writeBufferSize == 524_288 && config.connections == 1)
+        #expect(config.sendingQueue == SendingQueueConfig() && config.retryOnFailure == RetryConfig())
+    }
+
+    @Test("every key arrives")
+    func keys() {
+        let (config, diagnostics) = read(
+            """
+            endpoint: tempo:4317
+            tls: {insecure: true}
+            compression: none
+            headers: {X-Scope-OrgID: tenant}
+            user_agent: me
+            timeout: 0
+            keepalive: {time: 30s, permit_without_stream: true}
+            wait_for_ready: true
+            balancer_name: pick_first
+            authority: other
+            read_buffer_size: 1
+            write_buffer_size: 2
+            connections: 8
+            sending_queue: {queue_size: 5}
+            retry_on_failure: {enabled: false}
+            """)
+        #expect(diagnostics.items.isEmpty)
+        #expect(config.compression == .none && config.headers == [SecretPair("X-Scope-OrgID", "tenant")])
+        #expect(config.userAgent == "me" && config.timeout == .zero && config.authority == "other")
+        #expect(config.keepalive?.time == .seconds(30) && config.keepalive?.timeout == .seconds(10))
+        #expect(config.keepalive?.permitWithoutStream == true)
+        #expect(config.waitForReady && config.balancerName == .pickFirst && config.connections == 8)
+        #expect(config.readBufferSize == 1 && config.writeBufferSize == 2)
+        #expect(config.sendingQueue.queueSize == 5 && !config.retryOnFailure.enabled)
+    }
+
+    @Test(
+        "destinations may be written as gRPC writes them",
+        arguments: [
+            ("tempo:4317", "tempo:4317"), ("dns:///tempo:4317", "tempo:4317"),
+            ("http://tempo:4317", "tempo:4317"),
+            ("http://tempo:4317/", "tempo:4317"), ("passthrough:///1.2.3.4:5", "1.2.3.4:5"),
+            ("[::1]:5", "[::1]:5"),
+            (":4317", "localhost:4317"),
+        ])
+    func endpoints(text: String, expected: String) {
+        let (config, diagnostics) = read("{endpoint: \"\(text)\", tls: {insecure: true}}")
+        #expect(diagnostics.items.isEmpty)
+        #expect(config.endpoint.description == expected)
+    }
+
+    @Test("who forgets tls::insecure reads which lines to add")
+    func insecureLines() {
+        #expect(
+            read("endpoint: tempo:4317").1.render() == """
+                config.yaml:1:1: error: exporters::otlp/tempo: TLS is not supported yet; \
+                sending in plain text must be asked for
+                   1 | endpoint: tempo:4317
+                     | ^~~~~~~~
+                   help: add these lines under "otlp/tempo:"
+                           tls:
+                             insecure: true
+
+                """)
+        #expect(
+            read("endpoint: tempo:4317\ntls:\n  insecure: false").1.render() == """
+                config.yaml:3:13: error: exporters::otlp/tempo::tls::insecure: TLS is not supported yet; \
+                sending in plain text must be asked for
+                   3 |   insecure: false
+                     |             ^~~~~
+                   help: write this line under "tls:"
+                           insecure: true
+
+                """)
+    }
+
+    @Test(
+        "an exporter that could not send is refused",
+        arguments: [
+            ("tls: {insecure: true}", "exporters::otlp/tempo: requires a non-empty \"endpoint\""),
+            (
+                "{endpoint: \"\", tls: {insecure: true}}",
+                "exporters::otlp/tempo::endpoint: requires a non-empty \"endpoint\""
+            ),
+            (
+                "{endpoint: \"https://tempo:4317\", tls: {insecure: true}}",
+                "exporters::otlp/tempo::endpoint: \"https://\" needs TLS, which is not supported yet"
+            ),
+            (
+                "{endpoint: tempo, tls: {insecure: true}}",
+                "exporters::otlp/tempo::endpoint: \"tempo\" has no port"
+            ),
+            (
+                "{endpoint: \"tempo:0\", tls: {insecure: true}}",
+                "exporters::otlp/tempo::endpoint: the port must not be 0"
+            ),
+            (
+                "{endpoint: \"unix:///x\", tls: {insecure: true}}",
+                "exporters::otlp/tempo::endpoint: unix sockets are not supported yet; use host:port"
+            ),
+            (
+                "{endpoint: \"a:1\", tls: {insecure: true}, compression: zstd}",
+                "exporters::otlp/tempo::compression: \"zstd\" is not supported yet; use none or gzip"
+            ),
+            (
+                "{endpoint: \"a:1\", tls: {insecure: true, ca_file: x}}",
+                "exporters::otlp/tempo::tls::ca_file: is not supported yet; a given certificate turns TLS on"
+            ),
+            (
+                "{endpoint: \"a:1\", tls: {insecure: true}, auth: {authenticator: x}}",
+                "exporters::otlp/tempo::auth: is not supported yet; write the credentials under \"headers\""
+            ),
+            (
+                "{endpoint: \"a:1\", tls: {insecure: true}, connections: 65}",
+                "exporters::otlp/tempo::connections: must be between 1 and 64, found 65"
+            ),
+            (
+                "{endpoint: \"a:1\", tls: {insecure: true, min_version: \"1.2\"}}",
+                "exporters::otlp/tempo::tls::min_version: has no effect: TLS is off"
+            ),
+        ])
+    func broken(yaml: String, message: String) {
+        #expect(problems(read(yaml).1) == [message])
+    }
+}
