@@ -1,5 +1,6 @@
 """The gateway under test: one process with its own ports, watched from its start to its end."""
 
+import itertools
 import json
 import os
 import pathlib
@@ -17,10 +18,22 @@ BINARY = os.environ.get("SLUICE_BINARY", str(ROOT / ".build/release/sluice"))
 LOOPBACK = "127.0.0.1"
 
 
+# Below the range from which the system takes ports for clients: one of those could get the port before its server.
+_ports = itertools.cycle(range(10_000, 30_000))
+for _ in range(os.getpid() * 97 % 20_000):
+    next(_ports)
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind((LOOPBACK, 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, and that is not given out again soon."""
+    for port in itertools.islice(_ports, 1000):
+        with socket.socket() as probe:
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_until(condition, what, timeout=20.0, interval=0.01):
