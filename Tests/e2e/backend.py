@@ -1,4 +1,5 @@
-"""Backends that the gateway exports to: a real one (grpcio), and one that breaks the rules byte by byte (h2)."""
+"""Backends that the gateway exports to: a real one (grpcio), and one that breaks the rules byte by byte (h2).
+"""
 
 import socket
 import threading
@@ -19,19 +20,29 @@ from opentelemetry.proto.collector.trace.v1 import trace_service_pb2
 from gateway import LOOPBACK, free_port
 
 SIGNALS = {
-    "traces": ("/opentelemetry.proto.collector.trace.v1.TraceService/Export",
-               trace_service_pb2.ExportTraceServiceRequest, trace_service_pb2.ExportTraceServiceResponse),
-    "metrics": ("/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
-                metrics_service_pb2.ExportMetricsServiceRequest, metrics_service_pb2.ExportMetricsServiceResponse),
-    "logs": ("/opentelemetry.proto.collector.logs.v1.LogsService/Export",
-             logs_service_pb2.ExportLogsServiceRequest, logs_service_pb2.ExportLogsServiceResponse),
+    "traces": (
+        "/opentelemetry.proto.collector.trace.v1.TraceService/Export",
+        trace_service_pb2.ExportTraceServiceRequest,
+        trace_service_pb2.ExportTraceServiceResponse,
+    ),
+    "metrics": (
+        "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export",
+        metrics_service_pb2.ExportMetricsServiceRequest,
+        metrics_service_pb2.ExportMetricsServiceResponse,
+    ),
+    "logs": (
+        "/opentelemetry.proto.collector.logs.v1.LogsService/Export",
+        logs_service_pb2.ExportLogsServiceRequest,
+        logs_service_pb2.ExportLogsServiceResponse,
+    ),
 }
 
 
 def retry_info(seconds):
     """The bytes of `grpc-status-details-bin` that ask to come again after so many seconds."""
     info = error_details_pb2.RetryInfo(
-        retry_delay=duration_pb2.Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9)))
+        retry_delay=duration_pb2.Duration(seconds=int(seconds), nanos=int(seconds % 1 * 1e9))
+    )
     detail = any_pb2.Any()
     detail.Pack(info)
     return status_pb2.Status(details=[detail]).SerializeToString()
@@ -47,12 +58,13 @@ def refuse(context, code, seconds=None):
 class Backend:
     """A grpcio server for all three signals that keeps what it gets.
 
-    `answer`, if set, is called with the request and the grpcio context before the request is kept: it may abort, block,
-    or return a response of its own. Only what is answered with OK is kept.
+    `answer`, if set, is called with the request and the grpcio context before the request is kept: it may
+    abort, block, or return a response of its own. Only what is answered with OK is kept.
     """
 
-    def __init__(self, port=None, answer=None):
+    def __init__(self, port=None, answer=None, options=()):
         self.port = port or free_port()
+        self.options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20), *options]
         self.answer = answer
         self.requests = []
         self.arrivals = []
@@ -66,13 +78,18 @@ class Backend:
         return f"{LOOPBACK}:{self.port}"
 
     def start(self):
-        self._server = grpc.server(
-            ThreadPoolExecutor(32), options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20)])
-        handlers = [grpc.method_handlers_generic_handler(
-            path.split("/")[1],
-            {"Export": grpc.unary_unary_rpc_method_handler(
-                self._handler(response), request.FromString, response.SerializeToString)})
-            for path, request, response in SIGNALS.values()]
+        self._server = grpc.server(ThreadPoolExecutor(32), options=self.options)
+        handlers = [
+            grpc.method_handlers_generic_handler(
+                path.split("/")[1],
+                {
+                    "Export": grpc.unary_unary_rpc_method_handler(
+                        self._handler(response), request.FromString, response.SerializeToString
+                    )
+                },
+            )
+            for path, request, response in SIGNALS.values()
+        ]
         self._server.add_generic_rpc_handlers(handlers)
         assert self._server.add_insecure_port(self.endpoint) == self.port
         self._server.start()
@@ -92,6 +109,7 @@ class Backend:
                 self.requests.append(request)
                 self.arrivals.append(time.monotonic())
             return response or response_type()
+
         return handle
 
     def received(self, signal="traces"):
@@ -105,9 +123,9 @@ class Backend:
 
 
 class RawBackend:
-    """An HTTP/2 server that does as it is told with every request: `act(connection, stream, headers, body, socket)`.
+    """An HTTP/2 server that does as it is told with every request.
 
-    It also keeps what grpcio hides: the request's header fields and the bytes of its body.
+    It calls `act(connection, stream, headers, body, socket)`. It also keeps what grpcio hides: the request's header fields and the bytes of its body.
     """
 
     def __init__(self, act=None):
@@ -138,7 +156,9 @@ class RawBackend:
             thread.start()
 
     def _serve(self, sock):
-        connection = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
+        connection = h2.connection.H2Connection(
+            h2.config.H2Configuration(client_side=False, header_encoding="utf-8")
+        )
         connection.initiate_connection()
         heads, bodies = {}, {}
         try:

@@ -1,4 +1,5 @@
-"""Clients of the gateway: a well-behaved one on each transport, and sockets that say what no library would."""
+"""Clients of the gateway: a well-behaved one on each transport, and sockets that say what no library would.
+"""
 
 import gzip
 import http.client
@@ -44,13 +45,18 @@ class GRPCClient:
 
     def __init__(self, port, compression=grpc.Compression.NoCompression):
         self.channel = grpc.insecure_channel(
-            f"{LOOPBACK}:{port}", compression=compression,
-            options=[("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)])
+            f"{LOOPBACK}:{port}",
+            compression=compression,
+            options=[("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)],
+        )
 
     def export(self, request, timeout=15, metadata=None):
         path, _, response = SIGNALS[signal_of(request)]
         call = self.channel.unary_unary(
-            path, request_serializer=type(request).SerializeToString, response_deserializer=response.FromString)
+            path,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=response.FromString,
+        )
         return call(request, timeout=timeout, metadata=metadata)
 
     def call(self, path, message, timeout=15):
@@ -88,7 +94,8 @@ class HTTPClient:
 
 
 def raw_http(port, *parts, timeout=15):
-    """Sends bytes as they are on one connection and reads until its end, or until nothing more comes for a while."""
+    """Sends bytes as they are on one connection and reads until its end, or until nothing more comes for a
+    while."""
     with socket.create_connection((LOOPBACK, port), timeout=timeout) as sock:
         for part in parts:
             sock.sendall(part)
@@ -105,7 +112,8 @@ class RawHTTP2:
     def __init__(self, port, timeout=15):
         self.socket = socket.create_connection((LOOPBACK, port), timeout=timeout)
         self.h2 = h2.connection.H2Connection(
-            h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False))
+            h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
+        )
         self.h2.initiate_connection()
         self.answers = {}
         self.goaway = None
@@ -116,12 +124,21 @@ class RawHTTP2:
 
     def open(self, path=SIGNALS["traces"][0], end_stream=False, method="POST", **fields):
         """Sends a request's head, as gRPC does unless told otherwise; None leaves a field out."""
-        head = {":method": method, ":scheme": "http", ":path": path, ":authority": "gateway",
-                "content-type": "application/grpc", "te": "trailers"}
+        head = {
+            ":method": method,
+            ":scheme": "http",
+            ":path": path,
+            ":authority": "gateway",
+            "content-type": "application/grpc",
+            "te": "trailers",
+        }
         head.update({name.replace("_", "-"): value for name, value in fields.items()})
         stream = self.h2.get_next_available_stream_id()
         self.h2.send_headers(
-            stream, [(name, value) for name, value in head.items() if value is not None], end_stream=end_stream)
+            stream,
+            [(name, value) for name, value in head.items() if value is not None],
+            end_stream=end_stream,
+        )
         self.flush()
         return stream
 

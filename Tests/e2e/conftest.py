@@ -18,9 +18,13 @@ def otlp(**protocols):
 
 def exporter(backend, **keys):
     """An otlp exporter that is quick to try again; keys of its parts are merged."""
-    base = {"endpoint": backend if isinstance(backend, str) else backend.endpoint, "tls": {"insecure": True},
-            "compression": "none", "timeout": "5s",
-            "retry_on_failure": {"initial_interval": "20ms", "max_interval": "100ms", "max_elapsed_time": "60s"}}
+    base = {
+        "endpoint": backend if isinstance(backend, str) else backend.endpoint,
+        "tls": {"insecure": True},
+        "compression": "none",
+        "timeout": "5s",
+        "retry_on_failure": {"initial_interval": "20ms", "max_interval": "100ms", "max_elapsed_time": "60s"},
+    }
     for key, value in keys.items():
         base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
     return base
@@ -29,9 +33,17 @@ def exporter(backend, **keys):
 def config(exporters, processors=None, receivers=None, signals=("traces", "metrics", "logs"), **service):
     """A configuration whose pipelines all have all these components."""
     processors = processors or {}
-    pipeline = {"receivers": list(receivers or otlp()), "processors": list(processors), "exporters": list(exporters)}
-    return {"receivers": receivers or otlp(), "processors": processors, "exporters": exporters,
-            "service": {"pipelines": {signal: pipeline for signal in signals}, **service}}
+    pipeline = {
+        "receivers": list(receivers or otlp()),
+        "processors": list(processors),
+        "exporters": list(exporters),
+    }
+    return {
+        "receivers": receivers or otlp(),
+        "processors": processors,
+        "exporters": exporters,
+        "service": {"pipelines": {signal: pipeline for signal in signals}, **service},
+    }
 
 
 class Clients:
@@ -53,20 +65,24 @@ class Clients:
 
 def gateways(folder, owned):
     """Starts gateways; each that the test has not ended itself must end well on SIGTERM."""
+
     def start(configuration, *arguments, **options):
         started = Gateway(folder, configuration, arguments, **options)
         owned.callback(started.kill)
         owned.callback(lambda: started.process.returncode is None and started.stop())
         return started
+
     return start
 
 
 def backends(kind, owned):
     """Starts backends of a kind."""
+
     def start(*arguments, **options):
         started = kind(*arguments, **options)
         owned.callback(started.stop)
         return started
+
     return start
 
 
@@ -123,9 +139,13 @@ class Target:
 
     def __init__(self, owned, gateway, backend, clients):
         self.backend = backend()
-        self.gateway = gateway(config(
-            {"otlp": exporter(self.backend)}, {"batch": {"timeout": "20ms"}},
-            otlp(grpc={"max_recv_msg_size_mib": 1}, http={"max_request_body_size": MIB})))
+        self.gateway = gateway(
+            config(
+                {"otlp": exporter(self.backend)},
+                {"batch": {"timeout": "20ms"}},
+                otlp(grpc={"max_recv_msg_size_mib": 1}, http={"max_request_body_size": MIB}),
+            )
+        )
         self.grpc, self.http = clients.grpc(self.gateway), clients.http(self.gateway)
         # A gateway that has seen large requests keeps their memory for the next ones.
         large = data.spans(900, padding=900)

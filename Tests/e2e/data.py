@@ -23,17 +23,26 @@ def spans(count, first=0, service="shop", padding=0):
     scope.scope.name = "tests"
     for number in range(first, first + count):
         span = scope.spans.add(
-            trace_id=(number + 1).to_bytes(16, "big"), span_id=(number + 1).to_bytes(8, "big"), name=str(number),
-            kind=2, start_time_unix_nano=1_700_000_000_000_000_000 + number,
-            end_time_unix_nano=1_700_000_000_000_000_500 + number)
+            trace_id=(number + 1).to_bytes(16, "big"),
+            span_id=(number + 1).to_bytes(8, "big"),
+            name=str(number),
+            kind=2,
+            start_time_unix_nano=1_700_000_000_000_000_000 + number,
+            end_time_unix_nano=1_700_000_000_000_000_500 + number,
+        )
         if padding:
             span.attributes.add(key="padding").value.string_value = "x" * padding
     return request
 
 
 def span_names(requests):
-    return [span.name for request in requests for resource in request.resource_spans
-            for scope in resource.scope_spans for span in scope.spans]
+    return [
+        span.name
+        for request in requests
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    ]
 
 
 def points(count):
@@ -58,13 +67,18 @@ def item_count(request):
     """Spans, data points or log records of a request."""
     if not isinstance(request, ExportMetricsServiceRequest):
         return len(flat([request]))
-    return sum(len(getattr(metric, metric.WhichOneof("data")).data_points)
-               for resource in request.resource_metrics for scope in resource.scope_metrics
-               for metric in scope.metrics if metric.WhichOneof("data"))
+    return sum(
+        len(getattr(metric, metric.WhichOneof("data")).data_points)
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+        if metric.WhichOneof("data")
+    )
 
 
 def flat(requests):
-    """Every item with its resource, its scope and their schema URLs, as sorted bytes: what batching must not change."""
+    """Every item with its resource, its scope and their schema URLs, as sorted bytes: what batching must not
+    change."""
     rows = []
     for request in requests:
         outer, inner, items = WAYS[type(request)]
@@ -72,13 +86,19 @@ def flat(requests):
             for scope in getattr(resource, inner):
                 for item in getattr(scope, items):
                     parts = (resource.resource, scope.scope, item)
-                    rows.append((resource.schema_url, scope.schema_url,
-                                 *(part.SerializeToString(deterministic=True) for part in parts)))
+                    rows.append(
+                        (
+                            resource.schema_url,
+                            scope.schema_url,
+                            *(part.SerializeToString(deterministic=True) for part in parts),
+                        )
+                    )
     return sorted(rows)
 
 
 def filled(message, seed=1, depth=7):
-    """The message with every field of its type set, each to a value of its own; one entry for each arm of a oneof."""
+    """The message with every field of its type set, each to a value of its own; one entry for each arm of a
+    oneof."""
     counter = [seed]
     _fill(message, counter, depth, {})
     return message
@@ -123,5 +143,9 @@ def _value(field, counter):
         return True
     if field.type == Field.TYPE_ENUM:
         return field.enum_type.values[-1].number
-    sign = -1 if field.type in (Field.TYPE_SINT32, Field.TYPE_SINT64, Field.TYPE_SFIXED64, Field.TYPE_INT64) else 1
+    sign = (
+        -1
+        if field.type in (Field.TYPE_SINT32, Field.TYPE_SINT64, Field.TYPE_SFIXED64, Field.TYPE_INT64)
+        else 1
+    )
     return sign * number

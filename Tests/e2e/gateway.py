@@ -18,7 +18,8 @@ BINARY = os.environ.get("SLUICE_BINARY", str(ROOT / ".build/release/sluice"))
 LOOPBACK = "127.0.0.1"
 
 
-# Below the range from which the system takes ports for clients: one of those could get the port before its server.
+# Below the range from which the system takes ports for clients: one of those could get the port before its
+# server.
 _ports = itertools.cycle(range(10_000, 30_000))
 for _ in range(os.getpid() * 97 % 20_000):
     next(_ports)
@@ -60,13 +61,14 @@ def command(*arguments, env=None, timeout=20):
     """Runs a subcommand to its end."""
     environment = dict(os.environ, SWIFT_BACKTRACE="enable=no", **(env or {}))
     return subprocess.run(
-        [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment)
+        [BINARY, *map(str, arguments)], capture_output=True, text=True, timeout=timeout, env=environment
+    )
 
 
 class Metrics:
     """One page of the gateway's own metrics."""
 
-    LINE = re.compile(r'^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$')
+    LINE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? (\S+)$")
     LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
     def __init__(self, text):
@@ -87,7 +89,8 @@ class Metrics:
 
 
 class Gateway:
-    """Started by the constructor and ready when it returns. The configuration is a dictionary: JSON is YAML."""
+    """Started by the constructor and ready when it returns. The configuration is a dictionary: JSON is YAML.
+    """
 
     def __init__(self, folder, config, arguments=(), env=None, is_ready=True):
         self.config_file = pathlib.Path(folder) / f"gateway-{free_port()}.yaml"
@@ -98,10 +101,19 @@ class Gateway:
         self.started = time.monotonic()
         self._log = open(self.log_file, "wb")
         self.process = subprocess.Popen(
-            [BINARY, "run", "--config", str(self.config_file),
-             "--health-endpoint", f"{LOOPBACK}:{self.health_port}", *map(str, arguments)],
-            stdout=self._log, stderr=subprocess.STDOUT,
-            env=dict(os.environ, SWIFT_BACKTRACE="enable=no", **(env or {})))
+            [
+                BINARY,
+                "run",
+                "--config",
+                str(self.config_file),
+                "--health-endpoint",
+                f"{LOOPBACK}:{self.health_port}",
+                *map(str, arguments),
+            ],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            env=dict(os.environ, SWIFT_BACKTRACE="enable=no", **(env or {})),
+        )
         if is_ready:
             try:
                 wait_until(self.is_ready, lambda: f"ready; its log:\n{self.log}", interval=0.002)
@@ -205,8 +217,10 @@ class Balance:
         accepted = page.sum(f"otelcol_receiver_accepted_{noun}")
         for exporter in self.exporters:
             labels = {"exporter": exporter}
-            parts = {name: page.sum(f"otelcol_exporter_{name}_{noun}", **labels)
-                     for name in ("sent", "send_failed", "enqueue_failed")}
+            parts = {
+                name: page.sum(f"otelcol_exporter_{name}_{noun}", **labels)
+                for name in ("sent", "send_failed", "enqueue_failed")
+            }
             parts["pending"] = page.sum("sluice_exporter_pending_items", data_type=self.signal, **labels)
             assert min(parts.values()) >= 0, f"{exporter}: {parts}"
             assert accepted == sum(parts.values()), f"{exporter}: accepted {accepted}, {parts}"

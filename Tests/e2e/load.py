@@ -8,9 +8,22 @@ import grpc
 import data
 from client import GRPCClient, HTTPClient, error_retry_seconds
 
+_lock = threading.Lock()
+_next_number = 0
+
+
+def take_numbers(count):
+    """The first of so many numbers that nobody else gets."""
+    global _next_number
+    with _lock:
+        first = _next_number
+        _next_number += count
+        return first
+
 
 class Load:
-    """Runs from `start` until `stop`, or until every client has sent `requests`. Span names are unique numbers."""
+    """Runs from `start` until `stop`, or until every client has sent `requests`. Every span's name is a
+    number of its own."""
 
     def __init__(self, gateway, clients=4, spans=10, padding=0, requests=None, transport="grpc", timeout=20):
         self.gateway, self.spans, self.padding, self.requests = gateway, spans, padding, requests
@@ -19,8 +32,6 @@ class Load:
         self.refusals = []
         self.faults = []
         self.broken = 0
-        self._next = 0
-        self._lock = threading.Lock()
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
 
@@ -46,18 +57,19 @@ class Load:
         self.stop()
 
     def _run(self):
-        client = (GRPCClient(self.gateway.grpc_port) if self.transport == "grpc"
-                  else HTTPClient(self.gateway.http_port, self.timeout))
+        client = (
+            GRPCClient(self.gateway.grpc_port)
+            if self.transport == "grpc"
+            else HTTPClient(self.gateway.http_port, self.timeout)
+        )
         sent = 0
         try:
             while not self._stop.is_set() and sent != self.requests:
                 sent += 1
-                with self._lock:
-                    first = self._next
-                    self._next += self.spans
+                first = take_numbers(self.spans)
                 request = data.spans(self.spans, first=first, padding=self.padding)
                 if self._send(client, request):
-                    with self._lock:
+                    with _lock:
                         self.acknowledged.update(map(str, range(first, first + self.spans)))
                 else:
                     # A client that was refused comes again, though here sooner than it was asked to.

@@ -2,6 +2,7 @@
 
 import itertools
 import random
+import socket
 import threading
 import time
 
@@ -25,8 +26,10 @@ def counts(gateway, name="otlp"):
     """Spans of one exporter: sent, failed, dropped, pending."""
     page = gateway.metrics()
     assert page.sum("otelcol_receiver_accepted_spans") == Balance(gateway, [name]).check(page)
-    values = [page.sum(f"otelcol_exporter_{part}_spans", exporter=name)
-              for part in ("sent", "send_failed", "enqueue_failed")]
+    values = [
+        page.sum(f"otelcol_exporter_{part}_spans", exporter=name)
+        for part in ("sent", "send_failed", "enqueue_failed")
+    ]
     return (*values, page.sum("sluice_exporter_pending_items", exporter=name, data_type="traces"))
 
 
@@ -107,6 +110,40 @@ def test_a_backend_that_does_not_answer_in_time(gateway, backend, clients):
     assert tempo.calls == 2
 
 
+def test_a_backend_that_asks_for_new_connections(gateway, backend):
+    """If it failed, a backend behind a load balancer, which ends connections by their age, would cost spans.
+    """
+    tempo = backend(options=[("grpc.max_connection_age_ms", 150), ("grpc.max_connection_age_grace_ms", 5000)])
+    running = gateway(config({"otlp": exporter(tempo)}, SMALL_BATCH))
+    with Load(running, clients=3) as load:
+        begin = time.monotonic()
+        wait_until(lambda: time.monotonic() > begin + 1.5, "some connections' lives")
+    assert load.refusals == []
+    settled(running, len(load.acknowledged))
+    assert sorted(data.span_names(tempo.received())) == sorted(load.acknowledged)
+
+
+def test_a_backend_that_accepts_and_says_nothing(gateway, clients, owned):
+    """If it failed, a backend whose process hangs would hold batches for ever."""
+    silent = socket.create_server((LOOPBACK, 0))
+    owned.callback(silent.close)
+    endpoint = f"{LOOPBACK}:{silent.getsockname()[1]}"
+    running = gateway(
+        config(
+            {
+                "otlp": exporter(
+                    endpoint,
+                    timeout="200ms",
+                    retry_on_failure={"max_interval": "100ms", "max_elapsed_time": "1s"},
+                )
+            },
+            SMALL_BATCH,
+        )
+    )
+    clients.grpc(running).export(data.spans(50, padding=50_000))
+    settled(running, 0, failed=50)
+
+
 def cut(connection, stream, headers, body, sock):
     sock.close()
 
@@ -138,8 +175,11 @@ def garbage(connection, stream, headers, body, sock):
     sock.sendall(b"\xff" * 1000)
 
 
-@pytest.mark.parametrize("fault", [
-    cut, reset, refuse_stream, go_away, bad_gateway, half_an_answer, garbage], ids=lambda fault: fault.__name__)
+@pytest.mark.parametrize(
+    "fault",
+    [cut, reset, refuse_stream, go_away, bad_gateway, half_an_answer, garbage],
+    ids=lambda fault: fault.__name__,
+)
 def test_a_backend_that_breaks_the_connection(gateway, raw_backend, clients, fault):
     """If it failed, a proxy that restarts between gateway and backend would lose spans."""
     faults = itertools.chain([fault] * 3, itertools.repeat(None))
@@ -185,7 +225,8 @@ def test_every_status_of_a_backend(scripted, code):
 
 @pytest.mark.parametrize("code", [8, 14])
 def test_a_backend_that_says_when_to_come_again(scripted, code):
-    """If it failed, an overloaded backend would be pressed on, or its wish to wait be taken for a final no."""
+    """If it failed, an overloaded backend would be pressed on, or its wish to wait be taken for a final no.
+    """
     tempo, running, client = scripted
     sent, failed, dropped, _ = counts(running)
     tempo.clear()
@@ -219,8 +260,20 @@ def test_partial_success(scripted):
 def test_max_elapsed_time(gateway, backend, clients):
     """If it failed, batches that nobody takes would hold their memory for ever."""
     tempo = backend(answer=lambda request, context: refuse(context, grpc.StatusCode.UNAVAILABLE))
-    running = gateway(config({"otlp": exporter(tempo, retry_on_failure={
-        "initial_interval": "50ms", "max_interval": "100ms", "max_elapsed_time": "500ms"})}))
+    running = gateway(
+        config(
+            {
+                "otlp": exporter(
+                    tempo,
+                    retry_on_failure={
+                        "initial_interval": "50ms",
+                        "max_interval": "100ms",
+                        "max_elapsed_time": "500ms",
+                    },
+                )
+            }
+        )
+    )
     begin = time.monotonic()
     clients.grpc(running).export(data.spans(4))
     settled(running, 0, failed=4)
@@ -243,10 +296,16 @@ def test_a_full_queue(gateway, backend, clients, processors):
     """If it failed, spans would be acknowledged that there is no room for."""
     open_again = threading.Event()
     tempo = backend(answer=lambda request, context: open_again.wait(20) and None)
-    running = gateway(config({"otlp": exporter(tempo, timeout="30s", sending_queue={
-        "queue_size": 3, "num_consumers": 1})}, processors))
+    running = gateway(
+        config(
+            {"otlp": exporter(tempo, timeout="30s", sending_queue={"queue_size": 3, "num_consumers": 1})},
+            processors,
+        )
+    )
     try:
-        with Load(running, clients=2, transport="grpc") as load, Load(running, clients=2, transport="http") as more:
+        with Load(running, clients=2, transport="grpc") as load, Load(
+            running, clients=2, transport="http"
+        ) as more:
             wait_until(lambda: load.refusals and more.refusals, "refusals on both transports")
             page = running.metrics()
             assert page.sum("otelcol_exporter_queue_size", data_type="traces") <= 3
@@ -256,7 +315,6 @@ def test_a_full_queue(gateway, backend, clients, processors):
         open_again.set()
     assert {(code, seconds > 0) for code, seconds in load.refusals} == {(grpc.StatusCode.UNAVAILABLE, True)}
     assert {(code, int(seconds) > 0) for code, seconds in more.refusals} == {(503, True)}
-    # The two loads use the same numbers as names.
     settled(running, len(load.acknowledged) + len(more.acknowledged))
     assert sorted(data.span_names(tempo.received())) == sorted([*load.acknowledged, *more.acknowledged])
 
@@ -264,9 +322,16 @@ def test_a_full_queue(gateway, backend, clients, processors):
 def test_wait_for_result(gateway, backend, clients):
     """If it failed, a client that wants to know would be told that its spans arrived when they did not."""
     tempo = backend()
-    running = gateway(config(
-        {"otlp": exporter(tempo, sending_queue={"wait_for_result": True}, retry_on_failure={"enabled": False})},
-        SMALL_BATCH))
+    running = gateway(
+        config(
+            {
+                "otlp": exporter(
+                    tempo, sending_queue={"wait_for_result": True}, retry_on_failure={"enabled": False}
+                )
+            },
+            SMALL_BATCH,
+        )
+    )
     client, http = clients.grpc(running), clients.http(running)
     client.export(data.spans(3))
     assert len(data.span_names(tempo.received())) == 3

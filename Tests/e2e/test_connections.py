@@ -22,14 +22,18 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 def post(body=GOOD, path="/v1/traces", fields=""):
     """The bytes of an HTTP/1.1 request."""
-    return (f"POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Type: {PROTOBUF}\r\n"
-            f"Content-Length: {len(body)}\r\n{fields}\r\n").encode() + body
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: gateway\r\nContent-Type: {PROTOBUF}\r\n"
+        f"Content-Length: {len(body)}\r\n{fields}\r\n"
+    ).encode() + body
 
 
 def chunked(body, size, fields=""):
-    head = f"POST /v1/traces HTTP/1.1\r\nHost: gateway\r\nContent-Type: {PROTOBUF}\r\n{fields}" \
+    head = (
+        f"POST /v1/traces HTTP/1.1\r\nHost: gateway\r\nContent-Type: {PROTOBUF}\r\n{fields}"
         "Transfer-Encoding: chunked\r\n\r\n"
-    parts = [body[at:at + size] for at in range(0, len(body), size)]
+    )
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
     return head.encode() + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
@@ -47,6 +51,7 @@ def accepted(target, transport):
 
 
 # HTTP/1.1
+
 
 def test_pipelined_requests_are_answered_in_order(target):
     """If it failed, a client that does not wait for answers would take one request's answer for another's."""
@@ -85,7 +90,7 @@ def test_a_body_that_comes_slowly(target):
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         request = post()
         for at in range(0, len(request), 3):
-            client.sendall(request[at:at + 3])
+            client.sendall(request[at : at + 3])
             if at % 60 == 0:
                 target.http.export(data.spans(1))
         assert client.recv(4096).startswith(b"HTTP/1.1 200 ")
@@ -102,11 +107,20 @@ def test_http_1_0_and_connection_close(target):
             assert b" 200 " in answer.split(b"\r\n")[0]
 
 
-@pytest.mark.parametrize("garbage", [
-    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"hello\r\n\r\n", b"GET\r\n\r\n", b"\x00" * 100,
-    b"POST /v1/traces HTTP/1.1\r\nContent-Length: -5\r\n\r\n", b"POST /v1/traces HTTP/1.1\r\nContent-Length: 1\r\n"
-    b"Content-Length: 2\r\n\r\nab", b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-    b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", b"POST / HTTP/1.1\r\nX: " + b"x" * 200_000 + b"\r\n\r\n"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"hello\r\n\r\n",
+        b"GET\r\n\r\n",
+        b"\x00" * 100,
+        b"POST /v1/traces HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+        b"POST /v1/traces HTTP/1.1\r\nContent-Length: 1\r\n" b"Content-Length: 2\r\n\r\nab",
+        b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
+        b"POST / HTTP/1.1\r\nX: " + b"x" * 200_000 + b"\r\n\r\n",
+    ],
+)
 @pytest.mark.parametrize("port", ["http_port", "grpc_port"])
 def test_bytes_that_are_no_request(target, port, garbage):
     """If it failed, whoever connects by mistake or for a scan could hang or break the gateway."""
@@ -123,10 +137,13 @@ def test_a_client_that_goes_away_in_the_middle_of_http(target, cut):
     before = accepted(target, "http")
     raw_http(target.gateway.http_port, post()[:cut])
     assert accepted(target, "http") == before
-    wait_until(lambda: target.gateway.metrics().sum("sluice_memory_ledger_bytes") == 0, "all memory given back")
+    wait_until(
+        lambda: target.gateway.metrics().sum("sluice_memory_ledger_bytes") == 0, "all memory given back"
+    )
 
 
 # HTTP/2
+
 
 def test_many_streams_at_once(target):
     """If it failed, one connection with many requests would mix them up."""
@@ -155,7 +172,9 @@ def test_streams_that_are_reset_in_the_middle(target):
     assert client.grpc_status(stream)[0] == 0
     client.close()
     assert accepted(target, "grpc") == before + 2
-    wait_until(lambda: target.gateway.metrics().sum("sluice_memory_ledger_bytes") == 0, "all memory given back")
+    wait_until(
+        lambda: target.gateway.metrics().sum("sluice_memory_ledger_bytes") == 0, "all memory given back"
+    )
 
 
 def test_streams_that_are_opened_and_reset_at_once(target):
@@ -186,7 +205,9 @@ def test_a_client_that_goes_away_in_the_middle_of_grpc(target):
         client.send(client.open(), grpc_message(GOOD)[:-1], end_stream=False)
         client.close()
     assert accepted(target, "grpc") == before
-    wait_until(lambda: target.gateway.metrics().sum("sluice_memory_ledger_bytes") == 0, "all memory given back")
+    wait_until(
+        lambda: target.gateway.metrics().sum("sluice_memory_ledger_bytes") == 0, "all memory given back"
+    )
 
 
 def test_a_head_that_is_too_large_costs_only_its_stream(target):
@@ -201,25 +222,30 @@ def test_a_head_that_is_too_large_costs_only_its_stream(target):
     client.close()
 
 
-@pytest.mark.parametrize("name, frames", {
-    "a frame larger than allowed": frame(0, 0, 1, bytes(2 * MIB)),
-    "data on a stream that was never opened": frame(0, 0, 1, b"abc"),
-    "a head that is no HPACK": frame(1, 4, 1, b"\xff" * 20),
-    "an even stream": frame(1, 5, 2, b"\x82"),
-    "a window update of nothing": frame(8, 0, 0, bytes(4)),
-    "windows that overflow": frame(8, 0, 0, b"\x7f\xff\xff\xff") * 2,
-    "settings of a wrong size": frame(4, 0, 0, b"abc"),
-    "an initial window beyond 2^31": frame(4, 0, 0, struct.pack(">HI", 4, 1 << 31)),
-    "a ping of a wrong size": frame(6, 0, 0, b"abc"),
-    "a push promise": frame(5, 4, 1, bytes(4) + b"\x82"),
-    "a continuation of nothing": frame(9, 4, 1, b"\x82"),
-    "a continuation that does not come": frame(1, 0, 1, b"\x82") + frame(6, 0, 0, bytes(8)),
-    "padding longer than the frame": frame(1, 0xc, 1, b"\x82") + frame(0, 8, 1, b"\xffab"),
-    "continuations without end": frame(1, 0, 1, b"\x82") + frame(9, 0, 1, b"\x00\x01a\x7f\x80\x01" + b"a" * 255) * 2000,
-}.items())
+@pytest.mark.parametrize(
+    "name, frames",
+    {
+        "a frame larger than allowed": frame(0, 0, 1, bytes(2 * MIB)),
+        "data on a stream that was never opened": frame(0, 0, 1, b"abc"),
+        "a head that is no HPACK": frame(1, 4, 1, b"\xff" * 20),
+        "an even stream": frame(1, 5, 2, b"\x82"),
+        "a window update of nothing": frame(8, 0, 0, bytes(4)),
+        "windows that overflow": frame(8, 0, 0, b"\x7f\xff\xff\xff") * 2,
+        "settings of a wrong size": frame(4, 0, 0, b"abc"),
+        "an initial window beyond 2^31": frame(4, 0, 0, struct.pack(">HI", 4, 1 << 31)),
+        "a ping of a wrong size": frame(6, 0, 0, b"abc"),
+        "a push promise": frame(5, 4, 1, bytes(4) + b"\x82"),
+        "a continuation of nothing": frame(9, 4, 1, b"\x82"),
+        "a continuation that does not come": frame(1, 0, 1, b"\x82") + frame(6, 0, 0, bytes(8)),
+        "padding longer than the frame": frame(1, 0xC, 1, b"\x82") + frame(0, 8, 1, b"\xffab"),
+        "continuations without end": frame(1, 0, 1, b"\x82")
+        + frame(9, 0, 1, b"\x00\x01a\x7f\x80\x01" + b"a" * 255) * 2000,
+    }.items(),
+)
 @pytest.mark.parametrize("port", ["http_port", "grpc_port"])
 def test_frames_against_the_rules(target, port, name, frames):
-    """If it failed, a broken client could hang or break the gateway: the connection must end, and only that one."""
+    """If it failed, a broken client could hang or break the gateway: the connection must end, and only that
+    one."""
     with socket.create_connection((LOOPBACK, getattr(target.gateway, port)), timeout=10) as client:
         try:
             client.sendall(PREFACE + frame(4, 0, 0) + frames)
@@ -266,8 +292,15 @@ def test_a_client_that_does_not_read_its_grpc_answers(target):
         for _ in range(4000):
             client.h2.send_headers(
                 client.h2.get_next_available_stream_id(),
-                [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "gateway"),
-                 ("content-type", "application/grpc")], end_stream=True)
+                [
+                    (":method", "POST"),
+                    (":scheme", "http"),
+                    (":path", path),
+                    (":authority", "gateway"),
+                    ("content-type", "application/grpc"),
+                ],
+                end_stream=True,
+            )
             client.flush()
     except (TimeoutError, ConnectionError):
         pass

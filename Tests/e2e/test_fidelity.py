@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 import data
 from backend import SIGNALS
-from conftest import config, exporter
+from conftest import config, exporter, otlp
 from gateway import wait_until
 
 BATCH = {"batch": {"timeout": "50ms"}}
@@ -28,19 +28,39 @@ def sdk_spans():
     """Spans as an instrumented application makes them, with everything that a span can have."""
     memory = InMemorySpanExporter()
     provider = TracerProvider(
-        resource=Resource.create({"service.name": "shop", "service.instance.id": "a-1", "host.cpus": 2}))
+        resource=Resource.create({"service.name": "shop", "service.instance.id": "a-1", "host.cpus": 2})
+    )
     provider.add_span_processor(SimpleSpanProcessor(memory))
     tracer = provider.get_tracer("library", "1.2.3", "https://schema", {"scope": "attribute"})
     far = trace.SpanContext(
-        trace_id=(1 << 127) + 5, span_id=(1 << 63) + 7, is_remote=True, trace_flags=trace.TraceFlags(1),
-        trace_state=trace.TraceState([("vendor", "value"), ("other", "1")]))
+        trace_id=(1 << 127) + 5,
+        span_id=(1 << 63) + 7,
+        is_remote=True,
+        trace_flags=trace.TraceFlags(1),
+        trace_state=trace.TraceState([("vendor", "value"), ("other", "1")]),
+    )
     attributes = {
-        "string": "\u65e5\u672c \U0001f600", "empty": "", "bool": True, "int": -(1 << 63), "double": 0.1, "big": 1e300,
-        "strings": ["a", "b"], "bools": [True, False], "ints": [1, 1 << 62], "doubles": [1.5, -2.5], "none": []}
+        "string": "\u65e5\u672c \U0001f600",
+        "empty": "",
+        "bool": True,
+        "int": -(1 << 63),
+        "double": 0.1,
+        "big": 1e300,
+        "strings": ["a", "b"],
+        "bools": [True, False],
+        "ints": [1, 1 << 62],
+        "doubles": [1.5, -2.5],
+        "none": [],
+    }
     with tracer.start_as_current_span(
-            "parent", context=trace.set_span_in_context(trace.NonRecordingSpan(far)), kind=trace.SpanKind.SERVER,
-            attributes=attributes, links=[trace.Link(far, {"why": "linked"})], start_time=1_700_000_000_123_456_789,
-            end_on_exit=False) as parent:
+        "parent",
+        context=trace.set_span_in_context(trace.NonRecordingSpan(far)),
+        kind=trace.SpanKind.SERVER,
+        attributes=attributes,
+        links=[trace.Link(far, {"why": "linked"})],
+        start_time=1_700_000_000_123_456_789,
+        end_on_exit=False,
+    ) as parent:
         parent.add_event("event", {"n": 1}, timestamp=1_700_000_000_223_456_789)
         parent.set_status(trace.Status(trace.StatusCode.ERROR, "it broke"))
         for kind in trace.SpanKind:
@@ -52,20 +72,25 @@ def sdk_spans():
     return memory.get_finished_spans()
 
 
-@pytest.mark.parametrize("transport, compressed, outgoing", [
-    ("grpc", False, "none"), ("grpc", True, "gzip"), ("http", False, "gzip"), ("http", True, "none")])
+@pytest.mark.parametrize(
+    "transport, compressed, outgoing",
+    [("grpc", False, "none"), ("grpc", True, "gzip"), ("http", False, "gzip"), ("http", True, "none")],
+)
 def test_sdk_spans_arrive_field_for_field(gateway, backend, transport, compressed, outgoing):
     """If it failed, a user's traces would come out of the gateway altered, in whichever way they are sent."""
     tempo = backend()
     running = gateway(config({"otlp": exporter(tempo, compression=outgoing)}, BATCH))
     if transport == "grpc":
         sdk = GRPCSpanExporter(
-            f"127.0.0.1:{running.grpc_port}", insecure=True,
-            compression=grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression)
+            f"127.0.0.1:{running.grpc_port}",
+            insecure=True,
+            compression=grpc.Compression.Gzip if compressed else grpc.Compression.NoCompression,
+        )
     else:
         sdk = HTTPSpanExporter(
             f"http://127.0.0.1:{running.http_port}/v1/traces",
-            compression=Compression.Gzip if compressed else Compression.NoCompression)
+            compression=Compression.Gzip if compressed else Compression.NoCompression,
+        )
     sent = sdk_spans()
     assert sdk.export(sent) == SpanExportResult.SUCCESS
     sdk.shutdown()
@@ -74,11 +99,18 @@ def test_sdk_spans_arrive_field_for_field(gateway, backend, transport, compresse
     assert data.flat(tempo.received()) == expected
 
     # Once more in words, not through the encoder that made the expectation.
-    found = {span.name: (resource, scope, span) for request in tempo.received() for resource in request.resource_spans
-             for scope in resource.scope_spans for span in scope.spans}
+    found = {
+        span.name: (resource, scope, span)
+        for request in tempo.received()
+        for resource in request.resource_spans
+        for scope in resource.scope_spans
+        for span in scope.spans
+    }
     resource, scope, span = found["parent"]
     values = {pair.key: pair.value for pair in span.attributes}
-    assert {pair.key: pair.value.string_value for pair in resource.resource.attributes}["service.name"] == "shop"
+    assert {pair.key: pair.value.string_value for pair in resource.resource.attributes}[
+        "service.name"
+    ] == "shop"
     assert (scope.scope.name, scope.scope.version, scope.schema_url) == ("library", "1.2.3", "https://schema")
     assert scope.scope.attributes[0].value.string_value == "attribute"
     assert span.trace_id == ((1 << 127) + 5).to_bytes(16, "big")
@@ -100,18 +132,24 @@ def test_sdk_spans_arrive_field_for_field(gateway, backend, transport, compresse
 
 @pytest.mark.parametrize("signal, transport", list(itertools.product(SIGNALS, ["grpc", "http"])))
 def test_every_field_of_every_signal_arrives(gateway, backend, clients, signal, transport):
-    """If it failed, some field of the data model, however rare, would be lost on the way, also when batches are cut."""
+    """If it failed, some field of the data model, however rare, would be lost on the way, also when batches
+    are cut."""
     collector = backend()
     # One consumer, so that the batches arrive in order and what was cut can be put together again.
-    running = gateway(config(
-        {"otlp": exporter(collector, sending_queue={"num_consumers": 1})},
-        {"batch": {"timeout": "50ms", "send_batch_size": 3, "send_batch_max_size": 3}}))
+    running = gateway(
+        config(
+            {"otlp": exporter(collector, sending_queue={"num_consumers": 1})},
+            {"batch": {"timeout": "50ms", "send_batch_size": 3, "send_batch_max_size": 3}},
+        )
+    )
     sent = [data.filled(SIGNALS[signal][1](), seed) for seed in (1, 1_000_000)]
     client = getattr(clients, transport)(running)
     for request in sent:
         client.export(request)
     expected = sum(map(data.item_count, sent))
-    wait_until(lambda: sum(map(data.item_count, collector.received(signal))) >= expected, "the items at the backend")
+    wait_until(
+        lambda: sum(map(data.item_count, collector.received(signal))) >= expected, "the items at the backend"
+    )
     received = collector.received(signal)
     assert max(map(data.item_count, received)) <= 3
     if signal == "metrics":
@@ -161,8 +199,13 @@ def last_like(envelopes, envelope, items):
 def test_a_batch_leaves_when_it_is_full(gateway, backend, clients):
     """If it failed, a backend would get many small requests, or wait for the timer though there is enough."""
     tempo = backend()
-    running = gateway(config(
-        {"otlp": exporter(tempo)}, {"batch": {"timeout": "60s", "send_batch_size": 100}}, signals=["traces"]))
+    running = gateway(
+        config(
+            {"otlp": exporter(tempo)},
+            {"batch": {"timeout": "60s", "send_batch_size": 100}},
+            signals=["traces"],
+        )
+    )
     client = clients.grpc(running)
     for number in range(20):
         client.export(data.spans(30, first=30 * number))
@@ -175,8 +218,13 @@ def test_a_batch_leaves_when_it_is_full(gateway, backend, clients):
 def test_a_batch_leaves_when_its_time_is_over(gateway, backend, clients):
     """If it failed, the last spans of a quiet application would stay in the gateway."""
     tempo = backend()
-    running = gateway(config(
-        {"otlp": exporter(tempo)}, {"batch": {"timeout": "300ms", "send_batch_size": 1000}}, signals=["traces"]))
+    running = gateway(
+        config(
+            {"otlp": exporter(tempo)},
+            {"batch": {"timeout": "300ms", "send_batch_size": 1000}},
+            signals=["traces"],
+        )
+    )
     client = clients.grpc(running)
     sent = time.monotonic()
     client.export(data.spans(3))
@@ -190,9 +238,13 @@ def test_a_batch_leaves_when_its_time_is_over(gateway, backend, clients):
 def test_large_requests_are_cut_to_size(gateway, backend, clients):
     """If it failed, a backend would refuse a batch for its size, and all of it would be lost."""
     tempo = backend()
-    running = gateway(config(
-        {"otlp": exporter(tempo)}, {"batch": {"timeout": "100ms", "send_batch_size": 50, "send_batch_max_size": 70}},
-        signals=["traces"]))
+    running = gateway(
+        config(
+            {"otlp": exporter(tempo)},
+            {"batch": {"timeout": "100ms", "send_batch_size": 50, "send_batch_max_size": 70}},
+            signals=["traces"],
+        )
+    )
     whole = data.spans(150, service="one")
     whole.MergeFrom(data.spans(75, first=150, service="two"))
     clients.grpc(running).export(whole)
@@ -204,6 +256,27 @@ def test_large_requests_are_cut_to_size(gateway, backend, clients):
     assert page.sum("otelcol_processor_batch_batch_send_size_count") == len(tempo.received())
 
 
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_large_batches(gateway, backend, clients, compression):
+    """If it failed, what is larger than the windows of HTTP/2 would be stuck."""
+    tempo = backend()
+    running = gateway(
+        config(
+            {"otlp": exporter(tempo, compression=compression, timeout="30s")},
+            {"batch": {"timeout": "60s", "send_batch_size": 12}},
+            otlp(grpc={"max_recv_msg_size_mib": 8}, http={}),
+            signals=["traces"],
+        )
+    )
+    sent = [data.spans(4, first=4 * number, padding=1 << 20) for number in range(3)]
+    compressed = clients.grpc(running, compression=grpc.Compression.Gzip)
+    compressed.export(sent[0])
+    clients.grpc(running).export(sent[1])
+    clients.http(running).export(sent[2])
+    wait_until(lambda: tempo.received(), "the batch of 12 MiB")
+    assert data.flat(tempo.received()) == data.flat(sent)
+
+
 def test_without_a_batch_processor_requests_go_out_as_they_came(gateway, backend, clients):
     """If it failed, a user who wants no batching would get it, or lose the request's borders."""
     tempo = backend()
@@ -213,16 +286,29 @@ def test_without_a_batch_processor_requests_go_out_as_they_came(gateway, backend
     for request in sent:
         client.export(request)
     wait_until(lambda: len(tempo.received()) >= 10, "ten requests")
-    assert sorted(r.SerializeToString() for r in tempo.received()) == sorted(r.SerializeToString() for r in sent)
+    assert sorted(r.SerializeToString() for r in tempo.received()) == sorted(
+        r.SerializeToString() for r in sent
+    )
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_the_exporter_sends_what_it_was_told(gateway, raw_backend, clients, compression):
     """If it failed, a backend would see another encoding, tenant or timeout than the configuration says."""
     server = raw_backend()
-    running = gateway(config({"otlp": exporter(
-        server, compression=compression, timeout="7s", headers={"X-Scope-OrgID": "tenant"}, user_agent="mine")},
-        signals=["traces"]))
+    running = gateway(
+        config(
+            {
+                "otlp": exporter(
+                    server,
+                    compression=compression,
+                    timeout="7s",
+                    headers={"X-Scope-OrgID": "tenant"},
+                    user_agent="mine",
+                )
+            },
+            signals=["traces"],
+        )
+    )
     request = data.spans(50)
     clients.grpc(running).export(request)
     wait_until(lambda: server.requests, "the request")
