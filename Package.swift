@@ -98,7 +98,7 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         component(
             "DebugExporter", in: "Exporters/",
-            ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+            ["Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "Pipeline", nioCore]),
@@ -138,7 +138,7 @@ let package = Package(
         tests(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
-        tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore]),
+        tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],

@@ -4,6 +4,8 @@ package import NIOCore
 package protocol HTTP2ConnectionDelegate: HTTP2SessionDelegate {
     /// The connection is up; `handler.session` may be used.
     func opened(_ handler: HTTP2Handler)
+    /// Bytes have come; what they cause is told next.
+    func reading(at now: NIODeadline)
     /// The connection is gone. Streams that were open get no call of their own.
     func connectionClosed(reason: String)
 }
@@ -60,6 +62,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let session else { return }
         lastRead = .now()
+        delegate.reading(at: lastRead)
         let buffer = unwrapInboundIn(data)
         reading = true
         do throws(HTTP2SessionError) {

@@ -51,7 +51,8 @@ package struct HTTP2SessionError: Error, CustomStringConvertible {
 
 /// One HTTP/2 connection, either side, without I/O: bytes in, delegate calls, bytes out.
 ///
-/// Event loop only: nghttp2 sessions are single-threaded. The delegate is not owned and must outlive the session.
+/// Event loop only: nghttp2 sessions are single-threaded. The delegate is kept; whoever keeps the session from the
+/// delegate lets go of it when the connection ends.
 @safe
 package final class HTTP2Session {
     /// Which side of the connection this is.
@@ -61,7 +62,7 @@ package final class HTTP2Session {
     }
 
     private var raw: OpaquePointer?  // nghttp2_session *, owned; nil after close()
-    private unowned let delegate: any HTTP2SessionDelegate
+    private let delegate: any HTTP2SessionDelegate
     private let role: Role
     private let settings: HTTP2Settings
     private var output = HTTP2Output()
@@ -179,7 +180,7 @@ package final class HTTP2Session {
         stream.answered = true
         stream.trailers = trailers
         let hasBody = body != nil || trailers != nil
-        stream.setBody(body.map { [$0] } ?? [])
+        if let body { stream.setBody(body) }
         // SAFETY: as in `request`.
         let userData = unsafe Unmanaged.passUnretained(stream).toOpaque()
         let code = unsafe head.withPairs { pairs, count in
@@ -376,18 +377,20 @@ private func bodyProvider(_ stream: UnsafeMutableRawPointer) -> nghttp2_data_pro
     unsafe nghttp2_data_provider(
         source: nghttp2_data_source(ptr: stream),
         read_callback: { _, _, _, limit, flags, source, userData in
-            guard let session = unsafe session(userData), let flags = unsafe flags,
-                let pointer = unsafe source?.pointee.ptr
+            guard let userData = unsafe userData, let flags = unsafe flags, let pointer = unsafe source?.pointee.ptr
             else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
             // SAFETY: the source is the stream object that `slots` holds while the stream is open.
             let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
-            return unsafe session.nextBody(stream, limit, flags)
+            return unsafe session(userData) { unsafe $0.nextBody(stream, limit, flags) }
         })
 }
 
-private func session(_ userData: UnsafeMutableRawPointer?) -> HTTP2Session? {
+/// Calls a method of the session behind user data, without counting a reference for the call.
+private func session<Result>(
+    _ userData: UnsafeMutableRawPointer, _ body: (HTTP2Session) -> Result
+) -> Result {
     // SAFETY: user data is the live session (see init); nghttp2 calls only from inside its methods.
-    unsafe userData.map { unsafe Unmanaged<HTTP2Session>.fromOpaque($0).takeUnretainedValue() }
+    unsafe Unmanaged<HTTP2Session>.fromOpaque(userData)._withUnsafeGuaranteedRef { body($0) }
 }
 
 private let failed = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
@@ -400,37 +403,39 @@ private func makeSession(
     guard code == 0 else { return code }
     defer { unsafe nghttp2_session_callbacks_del(callbacks) }
     unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, userData in
-        guard let session = unsafe session(userData), let frame = unsafe frame else { return failed }
-        return session.headersBegan(unsafe frame.pointee.hd.stream_id)
+        guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
+        return unsafe session(userData) { unsafe $0.headersBegan(frame.pointee.hd.stream_id) }
     }
     unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
         _, _, name, nameCount, value, valueCount, _, userData in
-        guard let session = unsafe session(userData) else { return failed }
-        return unsafe session.header(
-            UnsafeRawBufferPointer(start: name, count: nameCount), UnsafeRawBufferPointer(start: value, count: valueCount))
+        guard let userData = unsafe userData else { return failed }
+        return unsafe session(userData) {
+            unsafe $0.header(
+                UnsafeRawBufferPointer(start: name, count: nameCount),
+                UnsafeRawBufferPointer(start: value, count: valueCount))
+        }
     }
     unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, userData in
-        guard let session = unsafe session(userData), let frame = unsafe frame else { return failed }
-        return unsafe session.frameReceived(frame)
+        guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
+        return unsafe session(userData) { unsafe $0.frameReceived(frame) }
     }
     unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
         _, _, id, bytes, count, userData in
-        guard let session = unsafe session(userData) else { return failed }
-        unsafe session.dataReceived(id, UnsafeRawBufferPointer(start: bytes, count: count))
+        guard let userData = unsafe userData else { return failed }
+        unsafe session(userData) { unsafe $0.dataReceived(id, UnsafeRawBufferPointer(start: bytes, count: count)) }
         return 0
     }
     unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, userData in
-        guard let session = unsafe session(userData) else { return failed }
-        session.streamClosed(id, code)
+        guard let userData = unsafe userData else { return failed }
+        unsafe session(userData) { $0.streamClosed(id, code) }
         return 0
     }
     unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) { _, _, header, count, source, userData in
-        guard let session = unsafe session(userData), let header = unsafe header,
-            let pointer = unsafe source?.pointee.ptr
+        guard let userData = unsafe userData, let header = unsafe header, let pointer = unsafe source?.pointee.ptr
         else { return failed }
         // SAFETY: as in bodyProvider.
         let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
-        unsafe session.writeBody(stream, header, count)
+        unsafe session(userData) { unsafe $0.writeBody(stream, header, count) }
         return 0
     }
     unsafe nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks) {

@@ -7,7 +7,7 @@ package final class HTTP2Stream {
     /// A small number that is this stream's alone while it is open: an index for the owner's own state.
     package let slot: Int
     /// The header section that is being read or was read last.
-    package internal(set) var headers = HeaderBlock()
+    package let headers = HeaderBlock()
     /// Whether the header section that is being read is the first of the stream (else it is trailers).
     var readingFirstSection = true
     /// Whether our side has sent, or queued, everything that it will send.
@@ -15,9 +15,11 @@ package final class HTTP2Stream {
     /// Whether the peer has sent everything.
     package internal(set) var peerEnded = false
 
-    var body: [ByteBuffer] = []
-    var bodyIndex = 0
-    var bodyBytesLeft = 0
+    /// A body of one small buffer, sent by copying: what a server answers.
+    private var small: ByteBuffer?
+    private var body: [ByteBuffer] = []
+    private var bodyIndex = 0
+    private(set) var bodyBytesLeft = 0
     var trailers: HTTP2Fields?
 
     init(slot: Int) {
@@ -38,6 +40,11 @@ package final class HTTP2Stream {
         trailers = nil
     }
 
+    func setBody(_ buffer: ByteBuffer) {
+        small = buffer
+        bodyBytesLeft = buffer.readableBytes
+    }
+
     func setBody(_ buffers: [ByteBuffer]) {
         body = buffers
         bodyIndex = 0
@@ -45,6 +52,7 @@ package final class HTTP2Stream {
     }
 
     func dropBody() {
+        small = nil
         if !body.isEmpty { body.removeAll() }
         bodyIndex = 0
         bodyBytesLeft = 0
@@ -52,6 +60,11 @@ package final class HTTP2Stream {
 
     /// Moves the next `count` bytes of the body to the output.
     func takeBody(_ count: Int, into output: inout HTTP2Output) {
+        bodyBytesLeft -= count
+        if let buffer = small {
+            output.append(buffer.getSlice(at: buffer.writerIndex - bodyBytesLeft - count, length: count)!)
+            return
+        }
         var left = count
         while left > 0 {
             let available = body[bodyIndex].readableBytes
@@ -66,7 +79,6 @@ package final class HTTP2Stream {
                 left = 0
             }
         }
-        bodyBytesLeft -= count
     }
 }
 

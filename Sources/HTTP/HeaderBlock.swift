@@ -2,94 +2,147 @@
 ///
 /// One flat store, reused from message to message: adding a field allocates nothing once the store has grown. Names are
 /// lower case, as HTTP/2 demands (RFC 9113 §8.2.1); an HTTP/1.1 reader lowers them. Event loop only.
-package struct HeaderBlock {
+///
+/// ```
+/// store   :method POST :path /v1/traces …
+/// fields  ^name ^value ^end, one after the other
+/// ```
+@safe
+package final class HeaderBlock {
     private struct Field {
-        var nameStart: UInt32
-        var valueStart: UInt32
-        var end: UInt32
+        var name: Int
+        var value: Int
+        var end: Int
     }
 
-    private var store: [UInt8] = []
-    private var fields: [Field] = []
+    // Owned; both grow by doubling. `used` and `count` say how much of them is written.
+    private var store: UnsafeMutablePointer<UInt8>
+    private var storeCapacity = 512
+    private var used = 0
+    private var fields: UnsafeMutablePointer<Field>
+    private var fieldCapacity = 16
+    /// How many fields there are.
+    package private(set) var count = 0
 
     /// An empty block.
-    package init() {}
+    package init() {
+        unsafe store = .allocate(capacity: storeCapacity)
+        unsafe fields = .allocate(capacity: fieldCapacity)
+    }
 
-    /// How many fields there are.
-    package var count: Int { fields.count }
+    deinit {
+        unsafe store.deallocate()
+        unsafe fields.deallocate()
+    }
 
     /// Names and values together, in bytes.
-    package var byteCount: Int { store.count }
+    package var byteCount: Int { used }
 
     /// Forgets the fields and keeps the room.
-    package mutating func removeAll() {
-        store.removeAll(keepingCapacity: true)
-        fields.removeAll(keepingCapacity: true)
+    package func removeAll() {
+        used = 0
+        count = 0
     }
 
     /// Appends a field. The bytes are copied.
-    package mutating func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
-        let start = UInt32(store.count)
-        unsafe store.append(contentsOf: name)
-        let middle = UInt32(store.count)
-        unsafe store.append(contentsOf: value)
-        fields.append(Field(nameStart: start, valueStart: middle, end: UInt32(store.count)))
+    package func append(name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+        reserve(name.count + value.count)
+        // SAFETY: `reserve` has made room for both and for one more field.
+        unsafe fields[count] = Field(name: used, value: used + name.count, end: used + name.count + value.count)
+        if let start = name.baseAddress {
+            unsafe UnsafeMutableRawPointer(store + used).copyMemory(from: start, byteCount: name.count)
+        }
+        if let start = value.baseAddress {
+            unsafe UnsafeMutableRawPointer(store + used + name.count).copyMemory(from: start, byteCount: value.count)
+        }
+        used += name.count + value.count
+        count += 1
     }
 
-    /// Appends a field of an HTTP/1.1 message.
-    package mutating func append(name: String, value: String) {
-        let start = UInt32(store.count)
-        store.append(contentsOf: name.utf8.lazy.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 })
-        let middle = UInt32(store.count)
-        store.append(contentsOf: value.utf8)
-        fields.append(Field(nameStart: start, valueStart: middle, end: UInt32(store.count)))
+    /// Appends a field of an HTTP/1.1 message; the name is lowered.
+    package func append(name: String, value: String) {
+        let lowered = name.utf8.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }
+        unsafe lowered.withUnsafeBytes { name in
+            unsafe Array(value.utf8).withUnsafeBytes { value in unsafe append(name: name, value: value) }
+        }
     }
 
-    /// The value of the first field of that name, as a range into `bytes`.
-    private func find(_ name: StaticString) -> Range<Int>? {
-        for field in fields where Int(field.valueStart - field.nameStart) == name.utf8CodeUnitCount {
-            if equal(Int(field.nameStart), name) { return Int(field.valueStart)..<Int(field.end) }
+    private func reserve(_ bytes: Int) {
+        if used + bytes > storeCapacity {
+            while used + bytes > storeCapacity { storeCapacity *= 2 }
+            let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: storeCapacity)
+            unsafe larger.update(from: store, count: used)
+            unsafe store.deallocate()
+            unsafe store = larger
+        }
+        if count == fieldCapacity {
+            fieldCapacity *= 2
+            let larger = UnsafeMutablePointer<Field>.allocate(capacity: fieldCapacity)
+            unsafe larger.update(from: fields, count: count)
+            unsafe fields.deallocate()
+            unsafe fields = larger
+        }
+    }
+
+    /// The value of the first field of that name.
+    private func find(_ name: StaticString) -> UnsafeBufferPointer<UInt8>? {
+        let wanted = unsafe UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        for index in 0..<count {
+            // SAFETY: index is below `count`; a field's range is inside what was written of the store.
+            let field = unsafe fields[index]
+            guard field.value - field.name == wanted.count else { continue }
+            let found = unsafe UnsafeBufferPointer(start: store + field.name, count: wanted.count)
+            if unsafe Self.equal(found, wanted) {
+                return unsafe UnsafeBufferPointer(start: store + field.value, count: field.end - field.value)
+            }
         }
         return nil
     }
 
-    private func equal(_ start: Int, _ text: StaticString) -> Bool {
-        let wanted = unsafe UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-        for index in 0..<wanted.count where unsafe store[start + index] != wanted[index] { return false }
+    private static func equal(_ a: UnsafeBufferPointer<UInt8>, _ b: UnsafeBufferPointer<UInt8>) -> Bool {
+        guard a.count == b.count else { return false }
+        // SAFETY: both are as long as `count`. From the end on: names and paths differ there.
+        var index = a.count
+        while index > 0 {
+            index &-= 1
+            if unsafe a[index] != b[index] { return false }
+        }
         return true
     }
 
     /// The value of the first field of that name as text; allocates.
     package subscript(_ name: StaticString) -> String? {
-        find(name).map { String(decoding: store[$0], as: UTF8.self) }
+        unsafe find(name).map { unsafe String(decoding: $0, as: UTF8.self) }
     }
 
     /// Whether the first field of that name has exactly this value; nil when there is none. Allocates nothing.
     package func field(_ name: StaticString, is value: StaticString) -> Bool? {
-        guard let range = find(name) else { return nil }
-        return range.count == value.utf8CodeUnitCount && equal(range.lowerBound, value)
+        guard let found = unsafe find(name) else { return nil }
+        return unsafe Self.equal(found, UnsafeBufferPointer(start: value.utf8Start, count: value.utf8CodeUnitCount))
     }
 
     /// Whether the first field of that name starts with these bytes; nil when there is none. Allocates nothing.
     package func field(_ name: StaticString, hasPrefix prefix: StaticString) -> Bool? {
-        guard let range = find(name) else { return nil }
-        return range.count >= prefix.utf8CodeUnitCount && equal(range.lowerBound, prefix)
+        guard let found = unsafe find(name) else { return nil }
+        guard found.count >= prefix.utf8CodeUnitCount else { return false }
+        let start = unsafe UnsafeBufferPointer(rebasing: found.prefix(prefix.utf8CodeUnitCount))
+        return unsafe Self.equal(start, UnsafeBufferPointer(start: prefix.utf8Start, count: prefix.utf8CodeUnitCount))
     }
 
     /// Whether the first field of that name equals `bytes`. Allocates nothing.
     package func field(_ name: StaticString, equals bytes: [UInt8]) -> Bool {
-        guard let range = find(name), range.count == bytes.count else { return false }
-        for index in 0..<bytes.count where store[range.lowerBound + index] != bytes[index] { return false }
-        return true
+        guard let found = unsafe find(name) else { return false }
+        return unsafe bytes.withUnsafeBufferPointer { unsafe Self.equal(found, $0) }
     }
 
     /// All fields as text; allocates.
     package var all: [(name: String, value: String)] {
-        fields.map {
-            (
-                String(decoding: store[Int($0.nameStart)..<Int($0.valueStart)], as: UTF8.self),
-                String(decoding: store[Int($0.valueStart)..<Int($0.end)], as: UTF8.self)
-            )
+        (0..<count).map { index in
+            // SAFETY: as in `find`.
+            let field = unsafe fields[index]
+            let name = unsafe UnsafeBufferPointer(start: store + field.name, count: field.value - field.name)
+            let value = unsafe UnsafeBufferPointer(start: store + field.value, count: field.end - field.value)
+            return unsafe (String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
         }
     }
 }

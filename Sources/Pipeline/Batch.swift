@@ -37,8 +37,10 @@ package final class Batch: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): changed only by its builder before it is handed on.
     /// What the bytes are.
     package let signal: Signal
-    /// The parts, in order.
-    package private(set) var slices: ContiguousArray<Slice>
+    /// The slice of a batch that has but one, as every request's batch has: no array for it.
+    private var single: Slice?
+    /// The slices of all other batches.
+    private var list: ContiguousArray<Slice>
     /// Items of all slices.
     package private(set) var items = 0
     /// Bytes of all slices.
@@ -47,34 +49,56 @@ package final class Batch: @unchecked Sendable {
     /// An empty batch with room for `slices` without allocating again.
     package init(_ signal: Signal, reservingSlices slices: Int = 0) {
         self.signal = signal
-        self.slices = []
-        self.slices.reserveCapacity(slices)
+        list = []
+        list.reserveCapacity(slices)
     }
+
+    /// The parts, in order.
+    package var slices: ContiguousArray<Slice> {
+        if let single { return [single] }
+        return list
+    }
+
+    /// How many slices there are.
+    package var sliceCount: Int { single == nil ? list.count : 1 }
 
     /// A batch of one whole payload.
     package init(_ signal: Signal, payload: Payload, items: Int, acknowledgement: Acknowledgement? = nil) {
         self.signal = signal
         let count = payload.bytes.readableBytes
-        slices = [Slice(payload, offset: 0, count: count, items: items, acknowledgement: acknowledgement)]
+        single = Slice(payload, offset: 0, count: count, items: items, acknowledgement: acknowledgement)
+        list = []
         self.items = items
         bytes = count
     }
 
     /// Adds a slice at the end. Builder only.
     package func append(_ slice: Slice) {
-        slices.append(slice)
+        if let first = single.take() { list.append(first) }
+        list.append(slice)
         items += slice.items
         bytes += slice.count
     }
 
+    /// Adds the slices of another batch of the same signal at the end. Builder only.
+    package func append(contentsOf other: Batch) {
+        if let slice = other.single {
+            append(slice)
+            return
+        }
+        for slice in other.list { append(slice) }
+    }
+
     /// Says how this batch ended to everybody who waits for a part of it. Once for every destination that took it.
     package func settle(_ outcome: Outcome) {
-        for slice in slices { slice.acknowledgement?.settle(outcome) }
+        single?.acknowledgement?.settle(outcome)
+        for slice in list { slice.acknowledgement?.settle(outcome) }
     }
 
     /// Announces further settlements: one batch, several destinations.
     package func expectSettlements(_ more: Int) {
         guard more != 0 else { return }
-        for slice in slices { slice.acknowledgement?.expect(more) }
+        single?.acknowledgement?.expect(more)
+        for slice in list { slice.acknowledgement?.expect(more) }
     }
 }

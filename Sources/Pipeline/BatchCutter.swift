@@ -17,7 +17,7 @@ extension Batch {
         var done: [Batch] = []
         var filling = Batch(signal)
         func close() {
-            if !filling.slices.isEmpty { done.append(filling) }
+            if filling.sliceCount > 0 { done.append(filling) }
             filling = Batch(signal)
         }
         for slice in slices {

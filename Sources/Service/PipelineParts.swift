@@ -48,11 +48,11 @@ struct PipelineParts: Sendable {
             var outs: [Destination] = []
             for id in pipeline.exporters {
                 let key = ExporterKey(id: id, signal: signal)
-                let destination =
-                    destinations[key]
-                    ?? destination(plan.exporters[id]!, key, version, group.next(), registry, logger)
-                destinations[key] = destination
-                outs.append(destination)
+                if destinations[key] == nil {
+                    destinations[key] = try destination(
+                        plan.exporters[id]!, key, version, group.next(), registry, logger)
+                }
+                outs.append(destinations[key]!)
                 takers[key, default: []].formUnion(pipeline.receivers)
             }
             var head = FanOut.joining(outs.map { $0.consumer })
@@ -125,7 +125,7 @@ struct PipelineParts: Sendable {
     private mutating func destination(
         _ config: GatewayPlan.Exporter, _ key: ExporterKey, _ version: String, _ eventLoop: any EventLoop,
         _ registry: MetricRegistry, _ logger: Logger
-    ) -> Destination {
+    ) throws(GatewayError) -> Destination {
         let name = "\(key.id)"
         let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
         let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
@@ -135,8 +135,15 @@ struct PipelineParts: Sendable {
             return Destination(
                 consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false)
         case .debug(let config):
-            return Destination(
-                consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: config.samplingInitial < 0)
+            let sender: DebugSender
+            do throws(DebugOutputError) {
+                sender = try DebugSender(config, signal: key.signal, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            queue = SendingQueue(
+                name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
+                sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         case .otlpGRPC(let config):
             let sender = OTLPGRPCSender(
                 config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)

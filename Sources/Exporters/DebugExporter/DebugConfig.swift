@@ -20,7 +20,7 @@ package struct DebugConfig: Sendable, Equatable {
     package var useInternalLogger = true
     /// `stdout`, `stderr` or file paths, for `use_internal_logger: false`. Default stdout. Key `output_paths`.
     package var outputPaths = ["stdout"]
-    /// Default off. Key `sending_queue`.
+    /// Default off, which leaves the queue that `effectiveQueue` describes. Key `sending_queue`.
     package var sendingQueue = SendingQueueConfig(enabled: false)
 
     package init() {}

@@ -71,7 +71,8 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
     private let keepalive: Keepalive?
     private let eventLoop: any EventLoop
     private weak var owner: (any GRPCConnectionOwner)?
-    private weak var handler: HTTP2Handler?
+    /// The handler keeps this object; both let go of each other when the connection ends.
+    private var handler: HTTP2Handler?
     /// By stream slot.
     private var calls: [GRPCCall?] = []
     private var keepaliveTimer: RepeatedTask?
@@ -145,9 +146,12 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         }
     }
 
+    func reading(at now: NIODeadline) {}
+
     func connectionClosed(reason: String) {
         keepaliveTimer?.cancel()
         keepaliveTimer = nil
+        handler = nil
         let broken = calls
         calls = []
         owner?.connectionClosed(self, reason: reason)

@@ -57,7 +57,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
         guard let compressors else {
             var body: [ByteBuffer] = []
-            body.reserveCapacity(batch.slices.count + 1)
+            body.reserveCapacity(batch.sliceCount + 1)
             body.append(Self.prefix(isCompressed: false, batch.bytes))
             for slice in batch.slices { body.append(slice.bytes) }
             call(body, deadline, done)

@@ -78,11 +78,11 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     // MARK: - On the event loop
 
     private func append(_ batch: Batch) {
-        if pending.slices.isEmpty {
+        if pending.sliceCount == 0 {
             pending = Batch(signal, reservingSlices: slicesExpected)
             if config.timeout > .zero { startTimer() }
         }
-        for slice in batch.slices { pending.append(slice) }
+        pending.append(contentsOf: batch)
         if config.sendBatchSize > 0, pending.items >= config.sendBatchSize {
             metrics.sizeTriggered.add(1)
             flush(leaving: config.sendBatchSize)
@@ -97,7 +97,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         timer?.cancel()
         timer = nil
         let batch = pending
-        slicesExpected = batch.slices.count
+        slicesExpected = batch.sliceCount
         pending = Batch(signal)
         guard config.sendBatchMaxSize > 0, batch.items > config.sendBatchMaxSize else {
             send(batch)
@@ -117,7 +117,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         timer = eventLoop.scheduleTask(in: TimeAmount(config.timeout)) {
             let processor = bound.value
-            guard !processor.pending.slices.isEmpty else { return }
+            guard processor.pending.sliceCount > 0 else { return }
             processor.metrics.timeoutTriggered.add(1)
             processor.flush(leaving: 0)
         }
@@ -175,7 +175,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         accepting.store(false, ordering: .releasing)
         let drained = eventLoop.flatSubmit { () -> EventLoopFuture<Void> in
             self.mailbox.drainNow()
-            if !self.pending.slices.isEmpty { self.flush(leaving: 0) }
+            if self.pending.sliceCount > 0 { self.flush(leaving: 0) }
             let promise = self.eventLoop.makePromise(of: Void.self)
             self.finishDrain(deadline, promise)
             return promise.futureResult

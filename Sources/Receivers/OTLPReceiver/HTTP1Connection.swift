@@ -15,7 +15,7 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
     private let connections: Connections
     private let reader: RequestReader
     private var context: ChannelHandlerContext?
-    private var head = HeaderBlock()
+    private let head = HeaderBlock()
     /// Counts requests, so that a late answer knows whether its own is still waiting.
     private var request = 0
     private var waiting = false
@@ -41,6 +41,7 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        connections.tools.now = .now()
         switch unwrapInboundIn(data) {
         case .head(let requestHead): begin(requestHead, context)
         case .body(let bytes):

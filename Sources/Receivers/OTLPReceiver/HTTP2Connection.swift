@@ -15,7 +15,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private let service: ProtocolService
     private let tools: LoopTools
     private let connections: Connections
-    private weak var handler: HTTP2Handler?
+    /// The handler keeps this object; both let go of each other when the connection ends.
+    private var handler: HTTP2Handler?
     /// By stream slot; made when a slot is used for the first time.
     private var slots: [Slot] = []
     private var draining = false
@@ -33,8 +34,13 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         connections.add(self)
     }
 
+    func reading(at now: NIODeadline) {
+        tools.now = now
+    }
+
     func connectionClosed(reason: String) {
         connections.remove(self)
+        handler = nil
         slots.removeAll()
         service.logger.debug("Connection closed.", metadata: ["reason": "\(reason)"])
     }

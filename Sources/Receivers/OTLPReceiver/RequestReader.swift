@@ -18,6 +18,8 @@ final class LoopTools {
     let pool: BufferPool
     let gunzipper = Gunzipper()
     let ledger: MemoryLedger
+    /// When the read that is being worked on began: precise enough for whoever watches slow clients.
+    var now = NIODeadline.now()
 
     init(eventLoop: any EventLoop, ledger: MemoryLedger) {
         self.eventLoop = eventLoop
@@ -27,10 +29,16 @@ final class LoopTools {
 }
 
 /// Where the requests of one signal go, and who counts them.
-struct Target: Sendable {
+final class Target: Sendable {
     let signal: Signal
     let entrance: Entrance
     let counters: RequestCounters
+
+    init(signal: Signal, entrance: Entrance, counters: RequestCounters) {
+        self.signal = signal
+        self.entrance = entrance
+        self.counters = counters
+    }
 }
 
 /// Reads one request's body and hands it to the pipelines.
@@ -78,7 +86,7 @@ final class RequestReader {
         self.target = target
         self.encoding = encoding
         compressed = encoding != .identity
-        lastProgress = .now()
+        lastProgress = tools.now
         if limits.isGRPC {
             // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
             if let refusal = admit(bytes: 0) { return refusal }
@@ -116,7 +124,7 @@ final class RequestReader {
                     Answer.Failure(.internal, 400, "grpc: more than one message in a unary request"))
             }
         }
-        lastProgress = .now()
+        lastProgress = tools.now
         return nil
     }
 

@@ -13,15 +13,15 @@ struct LogLine {
     var fields: Logger.Metadata
 
     /// `time TAB level [TAB caller] TAB message [TAB {fields}] LF`; control characters are escaped, so that one
-    /// message is one line.
-    func console() -> [UInt8] {
+    /// message is one line, unless it is one whose line ends are to be kept.
+    func console(keepingLineEnds: Bool = false) -> [UInt8] {
         var line: [UInt8] = []
         line += UTCTime(unixMilliseconds: unixMilliseconds).iso8601Milliseconds.utf8
         line += "\t\(level.collectorName)\t".utf8
         if let caller {
             line += "\(caller)\t".utf8
         }
-        appendEscaped(message, quotes: false, to: &line)
+        appendEscaped(message, quotes: false, keepingLineEnds: keepingLineEnds, to: &line)
         if !fields.isEmpty {
             line.append(UInt8(ascii: "\t"))
             appendObject(fields, spaces: true, to: &line)
@@ -97,19 +97,21 @@ private func appendString(_ text: String, to line: inout [UInt8]) {
 }
 
 /// Control characters as JSON escapes, and quotes and backslashes too when `quotes`.
-private func appendEscaped(_ text: String, quotes: Bool, to line: inout [UInt8]) {
+private func appendEscaped(
+    _ text: String, quotes: Bool, keepingLineEnds: Bool = false, to line: inout [UInt8]
+) {
     for byte in text.utf8 {
         switch byte {
         case UInt8(ascii: "\"") where quotes, UInt8(ascii: "\\") where quotes:
             line.append(UInt8(ascii: "\\"))
             line.append(byte)
-        case UInt8(ascii: "\n"):
+        case UInt8(ascii: "\n") where !keepingLineEnds:
             line += "\\n".utf8
         case UInt8(ascii: "\r"):
             line += "\\r".utf8
         case UInt8(ascii: "\t"):
             line += "\\t".utf8
-        case 0..<0x20, 0x7f:
+        case 0..<0x0a, 0x0b..<0x20, 0x7f:
             let digits = String(byte, radix: 16)
             line += (digits.utf8.count == 1 ? "\\u000" : "\\u00").utf8
             line += digits.utf8

@@ -85,8 +85,10 @@ package final class LogOutput: Sendable {
     func write(_ event: LogEvent, metadata: Logger.Metadata) {
         let now = clock() / 1_000_000
         let message = event.message.description
+        // Telemetry as text: its exporter samples it, and has escaped all but the ends of its own lines.
+        let isTelemetry = event.source == "DebugExporter"
         let admitted = sampler.withLock { sampler in
-            sampler?.admits(event.level, message, atUnixMilliseconds: now) ?? true
+            isTelemetry || (sampler?.admits(event.level, message, atUnixMilliseconds: now) ?? true)
         }
         guard admitted else { return }
         var fields = settings.initialFields
@@ -102,7 +104,7 @@ package final class LogOutput: Sendable {
             caller: settings.includesCaller ? "\(event.file):\(event.line)" : nil, fields: fields)
         let bytes =
             switch settings.encoding {
-            case .console: line.console()
+            case .console: line.console(keepingLineEnds: isTelemetry)
             case .json: line.json()
             }
         writing.withLock { _ in
