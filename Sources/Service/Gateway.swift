@@ -119,7 +119,7 @@ package final class Gateway: Sendable {
                 for (transport, address) in [("GRPC", bound.grpc), ("HTTP", bound.http)] {
                     guard let address else { continue }
                     logger.info(
-                        "Starting \(transport) server", metadata: ["receiver": "\(name)", "endpoint": "\(address)"])
+                        "Starting \(transport) server", metadata: ["receiver": "\(name)", "endpoint": "\(address.ipAddress ?? ""):\(address.port ?? 0)"])
                 }
             }
         } catch {
