@@ -213,6 +213,7 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
                     "error": "\(message)", "dropped_items": "\(work.batch.items)",
                     "cause": stopping ? "the gateway is stopping" : "retry_on_failure.enabled is false",
                 ])
+            if stopping { givenUp += work.batch.items }
             fail(work, Refusal(.unavailable, message))
             return
         }
@@ -259,7 +260,7 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
 
     /// Sends what it holds, each batch once more without retries, until `deadline`; then gives up the rest, counts it,
     /// and says how much it was. Any thread.
-    /// - Returns: the items given up.
+    /// - Returns: the items given up: those of the rest, and those whose last attempt might have worked later.
     package func drain(until deadline: NIODeadline) async -> Int {
         // Whoever posts after this is refused; what was posted before is seen by the hop to the loop.
         accepting.store(false, ordering: .releasing)

@@ -34,4 +34,10 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
         seen = ByteBuffer()
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // A client that ends before it has said which protocol it speaks wants nothing.
+        if case ChannelEvent.inputClosed = event { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
+    }
 }

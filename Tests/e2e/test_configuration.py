@@ -1,0 +1,401 @@
+"""What is wrong with a configuration is said, all of it, with its place; what is right is used."""
+
+import json
+
+import pytest
+
+import data
+from conftest import MIB, config, exporter
+from gateway import LOOPBACK, ROOT, command, fetch, free_port, wait_until
+
+GOOD = """\
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: 127.0.0.1:4317
+processors:
+  memory_limiter:
+    check_interval: 1s
+    limit_mib: 512
+  batch:
+    timeout: 1s
+exporters:
+  otlp:
+    endpoint: tempo:4317
+    tls:
+      insecure: true
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [memory_limiter, batch]
+      exporters: [otlp]
+"""
+
+# What is replaced in the good file, by what, where the message points (in the file's own lines), and its
+# words.
+BROKEN = {
+    "misspelt key": ("limit_mib", "limit_mb", 9, "limit_mib"),
+    "misspelt section": ("processors:\n  memory", "procesors:\n  memory", 6, "processors"),
+    "misspelt component": ("  batch:\n", "  batcher:\n", 10, "batch"),
+    "misspelt signal": ("    traces:\n", "    trace:\n", 19, "traces"),
+    "unknown component": ("  batch:\n", "  shuffler:\n", 10, "shuffler"),
+    "number without a unit": ("timeout: 1s", "timeout: 1", 11, "1s"),
+    "unknown unit": ("timeout: 1s", "timeout: 1 fortnight", 11, "timeout"),
+    "text for a number": ("limit_mib: 512", "limit_mib: lots", 9, "lots"),
+    "negative number": ("limit_mib: 512", "limit_mib: -5", 9, "-5"),
+    "zero where more is needed": ("check_interval: 1s", "check_interval: 0s", 8, "greater than zero"),
+    "text for true": ("insecure: true", "insecure: yep", 16, "yep"),
+    "no endpoint": ("    endpoint: tempo:4317\n", "", 13, "endpoint"),
+    "no port": ("endpoint: tempo:4317", "endpoint: tempo", 14, "tempo"),
+    "port too large": ("tempo:4317", "tempo:70000", 14, "70000"),
+    "TLS is not there yet": ("      insecure: true\n", "      insecure: false\n", 16, "insecure"),
+    "unknown compression": ("    tls:\n", "    compression: rar\n    tls:\n", 15, "rar"),
+    "a list for a section": ("  batch:\n    timeout: 1s\n", "  batch: [1]\n", 10, "batch"),
+    "reference to nothing": ("exporters: [otlp]", "exporters: [otlp, tempo]", 22, "tempo"),
+    "the same processor twice": ("[memory_limiter, batch]", "[batch, batch]", 21, "batch"),
+    "no receiver": ("      receivers: [otlp]\n", "      receivers: []\n", 19, "receiver"),
+    "no pipelines": (
+        "  pipelines:\n    traces:\n      receivers: [otlp]\n      processors: [memory_limiter, batch]\n"
+        "      exporters: [otlp]\n",
+        "  pipelines: {}\n",
+        17,
+        "pipeline",
+    ),
+    "a key twice": ("    limit_mib: 512\n", "    limit_mib: 512\n    limit_mib: 256\n", 10, "limit_mib"),
+    "a tab": ("    limit_mib", "\tlimit_mib", 9, ""),
+    "an open bracket": ("[memory_limiter, batch]", "[memory_limiter, batch", 22, ""),
+    "an open quote": ("timeout: 1s", 'timeout: "1s', 22, ""),
+    "variable without a name": ("tempo:4317", "${env:}", 13, "env"),
+    "maximum below the size": (
+        "    timeout: 1s\n",
+        "    send_batch_size: 9\n    send_batch_max_size: 8\n",
+        12,
+        "send_batch_max_size",
+    ),
+}
+
+
+def validate(tmp_path, text, *arguments, env=None):
+    file = tmp_path / "gateway.yaml"
+    file.write_text(text)
+    return command("validate", "--config", file, *arguments, env=env)
+
+
+def test_the_good_file_is_good(tmp_path):
+    """If it failed, a user could not start at all."""
+    result = validate(tmp_path, GOOD)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.yaml")), ids=lambda file: file.name)
+def test_the_files_that_come_with_it_are_good(file):
+    """If it failed, the first thing that a user tries would not work."""
+    result = command("validate", "--config", file)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_explained(tmp_path, name):
+    """If it failed, a user would search a long file for a fault that nobody points at."""
+    old, new, line, words = BROKEN[name]
+    assert GOOD.count(old) == 1
+    result = validate(tmp_path, GOOD.replace(old, new))
+    assert result.returncode == 1
+    errors = [text for text in result.stderr.splitlines() if ": error: " in text]
+    places = [text.split(": error: ")[0].rsplit(":", 2)[1:] for text in errors]
+    assert [line] in [[int(place[0])] for place in places], result.stderr
+    assert all(int(column) > 0 for _, column in places)
+    assert words in result.stderr
+    # The line itself, with a marker below it.
+    assert f"   {line} | " in result.stderr
+    assert "^" in result.stderr
+
+
+def test_all_faults_are_shown(tmp_path):
+    """If it failed, a user would mend one fault, only to be told of the next."""
+    text = GOOD
+    for name in ("misspelt key", "number without a unit", "no port", "reference to nothing"):
+        text = text.replace(*BROKEN[name][:2])
+    result = validate(tmp_path, text)
+    assert result.returncode == 1
+    lines = [int(text.split(":")[1]) for text in result.stderr.splitlines() if ": error: " in text]
+    assert set(lines) >= {9, 11, 14, 22}
+    assert lines == sorted(lines)
+
+
+PLATFORM = """\
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: 0.0.0.0:4317
+      http:
+        endpoint: 0.0.0.0:4318
+  prometheus:
+    config:
+      scrape_configs:
+        - job_name: gateway
+          scrape_interval: 10s
+          static_configs:
+            - targets: ['localhost:8888']
+processors:
+  batch:
+    send_batch_size: 1024
+    timeout: 10s
+  memory_limiter:
+    check_interval: 1s
+    limit_mib: 512
+exporters:
+  prometheus:
+    endpoint: "0.0.0.0:8889"
+  otlp:
+    endpoint: tempo:4317
+    tls:
+      insecure: true
+  logging:
+    loglevel: debug
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [memory_limiter, batch]
+      exporters: [otlp, logging]
+    metrics:
+      receivers: [otlp, prometheus]
+      processors: [memory_limiter, batch]
+      exporters: [prometheus]
+"""
+
+
+def test_what_is_not_built_yet_is_named(tmp_path):
+    """If it failed, a user who brings a Collector's file would not learn what is missing, or would think it
+    all is."""
+    result = validate(tmp_path, PLATFORM)
+    assert result.returncode == 1
+    errors = [line for line in result.stderr.splitlines() if ": error: " in line]
+    assert len(errors) == 2, result.stderr
+    assert ':8:3: error: receivers: receiver "prometheus"' in errors[0]
+    assert ':23:3: error: exporters: exporter "prometheus"' in errors[1]
+    assert all("not" in line for line in errors)
+    warnings = [line for line in result.stderr.splitlines() if ": warning: " in line]
+    assert [line for line in warnings if "logging" in line], result.stderr
+
+
+def test_the_platform_runs_without_what_is_not_built(gateway, backend, clients):
+    """If it failed, the traces of a Collector's configuration would not flow unchanged."""
+    tempo = backend()
+    configuration = {
+        "receivers": {"otlp": {"protocols": {"grpc": {}, "http": {}}}},
+        "processors": {
+            "batch": {"send_batch_size": 1024, "timeout": "10s"},
+            "memory_limiter": {"check_interval": "1s", "limit_mib": 512},
+        },
+        "exporters": {
+            "otlp": {"endpoint": tempo.endpoint, "tls": {"insecure": True}},
+            "logging": {"loglevel": "debug"},
+        },
+        "service": {
+            "pipelines": {
+                "traces": {
+                    "receivers": ["otlp"],
+                    "processors": ["memory_limiter", "batch"],
+                    "exporters": ["otlp", "logging"],
+                }
+            }
+        },
+    }
+    running = gateway(configuration)
+    client = clients.grpc(running)
+    for number in range(11):
+        client.export(data.spans(100, first=100 * number))
+    wait_until(lambda: len(data.span_names(tempo.received())) >= 1100, "the batch")
+    assert [data.item_count(request) for request in tempo.received()] == [1100]
+
+
+def test_environment_variables(gateway, backend, clients, tmp_path):
+    """If it failed, one file could not serve several environments."""
+    tempo = backend()
+    running = gateway(
+        config(
+            {"otlp": exporter("${env:HOST}:${env:PORT:-1}", headers={"x-literal": "$${env:HOST}"})},
+            {"batch": {"timeout": "${env:BATCH_TIMEOUT:-20ms}", "send_batch_size": "${env:SIZE}"}},
+        ),
+        env={"HOST": LOOPBACK, "PORT": str(tempo.port), "SIZE": "7"},
+    )
+    clients.grpc(running).export(data.spans(7))
+    wait_until(lambda: tempo.received(), "the spans")
+    result = validate(tmp_path, GOOD.replace("tempo:4317", "${env:NOWHERE_TO_BE_FOUND}"))
+    assert result.returncode == 1
+    assert "NOWHERE_TO_BE_FOUND" in result.stderr
+
+
+def test_values_of_the_command_line_and_several_files(tmp_path):
+    """If it failed, a user would have to copy a file to change one value of it."""
+    assert validate(tmp_path, GOOD, "--set", "processors.batch.timeout=5s").returncode == 0
+    wrong = validate(tmp_path, GOOD, "--set", "processors.batch.timeout=five")
+    assert wrong.returncode == 1
+    assert "five" in wrong.stderr
+    mended = validate(
+        tmp_path,
+        GOOD.replace("limit_mib: 512", "limit_mib: lots"),
+        "--set",
+        "processors.memory_limiter.limit_mib=100",
+    )
+    assert (mended.returncode, mended.stderr) == (0, "")
+    other = tmp_path / "other.yaml"
+    other.write_text("exporters:\n  otlp:\n    endpoint: tempo\n")
+    merged = validate(tmp_path, GOOD, "--config", other)
+    assert merged.returncode == 1
+    assert f"{other.name}:3:" in merged.stderr
+    assert (
+        command(
+            "validate",
+            "--config",
+            "yaml:exporters::otlp::endpoint: a:1",
+            "--config",
+            tmp_path / "gateway.yaml",
+        ).returncode
+        == 0
+    )
+    assert command("validate", "--config", "env:WHOLE", env={"WHOLE": GOOD}).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["validate"], "--config"),
+        (["run"], "--config"),
+        (["validate", "--config", "/does/not/exist.yaml"], "exist.yaml"),
+        (["validate", "--config", "/"], "/"),
+        (["run", "--config", "a", "--shutdown-timeout", "0"], "--shutdown-timeout"),
+        (["run", "--config", "a", "--nonsense"], "--nonsense"),
+        (["nonsense"], "nonsense"),
+    ],
+)
+def test_wrong_command_lines(arguments, words):
+    """If it failed, a typing error would start something else, or end without a word."""
+    result = command(*arguments)
+    assert result.returncode != 0
+    assert words in result.stderr
+
+
+def test_components():
+    """If it failed, a user could not ask a gateway what it can do."""
+    result = command("components")
+    assert result.returncode == 0
+    for name in ("otlp", "memory_limiter", "batch", "otlp_grpc", "debug", "nop", "health_check"):
+        assert f"  - name: {name}\n" in result.stdout
+    assert "prometheus" not in result.stdout
+
+
+def test_print_config(tmp_path):
+    """If it failed, a user could not see what several files and variables come to, or would show passwords
+    with it."""
+    (tmp_path / "gateway.yaml").write_text(
+        GOOD.replace("    tls:\n", "    headers:\n      authorization: ${env:SECRET}\n    tls:\n")
+    )
+    result = command(
+        "print-config",
+        "--config",
+        tmp_path / "gateway.yaml",
+        "--set",
+        "processors.batch.timeout=9s",
+        env={"SECRET": "hush"},
+    )
+    assert result.returncode == 0
+    assert "9s" in result.stdout and "authorization" in result.stdout
+    assert "hush" not in result.stdout + result.stderr
+
+
+def test_version():
+    """If it failed, nobody could say which version runs."""
+    assert command("version").stdout == command("--version").stdout
+    assert command("version").stdout.startswith("sluice version ")
+
+
+@pytest.mark.parametrize("encoding", ["console", "json"])
+def test_log_lines(gateway, backend, encoding):
+    """If it failed, what reads the Collector's log lines could not read these."""
+    configuration = config({"otlp": exporter(backend())})
+    configuration["service"]["telemetry"] = {"logs": {"encoding": encoding, "initial_fields": {"zone": "a"}}}
+    running = gateway(configuration)
+    running.stop()
+    for line in running.log.splitlines():
+        if encoding == "json":
+            entry = json.loads(line)
+            assert (
+                entry["level"] in ("info", "warn", "error")
+                and entry["msg"]
+                and entry["ts"]
+                and entry["zone"] == "a"
+            )
+        else:
+            time, level, _, _, fields = line.split("\t")
+            assert (
+                time.endswith("Z")
+                and level in ("info", "warn", "error")
+                and json.loads(fields)["zone"] == "a"
+            )
+
+
+def test_health_check(gateway, backend):
+    """If it failed, what watches the gateway would take a healthy one for a dead one."""
+    port = free_port()
+    configuration = config({"otlp": exporter(backend())})
+    configuration["extensions"] = {"health_check": {"endpoint": f"{LOOPBACK}:{port}"}}
+    configuration["service"]["extensions"] = ["health_check"]
+    running = gateway(configuration)
+    status, text = fetch(f"http://{LOOPBACK}:{port}/")
+    assert status == 200
+    assert json.loads(text)["status"] == "Server available"
+    assert running.health("live") == (200, "live\n")
+    assert running.health("ready") == (200, "ready\n")
+    assert running.health("nothing")[0] == 404
+
+
+def test_the_page_of_metrics(gateway, backend, clients):
+    """If it failed, dashboards made for the Collector would stay empty."""
+    running = gateway(
+        config(
+            {"otlp": exporter(backend())},
+            {"memory_limiter": {"check_interval": "1s", "limit_mib": 512}, "batch": {"timeout": "10ms"}},
+        )
+    )
+    clients.grpc(running).export(data.spans(3))
+    clients.http(running).export(data.points(4))
+    clients.http(running).export(data.records(5))
+    for noun, transport, count in (
+        ("spans", "grpc", 3),
+        ("metric_points", "http", 4),
+        ("log_records", "http", 5),
+    ):
+        wait_until(
+            lambda: running.metrics().sum(f"otelcol_exporter_sent_{noun}", exporter="otlp") == count, noun
+        )
+        page = running.metrics()
+        assert page.sum(f"otelcol_receiver_accepted_{noun}", receiver="otlp", transport=transport) == count
+        assert (
+            page.sum(f"otelcol_processor_memory_limiter_accepted_{noun}", processor="memory_limiter") == count
+        )
+        assert page.sum(f"otelcol_exporter_send_failed_{noun}") == 0
+    names = {name for name, _, _ in page.samples}
+    assert names >= {
+        "otelcol_process_uptime",
+        "otelcol_process_cpu_seconds",
+        "otelcol_process_memory_rss",
+        "otelcol_exporter_queue_size",
+        "otelcol_exporter_queue_capacity",
+        "otelcol_receiver_refused_spans",
+        "otelcol_processor_batch_timeout_trigger_send",
+        "otelcol_processor_batch_batch_size_trigger_send",
+        "otelcol_processor_batch_batch_send_size_bucket",
+    }
+    assert abs(page.sum("otelcol_process_memory_rss") - running.resident_bytes()) < 4 * MIB
+
+
+def test_it_is_small(gateway, backend):
+    """If it failed, the gateway would not fit beside what it serves."""
+    running = gateway(config({"otlp": exporter(backend())}, {"batch": {}}))
+    assert running.resident_bytes() < 24 * MIB

@@ -1,0 +1,100 @@
+"""When the backend stands still, memory stays within its limit, and what was acknowledged arrives in the end.
+"""
+
+import threading
+
+import grpc
+
+import data
+from conftest import MIB, config, exporter
+from gateway import Balance, wait_until
+from load import Load
+
+
+def test_a_backend_that_stands_still(gateway, backend):
+    """If it failed, an outage of the backend would end in the gateway being killed for its memory, with all
+    it holds."""
+    flows = threading.Event()
+    tempo = backend(answer=lambda request, context: flows.wait(60) and None)
+    running = gateway(
+        config(
+            {
+                "otlp": exporter(
+                    tempo, timeout="60s", sending_queue={"queue_size": 100_000, "num_consumers": 2}
+                )
+            },
+            {
+                "memory_limiter": {"check_interval": "100ms", "limit_mib": 64, "spike_limit_mib": 16},
+                "batch": {"timeout": "50ms", "send_batch_size": 100},
+            },
+            signals=["traces"],
+        )
+    )
+    idle = running.resident_bytes()
+    try:
+        with Balance(running, ["otlp"]):
+            loads = [
+                Load(running, clients=4, spans=20, padding=10_000, transport="grpc", timeout=30),
+                Load(running, clients=2, spans=20, padding=10_000, transport="http", timeout=30),
+            ]
+            for load in loads:
+                load.start()
+            wait_until(
+                lambda: all(len(load.refusals) > 100 for load in loads), "refusals on both transports", 60
+            )
+            assert running.health("ready") != (200, "ready\n")
+            assert running.health("live")[0] == 200
+            peak = running.peak_bytes()
+            page = running.metrics()
+            flows.set()
+            wait_until(running.is_ready, "ready again when the backend is back", 30)
+            goods = [len(load.acknowledged) for load in loads]
+            wait_until(
+                lambda: all(len(load.acknowledged) > good + 1000 for load, good in zip(loads, goods)),
+                "spans taken again",
+                30,
+            )
+            for load in loads:
+                load.stop()
+    finally:
+        flows.set()
+    # Every refusal tells the client to come again.
+    assert {(code, seconds > 0) for code, seconds in loads[0].refusals} == {
+        (grpc.StatusCode.UNAVAILABLE, True)
+    }
+    assert {(code, int(seconds) > 0) for code, seconds in loads[1].refusals} == {(503, True)}
+    assert page.sum("sluice_processor_memory_limiter_refused_requests") > 0
+    assert page.sum("sluice_memory_ledger_bytes") <= 64 * MIB
+    assert peak < idle + 80 * MIB, f"{peak / MIB:.0f} MiB resident at most, {idle / MIB:.0f} MiB when idle"
+    acknowledged = len(loads[0].acknowledged) + len(loads[1].acknowledged)
+    wait_until(
+        lambda: running.metrics().sum("otelcol_exporter_sent_spans") == acknowledged, "all that was taken", 60
+    )
+    names = sorted(data.span_names(tempo.received()))
+    assert names == sorted([*loads[0].acknowledged, *loads[1].acknowledged])
+    wait_until(lambda: running.metrics().sum("sluice_memory_ledger_bytes") == 0, "all memory given back")
+
+
+def test_one_request_larger_than_the_limit(gateway, backend, clients):
+    """If it failed, a request that can never fit would be asked to come again for ever, or end the gateway.
+    """
+    running = gateway(
+        config(
+            {"otlp": exporter(backend())},
+            {"memory_limiter": {"check_interval": "1s", "limit_mib": 48}},
+            signals=["traces"],
+            receivers={
+                "otlp": {
+                    "protocols": {
+                        "grpc": {"max_recv_msg_size_mib": 64},
+                        "http": {"max_request_body_size": 64 * MIB},
+                    }
+                }
+            },
+        )
+    )
+    body = data.spans(1, padding=50 * MIB).SerializeToString()
+    status, headers, _ = clients.http(running).post(body)
+    assert (status, headers["Retry-After"]) == (503, "1")
+    clients.http(running).export(data.spans(10))
+    assert running.peak_bytes() < 48 * MIB
