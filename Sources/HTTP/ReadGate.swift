@@ -1,15 +1,18 @@
 package import NIOCore
 
-/// Leaves bytes in the socket while the process has enough to do: the peer's windows fill and it slows down.
+/// Leaves bytes in the socket while the process has enough to do, or while the peer does not read what it is sent: its
+/// windows fill and it slows down.
 ///
 /// Stands first in a server connection's pipeline. Asks before every read; while the answer is "pause" it asks again
-/// every few milliseconds. Event loop only.
-package final class ReadGate: ChannelOutboundHandler {
+/// every few milliseconds. A peer that does not read is read from again when it has. Event loop only.
+package final class ReadGate: ChannelDuplexHandler {
+    package typealias InboundIn = NIOAny
     package typealias OutboundIn = NIOAny
 
     private static let askAgain = TimeAmount.milliseconds(2)
     private let shouldPause: () -> Bool
     private var waiting = false
+    private var waitingForWrites = false
 
     /// - Parameter shouldPause: asked on the event loop, before every read.
     package init(shouldPause: @escaping () -> Bool) {
@@ -18,12 +21,22 @@ package final class ReadGate: ChannelOutboundHandler {
 
     package func read(context: ChannelHandlerContext) {
         guard !waiting else { return }
-        if shouldPause() {
+        if !context.channel.isWritable {
+            waitingForWrites = true
+        } else if shouldPause() {
             waiting = true
             wait(context)
         } else {
             context.read()
         }
+    }
+
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if waitingForWrites, context.channel.isWritable {
+            waitingForWrites = false
+            read(context: context)
+        }
+        context.fireChannelWritabilityChanged()
     }
 
     private func wait(_ context: ChannelHandlerContext) {
@@ -35,7 +48,7 @@ package final class ReadGate: ChannelOutboundHandler {
                 gate.wait(context)
             } else {
                 gate.waiting = false
-                context.read()
+                gate.read(context: context)
             }
         }
     }
