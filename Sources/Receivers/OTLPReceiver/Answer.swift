@@ -41,7 +41,8 @@ enum Answer: Sendable {
     init(_ outcome: Outcome) {
         switch outcome {
         case .accepted: self = .accepted
-        case .partial(let rejectedItems, let message): self = .partial(rejectedItems: rejectedItems, message: message)
+        case .partial(let rejectedItems, let message):
+            self = .partial(rejectedItems: rejectedItems, message: message)
         case .refused(let refusal): self = .failed(Failure(refusal))
         }
     }

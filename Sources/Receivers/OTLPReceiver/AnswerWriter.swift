@@ -53,7 +53,8 @@ final class AnswerWriter: Sendable {
         case .partial(let rejected, let message):
             let body = ExportResponse(rejected: Int64(rejected), message: message).encode()
             return Response(
-                head: Self.grpcHead, body: Self.grpcMessage(body), trailers: HTTP2Fields([("grpc-status", "0")]))
+                head: Self.grpcHead, body: Self.grpcMessage(body),
+                trailers: HTTP2Fields([("grpc-status", "0")]))
         case .failed(let failure) where failure.isPlainText:
             return http2(plainText(failure))
         case .failed(let failure):
@@ -81,7 +82,8 @@ final class AnswerWriter: Sendable {
     func http(_ answer: Answer) -> HTTPResponse {
         switch answer {
         case .accepted:
-            return HTTPResponse(status: 200, fields: [("content-type", Self.protobuf)] + extraFields, body: [])
+            return HTTPResponse(
+                status: 200, fields: [("content-type", Self.protobuf)] + extraFields, body: [])
         case .partial(let rejected, let message):
             return HTTPResponse(
                 status: 200, fields: [("content-type", Self.protobuf)] + extraFields,
@@ -103,7 +105,9 @@ final class AnswerWriter: Sendable {
 
     private func http2(_ response: HTTPResponse) -> Response {
         let fields =
-            [(":status", "\(response.status)")] + response.fields + [("content-length", "\(response.body.count)")]
+            [(":status", "\(response.status)")] + response.fields + [
+                ("content-length", "\(response.body.count)")
+            ]
         return Response(
             head: HTTP2Fields(fields), body: response.body.isEmpty ? nil : ByteBuffer(bytes: response.body))
     }

@@ -16,9 +16,11 @@ final class RequestCounters: Sendable {
         let labels: MetricLabels = ["receiver": receiver, "transport": transport]
         let items = signal.itemNoun
         accepted = registry.counter(
-            "otelcol_receiver_accepted_\(items)", help: "Items that the pipelines took.", labels: labels, read: .late)
+            "otelcol_receiver_accepted_\(items)", help: "Items that the pipelines took.", labels: labels,
+            read: .late)
         refused = registry.counter(
-            "otelcol_receiver_refused_\(items)", help: "Items that the pipelines did not take.", labels: labels)
+            "otelcol_receiver_refused_\(items)", help: "Items that the pipelines did not take.",
+            labels: labels)
         let bySignal = labels.adding("signal", signal.name)
         refusedRequests = registry.counter(
             "sluice_receiver_refused_requests",
