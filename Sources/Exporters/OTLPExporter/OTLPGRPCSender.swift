@@ -22,7 +22,8 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
 
     /// - Parameter version: of the gateway, for `user-agent`.
     package init(
-        _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop, logger: Logger
+        _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop,
+        logger: Logger
     ) {
         self.signal = signal
         self.eventLoop = eventLoop
@@ -30,15 +31,19 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
         head = Self.head(config, signal, version)
         let keepalive = config.keepalive.map {
             GRPCConnection.Keepalive(
-                time: TimeAmount($0.time), timeout: TimeAmount($0.timeout), permitWithoutStream: $0.permitWithoutStream)
+                time: TimeAmount($0.time), timeout: TimeAmount($0.timeout),
+                permitWithoutStream: $0.permitWithoutStream)
         }
         let settings = GRPCChannel.Settings(
             host: config.endpoint.host, port: config.endpoint.port, waitForReady: config.waitForReady,
             keepalive: keepalive)
-        channels = (0..<config.connections).map { _ in GRPCChannel(settings, eventLoop: eventLoop, logger: logger) }
+        channels = (0..<config.connections).map { _ in
+            GRPCChannel(settings, eventLoop: eventLoop, logger: logger)
+        }
     }
 
-    private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields {
+    private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields
+    {
         var fields = [
             (":method", "POST"), (":scheme", "http"), (":path", signal.grpcPath),
             (":authority", config.authority ?? config.endpoint.description), ("te", "trailers"),
@@ -48,10 +53,23 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
         ]
         if config.compression == .gzip { fields.append(("grpc-encoding", "gzip")) }
         if config.timeout > .zero {
-            fields.append(("grpc-timeout", "\(TimeAmount(config.timeout).milliseconds)m"))
+            fields.append(("grpc-timeout", timeoutText(TimeAmount(config.timeout))))
         }
         for header in config.headers { fields.append((header.name.lowercased(), header.value.value)) }
         return HTTP2Fields(fields)
+    }
+
+    /// A time as `grpc-timeout` writes it: at most eight digits and a unit, the finest that fits.
+    static func timeoutText(_ timeout: TimeAmount) -> String {
+        let units: [(nanoseconds: Int64, unit: String)] = [
+            (1, "n"), (1_000, "u"), (1_000_000, "m"), (1_000_000_000, "S"), (60_000_000_000, "M"),
+        ]
+        for (nanoseconds, unit) in units {
+            // Rounded up: the server must not give up before us.
+            let count = timeout.nanoseconds / nanoseconds + (timeout.nanoseconds % nanoseconds > 0 ? 1 : 0)
+            if count < 100_000_000 { return "\(count)\(unit)" }
+        }
+        return "99999999M"
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
@@ -71,7 +89,8 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             let (sender, done) = bound.value
             switch result {
             case .success(let message):
-                sender.call([Self.prefix(isCompressed: true, message.readableBytes), message], deadline, done)
+                sender.call(
+                    [Self.prefix(isCompressed: true, message.readableBytes), message], deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be compressed: \(error)", after: nil))
             }
@@ -106,7 +125,9 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             return .sent(rejectedItems: Int(clamping: response.rejected), message: response.message)
         }
         let message = "rpc error: code = \(result.code) desc = \(result.message)"
-        guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else { return .permanent(message) }
+        guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else {
+            return .permanent(message)
+        }
         return .retryable(message, after: result.retryDelay.map { TimeAmount($0) })
     }
 }
