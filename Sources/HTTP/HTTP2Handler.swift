@@ -22,6 +22,9 @@ package final class HTTP2Handler: ChannelInboundHandler {
     private let delegate: any HTTP2ConnectionDelegate
     private var context: ChannelHandlerContext?
     private var reading = false
+    /// Inside the session's `receive`, which must not be left by way of `send`.
+    private var receiving = false
+    private var closeWanted = false
     private var flushScheduled = false
     private var closeReason = "the peer closed the connection"
     /// The session while the channel is active.
@@ -61,15 +64,19 @@ package final class HTTP2Handler: ChannelInboundHandler {
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         guard let session else { return }
-        lastRead = .now()
+        lastRead = context.eventLoop.now
         delegate.reading(at: lastRead)
         let buffer = unwrapInboundIn(data)
         reading = true
+        receiving = true
         do throws(HTTP2SessionError) {
             try unsafe buffer.withReadableBytes { (bytes) throws(HTTP2SessionError) in
                 try unsafe session.receive(bytes)
             }
+            receiving = false
+            if closeWanted { close(because: closeReason) }
         } catch {
+            receiving = false
             close(because: "HTTP/2: \(error)")
         }
     }
@@ -85,17 +92,24 @@ package final class HTTP2Handler: ChannelInboundHandler {
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event {
-            closeReason = "the peer closed the connection"
-            context.close(promise: nil)
+        if case ChannelEvent.inputClosed = event, let session {
+            // What the peer has asked for completely is still answered; the end of the last answer is the session's.
+            session.inputEnded()
+            flush()
         }
         context.fireUserInboundEventTriggered(event)
     }
 
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
+        flush()
+        context.fireChannelWritabilityChanged()
+    }
+
     /// Writes what the session has to say. While a read is going on it waits for the read's end, so that many answers
-    /// share one write.
+    /// share one write. While the socket is full it waits too: what the peer does not read stays within the session,
+    /// whose limits bound it.
     package func flush() {
-        guard !reading, let context, let session else { return }
+        guard !reading, let context, let session, context.channel.isWritable else { return }
         do throws(HTTP2SessionError) {
             var wrote = false
             try session.send { buffer in
@@ -123,9 +137,13 @@ package final class HTTP2Handler: ChannelInboundHandler {
         }
     }
 
-    /// Closes the connection after writing what is due (a GOAWAY, perhaps).
+    /// Closes the connection after writing what is due (a GOAWAY, perhaps); inside a delegate call, after that.
     package func close(because reason: String) {
         closeReason = reason
+        if receiving {
+            closeWanted = true
+            return
+        }
         reading = false
         guard let context else { return }
         if let session {
@@ -138,6 +156,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
 
     private func open(_ context: ChannelHandlerContext) {
         guard session == nil else { return }
+        lastRead = context.eventLoop.now
         do throws(HTTP2SessionError) {
             session = try HTTP2Session(role: role, settings: settings, delegate: delegate)
         } catch {

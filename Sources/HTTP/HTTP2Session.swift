@@ -70,6 +70,10 @@ package final class HTTP2Session {
     private var freeSlots: [Int] = []
     /// The stream whose header section is being read: sections are never interleaved.
     private var headerStream: HTTP2Stream?
+    /// Streams that were answered before the peer had sent all of its request, by number.
+    private var answeredEarly: [(stream: HTTP2Stream, id: Int32)] = []
+    /// Whether the peer has spoken HTTP/2: its SETTINGS have come (RFC 9113 §3.4).
+    package private(set) var hasPeerSettings = false
 
     /// Makes a session and queues its SETTINGS.
     /// - Throws: when memory runs out.
@@ -134,16 +138,35 @@ package final class HTTP2Session {
     /// - Throws: the connection cannot go on.
     package func send(_ write: (ByteBuffer) -> Void) throws(HTTP2SessionError) {
         guard let raw = unsafe raw else { return }
+        unsafe try collect(raw)
+        if !answeredEarly.isEmpty {
+            unsafe endUploads(raw)
+            unsafe try collect(raw)
+        }
+        output.drain(write)
+    }
+
+    private func collect(_ raw: OpaquePointer) throws(HTTP2SessionError) {
         while true {
             var bytes: UnsafePointer<UInt8>?
             let count = unsafe nghttp2_session_mem_send(raw, &bytes)
             // NGHTTP2_ERR_NOMEM, _CALLBACK_FAILURE.
             if count < 0 { throw HTTP2SessionError(count) }
-            if count == 0 { break }
+            if count == 0 { return }
             // SAFETY: valid until the next call into the session; copied here.
             unsafe output.append(UnsafeRawBufferPointer(start: bytes, count: count))
         }
-        output.drain(write)
+    }
+
+    /// Asks clients that have their answer to stop sending the request (RFC 9113 §8.1): a refused body costs no more.
+    private func endUploads(_ raw: OpaquePointer) {
+        answeredEarly.removeAll { stream, id in
+            guard stream.id == id, !stream.peerEnded else { return true }
+            guard stream.isSent else { return false }
+            // Fails only when memory has run out; the next `send` says so then.
+            _ = unsafe nghttp2_submit_rst_stream(raw, UInt8(NGHTTP2_FLAG_NONE.rawValue), id, 0)
+            return true
+        }
     }
 
     // MARK: - Messages
@@ -154,7 +177,6 @@ package final class HTTP2Session {
     package func request(_ head: HTTP2Fields, body: [ByteBuffer]?) throws(HTTP2SessionError) -> HTTP2Stream {
         guard let raw = unsafe raw else { throw HTTP2SessionError(Int(NGHTTP2_ERR_SESSION_CLOSING.rawValue)) }
         let stream = takeStream()
-        if let body { stream.setBody(body) }
         // SAFETY: the stream object lives in `slots` until on_stream_close.
         let userData = unsafe Unmanaged.passUnretained(stream).toOpaque()
         let id = unsafe head.withPairs { pairs, count in
@@ -169,7 +191,7 @@ package final class HTTP2Session {
             throw HTTP2SessionError(Int(id))
         }
         stream.open(id: id)
-        if let body { stream.setBody(body) }
+        if let body { stream.setBody(body) } else { stream.isSent = true }
         stream.answered = true
         return stream
     }
@@ -195,6 +217,8 @@ package final class HTTP2Session {
         }
         // NGHTTP2_ERR_NOMEM; _INVALID_ARGUMENT, _DATA_EXIST, _PROTO would be our bug.
         if code != 0 { throw HTTP2SessionError(Int(code)) }
+        if !hasBody { stream.isSent = true }
+        if !stream.peerEnded { answeredEarly.append((stream, stream.id)) }
     }
 
     /// Ends a stream at once with an RFC 9113 §7 error code.
@@ -222,6 +246,15 @@ package final class HTTP2Session {
         } else {
             _ = unsafe nghttp2_submit_shutdown_notice(raw)
         }
+    }
+
+    /// The peer will send no more bytes: requests that are incomplete are given up, the others can still be answered, and
+    /// the session is finished when they are.
+    package func inputEnded() {
+        for stream in slots where stream.id != 0 && !stream.peerEnded {
+            reset(stream, code: NGHTTP2_CANCEL.rawValue)
+        }
+        goAway(isFinal: true)
     }
 
     private func announce() throws(HTTP2SessionError) {
@@ -285,6 +318,7 @@ extension HTTP2Session {
             headerStream = known
             return 0
         }
+        headerStream = nil
         guard role == .server else { return 0 }
         let stream = takeStream()
         stream.open(id: id)
@@ -323,6 +357,8 @@ extension HTTP2Session {
         case NGHTTP2_DATA.rawValue:
             guard let stream = stream(header.stream_id) else { return 0 }
             endIfFlagged(header, stream)
+        case NGHTTP2_SETTINGS.rawValue:
+            hasPeerSettings = true
         case NGHTTP2_GOAWAY.rawValue:
             let goAway = unsafe frame.pointee.goaway
             unsafe delegate.goAway(lastStream: goAway.last_stream_id, code: goAway.error_code)
@@ -362,9 +398,11 @@ extension HTTP2Session {
         -> Int
     {
         let count = min(limit, stream.bodyBytesLeft)
+        stream.isBodyBegun = true
         var set = UInt32(NGHTTP2_DATA_FLAG_NO_COPY.rawValue)
         if count == stream.bodyBytesLeft {
             set |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
+            stream.isSent = true
             if let trailers = stream.trailers {
                 set |= UInt32(NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
                 let code = unsafe trailers.withPairs { pairs, count in
@@ -416,6 +454,12 @@ private func makeSession(
     var code = unsafe nghttp2_session_callbacks_new(&callbacks)
     guard code == 0 else { return code }
     defer { unsafe nghttp2_session_callbacks_del(callbacks) }
+    var options: OpaquePointer?
+    code = unsafe nghttp2_option_new(&options)
+    guard code == 0 else { return code }
+    defer { unsafe nghttp2_option_del(options) }
+    // Else it keeps the closed streams of a connection, up to SETTINGS_MAX_CONCURRENT_STREAMS, for priorities.
+    unsafe nghttp2_option_set_no_closed_streams(options, 1)
     unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, userData in
         guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
         return unsafe session(userData) { unsafe $0.headersBegan(frame.pointee.hd.stream_id) }
@@ -461,8 +505,8 @@ private func makeSession(
         Int(min(connectionWindow, streamWindow, Int32(min(maxFrame, 1 << 20))))
     }
     switch role {
-    case .server: code = unsafe nghttp2_session_server_new(&raw, callbacks, userData)
-    case .client: code = unsafe nghttp2_session_client_new(&raw, callbacks, userData)
+    case .server: code = unsafe nghttp2_session_server_new2(&raw, callbacks, userData, options)
+    case .client: code = unsafe nghttp2_session_client_new2(&raw, callbacks, userData, options)
     }
     return code
 }

@@ -12,6 +12,10 @@ package final class HTTP2Stream {
     var readingFirstSection = true
     /// Whether our side has sent, or queued, everything that it will send.
     package internal(set) var answered = false
+    /// Whether bytes of our side's body have been collected for sending.
+    package internal(set) var isBodyBegun = false
+    /// Whether the last bytes of our side have been collected for sending.
+    package internal(set) var isSent = false
     /// Whether the peer has sent everything.
     package internal(set) var peerEnded = false
 
@@ -30,6 +34,8 @@ package final class HTTP2Stream {
         self.id = id
         readingFirstSection = true
         answered = false
+        isBodyBegun = false
+        isSent = false
         peerEnded = false
         headers.removeAll()
     }

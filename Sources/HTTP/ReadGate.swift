@@ -1,10 +1,10 @@
 package import NIOCore
 
-/// Leaves bytes in the socket while the process has enough to do, or while the peer does not read its answers: the
-/// peer's windows fill and it slows down.
+/// Leaves bytes in the socket while the process has enough to do, or while the peer does not read what it is sent: its
+/// windows fill and it slows down.
 ///
 /// Stands first in a server connection's pipeline. Asks before every read; while the answer is "pause" it asks again
-/// every few milliseconds. While more answers wait than the channel's high water mark it reads nothing. Event loop only.
+/// every few milliseconds. A peer that does not read is read from again when it has. Event loop only.
 package final class ReadGate: ChannelDuplexHandler {
     package typealias InboundIn = NIOAny
     package typealias OutboundIn = NIOAny
@@ -12,8 +12,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let askAgain = TimeAmount.milliseconds(2)
     private let shouldPause: () -> Bool
     private var waiting = false
-    /// A read that was asked for while answers wait to be sent.
-    private var held = false
+    private var waitingForWrites = false
 
     /// - Parameter shouldPause: asked on the event loop, before every read.
     package init(shouldPause: @escaping () -> Bool) {
@@ -22,9 +21,9 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func read(context: ChannelHandlerContext) {
         guard !waiting else { return }
-        held = !context.channel.isWritable
-        guard !held else { return }
-        if shouldPause() {
+        if !context.channel.isWritable {
+            waitingForWrites = true
+        } else if shouldPause() {
             waiting = true
             wait(context)
         } else {
@@ -33,7 +32,10 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if held, context.channel.isWritable { read(context: context) }
+        if waitingForWrites, context.channel.isWritable {
+            waitingForWrites = false
+            read(context: context)
+        }
         context.fireChannelWritabilityChanged()
     }
 

@@ -64,6 +64,10 @@ final class GRPCChannel: GRPCConnectionOwner {
                 channel.expire(call)
             }
         }
+        dispatch(call)
+    }
+
+    private func dispatch(_ call: GRPCCall) {
         switch state {
         case .ready(let connection):
             connection.start(call)
@@ -82,7 +86,11 @@ final class GRPCChannel: GRPCConnectionOwner {
         state = .closed
         failWaiting("the exporter was shut down")
         let closing = connections.values.map { $0.1.closeFuture }
-        for (connection, _) in connections.values { connection.close(because: "the exporter was shut down") }
+        for (connection, channel) in connections.values {
+            connection.close(because: "the exporter was shut down")
+            // Still connecting.
+            channel.close(promise: nil)
+        }
         return .andAllComplete(closing, on: eventLoop)
     }
 
@@ -113,8 +121,7 @@ final class GRPCChannel: GRPCConnectionOwner {
         case .connecting, .ready, .closed: return
         }
         state = .connecting
-        let connection = GRPCConnection(keepalive: settings.keepalive, eventLoop: eventLoop, owner: self)
-        let bound = NIOLoopBound((self, connection), eventLoop: eventLoop)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let http2 = settings.http2
         ClientBootstrap(group: eventLoop)
             .connectTimeout(Self.connectTimeout)
@@ -125,18 +132,26 @@ final class GRPCChannel: GRPCConnectionOwner {
             )
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    let (owner, connection) = bound.value
-                    owner.connections[ObjectIdentifier(connection)] = (connection, channel)
+                    // Once for each address that is tried; those tried in vain end without having opened.
+                    let connection = try bound.value.prepare(channel)
                     try channel.pipeline.syncOperations.addHandler(
                         HTTP2Handler(role: .client, settings: http2, delegate: connection))
                 }
             }
             .connect(host: settings.host, port: settings.port)
-            .whenFailure { error in
-                let (owner, connection) = bound.value
-                owner.connections[ObjectIdentifier(connection)] = nil
-                owner.connectionFailed("\(error)")
-            }
+            .whenFailure { error in bound.value.connectionFailed("\(error)") }
+    }
+
+    private func prepare(_ channel: any Channel) throws -> GRPCConnection {
+        guard case .connecting = state else { throw ChannelError.alreadyClosed }
+        let connection = GRPCConnection(keepalive: settings.keepalive, eventLoop: eventLoop, owner: self)
+        connections[ObjectIdentifier(connection)] = (connection, channel)
+        let bound = NIOLoopBound((self, connection), eventLoop: eventLoop)
+        channel.closeFuture.whenComplete { _ in
+            let (owner, connection) = bound.value
+            owner.connections[ObjectIdentifier(connection)] = nil
+        }
+        return connection
     }
 
     private func connectionFailed(_ reason: String) {
@@ -164,11 +179,10 @@ final class GRPCChannel: GRPCConnectionOwner {
 
     func connectionOpened(_ connection: GRPCConnection) {
         guard case .connecting = state else {
-            connection.close(because: "the exporter was shut down")
+            connection.close(because: "the exporter was shut down, or another address was faster")
             return
         }
         state = .ready(connection)
-        backoff = Self.firstBackoff
         if !reported.isEmpty {
             reported = ""
             logger.info("Connected.", metadata: ["endpoint": "\(settings.host):\(settings.port)"])
@@ -182,8 +196,23 @@ final class GRPCChannel: GRPCConnectionOwner {
         if case .ready(let current) = state, current === connection { state = .idle }
     }
 
-    func connectionClosed(_ connection: GRPCConnection, reason: String) {
+    func connectionClosed(_ connection: GRPCConnection, reason: String, spoke: Bool) {
         connections[ObjectIdentifier(connection)] = nil
-        connectionEnding(connection)
+        if spoke { backoff = Self.firstBackoff }
+        guard case .ready(let current) = state, current === connection else { return }
+        guard spoke else {
+            // Something listens that is no gRPC server, or is none yet: as good as no connection.
+            state = .connecting
+            connectionFailed(reason)
+            return
+        }
+        state = .idle
+    }
+
+    func callRefused(_ call: GRPCCall, reason: String) {
+        guard !call.isDone else { return }
+        guard !call.wasRefused else { return call.finish(.unavailable(reason)) }
+        call.wasRefused = true
+        dispatch(call)
     }
 }

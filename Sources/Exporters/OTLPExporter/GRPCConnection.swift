@@ -19,10 +19,10 @@ struct GRPCResult: Sendable {
 /// A unary call. Event loop only.
 final class GRPCCall {
     let head: HTTP2Fields
-    /// The message with its five-byte prefix; given up once it is handed to a connection.
-    var body: [ByteBuffer]
-    /// Bytes of the body.
-    let bytes: Int
+    /// The message with its five-byte prefix; kept until the call ends, for a server that did not look at it.
+    private(set) var body: [ByteBuffer]
+    /// Whether a server has handed the call back without having looked at it: once, it is sent again.
+    var wasRefused = false
     private var done: ((GRPCResult) -> Void)?
     var timer: Scheduled<Void>?
     fileprivate var stream: HTTP2Stream?
@@ -31,12 +31,20 @@ final class GRPCCall {
     fileprivate var status: GRPCResult?
     fileprivate var httpStatus = 200
 
+    /// Forgets what came of an earlier stream.
+    fileprivate func begin(on stream: HTTP2Stream) {
+        self.stream = stream
+        streamID = stream.id
+        response.clear()
+        status = nil
+        httpStatus = 200
+    }
+
     /// - Parameter done: called once.
     init(_ head: HTTP2Fields, body: [ByteBuffer], done: @escaping (GRPCResult) -> Void) {
         self.head = head
         self.body = body
         self.done = done
-        bytes = body.reduce(0) { $0 + $1.readableBytes }
     }
 
     /// Whether it has ended.
@@ -46,6 +54,7 @@ final class GRPCCall {
     func finish(_ result: GRPCResult) {
         guard let done else { return }
         self.done = nil
+        body = []
         timer?.cancel()
         timer = nil
         done(result)
@@ -57,7 +66,10 @@ protocol GRPCConnectionOwner: AnyObject {
     func connectionOpened(_ connection: GRPCConnection)
     /// It takes no new calls; those under way go on.
     func connectionEnding(_ connection: GRPCConnection)
-    func connectionClosed(_ connection: GRPCConnection, reason: String)
+    /// - Parameter spoke: whether the server spoke HTTP/2 before that.
+    func connectionClosed(_ connection: GRPCConnection, reason: String, spoke: Bool)
+    /// The server has not looked at this call and never will (RFC 9113 §8.7).
+    func callRefused(_ call: GRPCCall, reason: String)
 }
 
 /// One HTTP/2 connection to a gRPC server, from its opening to its end. Event loop only.
@@ -73,6 +85,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
     private weak var owner: (any GRPCConnectionOwner)?
     /// The handler keeps this object; both let go of each other when the connection ends.
     private var handler: HTTP2Handler?
+    private var session: HTTP2Session?
     /// By stream slot.
     private var calls: [GRPCCall?] = []
     private var keepaliveTimer: RepeatedTask?
@@ -95,9 +108,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         }
         do throws(HTTP2SessionError) {
             let stream = try session.request(call.head, body: call.body)
-            call.body = []
-            call.stream = stream
-            call.streamID = stream.id
+            call.begin(on: stream)
             while calls.count <= stream.slot { calls.append(nil) }
             calls[stream.slot] = call
             handler.flushSoon()
@@ -137,6 +148,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
 
     func opened(_ handler: HTTP2Handler) {
         self.handler = handler
+        session = handler.session
         owner?.connectionOpened(self)
         guard let keepalive else { return }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -154,7 +166,9 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         handler = nil
         let broken = calls
         calls = []
-        owner?.connectionClosed(self, reason: reason)
+        let spoke = session?.hasPeerSettings ?? false
+        session = nil
+        owner?.connectionClosed(self, reason: reason, spoke: spoke)
         for case let call? in broken { later(call, .unavailable("the connection was lost: \(reason)")) }
     }
 
@@ -180,6 +194,8 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
 
     func ended(_ stream: HTTP2Stream) {
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
+        // Answered before it has everything: it does not want the rest, and may never open the window for it.
+        if !stream.isSent { session?.reset(stream, code: 8) }  // CANCEL
         guard var result = call.status else {
             let message = "HTTP status \(call.httpStatus) without a grpc-status"
             finish(stream, GRPCResult(code: GRPCCode(httpStatus: call.httpStatus), message: message))
@@ -193,6 +209,18 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
 
     func closed(_ stream: HTTP2Stream, code: UInt32) {
         // A call that has its answer is not in `calls` any more.
+        // REFUSED_STREAM says that the server did not look at the call; without the message it could not.
+        if code == 7 || !stream.isBodyBegun, stream.slot < calls.count, let call = calls[stream.slot] {
+            calls[stream.slot] = nil
+            let bound = NIOLoopBound((self, call), eventLoop: eventLoop)
+            eventLoop.execute {
+                let (connection, call) = bound.value
+                let reason = "the server refused the stream with HTTP/2 error code \(code)"
+                guard let owner = connection.owner else { return call.finish(.unavailable(reason)) }
+                owner.callRefused(call, reason: reason)
+            }
+            return
+        }
         finish(stream, .unavailable("the stream was reset with HTTP/2 error code \(code)"))
     }
 

@@ -53,10 +53,23 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
         ]
         if config.compression == .gzip { fields.append(("grpc-encoding", "gzip")) }
         if config.timeout > .zero {
-            fields.append(("grpc-timeout", "\(TimeAmount(config.timeout).milliseconds)m"))
+            fields.append(("grpc-timeout", timeoutText(TimeAmount(config.timeout))))
         }
         for header in config.headers { fields.append((header.name.lowercased(), header.value.value)) }
         return HTTP2Fields(fields)
+    }
+
+    /// A time as `grpc-timeout` writes it: at most eight digits and a unit, the finest that fits.
+    static func timeoutText(_ timeout: TimeAmount) -> String {
+        let units: [(nanoseconds: Int64, unit: String)] = [
+            (1, "n"), (1_000, "u"), (1_000_000, "m"), (1_000_000_000, "S"), (60_000_000_000, "M"),
+        ]
+        for (nanoseconds, unit) in units {
+            // Rounded up: the server must not give up before us.
+            let count = timeout.nanoseconds / nanoseconds + (timeout.nanoseconds % nanoseconds > 0 ? 1 : 0)
+            if count < 100_000_000 { return "\(count)\(unit)" }
+        }
+        return "99999999M"
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {

@@ -17,8 +17,9 @@ final class ProtocolService: Sendable {
 
 /// A connection as its receiver sees it. Event loop only.
 protocol ReceiverConnection: AnyObject {
-    /// Ends requests whose body has not moved since then, so that they give back the memory they reserved.
-    func resetStalled(since oldest: NIODeadline)
+    /// Looks at the limits that time sets: stalled requests give back the memory they reserved, silent clients are
+    /// pinged, and so on.
+    func check(_ now: NIODeadline)
     /// Lets the requests under way end, then closes.
     func drain()
     /// Closes at once.
@@ -35,22 +36,32 @@ final class Connections: @unchecked Sendable {
     private var whenEmpty: EventLoopPromise<Void>?
     private(set) var draining = false
 
-    /// A body that does not move for this long is given up.
-    private static let stallLimit = TimeAmount.seconds(60)
+    private let checkInterval: TimeAmount
 
-    init(eventLoop: any EventLoop, tools: LoopTools) {
+    /// A body that does not move for this long is given up.
+    static let stallLimit = TimeAmount.seconds(60)
+
+    /// - Parameter checkInterval: between two looks at every connection; limits of time are kept to this precision.
+    init(eventLoop: any EventLoop, tools: LoopTools, checkInterval: TimeAmount) {
         self.eventLoop = eventLoop
         self.tools = tools
+        self.checkInterval = checkInterval
     }
 
     func start() {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        let interval = TimeAmount.seconds(15)
-        sweep = eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in
-            let oldest = NIODeadline.now() - Self.stallLimit
-            for connection in bound.value.open.values { connection.resetStalled(since: oldest) }
+        sweep = eventLoop.scheduleRepeatedTask(initialDelay: checkInterval, delay: checkInterval) { _ in
+            bound.value.check()
         }
     }
+
+    private func check() {
+        let now = eventLoop.now
+        for connection in open.values { connection.check(now) }
+    }
+
+    /// How many connections are open.
+    var count: Int { open.count }
 
     func add(_ connection: any ReceiverConnection) {
         open[ObjectIdentifier(connection)] = connection
@@ -59,7 +70,8 @@ final class Connections: @unchecked Sendable {
 
     func remove(_ connection: any ReceiverConnection) {
         open[ObjectIdentifier(connection)] = nil
-        if open.isEmpty {
+        if open.isEmpty, draining {
+            sweep?.cancel()
             whenEmpty?.succeed()
             whenEmpty = nil
         }
@@ -68,9 +80,9 @@ final class Connections: @unchecked Sendable {
     /// Asks all connections to end; the future succeeds when the last one has.
     func drain() -> EventLoopFuture<Void> {
         draining = true
-        sweep?.cancel()
         let promise = whenEmpty ?? eventLoop.makePromise(of: Void.self)
         if open.isEmpty {
+            sweep?.cancel()
             promise.succeed()
             return promise.futureResult
         }
@@ -79,8 +91,23 @@ final class Connections: @unchecked Sendable {
         return promise.futureResult
     }
 
-    /// Closes what is still open; returns how many that were.
-    func closeAll() -> Int {
+    /// Lets the connections end until `deadline`, then closes what is left. Any thread.
+    /// - Returns: how many connections were cut.
+    func end(at deadline: NIODeadline) -> EventLoopFuture<Int> {
+        let promise = eventLoop.makePromise(of: Int.self)
+        eventLoop.execute {
+            let timer = self.eventLoop.scheduleTask(deadline: deadline) { promise.succeed(self.closeAll()) }
+            self.drain().whenSuccess {
+                timer.cancel()
+                // Nothing happens when the deadline was first.
+                promise.succeed(0)
+            }
+        }
+        return promise.futureResult
+    }
+
+    private func closeAll() -> Int {
+        sweep?.cancel()
         let count = open.count
         for connection in open.values { connection.close() }
         return count

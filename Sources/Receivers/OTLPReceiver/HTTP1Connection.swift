@@ -14,6 +14,8 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
     private let service: ProtocolService
     private let connections: Connections
     private let reader: RequestReader
+    private let limits: HTTP1Limits
+    private let clock: FirstByteClock
     private var context: ChannelHandlerContext?
     private let head = HeaderBlock()
     /// Counts requests, so that a late answer knows whether its own is still waiting.
@@ -22,15 +24,26 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
     private var receiving = false
     private var keepAlive = true
     private var draining = false
+    /// When the last request's header came.
+    private var requestBegan = NIODeadline.distantPast
+    /// When anything of a request last came, or was answered.
+    private var lastMoved = NIODeadline.distantPast
 
-    init(service: ProtocolService, tools: LoopTools, connections: Connections) {
+    /// - Parameter clock: stands before the parser of the same pipeline.
+    init(
+        service: ProtocolService, tools: LoopTools, connections: Connections, limits: HTTP1Limits,
+        clock: FirstByteClock
+    ) {
         self.service = service
         self.connections = connections
+        self.limits = limits
+        self.clock = clock
         reader = RequestReader(tools: tools, limits: service.routes.limits)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        lastMoved = context.eventLoop.now
         connections.add(self)
     }
 
@@ -41,16 +54,21 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        connections.tools.now = .now()
+        connections.tools.now = context.eventLoop.now
         switch unwrapInboundIn(data) {
         case .head(let requestHead): begin(requestHead, context)
         case .body(let bytes):
+            lastMoved = connections.tools.now
             let failure = unsafe bytes.withUnsafeReadableBytes { bytes in unsafe reader.append(bytes) }
             if let failure { answer(.failed(failure)) }
         case .end:
             receiving = false
+            lastMoved = connections.tools.now
+            clock.restart()
             let answer = reader.finish { acknowledgement() }
             if let answer { self.answer(answer) }
+            // Answered before, and told to end since.
+            if !waiting, draining { finishWriting(context) }
         }
     }
 
@@ -61,7 +79,10 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         // A client that half-closes has sent its last request; what it still waits for is answered first.
-        if case ChannelEvent.inputClosed = event, !waiting { context.close(promise: nil) }
+        if case ChannelEvent.inputClosed = event {
+            keepAlive = false
+            if !waiting { finishWriting(context) }
+        }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -75,18 +96,25 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
         request += 1
         waiting = true
         receiving = true
-        keepAlive = requestHead.isKeepAlive && !draining
+        keepAlive = requestHead.isKeepAlive && limits.keepAlives && !draining
+        requestBegan = connections.tools.now
+        lastMoved = requestBegan
+        clock.restart()
         head.removeAll()
         head.append(name: ":method", value: requestHead.method.rawValue)
         head.append(name: ":path", value: requestHead.uri)
         for (name, value) in requestHead.headers { head.append(name: name, value: value) }
+        let expectsContinue = head.field("expect", is: "100-continue") == true
         switch service.routes.judge(head) {
         case .failure(let failure):
+            if expectsContinue { keepAlive = false }
             answer(.failed(failure))
         case .success(let (target, encoding, contentLength)):
             if let failure = reader.begin(target, encoding: encoding, contentLength: contentLength) {
+                // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).
+                if expectsContinue { keepAlive = false }
                 answer(.failed(failure))
-            } else if head.field("expect", is: "100-continue") == true {
+            } else if expectsContinue {
                 context.writeAndFlush(
                     wrapOutboundOut(.head(HTTPResponseHead(version: requestHead.version, status: .continue))),
                     promise: nil)
@@ -130,11 +158,29 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
         }
     }
 
+    /// Closes behind the answers that are not written yet.
+    private func finishWriting(_ context: ChannelHandlerContext) {
+        context.flush()
+        context.close(promise: nil)
+    }
+
     // MARK: - ReceiverConnection
 
-    func resetStalled(since oldest: NIODeadline) {
-        guard reader.isReading, reader.lastProgress < oldest else { return }
-        close()
+    func check(_ now: NIODeadline) {
+        let isStuck = context.map { !$0.channel.isWritable } ?? false
+        if let limit = limits.write, (waiting && !receiving) || isStuck, now - requestBegan >= limit {
+            return close()
+        }
+        if receiving {
+            if now - lastMoved >= Connections.stallLimit { return close() }
+            if let limit = limits.read, now - requestBegan >= limit { return close() }
+        } else if !waiting {
+            if let since = clock.since {
+                if now - since >= limits.readHeader { close() }
+            } else if let limit = limits.idle, now - lastMoved >= limit {
+                close()
+            }
+        }
     }
 
     func drain() {

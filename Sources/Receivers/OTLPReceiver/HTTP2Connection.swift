@@ -20,11 +20,17 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     /// By stream slot; made when a slot is used for the first time.
     private var slots: [Slot] = []
     private var draining = false
+    private var keeper: ConnectionKeeper
+    /// How many requests have come.
+    private var requests = 0
 
-    init(service: ProtocolService, tools: LoopTools, connections: Connections) {
+    init(
+        service: ProtocolService, tools: LoopTools, connections: Connections, limits: ConnectionKeeper.Limits
+    ) {
         self.service = service
         self.tools = tools
         self.connections = connections
+        keeper = ConnectionKeeper(limits, now: tools.eventLoop.now, jitter: .random(in: -1...1))
     }
 
     // MARK: - HTTP2ConnectionDelegate
@@ -51,6 +57,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             slots.append(Slot(reader: RequestReader(tools: tools, limits: service.routes.limits)))
         }
         slots[stream.slot].stream = stream
+        requests += 1
         switch service.routes.judge(stream.headers) {
         case .failure(let failure):
             answer(stream, .failed(failure))
@@ -81,7 +88,13 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func goAway(lastStream: Int32, code: UInt32) {}
     func pingAcknowledged() {}
-    func pingReceived() {}
+
+    func pingReceived() {
+        guard let handler, let session = handler.session else { return }
+        guard keeper.pingReceived(openStreams: session.openStreams, now: tools.eventLoop.now) else { return }
+        session.goAway(isFinal: true, code: 11, debug: "too_many_pings")  // ENHANCE_YOUR_CALM
+        handler.close(because: "the client pings too often (enforcement_policy::min_time)")
+    }
 
     // MARK: - Answers
 
@@ -102,6 +115,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     private func answer(_ stream: HTTP2Stream, _ answer: Answer) {
         guard let session = handler?.session else { return }
+        keeper.answered()
         let response =
             service.routes.limits.isGRPC ? service.writer.grpc(answer) : service.writer.http2(answer)
         do throws(HTTP2SessionError) {
@@ -114,19 +128,32 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     // MARK: - ReceiverConnection
 
-    func resetStalled(since oldest: NIODeadline) {
-        guard let session = handler?.session else { return }
-        for slot in slots where slot.reader.isReading && slot.reader.lastProgress < oldest {
+    func check(_ now: NIODeadline) {
+        guard let handler, let session = handler.session else { return }
+        for slot in slots
+        where slot.reader.isReading && now - slot.reader.lastProgress >= Connections.stallLimit {
             guard let stream = slot.stream else { continue }
             slot.reader.abandon()
             session.reset(stream, code: 8)  // CANCEL
         }
-        handler?.flush()
+        // What we leave in the socket is no silence of the client's.
+        let lastRead = service.routes.shouldPause ? now : handler.lastRead
+        let action = keeper.check(
+            now: now, lastRead: lastRead, requests: requests, openStreams: session.openStreams,
+            isGreeted: session.hasPeerSettings)
+        switch action {
+        case .none: break
+        case .ping: session.ping()
+        case .drain: drain()
+        case .close(let reason): handler.close(because: reason)
+        }
+        handler.flush()
     }
 
     func drain() {
         guard !draining, let session = handler?.session else { return }
         draining = true
+        keeper.drained()
         session.goAway(isFinal: false)
         handler?.flush()
         // A round trip for streams that are on their way; the session ends by itself with its last stream.

@@ -55,8 +55,15 @@ package final class OTLPReceiver: Sendable {
         self.config = config
         self.parts = parts
         self.group = group
+        let intervals = [
+            config.grpc.map { ConnectionKeeper.Limits($0).checkInterval },
+            config.http.map { HTTP1Limits($0.server).checkInterval },
+        ]
+        let interval = intervals.compactMap { $0 }.min() ?? .seconds(15)
         connections = group.makeIterator().map { loop in
-            Connections(eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: parts.ledger))
+            Connections(
+                eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: parts.ledger),
+                checkInterval: interval)
         }
     }
 
@@ -83,18 +90,9 @@ package final class OTLPReceiver: Sendable {
     package func stop(until deadline: NIODeadline) async -> Int {
         await stopListening()
         var cut = 0
-        for group in connections {
-            let promise = group.eventLoop.makePromise(of: Int.self)
-            let timer = group.eventLoop.flatScheduleTask(deadline: deadline) {
-                promise.succeed(group.closeAll())
-                return group.eventLoop.makeSucceededVoidFuture()
-            }
-            group.eventLoop.execute {
-                group.drain().whenSuccess { promise.succeed(0) }
-            }
-            cut += (try? await promise.futureResult.get()) ?? 0
-            timer.cancel()
-        }
+        // All at once: a slow client of one loop must not cost those of the others their time.
+        let ends = connections.map { $0.end(at: deadline) }
+        for end in ends { cut += (try? await end.get()) ?? 0 }
         return cut
     }
 
@@ -109,9 +107,9 @@ package final class OTLPReceiver: Sendable {
 
     // MARK: - Listening
 
-    private func service(_ transport: String, limits: RequestLimits, paths: [(Signal, String)])
-        -> ProtocolService
-    {
+    private func service(
+        _ transport: String, limits: RequestLimits, encodings: [String], paths: [(Signal, String)]
+    ) -> ProtocolService {
         let targets = paths.compactMap { signal, path -> (path: String, target: Target)? in
             guard let entrance = parts.entrances[signal] else { return nil }
             let counters = RequestCounters(
@@ -120,13 +118,15 @@ package final class OTLPReceiver: Sendable {
         }
         let headers = config.http?.server.responseHeaders.map { (name: $0.name, value: $0.value.value) } ?? []
         return ProtocolService(
-            routes: Routes(limits: limits, targets), writer: AnswerWriter(responseHeaders: headers),
-            logger: parts.logger)
+            routes: Routes(limits: limits, encodings: encodings, targets),
+            writer: AnswerWriter(responseHeaders: headers), logger: parts.logger)
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
         let limits = RequestLimits(isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes)
-        let service = service("grpc", limits: limits, paths: Signal.allCases.map { ($0, $0.grpcPath) })
+        let service = service(
+            "grpc", limits: limits, encodings: [], paths: Signal.allCases.map { ($0, $0.grpcPath) })
+        let keeping = ConnectionKeeper.Limits(config)
         var settings = HTTP2Settings()
         if let streams = config.maxConcurrentStreams {
             settings.maxConcurrentStreams = UInt32(clamping: streams)
@@ -137,7 +137,7 @@ package final class OTLPReceiver: Sendable {
             readBytes: config.readBufferSize, service
         ) { pipeline, connections in
             let connection = HTTP2Connection(
-                service: service, tools: connections.tools, connections: connections)
+                service: service, tools: connections.tools, connections: connections, limits: keeping)
             try pipeline.addHandler(HTTP2Handler(role: .server, settings: http2, delegate: connection))
         }
     }
@@ -149,23 +149,31 @@ package final class OTLPReceiver: Sendable {
         let paths: [(Signal, String)] = [
             (.traces, config.tracesUrlPath), (.metrics, config.metricsUrlPath), (.logs, config.logsUrlPath),
         ]
-        let service = service("http", limits: limits, paths: paths)
+        let service = service(
+            "http", limits: limits, encodings: config.server.compressionAlgorithms, paths: paths)
+        let http1 = HTTP1Limits(config.server)
+        let keeping = ConnectionKeeper.Limits(config.server)
         return try await listen(
             config.server.endpoint, key: "receivers::\(parts.name)::protocols::http::endpoint",
             readBytes: 262_144, service
         ) { pipeline, connections in
             try pipeline.addHandler(
-                ProtocolSniffer { isHTTP2, pipeline in
+                ProtocolSniffer(connections: connections, patience: http1.readHeader) { isHTTP2, pipeline in
                     if isHTTP2 {
                         let connection = HTTP2Connection(
-                            service: service, tools: connections.tools, connections: connections)
+                            service: service, tools: connections.tools, connections: connections,
+                            limits: keeping)
                         try pipeline.addHandler(
                             HTTP2Handler(role: .server, settings: HTTP2Settings(), delegate: connection))
                     } else {
+                        let clock = FirstByteClock()
+                        try pipeline.addHandler(clock)
                         try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
                         try pipeline.addHandler(
                             HTTP1Connection(
-                                service: service, tools: connections.tools, connections: connections))
+                                service: service, tools: connections.tools, connections: connections,
+                                limits: http1,
+                                clock: clock))
                     }
                 })
         }
@@ -202,5 +210,28 @@ package final class OTLPReceiver: Sendable {
         } catch {
             throw OTLPReceiverError(description: "cannot listen on \(endpoint): \(error); change \(key)")
         }
+    }
+}
+
+extension ConnectionKeeper.Limits {
+    /// `keepalive` of a gRPC server.
+    init(_ config: GRPCServerConfig) {
+        self.init()
+        idle = config.serverParameters.maxConnectionIdle.map { TimeAmount($0) }
+        age = config.serverParameters.maxConnectionAge.map { TimeAmount($0) }
+        ageGrace = config.serverParameters.maxConnectionAgeGrace.map { TimeAmount($0) }
+        pingAfter = TimeAmount(config.serverParameters.time)
+        pingTimeout = TimeAmount(config.serverParameters.timeout)
+        pingMinTime = TimeAmount(config.enforcementPolicy.minTime)
+        pingsWithoutStreams = config.enforcementPolicy.permitWithoutStream
+    }
+
+    /// An HTTP server's: it has no policy about pings.
+    init(_ config: HTTPServerConfig) {
+        self.init()
+        idle = config.idleTimeout > .zero ? TimeAmount(config.idleTimeout) : nil
+        if config.readHeaderTimeout > .zero { handshake = TimeAmount(config.readHeaderTimeout) }
+        pingMinTime = .zero
+        pingsWithoutStreams = true
     }
 }

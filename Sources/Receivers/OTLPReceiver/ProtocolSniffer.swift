@@ -3,18 +3,38 @@ internal import NIOCore
 /// Tells HTTP/2 with prior knowledge from HTTP/1.1 by a connection's first bytes, then makes way for the right handlers.
 ///
 /// The connection preface of HTTP/2 (RFC 9113 §3.4) starts with "PRI"; no method of HTTP/1.1 does. Event loop only.
-final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
+final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, ReceiverConnection {
     typealias InboundIn = ByteBuffer
 
     private static let preface: [UInt8] = Array("PRI".utf8)
+    private let connections: Connections
+    private let patience: TimeAmount
     private let decide: (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
     private var seen = ByteBuffer()
+    private var context: ChannelHandlerContext?
+    private var opened = NIODeadline.distantFuture
 
-    /// - Parameter decide: adds the handlers of the protocol behind this one.
+    /// - Parameters:
+    ///   - patience: how long a client may take for its first bytes.
+    ///   - decide: adds the handlers of the protocol behind this one.
     init(
+        connections: Connections, patience: TimeAmount,
         decide: @escaping (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
     ) {
+        self.connections = connections
+        self.patience = patience
         self.decide = decide
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        opened = context.eventLoop.now
+        connections.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        self.context = nil
+        connections.remove(self)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -36,8 +56,26 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // A client that ends before it has said which protocol it speaks wants nothing.
+        // A probe that only connects, or a client that gives up: nobody else would close its half.
         if case ChannelEvent.inputClosed = event { context.close(promise: nil) }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        context.close(promise: nil)
+    }
+
+    // MARK: - ReceiverConnection
+
+    func check(_ now: NIODeadline) {
+        if now - opened >= patience { close() }
+    }
+
+    func drain() {
+        close()
+    }
+
+    func close() {
+        context?.close(promise: nil)
     }
 }

@@ -19,10 +19,11 @@ final class LoopTools {
     let gunzipper = Gunzipper()
     let ledger: MemoryLedger
     /// When the read that is being worked on began: precise enough for whoever watches slow clients.
-    var now = NIODeadline.now()
+    var now: NIODeadline
 
     init(eventLoop: any EventLoop, ledger: MemoryLedger) {
         self.eventLoop = eventLoop
+        now = eventLoop.now
         self.ledger = ledger
         pool = BufferPool(eventLoop: eventLoop)
     }
@@ -223,11 +224,13 @@ final class RequestReader {
 
     /// Grows a body whose size nobody told, within the limits.
     private func makeRoom(for count: Int) -> Answer.Failure? {
-        guard let payload, payload.bytes.writableBytes < count else { return nil }
+        guard let payload else { return nil }
         let size = payload.bytes.readableBytes + count
+        // The buffer may be larger than the limit.
         if size > limits.bodyBytesMax {
             return .tooLarge(bytes: "more than \(limits.bodyBytesMax)", limits: limits, decompressed: false)
         }
+        if payload.bytes.writableBytes >= count { return nil }
         if let refusal = admit(bytes: size) { return refusal }
         let larger = Payload(
             capacity: min(max(size, payload.bytes.capacity * 2), limits.bodyBytesMax), pool: tools.pool,

@@ -11,10 +11,17 @@ final class Routes: Sendable {
 
     let limits: RequestLimits
     private let routes: [Route]
+    private let encodings: [String]
 
-    /// - Parameter targets: path and destination of every signal that a pipeline takes from this receiver.
-    init(limits: RequestLimits, _ targets: [(path: String, target: Target)]) {
+    /// - Parameters:
+    ///   - encodings: what `content-encoding` may say, of what is understood (`compression_algorithms`).
+    ///   - targets: path and destination of every signal that a pipeline takes from this receiver.
+    init(
+        limits: RequestLimits, encodings: [String] = ["gzip", "zlib", "deflate"],
+        _ targets: [(path: String, target: Target)]
+    ) {
         self.limits = limits
+        self.encodings = encodings
         routes = targets.map { Route(path: Array($0.path.utf8), target: $0.target) }
     }
 
@@ -37,19 +44,41 @@ final class Routes: Sendable {
         return nil
     }
 
+    /// The same without the query of the path, which means nothing here.
+    private func targetIgnoringQuery(_ head: HeaderBlock) -> Target? {
+        guard let path = head[":path"]?.utf8, let query = path.firstIndex(of: UInt8(ascii: "?")) else {
+            return nil
+        }
+        return routes.first { $0.path.elementsEqual(path[..<query]) }?.target
+    }
+
+    /// A client's text as a message shows it: no longer than a line.
+    private static func shown(_ text: String?) -> String {
+        guard let text, text.utf8.count > 128 else { return text ?? "" }
+        return String(decoding: text.utf8.prefix(128), as: UTF8.self) + "..."
+    }
+
+    /// Whether a content-type is gRPC's: "application/grpc", or that with a suffix such as "+proto".
+    private static func isGRPC(_ head: HeaderBlock) -> Bool {
+        if head.field("content-type", is: "application/grpc") == true { return true }
+        guard head.field("content-type", hasPrefix: "application/grpc") == true else { return false }
+        let suffix = head["content-type"]?.utf8.dropFirst("application/grpc".utf8.count).first
+        return suffix == UInt8(ascii: "+") || suffix == UInt8(ascii: ";")
+    }
+
     /// The gRPC over HTTP/2 protocol, "Requests".
     private func judgeGRPC(
         _ head: HeaderBlock
     ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
-        guard head.field("content-type", hasPrefix: "application/grpc") == true else {
-            let type = head["content-type"] ?? ""
+        guard Self.isGRPC(head) else {
+            let type = Self.shown(head["content-type"])
             return .failure(.plain(415, "invalid gRPC request content-type \"\(type)\""))
         }
         guard head.field(":method", is: "POST") == true else {
             return .failure(.plain(405, "405 method not allowed, supported: [POST]"))
         }
         guard let target = target(for: head) else {
-            let path = head[":path"] ?? ""
+            let path = Self.shown(head[":path"])
             return .failure(
                 .init(
                     .unimplemented, 404,
@@ -57,7 +86,7 @@ final class Routes: Sendable {
         }
         if head.field("grpc-encoding", is: "gzip") == true { return .success((target, .gzip, nil)) }
         if head.field("grpc-encoding", is: "identity") ?? true { return .success((target, .identity, nil)) }
-        let encoding = head["grpc-encoding"] ?? ""
+        let encoding = Self.shown(head["grpc-encoding"])
         return .failure(
             .init(
                 .unimplemented, 415, "grpc: Decompressor is not installed for grpc-encoding \"\(encoding)\""))
@@ -67,7 +96,9 @@ final class Routes: Sendable {
     private func judgeHTTP(
         _ head: HeaderBlock
     ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
-        guard let target = target(for: head) else { return .failure(.plain(404, "404 page not found")) }
+        guard let target = target(for: head) ?? targetIgnoringQuery(head) else {
+            return .failure(.plain(404, "404 page not found"))
+        }
         guard head.field(":method", is: "POST") == true else {
             return .failure(.plain(405, "405 method not allowed, supported: [POST]"))
         }
@@ -90,17 +121,21 @@ final class Routes: Sendable {
         var length: Int?
         if let text = head["content-length"] {
             guard let value = Int(text), value >= 0 else {
-                return .failure(.init(.invalidArgument, 400, "content-length is not a number: \"\(text)\""))
+                return .failure(
+                    .init(.invalidArgument, 400, "content-length is not a number: \"\(Self.shown(text))\""))
             }
             length = value
         }
         guard let encoding = head["content-encoding"] else { return .success((target, .identity, length)) }
-        switch encoding.lowercased() {
+        let name = encoding.lowercased()
+        switch name {
         case "", "identity": return .success((target, .identity, length))
-        case "gzip": return .success((target, .gzip, length))
-        case "zlib", "deflate": return .success((target, .zlib, length))
+        case "gzip" where encodings.contains(name): return .success((target, .gzip, length))
+        case "zlib" where encodings.contains(name), "deflate" where encodings.contains(name):
+            return .success((target, .zlib, length))
         default:
-            return .failure(.init(.invalidArgument, 400, "unsupported Content-Encoding: \(encoding)"))
+            return .failure(
+                .init(.invalidArgument, 400, "unsupported Content-Encoding: \(Self.shown(encoding))"))
         }
     }
 }

@@ -1,0 +1,53 @@
+internal import Configuration
+internal import NIOCore
+
+/// The limits that time sets to an HTTP/1.1 connection. Immutable; any thread.
+struct HTTP1Limits: Sendable {
+    /// From the first byte of a request to the end of its header; a minute unless `read_header_timeout` says otherwise.
+    var readHeader = TimeAmount.minutes(1)
+    /// From the header of a request to the end of its body; nil = unlimited. `read_timeout`.
+    var read: TimeAmount?
+    /// From the header of a request to the end of the answer; nil = unlimited. `write_timeout`.
+    var write: TimeAmount?
+    /// Between two requests; nil = unlimited. `idle_timeout`.
+    var idle: TimeAmount?
+    /// Whether a connection serves more than one request. `keep_alives_enabled`.
+    var keepAlives = true
+
+    /// The defaults.
+    init() {}
+
+    /// The limits that a configuration asks for; zero is "not set".
+    init(_ config: HTTPServerConfig) {
+        func limit(_ duration: Duration) -> TimeAmount? { duration > .zero ? TimeAmount(duration) : nil }
+        readHeader = limit(config.readHeaderTimeout) ?? readHeader
+        read = limit(config.readTimeout)
+        write = limit(config.writeTimeout)
+        idle = limit(config.idleTimeout)
+        keepAlives = config.keepAlivesEnabled
+    }
+
+    /// How often connections should be looked at.
+    var checkInterval: TimeAmount {
+        let shortest = [readHeader, read, write, idle].compactMap { $0 }.min() ?? readHeader
+        return min(max(.nanoseconds(shortest.nanoseconds / 8), .milliseconds(10)), .seconds(15))
+    }
+}
+
+/// Remembers when the first bytes of the next request came. Stands before the parser. Event loop only.
+final class FirstByteClock: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    /// When bytes first came after `restart`; nil when none have.
+    private(set) var since: NIODeadline?
+
+    /// Waits for the next request.
+    func restart() {
+        since = nil
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if since == nil { since = context.eventLoop.now }
+        context.fireChannelRead(data)
+    }
+}
