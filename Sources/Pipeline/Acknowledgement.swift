@@ -21,7 +21,10 @@ package final class Acknowledgement: Sendable {
 
     /// Adds settlements that are owed. Must precede the hand-over of the part that owes them.
     package func expect(_ more: Int) {
-        state.withLock { $0.owed += more }
+        state.withLock { state in
+            precondition(state.owed > 0, "an acknowledgement was divided after it had answered")
+            state.owed += more
+        }
     }
 
     /// Settles one part.

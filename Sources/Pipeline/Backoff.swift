@@ -23,7 +23,9 @@ package struct Backoff: Sendable {
         let largest = TimeAmount(config.maxInterval)
         let grown = Double(interval.nanoseconds) * config.multiplier
         interval = grown < Double(largest.nanoseconds) ? .nanoseconds(Int64(grown)) : largest
-        let delay = max(TimeAmount.nanoseconds(Int64(jittered)), hint ?? .zero)
+        // The longest interval that a configuration can write, spread upwards, does not fit.
+        let waited = TimeAmount.nanoseconds(Int64(exactly: jittered.rounded(.down)) ?? .max)
+        let delay = max(waited, hint ?? .zero)
         let limit = TimeAmount(config.maxElapsedTime)
         if limit > .zero, now + delay - started > limit { return nil }
         return delay

@@ -25,6 +25,17 @@ package struct Slice: Sendable {
         self.acknowledgement = acknowledgement
     }
 
+    /// Answers for this part. A partial success of the whole batch is one of at most this part's items.
+    fileprivate func settle(_ outcome: Outcome) {
+        guard let acknowledgement else { return }
+        if case .partial(let rejected, let message) = outcome {
+            let own = min(rejected, items)
+            acknowledgement.settle(own > 0 ? .partial(rejectedItems: own, message: message) : .accepted)
+        } else {
+            acknowledgement.settle(outcome)
+        }
+    }
+
     /// The bytes, shared, not copied.
     package var bytes: ByteBuffer {
         payload.bytes.getSlice(at: payload.bytes.readerIndex + offset, length: count)!
@@ -92,9 +103,12 @@ package final class Batch: @unchecked Sendable {
     }
 
     /// Says how this batch ended to everybody who waits for a part of it. Once for every destination that took it.
+    ///
+    /// A destination does not say whose items it rejected: everybody hears of the rejection, but nobody of more items
+    /// than were sent.
     package func settle(_ outcome: Outcome) {
-        single?.acknowledgement?.settle(outcome)
-        for slice in list { slice.acknowledgement?.settle(outcome) }
+        single?.settle(outcome)
+        for slice in list { slice.settle(outcome) }
     }
 
     /// Announces further settlements: one batch, several destinations.

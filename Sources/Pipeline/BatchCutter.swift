@@ -36,12 +36,18 @@ extension Batch {
                 var splitter = unsafe RequestSplitter(bytes, signal)
                 var roomItems = maxItems - filling.items
                 var roomBytes = maxBytes - filling.bytes
-                if roomItems == 0 || roomBytes == 0 { (roomItems, roomBytes) = (maxItems, maxBytes) }
+                if roomItems <= 0 || roomBytes <= 0 { (roomItems, roomBytes) = (maxItems, maxBytes) }
                 while let piece = splitter.next(maxItems: roomItems, maxBytes: roomBytes) {
                     (roomItems, roomBytes) = (maxItems, maxBytes)
                     unsafe pieces.append(
                         (Payload(piece, of: bytes, ledger: slice.payload.ledger), piece.items))
                 }
+            }
+            if pieces.isEmpty {
+                // Nothing but fields that no entry holds, more of them than a message may have: cannot be cut.
+                if filling.sliceCount > 0 { close() }
+                filling.append(slice)
+                continue
             }
             slice.acknowledgement?.expect(pieces.count - 1)
             for (payload, items) in pieces {

@@ -57,13 +57,13 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     private final class Work {
         let batch: Batch
         let weight: Int
-        var backoff: Backoff
+        /// From the first attempt on: time spent waiting for a turn is not time spent trying.
+        var backoff: Backoff?
         var timer: Scheduled<Void>?
 
-        init(_ batch: Batch, weight: Int, backoff: Backoff) {
+        init(_ batch: Batch, weight: Int) {
             self.batch = batch
             self.weight = weight
-            self.backoff = backoff
         }
     }
 
@@ -85,6 +85,8 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     private var active: [ObjectIdentifier: Work] = [:]
     private var stopping = false
     private var troubled = false
+    private var stopped = false
+    private var givenUp = 0
     private var whenEmpty: EventLoopPromise<Void>?
 
     /// - Parameters:
@@ -108,8 +110,7 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
             "sending queue of exporter \(name) is full: queue_size \(config.queueSize) \(config.sizer.rawValue)"
         )
         mailbox = Mailbox(
-            capacity: config.sizer == .requests ? min(config.queueSize, 1 << 20) : 1 << 16,
-            eventLoop: eventLoop
+            capacity: min(config.queueSize, 1 << 16), eventLoop: eventLoop
         ) { [unowned self] batch in self.enqueue(batch) }
     }
 
@@ -129,13 +130,25 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
             return Refusal(.shuttingDown, "exporter \(name) is stopping")
         }
         let weight = weight(of: batch)
-        let (before, after) = size.add(weight, ordering: .relaxed)
-        // A batch larger than the whole queue still gets in when the queue is empty: refusing it would be for ever.
-        guard after <= config.queueSize || before == 0, mailbox.post(batch) else {
+        guard reserve(weight) else { return full }
+        guard mailbox.post(batch) else {
             size.subtract(weight, ordering: .relaxed)
             return full
         }
         return nil
+    }
+
+    /// Takes room, or changes nothing: a large batch that does not fit must not make a small one fail that would.
+    private func reserve(_ weight: Int) -> Bool {
+        var before = size.load(ordering: .relaxed)
+        while true {
+            // A batch larger than the whole queue still gets in when it is empty: refusing it would be for ever.
+            guard before == 0 || weight <= config.queueSize - before else { return false }
+            let (reserved, now) = size.weakCompareExchange(
+                expected: before, desired: before + weight, ordering: .relaxed)
+            if reserved { return true }
+            before = now
+        }
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
@@ -144,31 +157,39 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     }
 
     private func weight(of batch: Batch) -> Int {
+        // At least 1, so that batches without items take room, too.
         switch config.sizer {
         case .requests: 1
-        case .items: batch.items
-        case .bytes: batch.bytes
+        case .items: max(1, batch.items)
+        case .bytes: max(1, batch.bytes)
         }
     }
 
     // MARK: - On the event loop
 
     private func enqueue(_ batch: Batch) {
+        let work = Work(batch, weight: weight(of: batch))
+        if stopped {
+            // Its producer passed the door before `drain` shut it, and put the batch down after the last look.
+            giveUp(work, isAnswered: false)
+            return
+        }
         if !answersLater { batch.settle(.accepted) }
-        waiting.append(Work(batch, weight: weight(of: batch), backoff: Backoff(retry, now: .now())))
+        waiting.append(work)
         startWork()
     }
 
     private func startWork() {
         while active.count < config.numConsumers, let work = waiting.popFirst() {
             active[ObjectIdentifier(work)] = work
+            work.backoff = Backoff(retry, now: eventLoop.now)
             attempt(work)
         }
     }
 
     private func attempt(_ work: Work) {
         work.timer = nil
-        let deadline = timeout > .zero ? NIODeadline.now() + timeout : .distantFuture
+        let deadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
         sender.send(work.batch, deadline: deadline) { [self] result in
             eventLoop.assertInEventLoop()
             attempted(work, result)
@@ -217,7 +238,8 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
             fail(work, Refusal(.unavailable, message))
             return
         }
-        guard let delay = work.backoff.next(hint: hint, now: .now(), random: .random(in: 0..<1)) else {
+        guard let delay = work.backoff?.next(hint: hint, now: eventLoop.now, random: .random(in: 0..<1))
+        else {
             logger.error(
                 "Exporting failed. No more retries left. Dropping data.",
                 metadata: [
@@ -259,13 +281,18 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     // MARK: - Stopping
 
     /// Sends what it holds, each batch once more without retries, until `deadline`; then gives up the rest, counts it,
-    /// and says how much it was. Any thread.
-    /// - Returns: the items given up: those of the rest, and those whose last attempt might have worked later.
+    /// and says how much it was. Once; any thread.
+    /// - Returns: the items that no destination has because the gateway stopped.
     package func drain(until deadline: NIODeadline) async -> Int {
-        // Whoever posts after this is refused; what was posted before is seen by the hop to the loop.
-        accepting.store(false, ordering: .releasing)
-        let left = try? await eventLoop.flatSubmit { self.drainOnLoop(until: deadline) }.get()
+        let left = try? await beginDrain(until: deadline).get()
         return left ?? 0
+    }
+
+    /// `drain` for callers that do not wait.
+    package func beginDrain(until deadline: NIODeadline) -> EventLoopFuture<Int> {
+        // Whoever comes after this is refused; what came before is seen by the hop to the loop.
+        accepting.store(false, ordering: .releasing)
+        return eventLoop.flatSubmit { self.drainOnLoop(until: deadline) }
     }
 
     private func drainOnLoop(until deadline: NIODeadline) -> EventLoopFuture<Int> {
@@ -281,32 +308,30 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
             empty.succeed()
         } else {
             whenEmpty = empty
-            eventLoop.scheduleTask(deadline: deadline) { self.giveUp() }
+            let lastMoment = eventLoop.scheduleTask(deadline: deadline) { self.giveUp() }
+            empty.futureResult.whenComplete { _ in lastMoment.cancel() }
         }
         return empty.futureResult.flatMap {
-            self.sender.close()
-        }.map {
-            defer { self.givenUp = 0 }
-            return self.givenUp
-        }
+            self.stopped = true
+            return self.sender.close()
+        }.map { self.givenUp }
     }
 
-    private var givenUp = 0
-
     private func giveUp() {
-        for work in Array(active.values) + waiting {
-            givenUp += work.batch.items
-            counters.dropped.add(work.batch.items)
-            if answersLater {
-                work.batch.settle(
-                    .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")))
-            }
-            size.subtract(work.weight, ordering: .relaxed)
-            work.timer?.cancel()
-        }
+        let left = Array(active.values) + waiting
         active.removeAll()
         waiting.removeAll()
+        for work in left { giveUp(work, isAnswered: !answersLater) }
         whenEmpty?.succeed()
         whenEmpty = nil
+    }
+
+    private func giveUp(_ work: Work, isAnswered: Bool) {
+        givenUp += work.batch.items
+        counters.dropped.add(work.batch.items)
+        size.subtract(work.weight, ordering: .relaxed)
+        guard !isAnswered else { return }
+        work.batch.settle(
+            .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")))
     }
 }

@@ -4,8 +4,8 @@ package import Configuration
 package struct BatchConfig: Sendable, Equatable {
     /// A batch leaves this long after its first item at the latest; 0 = at once. Default 200ms. Key `timeout`.
     package var timeout: Duration = .milliseconds(200)
-    /// A batch leaves with this many spans, data points or log records; 0 = size does not matter. Default 8192.
-    /// Key `send_batch_size`.
+    /// A batch leaves with this many spans, data points or log records; 0 = at once, as with a timeout of 0.
+    /// Default 8192. Key `send_batch_size`.
     package var sendBatchSize = 8192
     /// Larger batches are split; 0 = never, else at least `send_batch_size`. Default 0. Key `send_batch_max_size`.
     package var sendBatchMaxSize = 0

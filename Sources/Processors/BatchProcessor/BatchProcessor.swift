@@ -31,6 +31,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     /// Batches that the next consumer has refused for now, oldest first.
     private var refused = CircularBuffer<Batch>()
     private var retryTimer: Scheduled<Void>?
+    private var drained = false
 
     /// Requests that may wait for the loop.
     private static let mailboxRequests = 8192
@@ -78,36 +79,46 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     // MARK: - On the event loop
 
     private func append(_ batch: Batch) {
+        guard !drained else {
+            // Its producer passed the door before `drain` shut it, and put the batch down after the last look.
+            next.drop(batch, because: Self.tooLate)
+            return
+        }
         if pending.sliceCount == 0 {
             pending = Batch(signal, reservingSlices: slicesExpected)
-            if config.timeout > .zero { startTimer() }
+            if !sendsAtOnce { startTimer() }
         }
         pending.append(contentsOf: batch)
-        if config.sendBatchSize > 0, pending.items >= config.sendBatchSize {
-            metrics.sizeTriggered.add(1)
-            flush(leaving: config.sendBatchSize)
-        } else if config.timeout == .zero {
-            metrics.timeoutTriggered.add(1)
-            flush(leaving: 0)
+        if sendsAtOnce {
+            flush(metrics.sizeTriggered)
+        } else if pending.items >= config.sendBatchSize {
+            flush(metrics.sizeTriggered, leaving: config.sendBatchSize)
         }
     }
 
+    /// Without a time or a size to wait for, nothing waits: what is left over of a split does not, either.
+    private var sendsAtOnce: Bool { config.timeout == .zero || config.sendBatchSize == 0 }
+
     /// Sends what is pending, but for a remainder of fewer than `leaving` items that a split left over.
-    private func flush(leaving: Int) {
+    /// - Parameter trigger: counts the batches.
+    private func flush(_ trigger: Counter, leaving: Int = 0) {
         timer?.cancel()
         timer = nil
         let batch = pending
         slicesExpected = batch.sliceCount
         pending = Batch(signal)
         guard config.sendBatchMaxSize > 0, batch.items > config.sendBatchMaxSize else {
+            trigger.add(1)
             send(batch)
             return
         }
+        // Every piece but the last has exactly the greatest size.
         for piece in batch.cut(maxItems: config.sendBatchMaxSize) {
-            if piece.items < leaving, piece.items < config.sendBatchMaxSize {
+            if piece.items < leaving {
                 pending = piece
-                if config.timeout > .zero { startTimer() }
+                startTimer()
             } else {
+                trigger.add(1)
                 send(piece)
             }
         }
@@ -118,8 +129,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         timer = eventLoop.scheduleTask(in: TimeAmount(config.timeout)) {
             let processor = bound.value
             guard processor.pending.sliceCount > 0 else { return }
-            processor.metrics.timeoutTriggered.add(1)
-            processor.flush(leaving: 0)
+            processor.flush(processor.metrics.timeoutTriggered)
         }
     }
 
@@ -170,29 +180,36 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     // MARK: - Stopping
 
     /// Hands everything on that it holds; what the next consumer still refuses at `deadline` is dropped and counted.
-    /// Receivers must have stopped. Any thread.
+    /// Receivers must have stopped. Once; any thread.
     package func drain(until deadline: NIODeadline) async {
+        // The future never fails: `finishDrain` only succeeds it.
+        _ = try? await beginDrain(until: deadline).get()
+    }
+
+    /// `drain` for callers that do not wait.
+    package func beginDrain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
         accepting.store(false, ordering: .releasing)
-        let drained = eventLoop.flatSubmit { () -> EventLoopFuture<Void> in
+        return eventLoop.flatSubmit { () -> EventLoopFuture<Void> in
             self.mailbox.drainNow()
-            if self.pending.sliceCount > 0 { self.flush(leaving: 0) }
             let promise = self.eventLoop.makePromise(of: Void.self)
             self.finishDrain(deadline, promise)
             return promise.futureResult
         }
-        // The future never fails: `finishDrain` only succeeds it.
-        _ = try? await drained.get()
     }
 
+    private static let tooLate = Refusal(
+        .shuttingDown, "the gateway stopped before the exporters took the batch")
+
     private func finishDrain(_ deadline: NIODeadline, _ promise: EventLoopPromise<Void>) {
-        if !refused.isEmpty, NIODeadline.now() < deadline {
+        if pending.sliceCount > 0 { flush(metrics.timeoutTriggered) }
+        if !refused.isEmpty, eventLoop.now < deadline {
             let bound = NIOLoopBound(self, eventLoop: eventLoop)
             eventLoop.scheduleTask(in: Self.retryInterval) { bound.value.finishDrain(deadline, promise) }
             return
         }
         retryTimer?.cancel()
-        let refusal = Refusal(.shuttingDown, "the gateway stopped before the exporters took the batch")
-        while let batch = refused.popFirst() { next.drop(batch, because: refusal) }
+        drained = true
+        while let batch = refused.popFirst() { next.drop(batch, because: Self.tooLate) }
         promise.succeed()
     }
 }

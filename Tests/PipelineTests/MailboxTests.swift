@@ -1,0 +1,116 @@
+import Glibc
+import NIOCore
+import NIOEmbedded
+import NIOPosix
+import Pipeline
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite("Mailbox")
+struct MailboxTests {
+    @Test("what is posted arrives in order, also when more comes than one turn of the loop takes")
+    func order() {
+        let loop = EmbeddedEventLoop()
+        let received = Noted<[Int]>([])
+        let mailbox = Mailbox<Int>(capacity: 1024, eventLoop: loop) { number in
+            received.change { $0.append(number) }
+        }
+        for round in 0..<3 {
+            for number in 0..<1000 { #expect(mailbox.post(round * 1000 + number)) }
+            loop.run()
+        }
+        #expect(received.value == Array(0..<3000))
+    }
+
+    @Test("other work of a loop gets its turn while a flood of requests is taken")
+    func turns() {
+        let loop = EmbeddedEventLoop()
+        let seen = Noted(0)
+        let received = Noted(0)
+        let mailbox = Mailbox<Int>(capacity: 4096, eventLoop: loop) { _ in received.change { $0 += 1 } }
+        for number in 0..<4096 { _ = mailbox.post(number) }
+        loop.execute { seen.value = received.value }
+        loop.run()
+        #expect(received.value == 4096 && seen.value > 0 && seen.value <= 512)
+    }
+
+    @Test("a full mailbox refuses and changes nothing; there is room again once it was emptied")
+    func full() {
+        let loop = EmbeddedEventLoop()
+        let received = Noted<[Int]>([])
+        let mailbox = Mailbox<Int>(capacity: 4, eventLoop: loop) { number in
+            received.change { $0.append(number) }
+        }
+        #expect((0..<6).map { mailbox.post($0) } == [true, true, true, true, false, false])
+        loop.run()
+        #expect(mailbox.post(6))
+        loop.run()
+        #expect(received.value == [0, 1, 2, 3, 6])
+    }
+
+    @Test("stopping finds what waits, and the mailbox goes on working after it")
+    func drainNow() {
+        let loop = EmbeddedEventLoop()
+        let received = Noted<[Int]>([])
+        let mailbox = Mailbox<Int>(capacity: 8, eventLoop: loop) { number in
+            received.change { $0.append(number) }
+        }
+        _ = mailbox.post(1)
+        _ = mailbox.post(2)
+        mailbox.drainNow()
+        #expect(received.value == [1, 2])
+        _ = mailbox.post(3)
+        loop.run()
+        _ = mailbox.post(4)
+        loop.run()
+        #expect(received.value == [1, 2, 3, 4])
+    }
+
+    // A request that nobody wakes the loop for waits until the next one comes, perhaps for ever. Each producer waits
+    // for its own element before it posts the next, so that a lost wake-up stops the test.
+    @Test(
+        "no request is left lying in a sleeping loop's mailbox", .timeLimit(.minutes(2)),
+        arguments: [1, 2, 3])
+    func wakes(producers: Int) async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let arrived = (0..<producers).map { _ in Noted(0) }
+        let mailbox = Mailbox<Int>(capacity: 16, eventLoop: group.next()) { producer in
+            arrived[producer].change { $0 += 1 }
+        }
+        try await inParallel(
+            (0..<producers).map { producer -> @Sendable () -> Void in
+                {
+                    for number in 1...5000 {
+                        while !mailbox.post(producer) { sched_yield() }
+                        while arrived[producer].value < number { sched_yield() }
+                    }
+                }
+            })
+        #expect(arrived.map(\.value) == Array(repeating: 5000, count: producers))
+        try await group.shutdownGracefully()
+    }
+
+    @Test("a flood from several loops arrives whole and in each one's order", .timeLimit(.minutes(2)))
+    func flood() async throws {
+        let producers = 3
+        let each = 50_000
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let next = Noted(Array(repeating: 0, count: producers))
+        let missing = Noted(producers * each)
+        let mistakes = Noted(0)
+        let mailbox = Mailbox<(Int, Int)>(capacity: 64, eventLoop: group.next()) { producer, number in
+            next.change {
+                if $0[producer] != number { mistakes.change { $0 += 1 } }
+                $0[producer] = number + 1
+            }
+            missing.change { $0 -= 1 }
+        }
+        try await inParallel(
+            (0..<producers).map { producer -> @Sendable () -> Void in
+                { for number in 0..<each { while !mailbox.post((producer, number)) { sched_yield() } } }
+            } + [{ while missing.value > 0 { sched_yield() } }])
+        #expect(mistakes.value == 0)
+        try await group.shutdownGracefully()
+    }
+}

@@ -1,0 +1,128 @@
+import Glibc
+import NIOCore
+import NIOEmbedded
+import NIOPosix
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+/// Runs each body on a thread of its own, all at once, and waits for them.
+func inParallel(_ bodies: [@Sendable () -> Void]) async throws {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: bodies.count)
+    let all = zip(group.makeIterator(), bodies).map { loop, body in loop.submit(body) }
+    for future in all { try await future.get() }
+    try await group.shutdownGracefully()
+}
+
+/// A sending queue before a destination, on a loop whose time the test moves.
+final class QueueRig {
+    let loop = EmbeddedEventLoop()
+    let sender: FakeSender
+    let counters: SendingQueue.Counters
+    let queue: SendingQueue
+    /// Every accepted batch's answer.
+    let answers = Answers()
+    private let drained = Noted<Int?>(nil)
+
+    init(
+        timeout: TimeAmount = .seconds(5),
+        _ configure: (inout SendingQueueConfig, inout RetryConfig) -> Void = { _, _ in }
+    ) {
+        var config = SendingQueueConfig()
+        var retry = RetryConfig()
+        retry.initialInterval = .seconds(1)
+        retry.randomizationFactor = 0
+        retry.multiplier = 2
+        retry.maxInterval = .seconds(8)
+        configure(&config, &retry)
+        sender = FakeSender(eventLoop: loop)
+        counters = SendingQueue.Counters(MetricRegistry(), exporter: "otlp", signal: .traces)
+        queue = SendingQueue(
+            name: "otlp", config: config, retry: retry, timeout: timeout, sender: sender, counters: counters,
+            eventLoop: loop, logger: makeSilentLogger())
+    }
+
+    /// Offers a batch whose answer goes to `answers`.
+    func offer(items: Int, bytes: Int = 10) -> Refusal? {
+        defer { loop.run() }
+        return queue.consume(
+            makeBatch(items: items, bytes: bytes, acknowledgement: answers.acknowledgement()))
+    }
+
+    func answer(_ result: SendResult, at index: Int = 0) {
+        sender.answer(result, at: index)
+        loop.run()
+    }
+
+    /// Begins to stop; `leftover` tells when it has.
+    func drain(until deadline: NIODeadline) {
+        queue.beginDrain(until: deadline).whenSuccess { [drained] in drained.value = $0 }
+        loop.run()
+    }
+
+    /// What `drain` returned; nil as long as it has not.
+    var leftover: Int? { drained.value }
+
+    /// Items by their end: sent, failed, dropped.
+    var ends: [UInt64] { [counters.sent.value, counters.failed.value, counters.dropped.value] }
+}
+
+/// A destination that takes everything, from the loop's next turn on.
+private final class QuickSender: BatchSender {
+    private let eventLoop: any EventLoop
+
+    init(eventLoop: any EventLoop) { self.eventLoop = eventLoop }
+
+    func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
+        let bound = NIOLoopBound(done, eventLoop: eventLoop)
+        eventLoop.execute { bound.value(.success) }
+    }
+
+    func close() -> EventLoopFuture<Void> { eventLoop.makeSucceededVoidFuture() }
+}
+
+/// Fills queues from three threads while they are stopped, and compares what was taken with what was counted.
+func stopUnderLoad(rounds: Int) async throws {
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    for round in 0..<rounds {
+        let loop = group.next()
+        let counters = SendingQueue.Counters(MetricRegistry(), exporter: "otlp", signal: .traces)
+        let sender = try await loop.submit { NIOLoopBound(QuickSender(eventLoop: loop), eventLoop: loop) }
+            .get()
+        let queue = try await loop.submit {
+            SendingQueue(
+                name: "otlp", config: SendingQueueConfig(), retry: RetryConfig(), timeout: .zero,
+                sender: sender.value, counters: counters, eventLoop: loop, logger: makeSilentLogger())
+        }.get()
+        let answers = Answers()
+        let taken = Noted(0)
+        let stopping = Noted(false)
+        let drained = Noted<EventLoopFuture<Int>?>(nil)
+        let producer: @Sendable () -> Void = {
+            for _ in 0..<20_000 {
+                switch queue.consume(makeBatch(items: 1, acknowledgement: answers.acknowledgement()))?.reason
+                {
+                case nil: taken.change { $0 += 1 }
+                case .shuttingDown: return
+                default: sched_yield()
+                }
+                if taken.value > 100 * round { stopping.value = true }
+            }
+            stopping.value = true
+        }
+        let stopper: @Sendable () -> Void = {
+            while !stopping.value { sched_yield() }
+            drained.value = queue.beginDrain(until: .now() + .seconds(60))
+        }
+        try await inParallel([producer, producer, producer, stopper])
+        _ = try await drained.value?.get()
+        // Behind whatever was posted last.
+        try await loop.submit {}.get()
+        let ended = [counters.sent, counters.failed, counters.dropped].map { Int($0.value) }.reduce(0, +)
+        #expect(
+            ended == taken.value && queue.currentSize == 0 && answers.all.count == taken.value,
+            "round \(round)")
+    }
+    try await group.shutdownGracefully()
+}
