@@ -9,6 +9,7 @@ import grpc
 import h2.config
 import h2.connection
 import h2.events
+import h2.exceptions
 import h2.settings
 from google.rpc import error_details_pb2, status_pb2
 
@@ -143,7 +144,13 @@ class RawHTTP2:
         return stream
 
     def send(self, stream, body, end_stream=True):
-        """Sends a body in frames that the windows allow."""
+        """Sends a body in frames that the windows allow; stops when the server has answered and wants no more."""
+        try:
+            self._send(stream, body, end_stream)
+        except h2.exceptions.StreamClosedError:
+            pass  # RFC 9113, 8.1: an early answer, then a reset; whoever reads the answer judges it
+
+    def _send(self, stream, body, end_stream):
         while True:
             size = min(len(body), self.h2.local_flow_control_window(stream), self.h2.max_outbound_frame_size)
             if size == 0 and body:
