@@ -184,6 +184,19 @@ struct BatchProcessorTests {
         #expect(rig.next.takenItems == [10, 10, 10, 5] && rig.next.dropped.isEmpty)
     }
 
+    @Test("a batch whose time is over does not overtake one that was refused before")
+    func stuckOrderByTime() {
+        let rig = Rig(timeout: .milliseconds(190), size: 10, maxSize: 10)
+        rig.next.refusal = full
+        #expect(rig.offer(spans: 15) == nil)
+        rig.advance(milliseconds: 185)
+        rig.next.refusal = nil
+        rig.advance(milliseconds: 5)
+        #expect(rig.next.taken.isEmpty)
+        rig.advance(milliseconds: 10)
+        #expect(rig.next.takenItems == [10, 5])
+    }
+
     @Test("data that no exporter will ever take is dropped and counted instead of stopping everything")
     func permanent() {
         let rig = Rig(size: 10)

@@ -373,6 +373,6 @@ struct SendingQueueModelTests {
 
     @Test("nothing disappears when several loops fill the queue while it is stopped", .timeLimit(.minutes(2)))
     func threads() async throws {
-        try await stopUnderLoad(rounds: 20)
+        try await stopUnderLoad(rounds: 40)
     }
 }
