@@ -25,7 +25,7 @@ import Testing
         func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream) {}
         func ended(_ stream: HTTP2Stream) {
             if answers {
-                do { try handler?.session?.respond(stream, ok, body: nil) } catch { Issue.record(error) }
+                noThrow { try handler?.session?.respond(stream, ok, body: nil) }
             } else {
                 waiting.append(stream)
             }
@@ -72,7 +72,7 @@ import Testing
     @Test func aReadIsAnsweredWithOneWrite() throws {
         #expect(frames(try written()) == [4, 8])
         let answers = try send(
-            Frame.preface + Frame.settings() + (0..<20).flatMap { Frame.request(UInt32(2 * $0 + 1)) })
+            Frame.preface + Frame.settings() + requests(20))
         #expect(answers.count == 1)
         #expect(frames(answers).filter { $0 == 1 }.count == 20)
         finish()

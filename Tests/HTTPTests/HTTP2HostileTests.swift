@@ -45,6 +45,17 @@ import Testing
         #expect(found == nil || found == code, "\(name)")
     }
 
+    /// nghttp2 takes it for a stream that has closed: nobody is asked, and nothing is opened.
+    @Test func aStreamNumberThatGoesBackIsIgnored() throws {
+        let server = try Peer.answering()
+        defer { server.close() }
+        try server.receive(start + Frame.request(5) + Frame.request(3) + Frame.request(7))
+        _ = try server.output()
+        #expect(
+            server.events.filter { if case .ended = $0 { true } else { false } } == [.ended(5), .ended(7)])
+        #expect(server.session.openStreams == 0)
+    }
+
     /// Faults of one request: RFC 9113 §8.1.1 lets them cost that request only.
     @Test(arguments: broken)
     func brokenRequestsCostThemselvesOnly(name: String, fields: [(String, String)]) throws {
@@ -113,7 +124,7 @@ import Testing
         try server.receive(start + Frame.settingsAcknowledged)
         _ = try server.output()
         try server.receive(
-            Frame.settingsAcknowledged + (0..<10).flatMap { Frame.request(UInt32(2 * $0 + 1)) })
+            Frame.settingsAcknowledged + requests(10))
         let resets = Frame.parse(try server.output()).filter { $0.type == 3 }
         #expect(server.session.openStreams <= 3)
         #expect(resets.count >= 7 || server.session.isFinished)
@@ -171,7 +182,6 @@ private let forbidden: [(String, [UInt8], UInt32)] = [
     ),
     ("an unknown HPACK index", Frame.raw(1, flags: 5, stream: 1, [0xFE]), 9),
     ("a frame beyond the maximum", [0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0, 1], 6),
-    // A stream number that goes back is not among them: nghttp2 takes it for a closed stream and ignores it.
 ]
 
 private let broken: [(String, [(String, String)])] = [

@@ -33,9 +33,7 @@ final class Peer: HTTP2SessionDelegate {
     /// A server that answers every complete request with 200 and no body.
     static func answering(_ settings: HTTP2Settings = HTTP2Settings()) throws -> Peer {
         let peer = try Peer(.server, settings)
-        peer.onEnded = { peer, stream in
-            do { try peer.session.respond(stream, ok, body: nil) } catch { Issue.record(error) }
-        }
+        peer.onEnded = { peer, stream in noThrow { try peer.session.respond(stream, ok, body: nil) } }
         return peer
     }
 
@@ -195,3 +193,15 @@ func pattern(_ count: Int, seed: UInt64 = 1) -> [UInt8] {
 
 /// How long the fuzz tests run; 0 runs the fixed cases only.
 let fuzzSeconds = getenv("SLUICE_FUZZ_SECONDS").flatMap { Int(String(cString: $0)) } ?? 0
+
+/// So many complete requests, on streams 1, 3, 5 and so on.
+func requests(_ count: Int) -> [UInt8] {
+    var bytes: [UInt8] = []
+    for index in 0..<count { bytes += Frame.request(UInt32(2 * index + 1)) }
+    return bytes
+}
+
+/// For closures that cannot throw: an error fails the test.
+func noThrow(_ body: () throws -> Void) {
+    do { try body() } catch { Issue.record(error) }
+}
