@@ -165,6 +165,18 @@ struct PipelineParts: Sendable {
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
                 timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
                 logger: logger)
+        case .otlpHTTP(let config):
+            let sender: OTLPHTTPSender
+            do throws(OTLPHTTPSenderError) {
+                sender = try OTLPHTTPSender(
+                    config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure,
+                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
+                logger: logger)
         }
         queues.append((name, queue))
         let labels: MetricLabels = ["exporter": name, "data_type": "\(key.signal)"]
