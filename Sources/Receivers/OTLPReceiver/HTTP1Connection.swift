@@ -217,7 +217,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         lastMoved = connections.tools.now
         let connection: AnswerWriter.ConnectionField =
             keepAlive ? (isVersion10 ? .keepAlive : .none) : .close
-        service.writer.writeHTTP1(answer, connection, to: &answers)
+        service.writer.writeHTTP1(answer, reader.form, connection, to: &answers)
         if wasWaiting {
             endRequest()
         } else {
