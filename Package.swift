@@ -101,6 +101,12 @@ let package = Package(
                 logging,
             ]),
         component(
+            "PrometheusReceiver", in: "Receivers/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "RegularExpression", nioCore,
+                nioPosix, logging,
+            ]),
+        component(
             "MemoryLimiter", in: "Processors/",
             ["Configuration", "Pipeline", nioCore, logging]),
         component(
@@ -151,6 +157,9 @@ let package = Package(
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
                 nioEmbedded,
             ]),
+        tests(
+            of: "PrometheusReceiver",
+            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "RegularExpression"),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
