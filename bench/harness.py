@@ -296,7 +296,9 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
     }
     if queue:
         otlp_grpc["sending_queue"] = queue
-    exporters = {"otlp_grpc": otlp_grpc} if exporter == "otlp_grpc" else {"nop": {}}
+    otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http}
+    exporters = {exporter: known.get(exporter, {})}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
         "receivers": {

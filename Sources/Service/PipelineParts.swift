@@ -1,6 +1,7 @@
 internal import BatchProcessor
 internal import Configuration
 internal import DebugExporter
+internal import HTTP
 internal import Logging
 internal import MemoryLimiter
 internal import NIOCore
@@ -153,8 +154,25 @@ struct PipelineParts: Sendable {
                 name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         case .otlpGRPC(let config):
-            let sender = OTLPGRPCSender(
-                config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            let sender: OTLPGRPCSender
+            do throws(TLSProblem) {
+                sender = try OTLPGRPCSender(
+                    config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure,
+                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
+                logger: logger)
+        case .otlpHTTP(let config):
+            let sender: OTLPHTTPSender
+            do throws(OTLPHTTPSenderError) {
+                sender = try OTLPHTTPSender(
+                    config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
             queue = SendingQueue(
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
                 timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
