@@ -94,7 +94,7 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "DebugExporter", "NopExporter", "HealthCheck",
+                "OTLPExporter", "DebugExporter", "FileExporter", "NopExporter", "HealthCheck",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -121,6 +121,9 @@ let package = Package(
         component(
             "DebugExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
+        component(
+            "FileExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "Compression", nioCore, nioPosix, logging]),
         component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "Pipeline", nioCore]),
@@ -172,6 +175,9 @@ let package = Package(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
+        tests(
+            of: "FileExporter",
+            ["Pipeline", "OTLP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],

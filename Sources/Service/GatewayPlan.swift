@@ -1,6 +1,7 @@
 internal import BatchProcessor
 package import Configuration
 internal import DebugExporter
+internal import FileExporter
 internal import HealthCheck
 internal import MemoryLimiter
 internal import NopExporter
@@ -23,6 +24,7 @@ package struct GatewayPlan: Sendable {
         case otlpGRPC(OTLPExporterConfig)
         case otlpHTTP(OTLPHTTPConfig)
         case debug(DebugConfig)
+        case file(FileExporterConfig)
         case nop
     }
 
@@ -58,6 +60,7 @@ package struct GatewayPlan: Sendable {
         catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
+        catalogue.add(.exporter, "file")
         catalogue.add(.exporter, "nop")
         catalogue.add(.extension, "health_check")
         catalogue.addUpstream()
@@ -96,6 +99,7 @@ package struct GatewayPlan: Sendable {
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
+            case (.exporter, "file"): exporters[component.id] = .file(FileExporterConfig(section))
             case (.exporter, "nop"):
                 _ = NopConfig(section)
                 exporters[component.id] = .nop

@@ -1,6 +1,7 @@
 internal import BatchProcessor
 internal import Configuration
 internal import DebugExporter
+internal import FileExporter
 internal import HTTP
 internal import Logging
 internal import MemoryLimiter
@@ -19,6 +20,8 @@ struct PipelineParts: Sendable {
     private(set) var queues: [(String, SendingQueue)] = []
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
+    /// One for each `file` exporter, shared by its signals.
+    private var fileWriters: [ComponentID: FileWriter] = [:]
 
     /// An exporter's consumer for one signal.
     private struct Destination {
@@ -153,6 +156,12 @@ struct PipelineParts: Sendable {
             queue = SendingQueue(
                 name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
+        case .file(let config):
+            let writer = try fileWriter(key.id, config, registry, logger)
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
+                sender: FileSender(writer, eventLoop: eventLoop), counters: counters, eventLoop: eventLoop,
+                logger: logger)
         case .otlpGRPC(let config):
             let sender: OTLPGRPCSender
             do throws(TLSProblem) {
@@ -189,6 +198,20 @@ struct PipelineParts: Sendable {
             labels: labels
         ) { Double(queue.capacity) }
         return Destination(consumer: queue, answersLater: queue.answersLater)
+    }
+
+    /// The one writer of a `file` exporter.
+    private mutating func fileWriter(
+        _ id: ComponentID, _ config: FileExporterConfig, _ registry: MetricRegistry, _ logger: Logger
+    ) throws(GatewayError) -> FileWriter {
+        if let writer = fileWriters[id] { return writer }
+        do throws(FileError) {
+            let writer = try FileWriter(config, name: "\(id)", registry: registry, logger: logger)
+            fileWriters[id] = writer
+            return writer
+        } catch {
+            throw GatewayError(description: "exporters::\(id)::path: \(error)")
+        }
     }
 }
 

@@ -137,7 +137,7 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
     private func answer(_ answer: Answer) {
         guard let context, waiting else { return }
         waiting = false
-        let response = service.writer.http(answer)
+        let response = service.writer.http(answer, reader.form)
         var headers = HTTPHeaders()
         headers.reserveCapacity(response.fields.count + 2)
         for field in response.fields { headers.add(name: field.name, value: field.value) }
