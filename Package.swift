@@ -33,6 +33,16 @@ func cTarget(_ name: String, links library: String? = nil, flags: [String] = [])
     )
 }
 
+/// C++ behind a header of C.
+func cxxTarget(_ name: String, links library: String) -> Target {
+    .target(
+        name: name,
+        path: "Sources/C/" + name,
+        cxxSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-O2"])],
+        linkerSettings: [.linkedLibrary(library)]
+    )
+}
+
 func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
         name: name + "Tests",
@@ -93,6 +103,12 @@ let package = Package(
                 "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging,
             ]),
         component(
+            "PrometheusReceiver", in: "Receivers/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "RegularExpression", nioCore,
+                nioPosix, logging,
+            ]),
+        component(
             "MemoryLimiter", in: "Processors/",
             ["Configuration", "Pipeline", nioCore, logging]),
         component(
@@ -118,6 +134,7 @@ let package = Package(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
+        component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
@@ -127,6 +144,8 @@ let package = Package(
         cTarget("CMalloc"),
         cTarget("CZlib", links: "z"),
         cTarget("CLibdeflate", links: "deflate"),
+        // Linked statically: one library less to load at the start.
+        cxxTarget("CRE2", links: ":libre2.a"),
 
         .target(
             name: "TestSupport",
@@ -144,6 +163,10 @@ let package = Package(
             [
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
             ]),
+        tests(
+            of: "PrometheusReceiver",
+            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "RegularExpression"),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(
