@@ -103,6 +103,12 @@ let package = Package(
             "DebugExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component(
+            "PrometheusExporter", in: "Exporters/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
+                logging,
+            ]),
+        component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "Pipeline", nioCore]),
         component(
@@ -144,6 +150,12 @@ let package = Package(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
+        tests(
+            of: "PrometheusExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
+                nioEmbedded, logging,
+            ]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],
