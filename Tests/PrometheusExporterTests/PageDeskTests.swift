@@ -67,9 +67,9 @@ import Testing
         #expect(!slow.isActive && done.isActive)
         runner.runAll()
         pages.append(try new.wait())
-        // A page that nobody holds counts no more.
+        // A page that nobody holds counts no more; `new` still holds one.
         pages.removeAll()
-        let again = (0..<PageDesk.pagesMax).map { desk.page(key("again \($0)"), on: loop) }
+        let again = (1..<PageDesk.pagesMax).map { desk.page(key("again \($0)"), on: loop) }
         runner.runAll()
         for page in again { _ = try page.wait() }
         _ = try? done.finish(acceptAlreadyClosed: true)
