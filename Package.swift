@@ -94,7 +94,8 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "DebugExporter", "FileExporter", "NopExporter", "HealthCheck",
+                "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
+                "HealthCheck",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -123,6 +124,12 @@ let package = Package(
         component(
             "FileExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "PrometheusExporter", in: "Exporters/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
+                logging,
+            ]),
         component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "Pipeline", nioCore]),
@@ -176,6 +183,12 @@ let package = Package(
         tests(
             of: "FileExporter",
             ["Pipeline", "OTLP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),
+        tests(
+            of: "PrometheusExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
+                nioEmbedded, logging,
+            ]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],

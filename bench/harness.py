@@ -239,6 +239,8 @@ def load_arguments(port, shape, duration, rate=None, extra=()):
     ]
     if shape["gzip"]:
         argv.append("--gzip")
+    if shape.get("series"):
+        argv += ["--series", str(shape["series"])]
     if rate:
         argv += ["--rate", str(rate)]
     return argv + list(extra)
@@ -297,7 +299,8 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
     if queue:
         otlp_grpc["sending_queue"] = queue
     otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
-    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http}
+    prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus}
     exporters = {exporter: known.get(exporter, {})}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
@@ -330,7 +333,7 @@ class Gateway:
     """A running gateway (or peer) for one path. `ready_ms`: from spawn to the first ready answer."""
 
     def __init__(self, bench, kind, binary, path, destination, limit_mib=256, affinity=None, queue=None):
-        names = ("grpc", "http", "health", "telemetry")
+        names = ("grpc", "http", "health", "telemetry", "page")
         self.ports = dict(zip(names, free_ports(len(names))))
         self.bench = bench
         if kind == "rotel":
