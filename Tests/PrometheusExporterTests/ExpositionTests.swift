@@ -100,7 +100,7 @@ struct ExpositionTests {
             (0.0, "0"), (-0.5, "-0.5"), (1e15, "1000000000000000.0"), (123_456_789, "123456789"),
             (0.1, "0.1"),
             (1e-7, "1e-07"), (1.5e300, "1.5e+300"), (.infinity, "+Inf"), (-.infinity, "-Inf"), (.nan, "NaN"),
-            (5e-324, "5e-324"),
+            (.leastNonzeroMagnitude, "5e-324"),
         ] as [(Double, String)])
     func numbers(value: Double, expected: String) {
         let under = StoreUnderTest()
@@ -203,7 +203,7 @@ struct ProtobufPageTests {
     private func doubles(_ values: [[UInt8]]) -> [Double] { numbers(values).map(Double.init(bitPattern:)) }
 
     @Test("Counters, gauges, summaries and untyped values, with labels, help, exemplars and created times")
-    func numbers() throws {
+    func plainKinds() throws {
         let under = StoreUnderTest()
         under.take(
             request(

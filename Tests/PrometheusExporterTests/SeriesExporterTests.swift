@@ -1,3 +1,4 @@
+import Configuration
 import Logging
 import NIOCore
 import NIOEmbedded
@@ -17,7 +18,7 @@ struct SeriesExporterTests {
         let exporter: PrometheusExporter
 
         init(_ change: (inout PrometheusExporterConfig) -> Void = { _ in }) {
-            var config = PrometheusExporterConfig(endpoint: .init(host: "localhost", port: 0))
+            var config = PrometheusExporterConfig(endpoint: EndpointConfig(host: "localhost", port: 0))
             change(&config)
             exporter = PrometheusExporter(
                 config, name: "prometheus",

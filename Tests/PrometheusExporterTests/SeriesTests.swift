@@ -48,7 +48,7 @@ struct SeriesTests {
             (upDownCounter("a", delta, point(1)), DropReason.temporality),
             (counter("a", 0, point(1)), .temporality),
             (histogram("a", 0, histogramPoint([1], [])), .temporality),
-            (counter("__", point(1)), .invalidName),
+            (gauge("__", point(1)), .invalidName),
             (gauge("a", point(nil)), .malformed),
             (histogram("a", histogramPoint([1, 2], [1, 2])), .malformed),
             (histogram("a", histogramPoint([1, 2, 3], [2, 1])), .malformed),

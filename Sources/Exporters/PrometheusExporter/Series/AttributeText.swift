@@ -98,8 +98,8 @@ extension [UInt8] {
             case UInt8(ascii: "\t"): append("\\t")
             case 0..<0x20:
                 append("\\u00")
-                append(hexDigit(byte >> 4))
-                append(hexDigit(byte & 0xF))
+                append(hexLetter(byte >> 4))
+                append(hexLetter(byte & 0xF))
             default: append(byte)
             }
         }
@@ -162,13 +162,13 @@ extension [UInt8] {
     /// Appends bytes in hexadecimal.
     mutating func appendHex(_ bytes: WireBytes) {
         for index in 0..<bytes.count {
-            append(hexDigit(bytes[index] >> 4))
-            append(hexDigit(bytes[index] & 0xF))
+            append(hexLetter(bytes[index] >> 4))
+            append(hexLetter(bytes[index] & 0xF))
         }
     }
 }
 
-func hexDigit(_ value: UInt8) -> UInt8 {
+func hexLetter(_ value: UInt8) -> UInt8 {
     value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value
 }
 

@@ -268,11 +268,6 @@ extension SeriesStore {
         return nil
     }
 
-    /// Whether a series may grow by so many bytes.
-    private func hasRoom(for more: Int) -> Bool {
-        more <= 512 || bytes + more <= settings.limits.series * settings.limits.bytesPerSeries
-    }
-
     private func resizeWords(_ index: UInt32, _ count: Int) {
         guard slab[index].words.count != count else { return }
         ownedBytes -= slab[index].words.bytes

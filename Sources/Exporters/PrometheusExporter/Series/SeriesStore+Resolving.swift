@@ -214,7 +214,7 @@ extension SeriesStore {
             dropOverLimit(.metricLimit, family)
             return nil
         }
-        guard slab.count < limits.series, bytes < limits.series * limits.bytesPerSeries,
+        guard slab.count < limits.series, hasRoom(for: 0),
             let index = slab.take()
         else {
             dropOverLimit(.seriesLimit, family)

@@ -56,7 +56,8 @@ final class SeriesStore {
         /// Records, of all metrics and of one.
         var series: Int
         var seriesPerMetric: Int
-        /// Memory: more than this, on average, and new series are refused before `series` is reached.
+        /// Memory of labels and buckets: more than this, on average, and new series are refused before `series` is
+        /// reached.
         var bytesPerSeries = 1024
         /// Memory of exemplars: beyond, there are no new ones.
         var exemplarBytes = 64 << 20
@@ -144,6 +145,14 @@ final class SeriesStore {
 
     /// Whether anything happened since `takeEvents` was called.
     var hasEvents: Bool { hasDrops || events.merged > 0 || !events.notices.isEmpty }
+
+    /// Whether labels and buckets may take so much more memory. What is there for every series, large or small, is not
+    /// counted; a small limit has room for a megabyte.
+    func hasRoom(for more: Int) -> Bool {
+        let limits = settings.limits
+        return ownedBytes + exemplarBytes + bounds.bytes + more
+            <= max(limits.series * limits.bytesPerSeries, 1 << 20)
+    }
 
     /// What happened since the last call.
     func takeEvents() -> StoreEvents {
