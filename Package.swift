@@ -81,7 +81,7 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "DebugExporter", "NopExporter", "HealthCheck",
+                "OTLPExporter", "PrometheusExporter", "DebugExporter", "NopExporter", "HealthCheck",
                 nioCore, nioPosix, logging,
             ]),
         component(

@@ -7,6 +7,7 @@ internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// A configuration that was read and checked whole: what the gateway will build.
 package struct GatewayPlan: Sendable {
@@ -22,6 +23,7 @@ package struct GatewayPlan: Sendable {
     enum Exporter: Sendable {
         case otlpGRPC(OTLPExporterConfig)
         case debug(DebugConfig)
+        case prometheus(PrometheusExporterConfig)
         case nop
     }
 
@@ -55,6 +57,7 @@ package struct GatewayPlan: Sendable {
         catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
+        catalogue.add(.exporter, "prometheus", signals: [.metrics])
         catalogue.add(.exporter, "nop")
         catalogue.add(.extension, "health_check")
         catalogue.addUpstream()
@@ -92,6 +95,8 @@ package struct GatewayPlan: Sendable {
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
+            case (.exporter, "prometheus"):
+                exporters[component.id] = .prometheus(PrometheusExporterConfig(section))
             case (.exporter, "nop"):
                 _ = NopConfig(section)
                 exporters[component.id] = .nop

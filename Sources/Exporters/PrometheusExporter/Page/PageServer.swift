@@ -9,13 +9,13 @@ package final class PageServer: Sendable {
     /// A server that does not listen yet.
     ///
     /// - Parameters:
-    ///   - name: the exporter's, as the configuration has it.
-    ///   - render: writes a page; runs on the pages' own thread.
-    init(
+    ///   - name: the exporter's id, as the configuration has it.
+    ///   - exporter: writes the pages, on their own thread.
+    package init(
         _ config: PrometheusExporterConfig, name: String, group: any EventLoopGroup,
-        render: @escaping PageDesk.Render
+        exporter: PrometheusExporter
     ) {
-        let desk = PageDesk(render: render)
+        let desk = PageDesk { exporter.render($0) }
         let rules = PageRules(config)
         server = AdminServer(
             group: group, host: config.server.endpoint.host, port: config.server.endpoint.port,
