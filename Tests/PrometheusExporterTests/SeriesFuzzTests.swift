@@ -18,8 +18,8 @@ struct SeriesFuzzTests {
         return time.tv_sec
     }
 
-    /// Whatever a client sends, the store counts every point, pages can be written, and all memory comes back. Bytes
-    /// that the receiver would refuse are given to it, too: it must not read outside of them.
+    /// Whatever a client sends, the store counts every point, pages can be written, and all memory comes
+    /// back. Bytes that the receiver would refuse are given to it, too: it must not read outside of them.
     @Test("No request makes the store trap, lose count or leak")
     func requests() {
         let end = Self.now() + Self.seconds

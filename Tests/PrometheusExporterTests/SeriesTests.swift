@@ -65,7 +65,7 @@ struct SeriesTests {
     }
 
     @Test(
-        "A second metric of a name with another type would make the page invalid: it is dropped until the first ends"
+        "A second metric of a name with another type would break the page: it is dropped until the first ends"
     )
     func typeConflict() {
         let under = StoreUnderTest()
@@ -133,7 +133,7 @@ struct SeriesTests {
     // MARK: - Delta
 
     @Test(
-        "Deltas add up when they follow each other, begin anew after a gap, and are dropped when counted already",
+        "Deltas add up when they follow each other, begin anew after a gap, and are dropped when counted before",
         arguments: [
             (start: UInt64(10), time: UInt64(20), expected: 8, reason: DropReason?.none),
             (start: 15, time: 20, expected: 3, reason: nil),

@@ -1,7 +1,8 @@
 internal import NIOCore
 internal import OTLP
 
-/// Where the bytes of a page are put together, in parts that are handed on or as one piece. One thread at a time.
+/// Where the bytes of a page are put together, in parts that are handed on or as one piece. One thread at a
+/// time.
 @safe
 struct PageWriter: ~Copyable {
     /// The size of a part, more or less.

@@ -173,7 +173,8 @@ struct ProtobufPage {
         putTime(4, record.startTime)
     }
 
-    /// What tells a native histogram without observations from a classic one, and the threshold when none is given.
+    /// What tells a native histogram without observations from a classic one, and the threshold when none is
+    /// given.
     private static let zeroThreshold = 1e-128
 
     private mutating func putNative(_ record: SeriesRecord) {

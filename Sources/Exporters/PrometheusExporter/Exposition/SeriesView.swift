@@ -1,7 +1,7 @@
 internal import OTLP
 
-/// A series as a page shows it: one record, or what several sources of it are together. Borrows from the store, under its
-/// lock.
+/// A series as a page shows it: one record, or what several sources of it are together. Borrows from the
+/// store, under its lock.
 struct SeriesView {
     var record: SeriesRecord
     let kind: Descriptor.Kind

@@ -141,7 +141,8 @@ extension SeriesStore {
     /// - Parameters:
     ///   - attributes: number of the field that holds the point's attributes.
     ///   - makes: whether a series that is not there is made.
-    /// - Returns: nil when there is none and none may be made; then, if it was to be made, the point was counted.
+    /// - Returns: nil when there is none and none may be made; then, if it was to be made, the point was
+    ///   counted.
     func resolve(
         _ point: MetricPoint, _ attributes: UInt32, _ subject: inout Subject, makes: Bool = true
     ) -> UInt32? {
