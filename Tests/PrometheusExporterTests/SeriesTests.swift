@@ -249,7 +249,7 @@ struct SeriesTests {
 extension StoreUnderTest {
     /// The state of the only series of an exponential histogram.
     func exponential(_ family: String) -> ExponentialState? {
-        guard let first = store.familiesByName[family]?.first, first != noIndex else { return nil }
+        guard let first = store.families[family]?.first, first != noIndex else { return nil }
         return ExponentialState(store.slab[first])
     }
 }

@@ -111,9 +111,7 @@ final class SeriesStore {
     var contexts = IndexedList<Context>()
     var targets: [SeriesKey: Target] = [:]
     var targetFamily: Family?
-    /// Sorted by name.
-    var families: [Family] = []
-    var familiesByName: [String: Family] = [:]
+    var families = FamilyList()
     var cursors: [PageCursor] = []
     /// Memory of labels, buckets, contexts.
     var ownedBytes = 0
