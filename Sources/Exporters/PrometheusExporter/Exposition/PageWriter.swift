@@ -166,6 +166,16 @@ struct PageWriter: ~Copyable {
         }
     }
 
+    /// A number as protobuf writes lengths.
+    mutating func putVarint(_ number: UInt64) {
+        var rest = number
+        while rest >= 0x80 {
+            put(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        put(UInt8(truncatingIfNeeded: rest))
+    }
+
     /// A time in seconds, with as many digits behind the point as it takes.
     mutating func putSeconds(unixNanoseconds: UInt64) {
         put(unixNanoseconds / 1_000_000_000)
