@@ -116,7 +116,7 @@ let package = Package(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
-        component("Compression", ["CLibdeflate"]),
+        component("Compression", ["CLibdeflate", "CSnappy"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
         cTarget("COTLP", links: "protobuf-c", flags: ["-O2"]),
@@ -125,6 +125,10 @@ let package = Package(
         cTarget("CMalloc"),
         cTarget("CZlib", links: "z"),
         cTarget("CLibdeflate", links: "deflate"),
+        // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.
+        .target(
+            name: "CSnappy", path: "Sources/C/CSnappy", cSettings: cSettings,
+            linkerSettings: [.linkedLibrary(":libsnappy.a"), .linkedLibrary("stdc++")]),
 
         .target(
             name: "TestSupport",
