@@ -142,7 +142,7 @@ let package = Package(
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
         component("RegularExpression", ["CRE2"]),
-        component("Compression", ["CLibdeflate"]),
+        component("Compression", ["CLibdeflate", "CSnappy"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
         cTarget("COTLP", links: "protobuf-c", flags: ["-O2"]),
@@ -153,6 +153,10 @@ let package = Package(
         cTarget("CLibdeflate", links: "deflate"),
         // Linked statically: one library less to load at the start.
         cxxTarget("CRE2", links: ":libre2.a"),
+        // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.
+        .target(
+            name: "CSnappy", path: "Sources/C/CSnappy", cSettings: cSettings,
+            linkerSettings: [.linkedLibrary(":libsnappy.a"), .linkedLibrary("stdc++")]),
 
         .target(
             name: "TestSupport",
