@@ -81,7 +81,7 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "DebugExporter", "NopExporter", "HealthCheck",
+                "OTLPExporter", "DebugExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -108,6 +108,9 @@ let package = Package(
         component(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "FileStorage", in: "Extensions/",
+            ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component("HTTP", ["CNghttp2", nioCore, nioPosix, nioHTTP1, logging]),
         component("OTLP", ["COTLP"]),
@@ -145,6 +148,9 @@ let package = Package(
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
+        tests(
+            of: "FileStorage",
+            ["Compression", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],
     cLanguageStandard: .c11

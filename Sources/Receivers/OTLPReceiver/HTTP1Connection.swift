@@ -110,7 +110,8 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
             if expectsContinue { keepAlive = false }
             answer(.failed(failure))
         case .success(let (target, encoding, contentLength)):
-            if let failure = reader.begin(target, encoding: encoding, contentLength: contentLength) {
+            let refused = reader.begin(target, encoding: encoding, contentLength: contentLength, head: head)
+            if let failure = refused {
                 // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).
                 if expectsContinue { keepAlive = false }
                 answer(.failed(failure))
