@@ -15,7 +15,7 @@ enum {
 static cotlp_json_message messages[TABLES_MAX];
 static cotlp_json_field fields[FIELDS_MAX];
 static uint8_t slots[TABLES_MAX][COTLP_JSON_NUMBERS];
-static uint8_t text[TEXT_MAX + COTLP_JSON_KEY_BYTES];
+static uint8_t text[TEXT_MAX];
 static size_t field_count;
 static size_t text_count;
 
@@ -28,10 +28,10 @@ static const uint8_t *put(const char *bytes, size_t count) {
 
 /// "traceId": of trace_id, as protobuf makes JSON names.
 static const uint8_t *put_key(const char *name, uint8_t *count) {
-    char key[COTLP_JSON_KEY_BYTES];
+    char key[128];
     size_t length = 0;
     bool upper = false;
-    if (strlen(name) + 3 > sizeof key) abort(); // proto/ has grown: raise COTLP_JSON_KEY_BYTES
+    if (strlen(name) + 3 > sizeof key) abort();
     key[length++] = '"';
     for (; *name != 0; name++) {
         if (*name == '_') {

@@ -118,19 +118,6 @@ package struct JSONText: ~Copyable {
         count &+= bytes.count
     }
 
-    /// Appends up to 32 bytes as they are.
-    ///
-    /// SAFETY: 32 bytes can be read from `bytes` on, however many are meant.
-    @unsafe
-    @inline(__always)
-    mutating func put(short bytes: UnsafePointer<UInt8>, count added: Int) {
-        reserve(32)
-        let block = unsafe UnsafeRawPointer(bytes).loadUnaligned(as: SIMD32<UInt8>.self)
-        // SAFETY: the room was reserved.
-        unsafe UnsafeMutableRawPointer(base + count).storeBytes(of: block, as: SIMD32<UInt8>.self)
-        count &+= added
-    }
-
     /// Appends JSON of ours.
     package mutating func put(json: StaticString) {
         // SAFETY: the literal lives for ever.
@@ -221,8 +208,7 @@ package struct JSONText: ~Copyable {
 
     /// Appends UTF-8 as a JSON string.
     package mutating func put(string bytes: UnsafeRawBufferPointer) {
-        reserve(min(bytes.count, Self.partBytes / 4) &+ 18)
-        store(UInt8(ascii: "\""))
+        mark("\"")
         var done = 0
         while done < bytes.count {
             // In parts, so that a long text leaves through the sink as it comes.

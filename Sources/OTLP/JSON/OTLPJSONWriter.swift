@@ -167,8 +167,8 @@ extension OTLPJSONWriter {
 
     @inline(__always)
     private mutating func put(keyOf schema: cotlp_json_field) {
-        // SAFETY: a key is one of at most 32 bytes, and as many may be read; it lives as long as the program.
-        unsafe text.put(short: schema.key, count: Int(schema.key_count))
+        // SAFETY: the key has so many bytes and lives as long as the program.
+        unsafe text.put(UnsafeRawBufferPointer(start: schema.key, count: Int(schema.key_count)))
     }
 }
 

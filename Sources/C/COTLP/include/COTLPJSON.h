@@ -34,9 +34,6 @@ enum {
     COTLP_JSON_SFIXED64, // signed
 };
 
-/// A key is no longer than this, and so many bytes may be read from its start on.
-enum { COTLP_JSON_KEY_BYTES = 32 };
-
 /// One field of a message.
 typedef struct cotlp_json_field {
     const uint8_t *_Nonnull key;  // as written: "traceId": with quotes and colon
