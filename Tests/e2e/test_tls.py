@@ -189,6 +189,7 @@ def secure_backend(certificates, needs_client):
 @pytest.mark.parametrize("kind", ["grpc", "http"])
 def test_backends_over_tls(gateway, owned, clients, certificates, kind, needs_client):
     """If it failed, telemetry could not be sent over a network that is not trusted."""
+    name = "otlp" if kind == "grpc" else "otlp_http"
     tls = {"ca_file": certificates.ca, **(identity(certificates, "client") if needs_client else {})}
     if kind == "grpc":
         store = backends(lambda: secure_backend(certificates, needs_client), owned)()
@@ -197,9 +198,9 @@ def test_backends_over_tls(gateway, owned, clients, certificates, kind, needs_cl
         context = server_context(certificates, certificates.ca if needs_client else None)
         store = backends(HTTPBackend, owned)(tls=context)
         url = store.url.replace("http:", "https:")
-        running = gateway(config({"otlp": http_exporter(url, tls=tls)}))
+        running = gateway(config({name: http_exporter(url, tls=tls)}))
     clients.grpc(running).export(data.spans(5))
-    settled(running, 5)
+    settled(running, 5, name=name)
     assert len(data.span_names(store.received())) == 5
 
 
@@ -208,6 +209,7 @@ def test_backends_over_tls(gateway, owned, clients, certificates, kind, needs_cl
 def test_other_backends_get_nothing(gateway, owned, clients, certificates, kind, fault):
     """If it failed, telemetry and credentials would go to whoever sits on the way."""
     needs_client = fault == "no certificate"
+    name = "otlp" if kind == "grpc" else "otlp_http"
     if kind == "grpc":
         store = backends(lambda: secure_backend(certificates, needs_client), owned)()
     else:
@@ -220,14 +222,14 @@ def test_other_backends_get_nothing(gateway, owned, clients, certificates, kind,
     if kind == "grpc":
         running = gateway(config({"otlp": {**exporter(store, **keys), "tls": tls}}))
     else:
-        running = gateway(config({"otlp": http_exporter(store.url.replace("http:", "https:"), tls=tls, **keys)}))
+        running = gateway(config({name: http_exporter(store.url.replace("http:", "https:"), tls=tls, **keys)}))
     clients.grpc(running).export(data.spans(5))
-    wait_until(lambda: counts(running)[1] == 5, lambda: running.log)
+    wait_until(lambda: counts(running, name)[1] == 5, lambda: running.log)
     assert store.received() == []
     words = {
         "another authority": "CERTIFICATE_VERIFY_FAILED",
         "another name": "elsewhere",
-        "no certificate": "CERTIFICATE_REQUIRED",
+        "no certificate": "CERTIFICATE_REQUIRED" if kind == "http" else "client certificate",
     }
     assert words[fault] in running.log, running.log
 

@@ -118,10 +118,12 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             return try HTTPURL(text)
         } catch {
             // A password may be in it.
-            let shown = text.contains("@") ? "the address" : quotedText(text)
+            let isSecret = text.contains("@")
             section.report(
-                key, error: "\(shown) \(error)",
-                help: error == .noScheme ? "write \(key): http://\(text) or https://\(text)" : nil)
+                key, error: "\(isSecret ? "the address" : quotedText(text)) \(error)",
+                help: error == .noScheme && !isSecret
+                    ? "write \(key): http://\(text) or https://\(text)" : nil,
+                showsLine: !isSecret)
             return nil
         }
     }
