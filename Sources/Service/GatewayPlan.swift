@@ -1,12 +1,14 @@
 internal import BatchProcessor
 package import Configuration
 internal import DebugExporter
+internal import FileExporter
 internal import HealthCheck
 internal import MemoryLimiter
 internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// A configuration that was read and checked whole: what the gateway will build.
 package struct GatewayPlan: Sendable {
@@ -23,6 +25,8 @@ package struct GatewayPlan: Sendable {
         case otlpGRPC(OTLPExporterConfig)
         case otlpHTTP(OTLPHTTPConfig)
         case debug(DebugConfig)
+        case file(FileExporterConfig)
+        case prometheus(PrometheusExporterConfig)
         case nop
     }
 
@@ -58,6 +62,8 @@ package struct GatewayPlan: Sendable {
         catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
+        catalogue.add(.exporter, "file")
+        catalogue.add(.exporter, "prometheus", signals: [.metrics])
         catalogue.add(.exporter, "nop")
         catalogue.add(.extension, "health_check")
         catalogue.addUpstream()
@@ -96,6 +102,9 @@ package struct GatewayPlan: Sendable {
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
+            case (.exporter, "file"): exporters[component.id] = .file(FileExporterConfig(section))
+            case (.exporter, "prometheus"):
+                exporters[component.id] = .prometheus(PrometheusExporterConfig(section))
             case (.exporter, "nop"):
                 _ = NopConfig(section)
                 exporters[component.id] = .nop

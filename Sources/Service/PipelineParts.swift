@@ -1,6 +1,7 @@
 internal import BatchProcessor
 internal import Configuration
 internal import DebugExporter
+internal import FileExporter
 internal import HTTP
 internal import Logging
 internal import MemoryLimiter
@@ -10,6 +11,7 @@ internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// The components of a configuration, connected: exporters first, receivers last.
 struct PipelineParts: Sendable {
@@ -17,8 +19,12 @@ struct PipelineParts: Sendable {
     private(set) var limiters: [MemoryLimiter] = []
     private(set) var batchers: [BatchProcessor] = []
     private(set) var queues: [(String, SendingQueue)] = []
+    /// What `prometheus` exporters serve.
+    private(set) var pages: [(String, PageServer)] = []
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
+    /// One for each `file` exporter, shared by its signals.
+    private var fileWriters: [ComponentID: FileWriter] = [:]
 
     /// An exporter's consumer for one signal.
     private struct Destination {
@@ -51,7 +57,7 @@ struct PipelineParts: Sendable {
                 let key = ExporterKey(id: id, signal: signal)
                 if destinations[key] == nil {
                     destinations[key] = try destination(
-                        plan.exporters[id]!, key, version, group.next(), registry, logger)
+                        plan.exporters[id]!, key, version, group, registry, logger)
                 }
                 outs.append(destinations[key]!)
                 takers[key, default: []].formUnion(pipeline.receivers)
@@ -131,10 +137,11 @@ struct PipelineParts: Sendable {
     }
 
     private mutating func destination(
-        _ config: GatewayPlan.Exporter, _ key: ExporterKey, _ version: String, _ eventLoop: any EventLoop,
+        _ config: GatewayPlan.Exporter, _ key: ExporterKey, _ version: String, _ group: any EventLoopGroup,
         _ registry: MetricRegistry, _ logger: Logger
     ) throws(GatewayError) -> Destination {
         let name = "\(key.id)"
+        let eventLoop = group.next()
         let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
         let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
         let queue: SendingQueue
@@ -143,6 +150,12 @@ struct PipelineParts: Sendable {
             return Destination(
                 consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false
             )
+        case .prometheus(let config):
+            let exporter = PrometheusExporter(
+                config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
+                logger: logger)
+            pages.append((name, PageServer(config, name: name, group: group, exporter: exporter)))
+            return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
             do throws(DebugOutputError) {
@@ -153,6 +166,12 @@ struct PipelineParts: Sendable {
             queue = SendingQueue(
                 name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
+        case .file(let config):
+            let writer = try fileWriter(key.id, config, registry, logger)
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
+                sender: FileSender(writer, eventLoop: eventLoop), counters: counters, eventLoop: eventLoop,
+                logger: logger)
         case .otlpGRPC(let config):
             let sender: OTLPGRPCSender
             do throws(TLSProblem) {
@@ -189,6 +208,20 @@ struct PipelineParts: Sendable {
             labels: labels
         ) { Double(queue.capacity) }
         return Destination(consumer: queue, answersLater: queue.answersLater)
+    }
+
+    /// The one writer of a `file` exporter.
+    private mutating func fileWriter(
+        _ id: ComponentID, _ config: FileExporterConfig, _ registry: MetricRegistry, _ logger: Logger
+    ) throws(GatewayError) -> FileWriter {
+        if let writer = fileWriters[id] { return writer }
+        do throws(FileError) {
+            let writer = try FileWriter(config, name: "\(id)", registry: registry, logger: logger)
+            fileWriters[id] = writer
+            return writer
+        } catch {
+            throw GatewayError(description: "exporters::\(id)::path: \(error)")
+        }
     }
 }
 
