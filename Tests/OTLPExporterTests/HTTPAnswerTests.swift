@@ -33,6 +33,12 @@ import Testing
             Issue.record("not read")
             return
         }
+        let json = ExportResponse(rejected: 3, message: "too old").encodeJSON(.logs)
+        guard case .sent(rejectedItems: 3, message: "too old") = result(200, json, type: "application/json")
+        else {
+            Issue.record("not read")
+            return
+        }
         // The page of some proxy that is no protobuf.
         guard case .sent(rejectedItems: 0, _) = result(200, Array("<html>".utf8), type: "text/html") else {
             Issue.record("not sent")
@@ -59,6 +65,17 @@ import Testing
             return
         }
         #expect(message.hasPrefix("HTTP status \(status): no way"))
+    }
+
+    @Test func jsonIsReadToo() {
+        let body = RPCStatus(.invalidArgument, "no such tenant").encodeJSON()
+        guard
+            case .permanent("HTTP status 400: no such tenant") = result(
+                400, body, type: "application/json; x=y")
+        else {
+            Issue.record("not read")
+            return
+        }
     }
 
     /// A page of megabytes is not a log line.

@@ -8,11 +8,13 @@ import threading
 
 from google.rpc import status_pb2
 
+import otlp_json
 from backend import SIGNALS
 from gateway import LOOPBACK, free_port
 
 PATHS = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
 PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 SINGLE = {"host", "content-type", "content-length", "content-encoding", "user-agent", "authorization"}
 
 
@@ -112,12 +114,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         assert "transfer-encoding" not in fields, "a body whose length is known needs no chunks"
         assert self.path in self.owner.paths, f"path {self.path}"
         assert self.headers["Host"] == f"{LOOPBACK}:{self.owner.port}", self.headers["Host"]
-        assert self.headers["Content-Type"] == PROTOBUF, self.headers["Content-Type"]
+        kind = self.headers["Content-Type"]
+        assert kind in (PROTOBUF, JSON), kind
         assert self.headers["User-Agent"], "no User-Agent"
         encoding = self.headers["Content-Encoding"]
         assert encoding in (None, "gzip"), encoding
         signal = self.owner.paths[self.path]
         message = gzip.decompress(body) if encoding else body
+        if kind == JSON:
+            assert otlp_json.decode(message)[0] == signal, self.path
+            return otlp_json.decode(message)
         return signal, SIGNALS[signal][1].FromString(message)
 
     def reply(self, status, fields, body):

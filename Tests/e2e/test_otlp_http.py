@@ -59,20 +59,22 @@ def refusal(status, **fields):
     return status, {"Content-Type": PROTOBUF, **{k.replace("_", "-"): v for k, v in fields.items()}}, message
 
 
+@pytest.mark.parametrize("encoding", ["proto", "json"])
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 @pytest.mark.parametrize("signal, requests", [("traces", data.spans), ("metrics", data.points), ("logs", data.records)])
-def test_every_signal_arrives_as_it_was(gateway, http_backend, clients, signal, requests, compression):
+def test_every_signal_arrives_as_it_was(gateway, http_backend, clients, signal, requests, compression, encoding):
     """If it failed, what a backend stores would not be what the application sent."""
-    loki = http_backend()
-    running = gateway(config({NAME: http_exporter(loki, compression=compression)}, SMALL_BATCH))
+    store = http_backend()
+    running = gateway(config({NAME: http_exporter(store, compression=compression, encoding=encoding)}, SMALL_BATCH))
     sent = requests(25)
     clients.grpc(running).export(sent)
-    wait_until(lambda: loki.received(signal), "the request")
-    assert data.item_count(loki.received(signal)[0]) == 25
-    assert loki.received(signal)[0].SerializeToString(deterministic=True) == sent.SerializeToString(deterministic=True)
-    assert loki.heads[0]["Content-Encoding"] == (None if compression == "none" else "gzip")
-    assert loki.heads[0]["User-Agent"].startswith("sluice/")
-    assert loki.faults == []
+    wait_until(lambda: store.received(signal), "the request")
+    assert data.item_count(store.received(signal)[0]) == 25
+    assert store.received(signal)[0].SerializeToString(deterministic=True) == sent.SerializeToString(deterministic=True)
+    assert store.heads[0]["Content-Encoding"] == (None if compression == "none" else "gzip")
+    assert store.heads[0]["Content-Type"] == {"proto": PROTOBUF, "json": "application/json"}[encoding]
+    assert store.heads[0]["User-Agent"].startswith("sluice/")
+    assert store.faults == []
 
 
 def test_addresses_headers_and_credentials(gateway, http_backend, clients):

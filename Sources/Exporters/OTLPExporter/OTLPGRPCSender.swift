@@ -136,22 +136,17 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
 }
 
 /// Compressors for the threads that compress: as many as work at a time. Any thread.
-final class GzipPool: Sendable {
+private final class GzipPool: Sendable {
     /// A compressor on its way between threads.
     private struct Idle: @unchecked Sendable {
         // SAFETY (@unchecked Sendable): a compressor is in the pool or with one thread.
         let gzipper: Gzipper
     }
 
-    private let level: Int
     private let idle = Mutex<[Idle]>([])
 
-    init(level: Int = 1) {
-        self.level = level
-    }
-
     func compress(_ batch: Batch) -> ByteBuffer {
-        let lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper(level: level))
+        let lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper())
         defer { idle.withLock { $0.append(lent) } }
         // One member of all slices: some readers stop after the first. The copy is small beside the compression.
         var whole = ByteBuffer()

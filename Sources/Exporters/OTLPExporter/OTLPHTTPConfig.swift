@@ -14,6 +14,15 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     /// How requests are written.
     package enum Encoding: String, Sendable, CaseIterable {
         case proto
+        case json
+
+        /// The `Content-Type` of requests and their answers.
+        var contentType: String {
+            switch self {
+            case .proto: "application/x-protobuf"
+            case .json: "application/json"
+            }
+        }
     }
 
     /// Where each signal goes; signals without a URL are missing. Keys `endpoint`, to which the signal's path is
@@ -59,7 +68,7 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
         section.misplaced(["level"], under: "compression_params")
         readURLs(section)
-        encoding = section.choice("encoding", default: .proto, notYet: ["json"])
+        encoding = section.choice("encoding", default: .proto)
         readCompression(section)
         headers = section.headers("headers")
         tls = section.clientTLS(schemeDecides: true)

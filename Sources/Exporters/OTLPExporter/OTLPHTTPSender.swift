@@ -13,12 +13,13 @@ package struct OTLPHTTPSenderError: Error, CustomStringConvertible {
 
 /// Sends batches of one signal to an OTLP/HTTP server: the last stage of `otlp_http`.
 ///
-/// A batch goes out as it is: its slices, one behind the other, are the body. Event loop only.
+/// A batch goes out as it is: its slices, one behind the other, are the body; unless JSON or compression is asked for.
+/// Event loop only.
 package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let client: HTTPClient
     private let template: HTTPClientRequest
-    private let compressors: GzipPool?
+    private let encoder: HTTPBodyEncoder?
     private let eventLoop: any EventLoop
 
     /// Reading more of a response is of no use: an export response is a few bytes.
@@ -35,7 +36,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
                 description: "either endpoint or \(signal.name)_endpoint must be specified")
         }
         self.eventLoop = eventLoop
-        compressors = config.compression == .gzip ? GzipPool(level: config.compressionLevel) : nil
+        encoder = HTTPBodyEncoder(config)
         template = Self.template(config, url, version)
         client = HTTPClient(
             origin: url.origin, options: try Self.options(config, url, logger), eventLoop: eventLoop,
@@ -69,7 +70,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     private static func template(_ config: OTLPHTTPConfig, _ url: HTTPURL, _ version: String)
         -> HTTPClientRequest
     {
-        var headers = [(name: "Content-Type", value: "application/x-protobuf")]
+        var headers = [(name: "Content-Type", value: config.encoding.contentType)]
         if config.compression == .gzip { headers.append(("Content-Encoding", "gzip")) }
         let own = config.headers.map { (name: $0.name, value: $0.value.value) }
         func isWritten(_ name: String) -> Bool { own.contains { $0.name.lowercased() == name } }
@@ -92,20 +93,20 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
-        guard let compressors else {
+        guard let encoder else {
             post(batch.slices.map { $0.bytes }, deadline, done)
             return
         }
-        // Compressing takes milliseconds: not on the loop.
+        // That takes milliseconds: not on the loop.
         let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
         NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
-            compressors.compress(batch)
+            encoder.encode(batch)
         }.whenComplete { result in
             let (sender, done) = bound.value
             switch result {
             case .success(let body): sender.post([body], deadline, done)
             case .failure(let error):
-                done(.retryable("the batch could not be compressed: \(error)", after: nil))
+                done(.retryable("the batch could not be encoded: \(error)", after: nil))
             }
         }
     }
@@ -148,24 +149,38 @@ enum HTTPAnswer {
     }
 
     private static func sent(_ response: HTTPClientResponse) -> SendResult {
-        guard isProtobuf(response), !response.bodyTruncated,
-            let answer = ExportResponse(decoding: Array(response.body.readableBytesView))
-        else { return .sent(rejectedItems: 0, message: "") }
+        let answer: ExportResponse? = unsafe decode(response) { bytes, form in
+            unsafe form == .json ? ExportResponse(decodingJSON: bytes) : ExportResponse(decoding: bytes)
+        }
+        guard let answer, !response.bodyTruncated else { return .sent(rejectedItems: 0, message: "") }
         return .sent(rejectedItems: Int(clamping: answer.rejected), message: answer.message)
     }
 
-    private static func isProtobuf(_ response: HTTPClientResponse) -> Bool {
+    /// Lends the body to a reader of its form; nil when it is none that OTLP knows.
+    private static func decode<Value>(
+        _ response: HTTPClientResponse,
+        _ read: (UnsafeRawBufferPointer, OTLPHTTPConfig.Encoding) -> Value?
+    ) -> Value? {
+        guard let form = form(response) else { return nil }
+        // SAFETY: the bytes are read inside the call only.
+        return unsafe response.body.withUnsafeReadableBytes { unsafe read($0, form) }
+    }
+
+    /// How the answer is written; nil for anything that OTLP does not know.
+    private static func form(_ response: HTTPClientResponse) -> OTLPHTTPConfig.Encoding? {
         let type = response.headers.first("content-type")?.lowercased() ?? ""
-        return type.hasPrefix("application/x-protobuf") || type.hasPrefix("application/protobuf")
+        return OTLPHTTPConfig.Encoding.allCases.first { type.hasPrefix($0.contentType) }
     }
 
     /// The server's own words.
     private static func text(_ response: HTTPClientResponse) -> String {
-        let body = Array(response.body.readableBytesView)
-        if isProtobuf(response), let status = RPCStatus(decoding: body) {
-            return status.message.isEmpty ? "" : ": " + status.message
+        let status: RPCStatus? = unsafe decode(response) { bytes, form in
+            unsafe form == .json ? RPCStatus(decodingJSON: bytes) : RPCStatus(decoding: bytes)
         }
-        let shown = body.prefix(shownBytesMax).map { (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: " ") }
+        if let status { return status.message.isEmpty ? "" : ": " + status.message }
+        let shown = response.body.readableBytesView.prefix(shownBytesMax).map {
+            (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: " ")
+        }
         let words = String(decoding: shown, as: UTF8.self).split(separator: " ").joined(separator: " ")
         return words.isEmpty ? "" : ": " + words
     }
