@@ -97,7 +97,7 @@ let package = Package(
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
                 "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
-                "HealthCheck",
+                "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -138,6 +138,9 @@ let package = Package(
         component(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "FileStorage", in: "Extensions/",
+            ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
@@ -196,6 +199,9 @@ let package = Package(
                 nioEmbedded, logging,
             ]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
+        tests(
+            of: "FileStorage",
+            ["Compression", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],
     cLanguageStandard: .c11

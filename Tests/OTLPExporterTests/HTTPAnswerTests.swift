@@ -56,7 +56,7 @@ import Testing
         #expect(after == (status == 429 || status == 503 ? .seconds(7) : nil))
     }
 
-    @Test(arguments: [100, 300, 304, 400, 401, 404, 408, 413, 500, 501, 505]) func othersNeverPass(
+    @Test(arguments: [100, 300, 304, 400, 401, 404, 408, 500, 501, 505]) func othersNeverPass(
         status: Int
     ) {
         let answer = result(status, Array("no\r\n  \u{1}way".utf8), type: "text/plain")
@@ -74,6 +74,14 @@ import Testing
                 400, body, type: "application/json; x=y")
         else {
             Issue.record("not read")
+            return
+        }
+    }
+
+    /// What is too large for one request may fit two.
+    @Test func tooLargeIsCut() {
+        guard case .tooLarge("HTTP status 413") = result(413) else {
+            Issue.record("not cut")
             return
         }
     }

@@ -1,5 +1,4 @@
-"""A strict OTLP/HTTP server: what is not exactly what the specification asks for is answered with 400 and remembered.
-"""
+"""A strict OTLP/HTTP server: what is not what the specification asks for is answered with 400."""
 
 import gzip
 import http.server
@@ -21,9 +20,9 @@ SINGLE = {"host", "content-type", "content-length", "content-encoding", "user-ag
 class HTTPBackend:
     """Keeps what it gets, in `requests`, and the fields of the requests, in `heads`.
 
-    `answer`, if set, is called with the request and the handler before the request is kept. It may return None, a
-    response message, or (status, fields, body), or raise ConnectionError to end the connection without an answer.
-    Only what is answered with 200 is kept. `paths` maps paths to signals.
+    `answer`, if set, is called with the request and the handler before the request is kept. It may return
+    None, a response message, or (status, fields, body), or raise ConnectionError to end the connection
+    without an answer. Only what is answered with 200 is kept. `paths` maps paths to signals.
     """
 
     def __init__(self, answer=None, paths=None, tls=None, port=None):

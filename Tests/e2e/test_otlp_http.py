@@ -1,7 +1,8 @@
-"""The otlp_http exporter against a strict server: everything arrives once, and every answer means what OTLP says."""
+"""The otlp_http exporter against a strict server: all arrives once, and answers mean what OTLP says."""
 
 import email.utils
 import itertools
+import json
 import random
 import threading
 import time
@@ -61,16 +62,21 @@ def refusal(status, **fields):
 
 @pytest.mark.parametrize("encoding", ["proto", "json"])
 @pytest.mark.parametrize("compression", ["none", "gzip"])
-@pytest.mark.parametrize("signal, requests", [("traces", data.spans), ("metrics", data.points), ("logs", data.records)])
-def test_every_signal_arrives_as_it_was(gateway, http_backend, clients, signal, requests, compression, encoding):
+@pytest.mark.parametrize(
+    "signal, requests", [("traces", data.spans), ("metrics", data.points), ("logs", data.records)]
+)
+def test_every_signal_arrives_as_it_was(
+    gateway, http_backend, clients, signal, requests, compression, encoding
+):
     """If it failed, what a backend stores would not be what the application sent."""
     store = http_backend()
-    running = gateway(config({NAME: http_exporter(store, compression=compression, encoding=encoding)}, SMALL_BATCH))
+    keys = {"compression": compression, "encoding": encoding}
+    running = gateway(config({NAME: http_exporter(store, **keys)}, SMALL_BATCH))
     sent = requests(25)
     clients.grpc(running).export(sent)
     wait_until(lambda: store.received(signal), "the request")
     assert data.item_count(store.received(signal)[0]) == 25
-    assert store.received(signal)[0].SerializeToString(deterministic=True) == sent.SerializeToString(deterministic=True)
+    assert store.received(signal)[0] == sent
     assert store.heads[0]["Content-Encoding"] == (None if compression == "none" else "gzip")
     assert store.heads[0]["Content-Type"] == {"proto": PROTOBUF, "json": "application/json"}[encoding]
     assert store.heads[0]["User-Agent"].startswith("sluice/")
@@ -78,10 +84,12 @@ def test_every_signal_arrives_as_it_was(gateway, http_backend, clients, signal, 
 
 
 def test_addresses_headers_and_credentials(gateway, http_backend, clients):
-    """If it failed, the native endpoints of Loki and Tempo, which have paths of their own, could not be used."""
-    store = http_backend(paths={"/otlp/v1/logs": "logs", "/tempo?x=1": "traces", "/otlp/v1/metrics": "metrics"})
+    """If it failed, the native endpoints of Loki and Tempo, which have their own paths, could not be used."""
+    paths = {"/otlp/v1/logs": "logs", "/tempo?x=1": "traces", "/otlp/v1/metrics": "metrics"}
+    store = http_backend(paths=paths)
     url = f"http://user:pa%3Ass@{LOOPBACK}:{store.port}/otlp/"
-    keys = {"traces_endpoint": f"{store.url}/tempo?x=1", "headers": {"X-Scope-OrgID": "shop", "user-agent": "me"}}
+    headers = {"X-Scope-OrgID": "shop", "user-agent": "me"}
+    keys = {"traces_endpoint": f"{store.url}/tempo?x=1", "headers": headers}
     running = gateway(config({"otlphttp": http_exporter(url, **keys)}))
     client = clients.grpc(running)
     client.export(data.records(1))
@@ -164,7 +172,8 @@ def test_partial_success(scripted):
     store.answer = Script(response)
     client.export(data.records(5))
     labels = {"exporter": NAME}
-    wait_until(lambda: running.metrics().sum("otelcol_exporter_sent_log_records", **labels) == 3, "three sent")
+    sent = "otelcol_exporter_sent_log_records"
+    wait_until(lambda: running.metrics().sum(sent, **labels) == 3, "three sent")
     assert running.metrics().sum("otelcol_exporter_send_failed_log_records", **labels) == 2
     assert store.calls == 1
     assert "two are too old" in running.log
@@ -292,8 +301,6 @@ def test_everything_adds_up_while_the_backend_does_all_of_it(gateway, http_backe
 )
 def test_mistakes(tmp_path, keys, words):
     """If it failed, an operator would learn of a mistake from lost data."""
-    import json
-
     file = tmp_path / "gateway.yaml"
     file.write_text(json.dumps(config({NAME: keys}, signals=["logs"])))
     done = command("validate", "--config", file)

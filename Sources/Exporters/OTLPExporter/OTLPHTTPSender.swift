@@ -18,8 +18,9 @@ package struct OTLPHTTPSenderError: Error, CustomStringConvertible {
 package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let client: HTTPClient
-    private let template: HTTPClientRequest
-    private let encoder: HTTPBodyEncoder?
+    private let plain: HTTPClientRequest
+    private let gzipped: HTTPClientRequest
+    private let encoder: HTTPBodyEncoder
     private let eventLoop: any EventLoop
 
     /// Reading more of a response is of no use: an export response is a few bytes.
@@ -37,7 +38,8 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
         }
         self.eventLoop = eventLoop
         encoder = HTTPBodyEncoder(config)
-        template = Self.template(config, url, version)
+        plain = Self.template(config, url, version, encoding: nil)
+        gzipped = Self.template(config, url, version, encoding: "gzip")
         client = HTTPClient(
             origin: url.origin, options: try Self.options(config, url, logger), eventLoop: eventLoop,
             logger: logger)
@@ -67,11 +69,11 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
         return options
     }
 
-    private static func template(_ config: OTLPHTTPConfig, _ url: HTTPURL, _ version: String)
-        -> HTTPClientRequest
-    {
+    private static func template(
+        _ config: OTLPHTTPConfig, _ url: HTTPURL, _ version: String, encoding: String?
+    ) -> HTTPClientRequest {
         var headers = [(name: "Content-Type", value: config.encoding.contentType)]
-        if config.compression == .gzip { headers.append(("Content-Encoding", "gzip")) }
+        if let encoding { headers.append(("Content-Encoding", encoding)) }
         let own = config.headers.map { (name: $0.name, value: $0.value.value) }
         func isWritten(_ name: String) -> Bool { own.contains { $0.name.lowercased() == name } }
         if !isWritten("user-agent") { headers.append(("User-Agent", userAgent(version))) }
@@ -93,18 +95,24 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
-        guard let encoder else {
-            post(batch.slices.map { $0.bytes }, deadline, done)
-            return
+        switch encoder.plan(batch) {
+        case .plain(let body): post(plain, body, deadline, done)
+        case .gzip(let body): post(gzipped, body, deadline, done)
+        case .encode: encode(batch, deadline, done)
         }
-        // That takes milliseconds: not on the loop.
+    }
+
+    /// That takes milliseconds: not on the loop.
+    private func encode(_ batch: Batch, _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
         let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [encoder] in
             encoder.encode(batch)
         }.whenComplete { result in
             let (sender, done) = bound.value
             switch result {
-            case .success(let body): sender.post([body], deadline, done)
+            case .success(let body):
+                sender.post(
+                    sender.encoder.compresses ? sender.gzipped : sender.plain, body, deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be encoded: \(error)", after: nil))
             }
@@ -115,7 +123,10 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
         client.close()
     }
 
-    private func post(_ body: [ByteBuffer], _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
+    private func post(
+        _ template: HTTPClientRequest, _ body: [ByteBuffer], _ deadline: NIODeadline,
+        _ done: @escaping (SendResult) -> Void
+    ) {
         var request = template
         request.body = body
         let bound = NIOLoopBound(done, eventLoop: eventLoop)
@@ -144,6 +155,7 @@ enum HTTPAnswer {
         case 429, 503:
             return .retryable(message, after: response.headers.first("retry-after").flatMap(RetryAfter.delay))
         case 502, 504: return .retryable(message, after: nil)
+        case 413: return .tooLarge(message)
         default: return .permanent(message + remedy(response.status))
         }
     }
@@ -189,7 +201,6 @@ enum HTTPAnswer {
         switch status {
         case 401, 403: "; check the credentials under \"headers\""
         case 404, 405: "; check the path of the endpoint"
-        case 413: "; send smaller batches (send_batch_max_size)"
         default: ""
         }
     }
