@@ -18,7 +18,7 @@ SINGLE = {"host", "content-type", "content-length", "content-encoding", "user-ag
 
 
 class HTTPBackend:
-    """Keeps what it gets, in `requests`, and the fields of the requests, in `heads`.
+    """Keeps what it gets, in `requests`, their header fields, in `heads`, and their bytes, in `bodies`.
 
     `answer`, if set, is called with the request and the handler before the request is kept. It may return
     None, a response message, or (status, fields, body), or raise ConnectionError to end the connection
@@ -28,7 +28,7 @@ class HTTPBackend:
     def __init__(self, answer=None, paths=None, tls=None, port=None):
         self.answer = answer
         self.paths = paths or PATHS
-        self.requests, self.heads, self.faults = [], [], []
+        self.requests, self.heads, self.bodies, self.faults = [], [], [], []
         self.calls = self.connections = 0
         self.lock = threading.Lock()
         self.port = port or free_port()
@@ -54,7 +54,7 @@ class HTTPBackend:
 
     def clear(self):
         with self.lock:
-            self.requests, self.heads, self.calls = [], [], 0
+            self.requests, self.heads, self.bodies, self.calls = [], [], [], 0
 
     def stop(self):
         self.server.shutdown()
@@ -98,6 +98,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with owner.lock:
             owner.requests.append(request)
             owner.heads.append(self.headers)
+            owner.bodies.append(body)
         self.reply(200, {"Content-Type": PROTOBUF}, answer or SIGNALS[signal][2]())
 
     def do_GET(self):

@@ -1,6 +1,7 @@
 """The otlp_http exporter against a strict server: all arrives once, and answers mean what OTLP says."""
 
 import email.utils
+import gzip
 import itertools
 import json
 import random
@@ -83,6 +84,23 @@ def test_every_signal_arrives_as_it_was(
     assert store.faults == []
 
 
+@pytest.mark.parametrize("recompress", ["auto", "always", "never"])
+def test_gzip_is_passed_on(gateway, http_backend, clients, recompress):
+    """If it failed, what clients have compressed would be compressed again, at most of an export's cost."""
+    store = http_backend()
+    running = gateway(config({NAME: http_exporter(store, compression="gzip", recompress=recompress)}))
+    came = gzip.compress(data.spans(50).SerializeToString(), 9)
+    client = clients.http(running)
+    assert client.post(came, headers={"Content-Encoding": "gzip"})[0] == 200
+    wait_until(lambda: len(store.bodies) == 1, "the compressed request")
+    assert (store.bodies[0] == came) == (recompress != "always")
+    assert client.post(data.spans(50, first=50).SerializeToString())[0] == 200
+    wait_until(lambda: len(store.bodies) == 2, "the plain request")
+    assert store.heads[1]["Content-Encoding"] == (None if recompress == "never" else "gzip")
+    assert sorted(map(int, data.span_names(store.received()))) == list(range(100))
+    assert store.faults == []
+
+
 def test_addresses_headers_and_credentials(gateway, http_backend, clients):
     """If it failed, the native endpoints of Loki and Tempo, which have their own paths, could not be used."""
     paths = {"/otlp/v1/logs": "logs", "/tempo?x=1": "traces", "/otlp/v1/metrics": "metrics"}
@@ -122,7 +140,7 @@ def scripted(module_owned, module_gateway, module_clients):
     return store, running, module_clients.grpc(running)
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 429, 500, 501, 502, 503, 504])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 501, 502, 503, 504])
 def test_every_status(scripted, status):
     """If it failed, spans that a second try would save were lost, or hopeless ones would be sent for ever."""
     store, running, client = scripted
@@ -137,6 +155,20 @@ def test_every_status(scripted, status):
         settled(running, sent, failed + 7, dropped, NAME)
         assert store.calls == 1
         assert f"HTTP status {status}: as told" in running.log
+
+
+def test_what_is_too_large_is_cut(scripted):
+    """If it failed, one batch beyond a backend's limit would be lost though its parts fit."""
+    store, running, client = scripted
+    sent, failed, dropped, _ = counts(running, NAME)
+    store.clear()
+    store.answer = lambda request, handler: refusal(413) if data.item_count(request) > 2 else None
+    client.export(data.spans(7))
+    settled(running, sent + 7, failed, dropped, NAME)
+    assert sorted(data.span_names(store.received())) == [str(number) for number in range(7)]
+    store.answer = lambda request, handler: refusal(413)
+    client.export(data.spans(2))
+    settled(running, sent + 7, failed + 2, dropped, NAME)
 
 
 @pytest.mark.parametrize("status", [429, 503])
