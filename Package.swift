@@ -93,7 +93,7 @@ let package = Package(
             "Service",
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
-                "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
+                "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "OTLPExporter", "DebugExporter", "FileExporter", "NopExporter", "HealthCheck",
                 nioCore, nioPosix, logging,
             ]),

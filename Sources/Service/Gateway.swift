@@ -12,6 +12,7 @@ internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusReceiver
 
 /// Why the gateway could not start.
 package struct GatewayError: Error, CustomStringConvertible {
@@ -130,6 +131,7 @@ package final class Gateway: Sendable {
                         ])
                 }
             }
+            for scraper in parts.scrapers { try scraper.start() }
         } catch {
             throw GatewayError(description: "\(error)")
         }
@@ -160,6 +162,7 @@ package final class Gateway: Sendable {
         for (_, receiver) in parts.receivers {
             leftover.connections += await receiver.stop(until: receiversDeadline)
         }
+        for scraper in parts.scrapers { await scraper.stop() }
         for limiter in parts.limiters { limiter.stop() }
         for batcher in parts.batchers { await batcher.drain(until: deadline - .milliseconds(100)) }
         await withTaskGroup(of: (String, Int).self) { group in
