@@ -94,14 +94,14 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "DebugExporter", "FileExporter", "NopExporter", "HealthCheck",
+                "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
+                "HealthCheck",
                 nioCore, nioPosix, logging,
             ]),
         component(
             "OTLPReceiver", in: "Receivers/",
             [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
-                logging,
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging,
             ]),
         component(
             "PrometheusReceiver", in: "Receivers/",
@@ -125,6 +125,12 @@ let package = Package(
             "FileExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "Compression", nioCore, nioPosix, logging]),
         component(
+            "PrometheusExporter", in: "Exporters/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
+                logging,
+            ]),
+        component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "Pipeline", nioCore]),
         component(
@@ -136,7 +142,7 @@ let package = Package(
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
         component("RegularExpression", ["CRE2"]),
-        component("Compression", ["CLibdeflate"]),
+        component("Compression", ["CLibdeflate", "CSnappy"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
         cTarget("COTLP", links: "protobuf-c", flags: ["-O2"]),
@@ -147,6 +153,10 @@ let package = Package(
         cTarget("CLibdeflate", links: "deflate"),
         // Linked statically: one library less to load at the start.
         cxxTarget("CRE2", links: ":libre2.a"),
+        // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.
+        .target(
+            name: "CSnappy", path: "Sources/C/CSnappy", cSettings: cSettings,
+            linkerSettings: [.linkedLibrary(":libsnappy.a"), .linkedLibrary("stdc++")]),
 
         .target(
             name: "TestSupport",
@@ -162,8 +172,7 @@ let package = Package(
         tests(
             of: "OTLPReceiver",
             [
-                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
-                nioEmbedded,
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
             ]),
         tests(
             of: "PrometheusReceiver",
@@ -178,6 +187,12 @@ let package = Package(
         tests(
             of: "FileExporter",
             ["Pipeline", "OTLP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),
+        tests(
+            of: "PrometheusExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
+                nioEmbedded, logging,
+            ]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],

@@ -8,6 +8,7 @@ internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 internal import PrometheusReceiver
 
 /// A configuration that was read and checked whole: what the gateway will build.
@@ -27,6 +28,7 @@ package struct GatewayPlan: Sendable {
         case otlpHTTP(OTLPHTTPConfig)
         case debug(DebugConfig)
         case file(FileExporterConfig)
+        case prometheus(PrometheusExporterConfig)
         case nop
     }
 
@@ -64,6 +66,7 @@ package struct GatewayPlan: Sendable {
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
         catalogue.add(.exporter, "file")
+        catalogue.add(.exporter, "prometheus", signals: [.metrics])
         catalogue.add(.exporter, "nop")
         catalogue.add(.extension, "health_check")
         catalogue.addUpstream()
@@ -105,6 +108,8 @@ package struct GatewayPlan: Sendable {
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
             case (.exporter, "file"): exporters[component.id] = .file(FileExporterConfig(section))
+            case (.exporter, "prometheus"):
+                exporters[component.id] = .prometheus(PrometheusExporterConfig(section))
             case (.exporter, "nop"):
                 _ = NopConfig(section)
                 exporters[component.id] = .nop

@@ -11,6 +11,7 @@ internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 internal import PrometheusReceiver
 
 /// The components of a configuration, connected: exporters first, receivers last.
@@ -20,6 +21,8 @@ struct PipelineParts: Sendable {
     private(set) var limiters: [MemoryLimiter] = []
     private(set) var batchers: [BatchProcessor] = []
     private(set) var queues: [(String, SendingQueue)] = []
+    /// What `prometheus` exporters serve.
+    private(set) var pages: [(String, PageServer)] = []
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
     /// One for each `file` exporter, shared by its signals.
@@ -56,7 +59,7 @@ struct PipelineParts: Sendable {
                 let key = ExporterKey(id: id, signal: signal)
                 if destinations[key] == nil {
                     destinations[key] = try destination(
-                        plan.exporters[id]!, key, version, group.next(), registry, logger)
+                        plan.exporters[id]!, key, version, group, registry, logger)
                 }
                 outs.append(destinations[key]!)
                 takers[key, default: []].formUnion(pipeline.receivers)
@@ -144,10 +147,11 @@ struct PipelineParts: Sendable {
     }
 
     private mutating func destination(
-        _ config: GatewayPlan.Exporter, _ key: ExporterKey, _ version: String, _ eventLoop: any EventLoop,
+        _ config: GatewayPlan.Exporter, _ key: ExporterKey, _ version: String, _ group: any EventLoopGroup,
         _ registry: MetricRegistry, _ logger: Logger
     ) throws(GatewayError) -> Destination {
         let name = "\(key.id)"
+        let eventLoop = group.next()
         let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
         let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
         let queue: SendingQueue
@@ -156,6 +160,12 @@ struct PipelineParts: Sendable {
             return Destination(
                 consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false
             )
+        case .prometheus(let config):
+            let exporter = PrometheusExporter(
+                config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
+                logger: logger)
+            pages.append((name, PageServer(config, name: name, group: group, exporter: exporter)))
+            return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
             do throws(DebugOutputError) {

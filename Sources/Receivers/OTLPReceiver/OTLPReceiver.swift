@@ -2,7 +2,6 @@ internal import Configuration
 internal import HTTP
 package import Logging
 package import NIOCore
-internal import NIOHTTP1
 internal import NIOPosix
 package import OTLP
 package import Pipeline
@@ -166,14 +165,8 @@ package final class OTLPReceiver: Sendable {
                         try pipeline.addHandler(
                             HTTP2Handler(role: .server, settings: HTTP2Settings(), delegate: connection))
                     } else {
-                        let clock = FirstByteClock()
-                        try pipeline.addHandler(clock)
-                        try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
                         try pipeline.addHandler(
-                            HTTP1Connection(
-                                service: service, tools: connections.tools, connections: connections,
-                                limits: http1,
-                                clock: clock))
+                            HTTP1Connection(service: service, connections: connections, limits: http1))
                     }
                 })
         }

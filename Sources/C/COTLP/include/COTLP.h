@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "points.h"
+
 #if !defined(__clang__)
 #define _Nonnull
 #define _Nullable
