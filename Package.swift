@@ -95,7 +95,7 @@ let package = Package(
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
-                "HealthCheck",
+                "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -136,6 +136,9 @@ let package = Package(
         component(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "FileStorage", in: "Extensions/",
+            ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
@@ -194,6 +197,9 @@ let package = Package(
                 nioEmbedded, logging,
             ]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
+        tests(
+            of: "FileStorage",
+            ["Compression", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],
     cLanguageStandard: .c11

@@ -164,7 +164,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         case .failure(let reason):
             failure = reason
         case .success(let (target, encoding, _)):
-            failure = reader.begin(target, encoding: encoding, contentLength: framing.contentLength)
+            failure = reader.begin(
+                target, encoding: encoding, contentLength: framing.contentLength, head: head)
         }
         if let failure {
             // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).

@@ -63,7 +63,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             answer(stream, .failed(failure))
         case .success(let (target, encoding, contentLength)):
             let reader = slots[stream.slot].reader
-            if let failure = reader.begin(target, encoding: encoding, contentLength: contentLength) {
+            let refused = reader.begin(
+                target, encoding: encoding, contentLength: contentLength, head: stream.headers)
+            if let failure = refused {
                 answer(stream, .failed(failure))
             }
         }

@@ -10,6 +10,8 @@ struct RequestLimits: Sendable {
     var isGRPC: Bool
     /// Bytes of a body as received, and again of the same when decompressed.
     var bodyBytesMax: Int
+    /// Whether the header fields stay with the data (`include_metadata`).
+    var keepsMetadata = false
 }
 
 /// What a receiver keeps for one event loop. Event loop only.
@@ -74,6 +76,7 @@ final class RequestReader {
     private var encoding = ContentEncoding.identity
     private var compressed = false
     private var payload: Payload?
+    private var metadata: ClientMetadata?
     /// When bytes of this request last came.
     private(set) var lastProgress = NIODeadline.distantPast
     /// How the last request that was begun is answered.
@@ -93,11 +96,16 @@ final class RequestReader {
     }
 
     /// Starts a request whose head was accepted.
-    /// - Parameter contentLength: what the client says the body has; nil when it does not say.
+    /// - Parameters:
+    ///   - contentLength: what the client says the body has; nil when it does not say.
+    ///   - head: the request's header section, for receivers that keep it.
     /// - Returns: a refusal that needs no body.
-    func begin(_ target: Target, encoding: ContentEncoding, contentLength: Int?) -> Answer.Failure? {
+    func begin(
+        _ target: Target, encoding: ContentEncoding, contentLength: Int?, head: HeaderBlock? = nil
+    ) -> Answer.Failure? {
         self.target = target
         form = AnswerForm(mediaType: target.mediaType, signal: target.signal)
+        metadata = limits.keepsMetadata ? head.map { ClientMetadata(header: $0.all) } : nil
         self.encoding = encoding
         compressed = encoding != .identity
         lastProgress = tools.now
@@ -160,13 +168,18 @@ final class RequestReader {
         }
         guard var payload else { return .accepted }
         if compressed {
+            let received = payload
             do throws(Answer.Failure) { payload = try decompressed(payload) } catch { return .failed(error) }
+            if encoding == .gzip, target.entrance.keepsGzip, payload !== received {
+                payload.gzipMembers = received
+            }
         }
         if target.mediaType == .json {
             do throws(Answer.Failure) { payload = try fromJSON(payload, target) } catch {
                 return .failed(error)
             }
         }
+        payload.metadata = metadata
         let summary: RequestSummary
         do throws(WireError) {
             summary = try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
@@ -193,6 +206,7 @@ final class RequestReader {
         phase = .discarding
         payload = nil
         target = nil
+        metadata = nil
     }
 
     private func fail(_ failure: Answer.Failure) -> Answer.Failure {
