@@ -46,7 +46,7 @@ func readJob(_ lines: String, global: String = "") -> (job: ScrapeConfig, proble
             honor_timestamps: false
             params: {module: [http_2xx, 2], n: [1]}
             basic_auth: {username: u, password_file: /p}
-            tls_config: {ca_file: /ca, server_name: s, insecure_skip_verify: true, min_version: TLS13}
+            tls_config: {server_name: s, insecure_skip_verify: true, min_version: TLS13}
             http_headers: {X-A: {values: [b], secrets: [c]}}
             sample_limit: 10
             body_size_limit: 10MB
@@ -76,7 +76,7 @@ func readJob(_ lines: String, global: String = "") -> (job: ScrapeConfig, proble
         #expect(job.interval == .seconds(90) && job.timeout == .seconds(20) && job.scheme == .https)
         #expect(job.parameters.map(\.values) == [["http_2xx", "2"], ["1"]])
         #expect(job.client.authorization == .basic(user: .text(Secret("u")), password: .file("/p")))
-        #expect(job.client.tls.shared.ca == .file("/ca") && job.client.tls.insecureSkipVerify)
+        #expect(job.client.tls.serverNameOverride == "s" && job.client.tls.insecureSkipVerify)
         #expect(job.client.headers.map(\.value.value) == ["b", "c"])
         #expect(job.limits.bodySize == 10 << 20 && job.limits.samples == 10 && job.limits.targets == 3)
         #expect(job.staticGroups[0].targets.count == 2 && job.staticGroups[0].labels["shard"] == "7")
@@ -125,6 +125,7 @@ func readJob(_ lines: String, global: String = "") -> (job: ScrapeConfig, proble
         ("scrape_intervall: 1s", "did you mean \"scrape_interval\""),
         ("scrape_protocols: [Prometheus]", "unknown value"),
         ("tls_config: {cert_file: /c}", "both a certificate"),
+        ("tls_config: {ca_file: /nowhere}", "/nowhere"),
         ("authorization: {type: Basic, credentials: x}", "write basic_auth"),
         ("proxy_url: http://x", "not supported yet"),
     ])

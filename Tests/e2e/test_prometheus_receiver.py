@@ -1,12 +1,16 @@
 """The prometheus receiver against real HTTP targets and a stand-in for the API server of Kubernetes."""
 
 import json
+import os
 import re
+import subprocess
+import time
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from conftest import backends, config, exporter, otlp
-from gateway import Balance, LOOPBACK, command, free_port, wait_until
+from gateway import BINARY, LOOPBACK, Balance, command, fetch, free_port, wait_until
 from scraped import OPEN_METRICS, APIServer, Target, pod, points
 from test_tls import certificates  # noqa: F401
 
@@ -344,3 +348,137 @@ def test_tls(gateway, backend, target, certificates):
     assert {p.resource["service.name"] for p in down} == {"job1"}
     assert {p.resource["service.name"] for p in points(destination, "requests_total")} == {"job"}
     assert "TLS" in running.log
+
+
+@pytest.mark.parametrize("protocol", ["PrometheusProto", "OpenMetricsText1.0.0", "PrometheusText0.0.4"])
+def test_what_the_prometheus_exporter_shows_comes_back(gateway, backend, clients, protocol):
+    """From OTLP to a page and from the page to OTLP, in every format: the same values, and the same starts."""
+    port, destination = free_port(), backend()
+    job = {
+        "scrape_protocols": [protocol],
+        "static_configs": [{"targets": [f"{LOOPBACK}:{port}"]}],
+        "honor_labels": True,
+    }
+    configuration = scraping(destination, job)
+    configuration["exporters"]["prometheus"] = {"endpoint": f"{LOOPBACK}:{port}", "enable_open_metrics": True}
+    configuration["service"]["pipelines"] = {
+        "metrics/in": {"receivers": ["otlp"], "exporters": ["prometheus"]},
+        "metrics/out": {"receivers": ["prometheus"], "exporters": ["otlp"]},
+    }
+    running = gateway(configuration)
+    now = time.time_ns()
+    start = now // 10**9 * 10**9 - 60 * 10**9
+    times = {"start_time_unix_nano": start, "time_unix_nano": now}
+    request = ExportMetricsServiceRequest()
+    resource = request.resource_metrics.add()
+    for key, value in (("service.name", "shop"), ("service.instance.id", "i-1"), ("zone", "z")):
+        resource.resource.attributes.add(key=key).value.string_value = value
+    scope = resource.scope_metrics.add()
+    scope.scope.name = "lib"
+    total = scope.metrics.add(name="orders", unit="1").sum
+    total.aggregation_temporality, total.is_monotonic = 2, True
+    total.data_points.add(as_int=7, **times).attributes.add(key="kind").value.string_value = "new"
+    duration = scope.metrics.add(name="duration", unit="s").histogram
+    duration.aggregation_temporality = 2
+    duration.data_points.add(count=6, sum=4.5, bucket_counts=[1, 2, 3], explicit_bounds=[0.1, 1], **times)
+    sizes = scope.metrics.add(name="sizes", unit="By").exponential_histogram
+    sizes.aggregation_temporality = 2
+    point = sizes.data_points.add(count=9, sum=33.0, scale=2, zero_count=1, **times)
+    point.positive.offset = -3
+    point.positive.bucket_counts.extend([1, 0, 0, 5, 2])
+    clients.grpc(running).export(request)
+
+    orders = seen(destination, "orders_total", kind="new")[0]
+    assert orders.value == 7 and orders.kind == "sum" and orders.scope == "lib"
+    assert orders.resource["service.name"] == "shop" and orders.resource["service.instance.id"] == "i-1"
+    back = seen(destination, "duration_seconds")[0].point
+    assert (back.count, back.sum) == (6, 4.5)
+    assert (list(back.bucket_counts), list(back.explicit_bounds)) == ([1, 2, 3], [0.1, 1.0])
+    if protocol != "PrometheusText0.0.4":
+        assert orders.point.start_time_unix_nano == start and back.start_time_unix_nano == start
+    if protocol == "PrometheusProto":
+        native = seen(destination, "sizes_bytes")[0]
+        assert native.kind == "exponential_histogram"
+        assert (native.point.count, native.point.sum, native.point.scale) == (9, 33.0, 2)
+        assert native.point.zero_count == 1 and native.point.positive.offset == -3
+        assert list(native.point.positive.bucket_counts) == [1, 0, 0, 5, 2]
+
+
+PLATFORM = """\
+receivers:
+  otlp:
+    protocols:
+      grpc:
+        endpoint: 0.0.0.0:4317
+      http:
+        endpoint: 0.0.0.0:4318
+  prometheus:
+    config:
+      scrape_configs:
+      - job_name: 'otel-collector'
+        scrape_interval: 10s
+        static_configs:
+        - targets: ['localhost:8888']
+
+processors:
+  batch:
+    send_batch_size: 1024
+    timeout: 10s
+  memory_limiter:
+    check_interval: 1s
+    limit_mib: 512
+
+exporters:
+  prometheus:
+    endpoint: "0.0.0.0:8889"
+  otlp:
+    endpoint: tempo:4317
+    tls:
+      insecure: true
+  logging:
+    loglevel: debug
+
+service:
+  pipelines:
+    traces:
+      receivers: [otlp]
+      processors: [memory_limiter, batch]
+      exporters: [otlp, logging]
+    metrics:
+      receivers: [otlp, prometheus]
+      processors: [memory_limiter, batch]
+      exporters: [prometheus]
+"""
+
+
+def test_a_collector_s_configuration_runs_unchanged(tmp_path, owned):
+    """Own metrics, scraped by the gateway itself, are on the page that Prometheus scrapes; only ports are others here."""
+    file = tmp_path / "collector.yaml"
+    file.write_text(PLATFORM)
+    result = command("validate", "--config", file)
+    assert result.returncode == 0, result.stderr + result.stdout
+    own, page = free_port(), free_port()
+    text = PLATFORM.replace("8888", str(own)).replace("0.0.0.0:8889", f"{LOOPBACK}:{page}")
+    for port in ("4317", "4318"):
+        text = text.replace(f"0.0.0.0:{port}", f"{LOOPBACK}:{free_port()}")
+    text = text.replace("scrape_interval: 10s", "scrape_interval: 1s").replace("timeout: 10s", "timeout: 1s")
+    reader = json.dumps({"pull": {"exporter": {"prometheus": {"host": LOOPBACK, "port": own}}}})
+    file.write_text(text + f"  telemetry: {{metrics: {{readers: [{reader}]}}}}\n")
+    process = subprocess.Popen(
+        [BINARY, "run", "--config", str(file), "--health-endpoint", ""],
+        stderr=subprocess.PIPE,
+        env=dict(os.environ, SWIFT_BACKTRACE="enable=no"),
+    )
+    owned.callback(process.kill)
+
+    def shown():
+        try:
+            return "otelcol_process_uptime" in fetch(f"http://{LOOPBACK}:{page}/metrics")[1]
+        except OSError:
+            return False
+
+    wait_until(shown, "own metrics on the page")
+    status, text = fetch(f"http://{LOOPBACK}:{page}/metrics")
+    assert status == 200 and re.search(r'^up\{.*job="otel-collector".*\} 1$', text, re.MULTILINE)
+    process.terminate()
+    assert process.wait(30) == 0, process.stderr.read()

@@ -71,7 +71,7 @@ struct ScrapeDefaults {
         interval = section.prometheusDuration("scrape_interval") ?? interval
         if let own = section.prometheusDuration("scrape_timeout") {
             timeout = own
-            if own > interval, section.isWritten("scrape_interval") || own > .seconds(60) {
+            if own > interval {
                 section.report("scrape_timeout", error: "must not exceed scrape_interval \(interval.text)")
             }
         }

@@ -1,4 +1,5 @@
 internal import Configuration
+internal import HTTP
 
 /// How requests identify themselves: keys that jobs and discovery have in common.
 struct ScrapeClientConfig: Sendable {
@@ -81,6 +82,11 @@ struct ScrapeClientConfig: Sendable {
         config.insecureSkipVerify = section.bool("insecure_skip_verify", default: false)
         config.shared.minVersion = section.tlsVersion("min_version") ?? config.shared.minVersion
         config.shared.maxVersion = section.tlsVersion("max_version")
+        do throws(TLSProblem) {
+            try ClientTLS.check(config)
+        } catch {
+            section.report(error.key.flatMap { section.isWritten($0) ? $0 : nil }, error: error.message)
+        }
         return config
     }
 

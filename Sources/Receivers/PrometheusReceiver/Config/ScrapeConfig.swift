@@ -208,6 +208,6 @@ enum ScrapeProtocol: String, Sendable, CaseIterable {
         let types = protocols.enumerated().map { index, format in
             "\(format.mediaType);q=0.\(protocols.count - index + 1)"
         }
-        return (types + ["*/*;q=0.\(1)"]).joined(separator: ",")
+        return (types + ["*/*;q=0.1"]).joined(separator: ",")
     }
 }

@@ -8,14 +8,14 @@ internal import NIOCore
 /// the last version that was heard of; when the server does not have that any more (410 Gone), the list is read anew.
 /// While the server is not there the targets stay as they are.
 final class KubernetesDiscovery: Discovery {
-    /// Pods of one page of the list.
-    private static let pageSize = 500
+    /// Pods of one page of the list: few enough that reading one holds up nobody.
+    private static let pageSize = 100
     private static let requestTimeout = TimeAmount.seconds(30)
     /// What the server is asked to end a watch after, and how much longer it may take.
     private static let watchSeconds: Int64 = 300
     /// The longest line of a watch, which is one pod.
     private static let lineBytesMax = 4 << 20
-    private static let pageBytesMax = 256 << 20
+    private static let pageBytesMax = 64 << 20
     private static let patienceMin = TimeAmount.seconds(1)
     private static let patienceMax = TimeAmount.seconds(30)
     /// Changes come in swarms; this long they are gathered.
