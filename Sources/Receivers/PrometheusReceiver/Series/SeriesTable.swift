@@ -173,7 +173,12 @@ final class SeriesTable: PageSink {
     }
 
     func record(_ series: Int32, _ value: Double, timestamp: Int64?) throws(PageError) {
-        guard let point = try see(series), value.bitPattern != Self.staleMarker else { return }
+        guard let point = try see(series) else { return }
+        guard value.bitPattern != Self.staleMarker else {
+            // As if it were not on the page.
+            entries[Int(series)].seen = scrape &- 1
+            return
+        }
         point.begin(scrape)
         if rules.honorsTimestamps, let timestamp, timestamp > 0 { point.timestamp = timestamp }
         switch entries[Int(series)].role {
