@@ -95,7 +95,7 @@ let package = Package(
             "Service",
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
-                "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
+                "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
                 "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,

@@ -13,6 +13,7 @@ internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
 internal import PrometheusExporter
+internal import PrometheusReceiver
 
 /// Why the gateway could not start.
 package struct GatewayError: Error, CustomStringConvertible {
@@ -142,6 +143,7 @@ package final class Gateway: Sendable {
                         ])
                 }
             }
+            for scraper in parts.scrapers { try scraper.start() }
         } catch {
             throw GatewayError(description: "\(error)")
         }
@@ -181,6 +183,7 @@ package final class Gateway: Sendable {
         for (_, receiver) in parts.receivers {
             leftover.connections += await receiver.stop(until: receiversDeadline)
         }
+        for scraper in parts.scrapers { await scraper.stop() }
         for limiter in parts.limiters { limiter.stop() }
         for batcher in parts.batchers { await batcher.drain(until: deadline - .milliseconds(100)) }
         // All at once, but for those that get what others cannot deliver.

@@ -10,11 +10,13 @@ internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
 internal import PrometheusExporter
+internal import PrometheusReceiver
 
 /// A configuration that was read and checked whole: what the gateway will build.
 package struct GatewayPlan: Sendable {
     enum Receiver: Sendable {
         case otlp(OTLPReceiverConfig)
+        case prometheus(PrometheusReceiverConfig)
     }
 
     enum Processor: Sendable {
@@ -56,6 +58,7 @@ package struct GatewayPlan: Sendable {
     package static let catalogue: ComponentCatalogue = {
         var catalogue = ComponentCatalogue()
         catalogue.add(.receiver, "otlp")
+        catalogue.add(.receiver, "prometheus", signals: [.metrics])
         catalogue.add(.processor, "memory_limiter")
         catalogue.add(.processor, "batch")
         catalogue.add(.exporter, "otlp_grpc")
@@ -97,6 +100,8 @@ package struct GatewayPlan: Sendable {
             let section = component.section
             switch (component.kind, component.type) {
             case (.receiver, "otlp"): receivers[component.id] = .otlp(OTLPReceiverConfig(section))
+            case (.receiver, "prometheus"):
+                receivers[component.id] = .prometheus(PrometheusReceiverConfig(section))
             case (.processor, "memory_limiter"):
                 processors[component.id] = .memoryLimiter(MemoryLimiterConfig(section))
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))

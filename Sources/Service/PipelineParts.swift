@@ -13,10 +13,12 @@ internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
 internal import PrometheusExporter
+internal import PrometheusReceiver
 
 /// The components of a configuration, connected: exporters first, receivers last.
 struct PipelineParts: Sendable {
     private(set) var receivers: [(String, OTLPReceiver)] = []
+    private(set) var scrapers: [PrometheusReceiver] = []
     private(set) var limiters: [MemoryLimiter] = []
     private(set) var batchers: [BatchProcessor] = []
     /// In the order in which they must end: who hands on what fails before who gets it.
@@ -105,12 +107,20 @@ struct PipelineParts: Sendable {
             for id in pipeline.receivers { entrances[id, default: [:]][signal, default: []].append(entrance) }
         }
         for (id, bySignal) in entrances {
-            guard case .otlp(let config)? = plan.receivers[id] else { continue }
-            let parts = OTLPReceiver.Parts(
-                name: "\(id)", entrances: bySignal.mapValues(Entrance.joining), ledger: ledger,
-                registry: registry,
-                logger: logger.of("receiver", "\(id)", nil))
-            receivers.append(("\(id)", OTLPReceiver(config, parts: parts, group: group)))
+            let logger = logger.of("receiver", "\(id)", nil)
+            switch plan.receivers[id]! {
+            case .otlp(let config):
+                let parts = OTLPReceiver.Parts(
+                    name: "\(id)", entrances: bySignal.mapValues(Entrance.joining), ledger: ledger,
+                    registry: registry, logger: logger)
+                receivers.append(("\(id)", OTLPReceiver(config, parts: parts, group: group)))
+            case .prometheus(let config):
+                guard let metrics = bySignal[.metrics] else { continue }
+                let parts = PrometheusReceiver.Parts(
+                    name: "\(id)", version: version, entrance: Entrance.joining(metrics), ledger: ledger,
+                    registry: registry, logger: logger)
+                scrapers.append(PrometheusReceiver(config, parts: parts, group: group))
+            }
         }
         try connectDeadLetters(plan, &destinations, version, group, registry, ledger, logger)
         balances = takers.map { key, receivers in

@@ -135,6 +135,25 @@ func nativeFamily(schema: Int = 3) -> [UInt8] {
         #expect(log.added == 1)
     }
 
+    /// Times that no clock shows must not end the process.
+    @Test(arguments: [UInt64(bitPattern: Int64.min), UInt64(bitPattern: Int64.max), UInt64(bitPattern: -1)])
+    func absurdTimesAreIgnored(seconds: UInt64) throws {
+        let page = family {
+            $0.text(1, "a_total")
+            $0.message(4) {
+                $0.message(3) {
+                    $0.double(1, 1)
+                    $0.message(3) { $0.integer(1, seconds) }
+                }
+                $0.integer(6, seconds)
+            }
+        }
+        try parseProtobuf(page, into: Target().table)
+        let log = PageLog()
+        try parseProtobuf(page, into: log)
+        #expect(log.lines.count == (seconds == UInt64(bitPattern: -1) ? 3 : 2))
+    }
+
     @Test(arguments: [
         [0x05, 0x0a], [0xff, 0xff, 0xff, 0xff, 0xff, 0x01], [0x02, 0x0a, 0x05], [0x00], [0x80],
         Array(nativeFamily(schema: 9)), Array(nativeFamily(schema: -53)),

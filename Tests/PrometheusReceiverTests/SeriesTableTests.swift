@@ -139,6 +139,26 @@ import Testing
             ])
     }
 
+    /// Prometheus' own mark for "no value any more" is no value, and the series can come back.
+    @Test func staleMarkersEndASeries() throws {
+        let target = Target()
+        func scrape(_ bits: UInt64) throws -> [String] {
+            let page = family {
+                $0.text(1, "a")
+                $0.integer(3, 1)
+                $0.message(4) { $0.message(2) { $0.fixed64(1, bits) } }
+            }
+            return own(
+                try target.scrape { () throws(PageError) in
+                    do { try parseProtobuf(page, into: target.table) } catch { throw .truncated("\(error)") }
+                })
+        }
+        #expect(try scrape(2.0.bitPattern) == ["a gauge at 1 = 2.0"])
+        #expect(try scrape(0x7ff0_0000_0000_0002) == ["a gauge at 2 STALE"])
+        #expect(try scrape(0x7ff0_0000_0000_0002) == [])
+        #expect(try scrape(3.0.bitPattern) == ["a gauge at 4 = 3.0"])
+    }
+
     /// What a histogram is without its count nobody can know.
     @Test func incompleteHistogramsAreDroppedAndCounted() throws {
         let target = Target()

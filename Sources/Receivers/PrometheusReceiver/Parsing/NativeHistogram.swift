@@ -55,7 +55,7 @@ struct NativeSpans {
                     current = sum
                     side.counts.append(UInt64(sum))
                 } else if deltas.isEmpty, taken < counts.count {
-                    guard let count = wholeCount(counts[taken]) else { return nil }
+                    guard let count = nearestCount(counts[taken]) else { return nil }
                     side.counts.append(count)
                 } else {
                     return nil
@@ -68,7 +68,7 @@ struct NativeSpans {
 }
 
 /// A count with a fraction as the nearest whole one; nil for what is no count.
-func wholeCount(_ value: Double) -> UInt64? {
+func nearestCount(_ value: Double) -> UInt64? {
     let rounded = value.rounded()
     return rounded >= 0 && rounded < 0x1p63 ? UInt64(rounded) : nil
 }

@@ -66,8 +66,8 @@ struct ProtobufHistogram {
     /// The native histogram; nil when its buckets contradict each other or its schema is not exponential.
     func native() -> NativeHistogram? {
         guard (-4...8).contains(schema), let positive = positive.side(), let negative = negative.side(),
-            let count = wholeCount ?? PrometheusReceiver.wholeCount(self.count),
-            let zeroCount = PrometheusReceiver.wholeCount(zeroCount)
+            let count = wholeCount ?? nearestCount(self.count),
+            let zeroCount = nearestCount(zeroCount)
         else { return nil }
         return NativeHistogram(
             schema: Int32(schema), zeroThreshold: zeroThreshold, zeroCount: zeroCount, count: count, sum: sum,

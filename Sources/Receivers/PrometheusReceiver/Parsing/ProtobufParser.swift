@@ -157,7 +157,8 @@ extension WireField {
             if field.number == 1 { seconds = field.int64 }
             if field.number == 2 { nanoseconds = field.int64 }
         }
-        guard abs(seconds) < 9_000_000_000, (0..<1_000_000_000).contains(nanoseconds) else { return nil }
+        guard (-9_000_000_000...9_000_000_000).contains(seconds), (0..<1_000_000_000).contains(nanoseconds)
+        else { return nil }
         return seconds * 1_000_000_000 + nanoseconds
     }
 }

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Numbers byte strings in the order they are added: 0, 1, 2…
 ///
 /// Looking up allocates nothing and costs a hash and a comparison of the bytes. The hash is seeded, so that a page cannot
@@ -64,7 +66,12 @@ struct ByteIndex {
         let own = bytes.span.extracting(start..<ends[number])
         // SAFETY: both are borrowed for the call and have the same count.
         return unsafe own.withUnsafeBytes { own in
-            unsafe key.withUnsafeBytes { key in unsafe own.elementsEqual(key) }
+            unsafe key.withUnsafeBytes { key in
+                guard let left = unsafe own.baseAddress, let right = unsafe key.baseAddress else {
+                    return true
+                }
+                return unsafe memcmp(left, right, key.count) == 0
+            }
         }
     }
 

@@ -157,23 +157,23 @@ final class MetricEncoder {
     private func encodeHistogram(_ item: MetricPoint) {
         let finite = item.slots.last?.bound == .infinity ? item.slots.count - 1 : item.slots.count
         let total = item.count ?? 0
-        point.fixed64(4, wholeCount(total) ?? 0)
+        point.fixed64(4, nearestCount(total) ?? 0)
         if item.hasSum { point.double(5, item.value) }
         point.lengthDelimited(6, count: 8 * (finite + 1))
         var below = 0.0
         for slot in item.slots[..<finite] {
             // Read while it was counted on, a bucket may be behind the one before.
-            point.word(wholeCount(slot.value - below) ?? 0)
+            point.word(nearestCount(slot.value - below) ?? 0)
             below = max(below, slot.value)
         }
-        point.word(wholeCount(total - below) ?? 0)
+        point.word(nearestCount(total - below) ?? 0)
         guard finite > 0 else { return }
         point.lengthDelimited(7, count: 8 * finite)
         for slot in item.slots[..<finite] { point.word(slot.bound.bitPattern) }
     }
 
     private func encodeSummary(_ item: MetricPoint) {
-        point.fixed64(4, wholeCount(item.count ?? 0) ?? 0)
+        point.fixed64(4, nearestCount(item.count ?? 0) ?? 0)
         point.double(5, item.hasSum ? item.value : 0)
         for slot in item.slots {
             point.lengthDelimited(6, count: 18)

@@ -173,9 +173,14 @@ final class SeriesTable: PageSink {
     }
 
     func record(_ series: Int32, _ value: Double, timestamp: Int64?) throws(PageError) {
-        guard let point = try see(series), value.bitPattern != Self.staleMarker else { return }
+        guard let point = try see(series) else { return }
+        guard value.bitPattern != Self.staleMarker else {
+            // As if it were not on the page.
+            entries[Int(series)].seen = scrape &- 1
+            return
+        }
         point.begin(scrape)
-        if rules.honorsTimestamps, let timestamp { point.timestamp = timestamp }
+        if rules.honorsTimestamps, let timestamp, timestamp > 0 { point.timestamp = timestamp }
         switch entries[Int(series)].role {
         case .value:
             guard !point.hasSum else {
@@ -189,7 +194,7 @@ final class SeriesTable: PageSink {
             point.hasSum = true
         case .count: point.count = value
         case .bucket, .quantile: point.set(entries[Int(series)].bound, value)
-        case .created: point.created = PageNumber.nanoseconds(seconds: value)
+        case .created: point.created = PageNumber.nanoseconds(seconds: value).flatMap { $0 > 0 ? $0 : nil }
         case .native, .targetInfo, .scopeInfo, .relabelled, .unsupported: break
         }
     }
@@ -197,7 +202,7 @@ final class SeriesTable: PageSink {
     func record(_ series: Int32, _ histogram: NativeHistogram, timestamp: Int64?) throws(PageError) {
         guard let point = try see(series) else { return }
         point.begin(scrape)
-        if rules.honorsTimestamps, let timestamp { point.timestamp = timestamp }
+        if rules.honorsTimestamps, let timestamp, timestamp > 0 { point.timestamp = timestamp }
         point.native = histogram
     }
 
@@ -209,7 +214,7 @@ final class SeriesTable: PageSink {
     }
 
     func record(_ series: Int32, created: Int64) {
-        guard let point = entries[Int(series)].point, point.seen == scrape else { return }
+        guard let point = entries[Int(series)].point, point.seen == scrape, created > 0 else { return }
         point.created = created
     }
 
