@@ -45,6 +45,8 @@ func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -55,6 +57,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -87,8 +90,7 @@ let package = Package(
         component(
             "OTLPReceiver", in: "Receivers/",
             [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
-                logging,
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging,
             ]),
         component(
             "MemoryLimiter", in: "Processors/",
@@ -115,7 +117,9 @@ let package = Package(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
-        component("HTTP", ["CNghttp2", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "HTTP",
+            ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
         component("Compression", ["CLibdeflate"]),
         component("Configuration", ["CYaml"]),
@@ -137,12 +141,11 @@ let package = Package(
         tests(of: "Compression", ["CZlib"]),
         tests(of: "Configuration"),
         tests(of: "Pipeline", ["OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
-        tests(of: "HTTP", [nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+        tests(of: "HTTP", ["Configuration", nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded]),
         tests(
             of: "OTLPReceiver",
             [
-                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
-                nioEmbedded,
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
             ]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),

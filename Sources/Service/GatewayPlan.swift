@@ -22,6 +22,7 @@ package struct GatewayPlan: Sendable {
 
     enum Exporter: Sendable {
         case otlpGRPC(OTLPExporterConfig)
+        case otlpHTTP(OTLPHTTPConfig)
         case debug(DebugConfig)
         case prometheus(PrometheusExporterConfig)
         case nop
@@ -55,6 +56,8 @@ package struct GatewayPlan: Sendable {
         catalogue.add(.processor, "batch")
         catalogue.add(.exporter, "otlp_grpc")
         catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
+        catalogue.add(.exporter, "otlp_http")
+        catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
         catalogue.add(.exporter, "prometheus", signals: [.metrics])
@@ -92,6 +95,7 @@ package struct GatewayPlan: Sendable {
                 processors[component.id] = .memoryLimiter(MemoryLimiterConfig(section))
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
             case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
+            case (.exporter, "otlp_http"): exporters[component.id] = .otlpHTTP(OTLPHTTPConfig(section))
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))

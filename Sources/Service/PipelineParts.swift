@@ -1,6 +1,7 @@
 internal import BatchProcessor
 internal import Configuration
 internal import DebugExporter
+internal import HTTP
 internal import Logging
 internal import MemoryLimiter
 internal import NIOCore
@@ -150,7 +151,7 @@ struct PipelineParts: Sendable {
             let exporter = PrometheusExporter(
                 config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
                 logger: logger)
-            pages.append((name, PageServer(config, name: name, group: group, exporter: exporter)))
+            try serve(exporter, config, name, group, logger)
             return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
@@ -163,8 +164,25 @@ struct PipelineParts: Sendable {
                 name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         case .otlpGRPC(let config):
-            let sender = OTLPGRPCSender(
-                config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            let sender: OTLPGRPCSender
+            do throws(TLSProblem) {
+                sender = try OTLPGRPCSender(
+                    config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure,
+                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
+                logger: logger)
+        case .otlpHTTP(let config):
+            let sender: OTLPHTTPSender
+            do throws(OTLPHTTPSenderError) {
+                sender = try OTLPHTTPSender(
+                    config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
             queue = SendingQueue(
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
                 timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
@@ -181,6 +199,19 @@ struct PipelineParts: Sendable {
             labels: labels
         ) { Double(queue.capacity) }
         return Destination(consumer: queue, answersLater: queue.answersLater)
+    }
+
+    /// Adds the page of a `prometheus` exporter.
+    private mutating func serve(
+        _ exporter: PrometheusExporter, _ config: PrometheusExporterConfig, _ name: String,
+        _ group: any EventLoopGroup, _ logger: Logger
+    ) throws(GatewayError) {
+        do throws(PageServerError) {
+            let page = try PageServer(config, name: name, group: group, exporter: exporter, logger: logger)
+            pages.append((name, page))
+        } catch {
+            throw GatewayError(description: "\(error)")
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 internal import Compression
 internal import Configuration
-internal import HTTP
+package import HTTP
 package import Logging
 package import NIOCore
 internal import NIOPosix
@@ -20,11 +20,12 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private var next = 0
 
+    /// Reads the certificates, which blocks.
     /// - Parameter version: of the gateway, for `user-agent`.
     package init(
         _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop,
         logger: Logger
-    ) {
+    ) throws(TLSProblem) {
         self.signal = signal
         self.eventLoop = eventLoop
         compressors = config.compression == .gzip ? GzipPool() : nil
@@ -35,7 +36,9 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
                 permitWithoutStream: $0.permitWithoutStream)
         }
         let settings = GRPCChannel.Settings(
-            host: config.endpoint.host, port: config.endpoint.port, waitForReady: config.waitForReady,
+            host: config.endpoint.host, port: config.endpoint.port,
+            tls: config.usesTLS ? try ClientTLS(config.tls, protocols: ["h2"], logger: logger) : nil,
+            waitForReady: config.waitForReady,
             keepalive: keepalive)
         channels = (0..<config.connections).map { _ in
             GRPCChannel(settings, eventLoop: eventLoop, logger: logger)
@@ -45,7 +48,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields
     {
         var fields = [
-            (":method", "POST"), (":scheme", "http"), (":path", signal.grpcPath),
+            (":method", "POST"), (":scheme", config.usesTLS ? "https" : "http"), (":path", signal.grpcPath),
             (":authority", config.authority ?? config.endpoint.description), ("te", "trailers"),
             ("content-type", "application/grpc"),
             ("user-agent", config.userAgent ?? "sluice/\(version)"),
@@ -133,17 +136,22 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
 }
 
 /// Compressors for the threads that compress: as many as work at a time. Any thread.
-private final class GzipPool: Sendable {
+final class GzipPool: Sendable {
     /// A compressor on its way between threads.
     private struct Idle: @unchecked Sendable {
         // SAFETY (@unchecked Sendable): a compressor is in the pool or with one thread.
         let gzipper: Gzipper
     }
 
+    private let level: Int
     private let idle = Mutex<[Idle]>([])
 
+    init(level: Int = 1) {
+        self.level = level
+    }
+
     func compress(_ batch: Batch) -> ByteBuffer {
-        let lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper())
+        let lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper(level: level))
         defer { idle.withLock { $0.append(lent) } }
         // One member of all slices: some readers stop after the first. The copy is small beside the compression.
         var whole = ByteBuffer()
