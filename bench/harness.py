@@ -289,7 +289,9 @@ def measure(bench, program, port, shape, seconds, warmup, affinity=None):
 # ---- the gateway and its peers ----
 
 
-def gateway_config(ports, signal_name, exporter, compression, destination, limit_mib, queue=None):
+def gateway_config(
+    ports, signal_name, exporter, compression, destination, limit_mib, queue=None, page=None
+):
     """A configuration in the Collector's own format. Written as JSON, which is YAML."""
     otlp_grpc = {
         "endpoint": f"127.0.0.1:{destination}",
@@ -299,7 +301,7 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
     if queue:
         otlp_grpc["sending_queue"] = queue
     otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
-    prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True}
+    prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True, **(page or {})}
     known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus}
     exporters = {exporter: known.get(exporter, {})}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
@@ -347,7 +349,14 @@ class Gateway:
 
     def collector_like(self, bench, kind, binary, path, destination, limit_mib, queue):
         config = gateway_config(
-            self.ports, path["signal"], path["exporter"], path["compression"], destination, limit_mib, queue
+            self.ports,
+            path["signal"],
+            path["exporter"],
+            path["compression"],
+            destination,
+            limit_mib,
+            queue,
+            path.get("page"),
         )
         file_name = os.path.join(bench.folder, f"{path['signal']}-{self.ports['grpc']}.yaml")
         with open(file_name, "w", encoding="ascii") as file:

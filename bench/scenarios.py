@@ -455,7 +455,8 @@ SCRAPES = [
 def scrape(options, scrapes=5):
     """What a page costs, and what series take in memory."""
     results, rows = [], []
-    path = {**grpc_path("prometheus"), "signal": "metrics"}
+    limits = {"max_series": 2_000_000, "max_series_per_metric": 2_000_000}
+    path = {**grpc_path("prometheus"), "signal": "metrics", "page": limits}
     with Bench() as bench:
         # A request of one point is a sum; of a hundred, half are histograms of 11 buckets.
         for what, series, items in (
@@ -463,7 +464,7 @@ def scrape(options, scrapes=5):
             ("100 000, half histograms", 100_000, 100),
             ("1 000 000 sums", 1_000_000, 1),
         ):
-            gateway = Gateway(bench, "sluice", options.gateway, path, 0, 4096, series=series)
+            gateway = Gateway(bench, "sluice", options.gateway, path, 0, 4096)
             idle = gateway.program.memory_mib()[0]
             shape = fill_shape(options, series, items)
             requests = series // items + 1000 if items == 1 else series // items * 2

@@ -139,6 +139,7 @@ package struct MetricPoint {
 @safe
 package struct MetricPoints {
     private var points: cotlp_points
+    private var read = unsafe cotlp_point()
     private let hasher: WireHasher
     private let from: cotlp_hash
 
@@ -152,7 +153,6 @@ package struct MetricPoints {
 
     /// Reads the next `NumberDataPoint`; false at the end.
     package mutating func nextNumber(into point: inout MetricPoint) -> Bool {
-        var read = unsafe cotlp_point()
         // SAFETY: the C function reads inside the borrowed bytes.
         let found = unsafe hasher.withKey { unsafe cotlp_number_next(&points, $0, from, &read) }
         guard found != 0 else { return false }
@@ -162,7 +162,6 @@ package struct MetricPoints {
 
     /// Reads the next `HistogramDataPoint`; false at the end.
     package mutating func nextHistogram(into point: inout MetricPoint) -> Bool {
-        var read = unsafe cotlp_point()
         // SAFETY: as above.
         let found = unsafe hasher.withKey { unsafe cotlp_histogram_next(&points, $0, from, &read) }
         guard found != 0 else { return false }
@@ -178,7 +177,6 @@ package struct MetricPoints {
     ///
     /// - Parameter attributes: the number of the field that holds the attributes.
     package mutating func nextOther(attributes: UInt32, into point: inout MetricPoint) -> Bool {
-        var read = unsafe cotlp_point()
         // SAFETY: as above.
         let found = unsafe hasher.withKey { unsafe cotlp_point_next(&points, attributes, $0, from, &read) }
         guard found != 0 else { return false }

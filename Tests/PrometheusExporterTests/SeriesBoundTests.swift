@@ -190,3 +190,31 @@ struct KeyTableTests {
         for key in keys { #expect(table.find(key) == model[key] ?? noIndex) }
     }
 }
+
+@Suite("List of families")
+struct FamilyListTests {
+    @Test("Is sorted and complete after any sequence of changes; else a page would miss metrics")
+    func model() {
+        var list = FamilyList()
+        var model: [String: Family] = [:]
+        var random = SeededRandom(seed: 5)
+        for round in 0..<8000 {
+            let name = "m\(random.below(3000))"
+            if let known = model[name], random.below(round < 5000 ? 4 : 2) == 0 {
+                list.remove(known)
+                model[name] = nil
+            } else if model[name] == nil {
+                let family = Family(name: name, type: .gauge, help: [], unit: "", id: UInt64(round))
+                list.insert(family)
+                model[name] = family
+            }
+        }
+        var listed: [String] = []
+        while let next = list.next(after: listed.last) { listed.append(next.name) }
+        #expect(listed == model.keys.sorted { $0.utf8Precedes($1) })
+        #expect(listed.count > 2 * FamilyList.runMax)
+        for number in 0..<3000 { #expect(list["m\(number)"] === model["m\(number)"]) }
+        #expect(list.next(after: "zz") == nil)
+        #expect(list.next(after: "a")?.name == listed.first)
+    }
+}

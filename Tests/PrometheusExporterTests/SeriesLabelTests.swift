@@ -177,7 +177,7 @@ struct SeriesLabelTests {
     }
 
     @Test(
-        "All UTF-8 names are kept where the strategy allows them, in quotes, and escaped for scrapers that ask so"
+        "UTF-8 names are kept where the strategy allows them, in quotes, and escaped for scrapers that ask so"
     )
     func utf8() {
         let under = StoreUnderTest(strategy: .noTranslation)

@@ -48,7 +48,7 @@ struct SeriesTests {
             (upDownCounter("a", delta, point(1)), DropReason.temporality),
             (counter("a", 0, point(1)), .temporality),
             (histogram("a", 0, histogramPoint([1], [])), .temporality),
-            (counter("__", point(1)), .invalidName),
+            (gauge("__", point(1)), .invalidName),
             (gauge("a", point(nil)), .malformed),
             (histogram("a", histogramPoint([1, 2], [1, 2])), .malformed),
             (histogram("a", histogramPoint([1, 2, 3], [2, 1])), .malformed),
@@ -65,7 +65,7 @@ struct SeriesTests {
     }
 
     @Test(
-        "A second metric of a name with another type would make the page invalid: it is dropped until the first ends"
+        "A second metric of a name with another type would break the page: it is dropped until the first ends"
     )
     func typeConflict() {
         let under = StoreUnderTest()
@@ -133,7 +133,7 @@ struct SeriesTests {
     // MARK: - Delta
 
     @Test(
-        "Deltas add up when they follow each other, begin anew after a gap, and are dropped when counted already",
+        "Deltas add up when they follow each other, begin anew after a gap, and are dropped when counted before",
         arguments: [
             (start: UInt64(10), time: UInt64(20), expected: 8, reason: DropReason?.none),
             (start: 15, time: 20, expected: 3, reason: nil),
@@ -249,7 +249,7 @@ struct SeriesTests {
 extension StoreUnderTest {
     /// The state of the only series of an exponential histogram.
     func exponential(_ family: String) -> ExponentialState? {
-        guard let first = store.familiesByName[family]?.first, first != noIndex else { return nil }
+        guard let first = store.families[family]?.first, first != noIndex else { return nil }
         return ExponentialState(store.slab[first])
     }
 }

@@ -111,8 +111,8 @@ enum {
 
 #define TAG(number, type) ((uint64_t)(number) << 3 | (type))
 
-/// Hashes the field of attributes that starts at `start` and those that follow it directly. A tag that is longer
-/// than it need be ends the run: that is another order of attributes, no more.
+/// Hashes the field of attributes that starts at `start` and those that follow it directly. A tag that is
+/// longer than it need be ends the run: that is another order of attributes, no more.
 static inline int hash_attributes(const uint8_t **at, const uint8_t *end, uint64_t tag, const uint8_t *start,
                                   const cotlp_hash_key *key, cotlp_hash *hash) {
     cotlp_run run;

@@ -7,9 +7,9 @@ internal import Synchronization
 
 /// Keeps the latest value of every series and writes pages for Prometheus to scrape: `prometheus`.
 ///
-/// Takes batches on any thread, straight from their bytes. One lock guards the series: a request holds it for as long as
-/// its points take, some 100 ns each; a page for 256 series at a time. Every point ends counted, as sent when it is in
-/// its series and as failed when it was dropped, and then by its reason, too.
+/// Takes batches on any thread, straight from their bytes. One lock guards the series: a request holds it for
+/// as long as its points take, some 100 ns each; a page for 256 series at a time. Every point ends counted,
+/// as sent when it is in its series and as failed when it was dropped, and then by its reason, too.
 package final class PrometheusExporter: Consumer, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `store` is used under `lock` only; everything else is Sendable.
     private let store: SeriesStore
@@ -30,7 +30,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     /// How finely the time of updates is known.
     private static let tickNanoseconds: UInt64 = 10_000_000
 
-    /// An exporter without series. Expired ones are looked for on the loop, by a timer that ends with the exporter.
+    /// An exporter without series. Expired ones are looked for on the loop, by a timer that ends with the
+    /// exporter.
     ///
     /// - Parameters:
     ///   - name: the exporter's id, for metrics and messages.
@@ -140,15 +141,15 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
                 metadata: ["metric": "\(metric)", "remedy": "let its SDK export cumulative temporality"])
         case .merged(let metric):
             logger.warning(
-                "Series of different names have become one: counters and histograms are added, else the latest value counts.",
+                "Series of different names have become one: counters are added, else the latest counts.",
                 metadata: ["metric": "\(metric)"])
         }
     }
 
     // MARK: - Pages
 
-    /// Writes a page on this thread, in parts, in order; any thread, for as long as it takes. Series that come or go
-    /// meanwhile are on it whole or not at all.
+    /// Writes a page on this thread, in parts, in order; any thread, for as long as it takes. Series that
+    /// come or go meanwhile are on it whole or not at all.
     func render(_ request: PageKey) -> [ByteBuffer] {
         let now = now
         var maker = PageMaker(request, sendsTimestamps: sendsTimestamps)

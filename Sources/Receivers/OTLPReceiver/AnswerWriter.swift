@@ -18,8 +18,6 @@ final class AnswerWriter: Sendable {
         var body: [UInt8]
     }
 
-    private static let protobuf = "application/x-protobuf"
-
     /// What an HTTP/1.1 answer says about its connection.
     enum ConnectionField: String {
         case none = ""
@@ -39,10 +37,11 @@ final class AnswerWriter: Sendable {
             head: Self.grpcHead, body: Self.grpcMessage([]), trailers: HTTP2Fields([("grpc-status", "0")]))
         httpAccepted = Response(
             head: HTTP2Fields(
-                [(":status", "200"), ("content-type", Self.protobuf), ("content-length", "0")] + extraFields))
+                [(":status", "200"), ("content-type", MediaType.protobuf.rawValue), ("content-length", "0")]
+                    + extraFields))
         var accepted = ByteBuffer()
         Self.writeHTTP1(
-            HTTPResponse(status: 200, fields: [("content-type", Self.protobuf)] + extraFields, body: []),
+            HTTPResponse(status: 200, fields: [("content-type", MediaType.protobuf.rawValue)] + extraFields, body: []),
             .none,
             to: &accepted)
         http1Accepted = accepted
@@ -87,36 +86,45 @@ final class AnswerWriter: Sendable {
     }
 
     /// The answer to an OTLP/HTTP request over HTTP/2.
-    func http2(_ answer: Answer) -> Response {
-        if case .accepted = answer { return httpAccepted }
-        return http2(http(answer))
+    func http2(_ answer: Answer, _ form: AnswerForm) -> Response {
+        if case .accepted = answer, form.mediaType == .protobuf { return httpAccepted }
+        return http2(http(answer, form))
     }
 
     /// The answer to an OTLP/HTTP request.
-    func http(_ answer: Answer) -> HTTPResponse {
+    func http(_ answer: Answer, _ form: AnswerForm) -> HTTPResponse {
         switch answer {
         case .accepted:
-            return HTTPResponse(
-                status: 200, fields: [("content-type", Self.protobuf)] + extraFields, body: [])
+            return http(ExportResponse(), form)
         case .partial(let rejected, let message):
-            return HTTPResponse(
-                status: 200, fields: [("content-type", Self.protobuf)] + extraFields,
-                body: ExportResponse(rejected: Int64(rejected), message: message).encode())
+            return http(ExportResponse(rejected: Int64(rejected), message: message), form)
         case .failed(let failure) where failure.isPlainText:
             return plainText(failure)
         case .failed(let failure):
-            var fields = [("content-type", Self.protobuf)] + extraFields
+            let mediaType = failure.mediaType ?? form.mediaType
+            var fields = [("content-type", mediaType.rawValue)] + extraFields
             if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
-            return HTTPResponse(status: failure.httpStatus, fields: fields, body: status(failure).encode())
+            let status = status(failure)
+            return HTTPResponse(
+                status: failure.httpStatus, fields: fields,
+                body: mediaType == .json ? status.encodeJSON() : status.encode())
         }
     }
 
+    private func http(_ response: ExportResponse, _ form: AnswerForm) -> HTTPResponse {
+        HTTPResponse(
+            status: 200, fields: [("content-type", form.mediaType.rawValue)] + extraFields,
+            body: form.mediaType == .json ? response.encodeJSON(form.signal) : response.encode())
+    }
+
     /// Appends the answer to an OTLP/HTTP request as HTTP/1.1 sends it (RFC 9112 §4).
-    func writeHTTP1(_ answer: Answer, _ connection: ConnectionField, to buffer: inout ByteBuffer) {
-        if case .accepted = answer, connection == .none {
+    func writeHTTP1(
+        _ answer: Answer, _ form: AnswerForm, _ connection: ConnectionField, to buffer: inout ByteBuffer
+    ) {
+        if case .accepted = answer, form.mediaType == .protobuf, connection == .none {
             buffer.writeImmutableBuffer(http1Accepted)
         } else {
-            Self.writeHTTP1(http(answer), connection, to: &buffer)
+            Self.writeHTTP1(http(answer, form), connection, to: &buffer)
         }
     }
 

@@ -164,7 +164,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         case .failure(let reason):
             failure = reason
         case .success(let (target, encoding, _)):
-            failure = reader.begin(target, encoding: encoding, contentLength: framing.contentLength)
+            failure = reader.begin(
+                target, encoding: encoding, contentLength: framing.contentLength, head: head)
         }
         if let failure {
             // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).
@@ -217,7 +218,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         lastMoved = connections.tools.now
         let connection: AnswerWriter.ConnectionField =
             keepAlive ? (isVersion10 ? .keepAlive : .none) : .close
-        service.writer.writeHTTP1(answer, connection, to: &answers)
+        service.writer.writeHTTP1(answer, reader.form, connection, to: &answers)
         if wasWaiting {
             endRequest()
         } else {

@@ -122,7 +122,8 @@ package final class OTLPReceiver: Sendable {
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
-        let limits = RequestLimits(isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes)
+        let limits = RequestLimits(
+            isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes, keepsMetadata: config.includeMetadata)
         let service = service(
             "grpc", limits: limits, encodings: [], paths: Signal.allCases.map { ($0, $0.grpcPath) })
         let keeping = ConnectionKeeper.Limits(config)
@@ -144,7 +145,9 @@ package final class OTLPReceiver: Sendable {
     private func listenHTTP(_ config: OTLPReceiverConfig.HTTP) async throws(OTLPReceiverError)
         -> SocketAddress?
     {
-        let limits = RequestLimits(isGRPC: false, bodyBytesMax: config.server.maxRequestBodySize)
+        let limits = RequestLimits(
+            isGRPC: false, bodyBytesMax: config.server.maxRequestBodySize,
+            keepsMetadata: config.server.includeMetadata)
         let paths: [(Signal, String)] = [
             (.traces, config.tracesUrlPath), (.metrics, config.metricsUrlPath), (.logs, config.logsUrlPath),
         ]

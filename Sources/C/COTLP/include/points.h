@@ -1,8 +1,8 @@
 // Metric data points, read straight from the wire: what a store of series needs of them, in one go.
 //
-// Lengths are never trusted: nothing outside of the given bytes is read, whatever they say. Malformed bytes end a
-// walk; of a request that cotlp_check() accepted every field is seen. All pointers are borrowed, nothing is kept.
-// Any thread.
+// Lengths are never trusted: nothing outside of the given bytes is read, whatever they say. Malformed bytes
+// end a walk; of a request that cotlp_check() accepted every field is seen. All pointers are borrowed,
+// nothing is kept. Any thread.
 #ifndef COTLP_POINTS_H
 #define COTLP_POINTS_H
 

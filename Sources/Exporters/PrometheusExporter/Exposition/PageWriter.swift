@@ -1,7 +1,8 @@
 internal import NIOCore
 internal import OTLP
 
-/// Where the bytes of a page are put together, in parts that are handed on or as one piece. One thread at a time.
+/// Where the bytes of a page are put together, in parts that are handed on or as one piece. One thread at a
+/// time.
 @safe
 struct PageWriter: ~Copyable {
     /// The size of a part, more or less.
@@ -163,6 +164,16 @@ struct PageWriter: ~Copyable {
         } else {
             put(NumberText.plain(number))
         }
+    }
+
+    /// A number as protobuf writes lengths.
+    mutating func putVarint(_ number: UInt64) {
+        var rest = number
+        while rest >= 0x80 {
+            put(UInt8(truncatingIfNeeded: rest) | 0x80)
+            rest >>= 7
+        }
+        put(UInt8(truncatingIfNeeded: rest))
     }
 
     /// A time in seconds, with as many digits behind the point as it takes.

@@ -73,10 +73,9 @@ struct ProtobufPage {
             metric.bytes(4, inner.content)
         }
         if sendsTimestamps, record.time > 0 { metric.varint(6, record.time / 1_000_000) }
-        var head = ProtobufMessage()
-        head.tag(4, 2)
-        head.varint(UInt64(metric.content.count))
-        writer.put(head.content)
+        // Field 4, a message.
+        writer.put(UInt8(4 << 3 | 2))
+        writer.putVarint(UInt64(metric.content.count))
         writer.put(metric.content)
     }
 
@@ -119,7 +118,7 @@ struct ProtobufPage {
 
     private mutating func putTime(_ number: UInt32, _ unixNanoseconds: UInt64) {
         guard unixNanoseconds > 0 else { return }
-        inner.bytes(number, ProtobufMessage.time(unixNanoseconds).content)
+        inner.time(number, unixNanoseconds)
     }
 
     /// Adds an exemplar to `inner`.
@@ -135,7 +134,7 @@ struct ProtobufPage {
         var message = ProtobufMessage()
         message.labels(exemplar.labels)
         message.double(2, Double(bitPattern: exemplar.value))
-        if exemplar.time > 0 { message.bytes(3, ProtobufMessage.time(exemplar.time).content) }
+        if exemplar.time > 0 { message.time(3, exemplar.time) }
         return message
     }
 
@@ -173,7 +172,8 @@ struct ProtobufPage {
         putTime(4, record.startTime)
     }
 
-    /// What tells a native histogram without observations from a classic one, and the threshold when none is given.
+    /// What tells a native histogram without observations from a classic one, and the threshold when none is
+    /// given.
     private static let zeroThreshold = 1e-128
 
     private mutating func putNative(_ record: SeriesRecord) {
@@ -249,11 +249,16 @@ struct ProtobufMessage {
     }
 
     /// A `Timestamp`.
-    static func time(_ unixNanoseconds: UInt64) -> ProtobufMessage {
-        var message = ProtobufMessage()
-        message.varint(1, unixNanoseconds / 1_000_000_000)
-        message.varint(2, unixNanoseconds % 1_000_000_000)
-        return message
+    mutating func time(_ number: UInt32, _ unixNanoseconds: UInt64) {
+        let (seconds, rest) = unixNanoseconds.quotientAndRemainder(dividingBy: 1_000_000_000)
+        tag(number, 2)
+        varint(UInt64(2 + Self.varintBytes(seconds) + Self.varintBytes(rest)))
+        varint(1, seconds)
+        varint(2, rest)
+    }
+
+    private static func varintBytes(_ value: UInt64) -> Int {
+        value == 0 ? 1 : (70 - value.leadingZeroBitCount) / 7
     }
 
     /// A field 1 that is a `LabelPair`.
@@ -264,8 +269,38 @@ struct ProtobufMessage {
         bytes(1, pair.content)
     }
 
-    /// The same for all labels of a text.
+    /// The same for all labels of a text, as `LabelMaker` writes it.
     mutating func labels(_ text: WireBytes) {
-        for label in LabelTextReader(text) { self.label(label) }
+        // SAFETY: the text lives for the call.
+        let bytes = unsafe text.unsafeBytes
+        var start = 0
+        while start < text.count {
+            var nameEnd = start
+            while nameEnd < text.count, text[nameEnd] != UInt8(ascii: "=") { nameEnd += 1 }
+            var end = nameEnd + 2
+            var isPlain = text[start] != UInt8(ascii: "\"")
+            while end < text.count, text[end] != UInt8(ascii: "\"") {
+                isPlain = isPlain && text[end] != UInt8(ascii: "\\")
+                end += 1
+            }
+            guard isPlain, end < text.count else {
+                // Escapes or a name in quotes: the long way for this label and what is behind it.
+                let rest = unsafe WireBytes(UnsafeRawBufferPointer(rebasing: bytes[start...]))
+                for label in LabelTextReader(rest) { self.label(label) }
+                return
+            }
+            let name = unsafe UnsafeRawBufferPointer(rebasing: bytes[start..<nameEnd])
+            let value = unsafe UnsafeRawBufferPointer(rebasing: bytes[(nameEnd + 2)..<end])
+            let sizes = Self.varintBytes(UInt64(name.count)) + Self.varintBytes(UInt64(value.count))
+            tag(1, 2)
+            varint(UInt64(2 + sizes + name.count + value.count))
+            tag(1, 2)
+            varint(UInt64(name.count))
+            unsafe content.append(contentsOf: name)
+            tag(2, 2)
+            varint(UInt64(value.count))
+            unsafe content.append(contentsOf: value)
+            start = end + 2
+        }
     }
 }

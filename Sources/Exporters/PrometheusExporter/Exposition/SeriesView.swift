@@ -1,7 +1,7 @@
 internal import OTLP
 
-/// A series as a page shows it: one record, or what several sources of it are together. Borrows from the store, under its
-/// lock.
+/// A series as a page shows it: one record, or what several sources of it are together. Borrows from the
+/// store, under its lock.
 struct SeriesView {
     var record: SeriesRecord
     let kind: Descriptor.Kind
@@ -82,17 +82,15 @@ extension SeriesStore {
 
     /// Goes on to the family behind the one at which a page stands; false at the end.
     func openNextFamily(_ cursor: PageCursor) -> Bool {
-        var place = 0
-        if let last = cursor.family {
-            place = placeOfFamily(last.name)
-            if place < families.count, families[place].name == last.name { place += 1 }
-        }
+        var family = families.next(after: cursor.family?.name)
         if let names = cursor.names {
-            while place < families.count, !names.contains(families[place].name) { place += 1 }
+            while let other = family, !names.contains(other.name) {
+                family = families.next(after: other.name)
+            }
         }
-        guard place < families.count else { return false }
-        cursor.family = families[place]
-        cursor.next = families[place].first
+        guard let family else { return false }
+        cursor.family = family
+        cursor.next = family.first
         cursor.isOpen = false
         return true
     }

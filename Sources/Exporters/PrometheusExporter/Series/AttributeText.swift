@@ -1,7 +1,7 @@
 internal import OTLP
 
-// Attribute values as the text of labels: text as it is, numbers in decimal, bytes in base 64, lists and maps as
-// compact JSON.
+// Attribute values as the text of labels: text as it is, numbers in decimal, bytes in base 64, lists and maps
+// as compact JSON.
 
 extension [UInt8] {
     /// Deeper values are left out. What a receiver let in is never deeper.
@@ -112,8 +112,8 @@ extension [UInt8] {
             append(value.isNaN ? "NaN" : value < 0 ? "-Infinity" : "Infinity")
             return
         }
-        // The standard library has the digits; an exponent from 1e+16 and below 1e-4, ECMAScript's from 1e21 and
-        // below 1e-6.
+        // The standard library has the digits; an exponent from 1e+16 and below 1e-4, ECMAScript's from 1e21
+        // and below 1e-6.
         if value == value.rounded(), value.magnitude < 1e15 {
             append(contentsOf: String(Int64(value)).utf8)
             return

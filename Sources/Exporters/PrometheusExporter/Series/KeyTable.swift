@@ -21,8 +21,8 @@ let noIndex = UInt32.max
 
 /// Finds numbers by keys: open addressing, 16 bytes an entry, at most three quarters full.
 ///
-/// In parts that grow by themselves, so that no insertion moves more than a sixty-fourth of a large table. Not
-/// thread-safe. Keys are hashes with a secret, so that nobody can choose where they fall.
+/// In parts that grow by themselves, so that no insertion moves more than a sixty-fourth of a large table.
+/// Not thread-safe. Keys are hashes with a secret, so that nobody can choose where they fall.
 @safe
 final class KeyTable {
     private struct Entry {
@@ -39,7 +39,8 @@ final class KeyTable {
         var count: Int
     }
 
-    // SAFETY: `partMask + 1` initialized parts, each with `mask + 1` initialized entries; owned, freed in deinit.
+    // SAFETY: `partMask + 1` initialized parts, each with `mask + 1` initialized entries; owned, freed in
+    // deinit.
     private let parts: UnsafeMutablePointer<Part>
     private let partMask: UInt32
     /// Memory of the table.

@@ -1,8 +1,9 @@
 internal import OTLP
 
-// What a point does to the state of its series: reference 5.2 of the exporter's behaviour. Cumulative points replace what
-// is there, unless they are older. Delta points are added when they begin where the last one ended, and begin anew when
-// they begin later; a delta that begins earlier was counted already, at least in part.
+// What a point does to the state of its series. Cumulative points
+// replace what is there, unless they are older. Delta points are added when they begin where the last one
+// ended, and begin anew when they begin later; a delta that begins earlier was counted already, at least in
+// part.
 
 /// What a delta point does.
 enum DeltaStep {
@@ -105,8 +106,8 @@ final class PointScratch {
             if field.number == Field.HistogramPoint.bucketCounts { counts.appendFixed(field) }
             if field.number == Field.HistogramPoint.explicitBounds { bounds.appendFixed(field) }
         }
-        // SAFETY: the arrays are not touched before the next call, so their memory stays; they are little-endian as
-        // all machines that this runs on.
+        // SAFETY: the arrays are not touched before the next call, so their memory stays; they are
+        // little-endian as all machines that this runs on.
         return (
             unsafe counts.withUnsafeBytes { unsafe WireBytes($0) },
             unsafe bounds.withUnsafeBytes { unsafe WireBytes($0) }
@@ -266,11 +267,6 @@ extension SeriesStore {
         slab[index].time = state.time
         slab[index].flags.insert(.hasValue)
         return nil
-    }
-
-    /// Whether a series may grow by so many bytes.
-    private func hasRoom(for more: Int) -> Bool {
-        more <= 512 || bytes + more <= settings.limits.series * settings.limits.bytesPerSeries
     }
 
     private func resizeWords(_ index: UInt32, _ count: Int) {

@@ -2,9 +2,9 @@ internal import OTLP
 
 /// What one source last said about one series: 144 bytes, without labels and buckets.
 ///
-/// A source is what a process would call a time series: one metric with one set of attributes. Nearly always it is the
-/// only one of the series that Prometheus sees, which then is this record; sources whose names become the same are
-/// chained behind the first, the primary.
+/// A source is what a process would call a time series: one metric with one set of attributes. Nearly always
+/// it is the only one of the series that Prometheus sees, which then is this record; sources whose names
+/// become the same are chained behind the first, the primary.
 struct SeriesRecord {
     struct Flags: OptionSet {
         let rawValue: UInt16
@@ -160,7 +160,8 @@ final class SeriesSlab {
     private static let chunkBits = 10
     private static let chunkCount = 1 << chunkBits
 
-    // SAFETY: a directory of `chunkMax` pointers, of which the first `chunks` are to chunks of initialized records.
+    // SAFETY: a directory of `chunkMax` pointers, of which the first `chunks` are to chunks of initialized
+    // records.
     private let directory: UnsafeMutablePointer<UnsafeMutablePointer<SeriesRecord>>
     private let chunkMax: Int
     private var chunks = 0

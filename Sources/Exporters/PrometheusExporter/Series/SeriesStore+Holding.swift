@@ -101,7 +101,7 @@ extension SeriesStore {
             let name = settings.namer.metricName("target_info", unit: "", kind: .other)
         else { return nil }
         let family =
-            familiesByName[name] ?? targetFamily
+            families[name] ?? targetFamily
             ?? Family(name: name, type: .gauge, help: Array("Target metadata".utf8), unit: "", id: makeID())
         let key = finalKey(family, labels, [])
         guard family.type == .gauge, finals.find(key) == noIndex, let index = slab.take() else {
@@ -131,8 +131,7 @@ extension SeriesStore {
         slab.giveBack(index)
         family.records -= 1
         if family.records == 0 {
-            familiesByName[family.name] = nil
-            families.remove(at: placeOfFamily(family.name))
+            families.remove(family)
             ownedBytes -= family.help.count + 256
         }
         guard record.descriptor != noIndex else { return }

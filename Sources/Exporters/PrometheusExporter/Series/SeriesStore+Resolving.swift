@@ -41,7 +41,7 @@ extension SeriesStore {
             notice(.invalidName(metric: name))
             return .failure(MetricRefused(reason: .invalidName))
         }
-        let known = familiesByName[family]
+        let known = families[family]
         if let known, known.type != type {
             notice(.typeConflict(metric: family, existing: known.type.rawValue, new: type.rawValue))
             return .failure(MetricRefused(reason: .typeConflict))
@@ -141,7 +141,8 @@ extension SeriesStore {
     /// - Parameters:
     ///   - attributes: number of the field that holds the point's attributes.
     ///   - makes: whether a series that is not there is made.
-    /// - Returns: nil when there is none and none may be made; then, if it was to be made, the point was counted.
+    /// - Returns: nil when there is none and none may be made; then, if it was to be made, the point was
+    ///   counted.
     func resolve(
         _ point: MetricPoint, _ attributes: UInt32, _ subject: inout Subject, makes: Bool = true
     ) -> UInt32? {
@@ -214,7 +215,7 @@ extension SeriesStore {
             dropOverLimit(.metricLimit, family)
             return nil
         }
-        guard slab.count < limits.series, bytes < limits.series * limits.bytesPerSeries,
+        guard slab.count < limits.series, hasRoom(for: 0),
             let index = slab.take()
         else {
             dropOverLimit(.seriesLimit, family)
@@ -222,7 +223,7 @@ extension SeriesStore {
         }
         use(descriptor)
         use(context)
-        if let known = familiesByName[family.name], known !== family {
+        if let known = families[family.name], known !== family {
             // The context's target_info has just taken the name.
             releaseContext(context.index)
             releaseDescriptor(descriptor.index)
@@ -247,26 +248,14 @@ extension SeriesStore {
 
     /// Puts a record at the end of its family; a family without records becomes known.
     func append(_ index: UInt32, to family: Family) {
-        if familiesByName[family.name] == nil {
-            familiesByName[family.name] = family
-            families.insert(family, at: placeOfFamily(family.name))
+        if family.first == noIndex {
+            families.insert(family)
             ownedBytes += family.help.count + 256
         }
         slab[index].previousInFamily = family.last
         slab[index].nextInFamily = noIndex
         if family.last == noIndex { family.first = index } else { slab[family.last].nextInFamily = index }
         family.last = index
-    }
-
-    /// Where a family of this name is or would be.
-    func placeOfFamily(_ name: String) -> Int {
-        var low = 0
-        var high = families.count
-        while low < high {
-            let middle = (low + high) / 2
-            if families[middle].name.utf8Precedes(name) { low = middle + 1 } else { high = middle }
-        }
-        return low
     }
 
     // MARK: - Hashes

@@ -33,7 +33,8 @@ enum StoreNotice: Hashable, Sendable {
 struct StoreEvents: Sendable {
     /// By `DropReason`, in the order of its cases.
     var drops = [Int](repeating: 0, count: DropReason.allCases.count)
-    /// Points of new series beyond a limit, by metric; of a bounded number of metrics, the rest under `other`.
+    /// Points of new series beyond a limit, by metric; of a bounded number of metrics, the rest under
+    /// `other`.
     var overLimit: [String: Int] = [:]
     /// New sources of series that another source has already.
     var merged = 0
@@ -48,16 +49,17 @@ struct StoreEvents: Sendable {
 
 /// The series of one exporter: fed with the bytes of requests, read by pages.
 ///
-/// A data point finds its series by a hash of its attributes' bytes, with two small reads; nothing is decoded. Only what
-/// is seen for the first time, or with its attributes in another order, is made into labels, and then found by these.
-/// Not thread-safe: its owner holds a lock, for one request or one part of a page at a time.
+/// A data point finds its series by a hash of its attributes' bytes, with two small reads; nothing is
+/// decoded. Only what is seen for the first time, or with its attributes in another order, is made into
+/// labels, and then found by these. Not thread-safe: its owner holds a lock, for one request or one part of a
+/// page at a time.
 final class SeriesStore {
     struct Limits: Sendable {
         /// Records, of all metrics and of one.
         var series: Int
         var seriesPerMetric: Int
-        /// Memory of labels and buckets: more than this, on average, and new series are refused before `series` is
-        /// reached.
+        /// Memory of labels and buckets: more than this, on average, and new series are refused before
+        /// `series` is reached.
         var bytesPerSeries = 1024
         /// Memory of exemplars: beyond, there are no new ones.
         var exemplarBytes = 64 << 20
@@ -73,8 +75,8 @@ final class SeriesStore {
         var limits: Limits
     }
 
-    /// Another way in which a series was written: its attributes in another order, or by another resource of the same
-    /// labels.
+    /// Another way in which a series was written: its attributes in another order, or by another resource of
+    /// the same labels.
     struct Alias {
         let key: SeriesKey
         let context: UInt32
@@ -87,7 +89,8 @@ final class SeriesStore {
         var references: Int
     }
 
-    /// Aliases beyond the first that a series may have; the oldest is forgotten for a new one, which costs time only.
+    /// Aliases beyond the first that a series may have; the oldest is forgotten for a new one, which costs
+    /// time only.
     static let moreAliasesMax = 16
     /// Metrics that are named when they are over a limit.
     static let namedMetricsMax = 64
@@ -108,9 +111,7 @@ final class SeriesStore {
     var contexts = IndexedList<Context>()
     var targets: [SeriesKey: Target] = [:]
     var targetFamily: Family?
-    /// Sorted by name.
-    var families: [Family] = []
-    var familiesByName: [String: Family] = [:]
+    var families = FamilyList()
     var cursors: [PageCursor] = []
     /// Memory of labels, buckets, contexts.
     var ownedBytes = 0
@@ -146,8 +147,8 @@ final class SeriesStore {
     /// Whether anything happened since `takeEvents` was called.
     var hasEvents: Bool { hasDrops || events.merged > 0 || !events.notices.isEmpty }
 
-    /// Whether labels and buckets may take so much more memory. What is there for every series, large or small, is not
-    /// counted; a small limit has room for a megabyte.
+    /// Whether labels and buckets may take so much more memory. What is there for every series, large or
+    /// small, is not counted; a small limit has room for a megabyte.
     func hasRoom(for more: Int) -> Bool {
         let limits = settings.limits
         return ownedBytes + exemplarBytes + bounds.bytes + more
