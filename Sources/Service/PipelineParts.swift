@@ -188,13 +188,7 @@ struct PipelineParts: Sendable {
             let exporter = PrometheusExporter(
                 config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
                 logger: logger)
-            do throws(TLSProblem) {
-                let page = try PageServer(
-                    config, name: name, group: group, exporter: exporter, logger: logger)
-                pages.append((name, page))
-            } catch {
-                throw GatewayError(description: "exporters::\(name)::\(error)")
-            }
+            try serve(exporter, config, name, group, logger)
             return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
@@ -322,6 +316,19 @@ extension PipelineParts {
             return writer
         } catch {
             throw GatewayError(description: "exporters::\(id)::path: \(error)")
+        }
+    }
+
+    /// Adds the page of a `prometheus` exporter.
+    private mutating func serve(
+        _ exporter: PrometheusExporter, _ config: PrometheusExporterConfig, _ name: String,
+        _ group: any EventLoopGroup, _ logger: Logger
+    ) throws(GatewayError) {
+        do throws(PageServerError) {
+            let page = try PageServer(config, name: name, group: group, exporter: exporter, logger: logger)
+            pages.append((name, page))
+        } catch {
+            throw GatewayError(description: "\(error)")
         }
     }
 }

@@ -291,3 +291,36 @@ def test_mistakes(tmp_path, certificates, tls, words):
     done = command("validate", "--config", file)
     assert done.returncode == 1
     assert words in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("needs_client", [False, True])
+def test_the_page_for_prometheus_over_tls(gateway, certificates, needs_client):
+    """If it failed, metrics would have to be scraped in the clear, or anybody could read them."""
+    port = free_port()
+    tls = identity(certificates, "server") | ({"client_ca_file": certificates.ca} if needs_client else {})
+    gateway(config({"prometheus": {"endpoint": f"{LOOPBACK}:{port}", "tls": tls}}, signals=["metrics"]))
+
+    def scrape(authority, name=None):
+        context = ssl.create_default_context(cafile=authority)
+        if name:
+            context.load_cert_chain(getattr(certificates, name), getattr(certificates, f"{name}_key"))
+        connection = http.client.HTTPSConnection("localhost", port, timeout=5, context=context)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    assert scrape(certificates.ca, "client") == 200
+    with pytest.raises(OSError):
+        scrape(certificates.other, "client")
+    if needs_client:
+        for name in (None, "stranger"):
+            with pytest.raises((OSError, http.client.HTTPException)):
+                scrape(certificates.ca, name)
+    else:
+        assert scrape(certificates.ca) == 200
+    with pytest.raises((OSError, http.client.HTTPException)):
+        plain = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+        plain.request("GET", "/metrics")
+        plain.getresponse()
