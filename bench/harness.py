@@ -300,8 +300,10 @@ def gateway_config(
     }
     if queue:
         otlp_grpc["sending_queue"] = queue
+    otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
     prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True, **(page or {})}
-    exporters = {exporter: {"otlp_grpc": otlp_grpc, "nop": {}, "prometheus": prometheus}[exporter]}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus}
+    exporters = {exporter: known.get(exporter, {})}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
         "receivers": {

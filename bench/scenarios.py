@@ -225,8 +225,9 @@ def overload_once(bench, options, name, sink_options, queue):
         bench, "sluice", options.gateway, grpc_path("otlp_grpc"), sink.port, options.limit_mib, queue=queue
     )
     shape = grpc_shape(options, 100, connections=8, streams=64)
-    offer(bench, gateway, sink, grpc_shape(options), options.warmup + 1, 0.5)
-    peak = offer(bench, gateway, sink, grpc_shape(options), max(options.seconds, 5) + 2, 2)
+    # The peak is taken with as much in flight as the overload has: what differs is only the load that is offered.
+    offer(bench, gateway, sink, shape, options.warmup + 1, 0.5)
+    peak = offer(bench, gateway, sink, shape, max(options.seconds, 10) + 2, 2)
     if not peak["goodput"]:
         raise BenchError("nothing reached the destination while the sustainable rate was looked for")
     rate = 3 * peak["goodput"] / shape["items"]

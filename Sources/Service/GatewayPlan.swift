@@ -1,6 +1,8 @@
 internal import BatchProcessor
 package import Configuration
 internal import DebugExporter
+internal import FileExporter
+internal import FileStorage
 internal import HealthCheck
 internal import MemoryLimiter
 internal import NopExporter
@@ -22,13 +24,16 @@ package struct GatewayPlan: Sendable {
 
     enum Exporter: Sendable {
         case otlpGRPC(OTLPExporterConfig)
+        case otlpHTTP(OTLPHTTPConfig)
         case debug(DebugConfig)
+        case file(FileExporterConfig)
         case prometheus(PrometheusExporterConfig)
         case nop
     }
 
     enum Extension: Sendable {
         case healthCheck(HealthCheckConfig)
+        case fileStorage(FileStorageConfig)
     }
 
     struct Pipeline: Sendable {
@@ -55,11 +60,15 @@ package struct GatewayPlan: Sendable {
         catalogue.add(.processor, "batch")
         catalogue.add(.exporter, "otlp_grpc")
         catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
+        catalogue.add(.exporter, "otlp_http")
+        catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
+        catalogue.add(.exporter, "file")
         catalogue.add(.exporter, "prometheus", signals: [.metrics])
         catalogue.add(.exporter, "nop")
         catalogue.add(.extension, "health_check")
+        catalogue.add(.extension, "file_storage")
         catalogue.addUpstream()
         return catalogue
     }()
@@ -92,9 +101,11 @@ package struct GatewayPlan: Sendable {
                 processors[component.id] = .memoryLimiter(MemoryLimiterConfig(section))
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
             case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
+            case (.exporter, "otlp_http"): exporters[component.id] = .otlpHTTP(OTLPHTTPConfig(section))
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
+            case (.exporter, "file"): exporters[component.id] = .file(FileExporterConfig(section))
             case (.exporter, "prometheus"):
                 exporters[component.id] = .prometheus(PrometheusExporterConfig(section))
             case (.exporter, "nop"):
@@ -102,10 +113,53 @@ package struct GatewayPlan: Sendable {
                 exporters[component.id] = .nop
             case (.extension, "health_check"):
                 extensions[component.id] = .healthCheck(HealthCheckConfig(section))
+            case (.extension, "file_storage"):
+                extensions[component.id] = .fileStorage(FileStorageConfig(section))
             default:
                 preconditionFailure("\(component.kind) \(component.type) is in the catalogue and not built")
             }
         }
         self.extensions = config.serviceExtensions.compactMap { id in extensions[id].map { (id, $0) } }
+        for component in config.exporters { checkReferences(of: component) }
+    }
+
+    /// The `sending_queue` of an exporter; nil for those that have none.
+    func queue(of id: ComponentID) -> SendingQueueConfig? {
+        switch exporters[id] {
+        case .otlpGRPC(let config): config.sendingQueue
+        case .debug, .nop, nil: nil
+        }
+    }
+
+    /// Checks that what a queue names is there: `storage`, `on_permanent_failure`.
+    private func checkReferences(of component: GatewayConfig.Component) {
+        guard let queue = queue(of: component.id) else { return }
+        if let storage = queue.storage {
+            let isStorage = extensions.contains { id, config in
+                if case .fileStorage = config { id == storage } else { false }
+            }
+            if !isStorage {
+                component.section.section("sending_queue")?.report(
+                    "storage", error: "references extension \"\(storage)\", which is no started file_storage",
+                    help: "add \"\(storage)\" to extensions and to service::extensions")
+            }
+        }
+        var seen = [component.id]
+        var next = queue.onPermanentFailure
+        while let id = next {
+            if exporters[id] == nil {
+                component.section.report(
+                    "on_permanent_failure",
+                    error: "references exporter \"\(id)\" which is not configured")
+                return
+            }
+            if seen.contains(id) {
+                let circle = (seen + [id]).map { "\($0)" }.joined(separator: " → ")
+                component.section.report("on_permanent_failure", error: "leads back: \(circle)")
+                return
+            }
+            seen.append(id)
+            next = self.queue(of: id)?.onPermanentFailure
+        }
     }
 }

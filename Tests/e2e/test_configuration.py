@@ -50,7 +50,7 @@ BROKEN = {
     "no endpoint": ("    endpoint: tempo:4317\n", "", 13, "endpoint"),
     "no port": ("endpoint: tempo:4317", "endpoint: tempo", 14, "tempo"),
     "port too large": ("tempo:4317", "tempo:70000", 14, "70000"),
-    "TLS is not there yet": ("      insecure: true\n", "      insecure: false\n", 16, "insecure"),
+    "no such certificate": ("      insecure: true\n", "      ca_file: /nowhere\n", 16, "/nowhere"),
     "unknown compression": ("    tls:\n", "    compression: rar\n    tls:\n", 15, "rar"),
     "a list for a section": ("  batch:\n    timeout: 1s\n", "  batch: [1]\n", 10, "batch"),
     "reference to nothing": ("exporters: [otlp]", "exporters: [otlp, tempo]", 22, "tempo"),

@@ -1,4 +1,5 @@
 package import Configuration
+internal import HTTP
 package import Pipeline
 
 /// The keys of the `otlp_grpc` exporter (`otlp`).
@@ -7,6 +8,16 @@ package struct OTLPExporterConfig: Sendable, Equatable {
     package enum Compression: String, Sendable, CaseIterable {
         case none
         case gzip
+    }
+
+    /// What becomes of requests that came in gzipped, and of those that did not, with `compression: gzip`.
+    package enum Recompress: String, Sendable, CaseIterable {
+        /// The former leave as the gzip members that they came as, the latter as a member of their own.
+        case auto
+        /// Everything is compressed anew, as one member.
+        case always
+        /// Nothing is compressed: a batch leaves gzipped when all of it came so, else plain.
+        case never
     }
 
     /// How several addresses of the destination's name are used.
@@ -27,15 +38,22 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         package init() {}
     }
 
-    /// Where to send. Required, no default. Written `host:port`, `dns:///host:port`, `passthrough:///host:port`
-    /// or `http://host:port`. Key `endpoint`.
+    /// Where to send. Required, no default. Written `host:port`, `dns:///host:port`, `passthrough:///host:port`,
+    /// `http://host:port` or `https://host:port`. Key `endpoint`.
     package var endpoint = EndpointConfig(host: "", port: 0)
     /// The endpoint as it was written, for messages.
     package var endpointText = ""
-    /// Key `tls`; must be `insecure: true`.
+    /// Key `tls`.
     package var tls = ClientTLSConfig()
+    /// Whether the endpoint begins with `https://`, which turns TLS on whatever `tls` says.
+    package var schemeAsksForTLS = false
     /// Default gzip. Key `compression`.
     package var compression: Compression = .gzip
+    /// Default auto. Key `recompress`, which the Collector does not have.
+    package var recompress: Recompress = .auto
+    /// Larger batches are sent as several requests; 0 = no limit. Default 64 KiB below 4 MiB, which is what gRPC servers
+    /// take unless told otherwise. Key `max_request_bytes`, which the Collector does not have.
+    package var maxRequestBytes = (4 << 20) - (64 << 10)
     /// Sent with every request. Default none. Key `headers`.
     package var headers: [SecretPair] = []
     /// nil = the gateway's name and version. Key `user_agent`.
@@ -63,14 +81,21 @@ package struct OTLPExporterConfig: Sendable, Equatable {
 
     package init() {}
 
+    /// Whether connections use TLS.
+    package var usesTLS: Bool { schemeAsksForTLS || tls.isOn }
+
     /// Reads and checks the section; problems go to its diagnostics.
     package init(_ section: ConfigSection) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
         readEndpoint(section)
-        let name = section.path.split(separator: ":").last.map(String.init) ?? "otlp_grpc"
-        tls = ClientTLSConfig(of: section, named: name)
+        tls = section.clientTLS()
         compression = Self.compression(section)
+        recompress = section.choice("recompress", default: .auto)
+        if compression != .gzip, section.has("recompress") {
+            section.report("recompress", warning: "has no effect without compression: gzip")
+        }
+        maxRequestBytes = section.int("max_request_bytes", default: maxRequestBytes, in: 0...Int(Int32.max))
         headers = section.headers("headers")
         userAgent = section.optionalString("user_agent")
         timeout = section.duration("timeout", default: timeout)
@@ -88,6 +113,9 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         section.finish()
     }
 
+    /// Whether gzip members of clients may be passed on as they came.
+    package var keepsGzip: Bool { compression == .gzip && recompress != .always }
+
     private static func compression(_ section: ConfigSection) -> Compression {
         let others = ["snappy", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"]
         let word = section.choice("compression", of: ["none", "gzip", ""], default: "gzip", notYet: others)
@@ -104,20 +132,13 @@ package struct OTLPExporterConfig: Sendable, Equatable {
             return
         }
         endpointText = text
-        if text.hasPrefix("https://") {
-            section.report(
-                "endpoint", error: "\"https://\" needs TLS, which is not supported yet",
-                help:
-                    "write endpoint: \(text.dropFirst("https://".count)) with \"insecure: true\" under \"tls:\""
-            )
-            return
-        }
+        schemeAsksForTLS = text.hasPrefix("https://")
         if text.hasPrefix("unix:") {
             section.report("endpoint", error: "unix sockets are not supported yet; use host:port")
             return
         }
         var address = Substring(text)
-        for prefix in ["http://", "dns:///", "passthrough:///"] where address.hasPrefix(prefix) {
+        for prefix in ["http://", "https://", "dns:///", "passthrough:///"] where address.hasPrefix(prefix) {
             address = address.dropFirst(prefix.count)
             break
         }

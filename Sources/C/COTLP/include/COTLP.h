@@ -8,6 +8,8 @@
 #ifndef COTLP_H
 #define COTLP_H
 
+#include "COTLPJSON.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
