@@ -149,6 +149,11 @@ final class PageConnection: ChannelInboundHandler {
             guard case .writing = handler.state else { return }
             switch result {
             case .success(let page): handler.send(page, head, choice, context)
+            case .failure(PageDeskError.tooLarge):
+                handler.answer(
+                    head, status: .internalServerError,
+                    "500 the page would be larger than 2 GiB; ask for a part of it with name[], or lower max_series\n",
+                    context)
             case .failure:
                 handler.answer(
                     head, status: .serviceUnavailable, "503 too many pages are being sent\n",
