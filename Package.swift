@@ -84,7 +84,7 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "DebugExporter", "NopExporter", "HealthCheck",
+                "OTLPExporter", "LokiExporter", "DebugExporter", "NopExporter", "HealthCheck",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -101,6 +101,9 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
         component(
             "OTLPExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "LokiExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         component(
             "DebugExporter", in: "Exporters/",
@@ -152,6 +155,12 @@ let package = Package(
         tests(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            of: "LokiExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
+                logging,
+            ]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),

@@ -297,7 +297,7 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
     if queue:
         otlp_grpc["sending_queue"] = queue
     otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
-    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "loki": {"endpoint": f"http://127.0.0.1:{destination}"}}
     exporters = {exporter: known.get(exporter, {})}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {

@@ -263,7 +263,9 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     }
 
     private func fail(_ work: Work, _ refusal: Refusal) {
-        counters.failed.add(work.batch.items)
+        let delivered = sender.itemsDelivered(of: work.batch)
+        counters.sent.add(delivered)
+        counters.failed.add(work.batch.items - delivered)
         finish(work, .refused(refusal))
     }
 
@@ -327,8 +329,10 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     }
 
     private func giveUp(_ work: Work, isAnswered: Bool) {
-        givenUp += work.batch.items
-        counters.dropped.add(work.batch.items)
+        let delivered = sender.itemsDelivered(of: work.batch)
+        givenUp += work.batch.items - delivered
+        counters.sent.add(delivered)
+        counters.dropped.add(work.batch.items - delivered)
         size.subtract(work.weight, ordering: .relaxed)
         guard !isAnswered else { return }
         work.batch.settle(

@@ -2,6 +2,7 @@ internal import BatchProcessor
 package import Configuration
 internal import DebugExporter
 internal import HealthCheck
+internal import LokiExporter
 internal import MemoryLimiter
 internal import NopExporter
 internal import OTLPExporter
@@ -22,6 +23,7 @@ package struct GatewayPlan: Sendable {
     enum Exporter: Sendable {
         case otlpGRPC(OTLPExporterConfig)
         case otlpHTTP(OTLPHTTPConfig)
+        case loki(LokiConfig)
         case debug(DebugConfig)
         case nop
     }
@@ -56,6 +58,7 @@ package struct GatewayPlan: Sendable {
         catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
         catalogue.add(.exporter, "otlp_http")
         catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
+        catalogue.add(.exporter, "loki", signals: [.logs])
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
         catalogue.add(.exporter, "nop")
@@ -93,6 +96,7 @@ package struct GatewayPlan: Sendable {
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
             case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
             case (.exporter, "otlp_http"): exporters[component.id] = .otlpHTTP(OTLPHTTPConfig(section))
+            case (.exporter, "loki"): exporters[component.id] = .loki(LokiConfig(section))
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))

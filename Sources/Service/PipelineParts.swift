@@ -3,6 +3,7 @@ internal import Configuration
 internal import DebugExporter
 internal import HTTP
 internal import Logging
+internal import LokiExporter
 internal import MemoryLimiter
 internal import NIOCore
 internal import NopExporter
@@ -177,6 +178,19 @@ struct PipelineParts: Sendable {
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
                 timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
                 logger: logger)
+        case .loki(let config):
+            let sender: LokiSender
+            do throws(TLSProblem) {
+                sender = try LokiSender(
+                    config, name: name, version: version, registry: registry, eventLoop: eventLoop,
+                    logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            // A batch is several pushes, each with the timeout of its own.
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
+                sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         }
         queues.append((name, queue))
         let labels: MetricLabels = ["exporter": name, "data_type": "\(key.signal)"]
