@@ -33,6 +33,16 @@ func cTarget(_ name: String, links library: String? = nil, flags: [String] = [])
     )
 }
 
+/// C++ behind a header of C.
+func cxxTarget(_ name: String, links library: String) -> Target {
+    .target(
+        name: name,
+        path: "Sources/C/" + name,
+        cxxSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-O2"])],
+        linkerSettings: [.linkedLibrary(library)]
+    )
+}
+
 func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
         name: name + "Tests",
@@ -84,14 +94,20 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "LokiExporter", "DebugExporter", "NopExporter", "HealthCheck",
+                "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
+                "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
             "OTLPReceiver", in: "Receivers/",
             [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
-                logging,
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging,
+            ]),
+        component(
+            "PrometheusReceiver", in: "Receivers/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "RegularExpression", nioCore,
+                nioPosix, logging,
             ]),
         component(
             "MemoryLimiter", in: "Processors/",
@@ -109,16 +125,29 @@ let package = Package(
             "DebugExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component(
+            "FileExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "PrometheusExporter", in: "Exporters/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
+                logging,
+            ]),
+        component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "Pipeline", nioCore]),
         component(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "FileStorage", in: "Extensions/",
+            ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
+        component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CSnappy"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
@@ -128,6 +157,8 @@ let package = Package(
         cTarget("CMalloc"),
         cTarget("CZlib", links: "z"),
         cTarget("CLibdeflate", links: "deflate"),
+        // Linked statically: one library less to load at the start.
+        cxxTarget("CRE2", links: ":libre2.a"),
         // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.
         .target(
             name: "CSnappy", path: "Sources/C/CSnappy", cSettings: cSettings,
@@ -147,9 +178,12 @@ let package = Package(
         tests(
             of: "OTLPReceiver",
             [
-                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
-                nioEmbedded,
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
             ]),
+        tests(
+            of: "PrometheusReceiver",
+            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "RegularExpression"),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(
@@ -162,7 +196,19 @@ let package = Package(
                 logging,
             ]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
+        tests(
+            of: "FileExporter",
+            ["Pipeline", "OTLP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),
+        tests(
+            of: "PrometheusExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
+                nioEmbedded, logging,
+            ]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
+        tests(
+            of: "FileStorage",
+            ["Compression", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "Service", ["Configuration", "Pipeline", "HTTP", nioCore, nioPosix, logging]),
     ],
     cLanguageStandard: .c11

@@ -239,6 +239,8 @@ def load_arguments(port, shape, duration, rate=None, extra=()):
     ]
     if shape["gzip"]:
         argv.append("--gzip")
+    if shape.get("series"):
+        argv += ["--series", str(shape["series"])]
     if rate:
         argv += ["--rate", str(rate)]
     return argv + list(extra)
@@ -287,7 +289,9 @@ def measure(bench, program, port, shape, seconds, warmup, affinity=None):
 # ---- the gateway and its peers ----
 
 
-def gateway_config(ports, signal_name, exporter, compression, destination, limit_mib, queue=None):
+def gateway_config(
+    ports, signal_name, exporter, compression, destination, limit_mib, queue=None, page=None
+):
     """A configuration in the Collector's own format. Written as JSON, which is YAML."""
     otlp_grpc = {
         "endpoint": f"127.0.0.1:{destination}",
@@ -297,7 +301,9 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
     if queue:
         otlp_grpc["sending_queue"] = queue
     otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
-    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "loki": {"endpoint": f"http://127.0.0.1:{destination}"}}
+    prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True, **(page or {})}
+    loki = {"endpoint": f"http://127.0.0.1:{destination}"}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus, "loki": loki}
     exporters = {exporter: known.get(exporter, {})}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
@@ -330,7 +336,7 @@ class Gateway:
     """A running gateway (or peer) for one path. `ready_ms`: from spawn to the first ready answer."""
 
     def __init__(self, bench, kind, binary, path, destination, limit_mib=256, affinity=None, queue=None):
-        names = ("grpc", "http", "health", "telemetry")
+        names = ("grpc", "http", "health", "telemetry", "page")
         self.ports = dict(zip(names, free_ports(len(names))))
         self.bench = bench
         if kind == "rotel":
@@ -344,7 +350,14 @@ class Gateway:
 
     def collector_like(self, bench, kind, binary, path, destination, limit_mib, queue):
         config = gateway_config(
-            self.ports, path["signal"], path["exporter"], path["compression"], destination, limit_mib, queue
+            self.ports,
+            path["signal"],
+            path["exporter"],
+            path["compression"],
+            destination,
+            limit_mib,
+            queue,
+            path.get("page"),
         )
         file_name = os.path.join(bench.folder, f"{path['signal']}-{self.ports['grpc']}.yaml")
         with open(file_name, "w", encoding="ascii") as file:

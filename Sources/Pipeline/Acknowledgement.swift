@@ -2,13 +2,22 @@ import Synchronization
 
 /// The answer that a client is waiting for, owed by every part of its request.
 ///
-/// Only made when the configuration promises more than "queued" (`wait_for_result`, or no sending queue). Starts out
-/// owing one settlement; whoever divides the work calls `expect` for each further part before handing it on. Any
-/// thread. The worst outcome wins: a refusal over a partial success over an acceptance.
+/// Only made when the configuration promises more than "queued" (`wait_for_result`, `storage`, or no sending queue).
+/// Starts out owing one settlement; whoever divides the work calls `expect` for each further part before handing it on.
+/// Any thread. The worst outcome wins: a refusal over a partial success over an acceptance.
 package final class Acknowledgement: Sendable {
     private struct State {
         var owed = 1
-        var outcome = Outcome.accepted
+        var refusal: Refusal?
+        /// Items rejected so far, by destination: the same item rejected by two is one rejected item.
+        var rejected: [(destination: ObjectIdentifier?, items: Int)] = []
+        var message = ""
+
+        var outcome: Outcome {
+            if let refusal { return .refused(refusal) }
+            let most = rejected.reduce(0) { max($0, $1.items) }
+            return most > 0 ? .partial(rejectedItems: most, message: message) : .accepted
+        }
     }
 
     private let state = Mutex(State())
@@ -28,25 +37,27 @@ package final class Acknowledgement: Sendable {
     }
 
     /// Settles one part.
-    package func settle(_ outcome: Outcome) {
+    /// - Parameter destination: who speaks. What one destination rejects of several parts adds up; of what several
+    ///   rejected only the largest count is told.
+    package func settle(_ outcome: Outcome, by destination: ObjectIdentifier? = nil) {
         let last: Outcome? = state.withLock { state in
             precondition(state.owed > 0, "an acknowledgement was settled more often than it was owed")
             state.owed -= 1
-            state.outcome = Self.worse(state.outcome, outcome)
+            switch outcome {
+            case .accepted: break
+            case .partial(let items, let message):
+                if let index = state.rejected.firstIndex(where: { $0.destination == destination }) {
+                    state.rejected[index].items += items
+                } else {
+                    state.rejected.append((destination, items))
+                }
+                if state.message.isEmpty { state.message = message }
+            case .refused(let refusal):
+                // What may work is worth another try.
+                if state.refusal?.isPermanent ?? true { state.refusal = refusal }
+            }
             return state.owed == 0 ? state.outcome : nil
         }
         if let last { answer(last) }
-    }
-
-    private static func worse(_ a: Outcome, _ b: Outcome) -> Outcome {
-        switch (a, b) {
-        case (.refused(let x), .refused(let y)): return x.isPermanent ? .refused(y) : .refused(x)
-        case (.refused, _): return a
-        case (_, .refused): return b
-        case (.partial(let x, let message), .partial(let y, _)):
-            return .partial(rejectedItems: x + y, message: message)
-        case (.partial, _): return a
-        default: return b
-        }
     }
 }

@@ -26,14 +26,26 @@ package struct Slice: Sendable {
     }
 
     /// Answers for this part. A partial success of the whole batch is one of at most this part's items.
-    fileprivate func settle(_ outcome: Outcome) {
+    fileprivate func settle(_ outcome: Outcome, by destination: ObjectIdentifier?) {
         guard let acknowledgement else { return }
         if case .partial(let rejected, let message) = outcome {
             let own = min(rejected, items)
-            acknowledgement.settle(own > 0 ? .partial(rejectedItems: own, message: message) : .accepted)
+            acknowledgement.settle(
+                own > 0 ? .partial(rejectedItems: own, message: message) : .accepted, by: destination)
         } else {
-            acknowledgement.settle(outcome)
+            acknowledgement.settle(outcome, by: destination)
         }
+    }
+
+    /// The same part with another one who waits for it.
+    package func acknowledged(by acknowledgement: Acknowledgement?) -> Slice {
+        Slice(payload, offset: offset, count: count, items: items, acknowledgement: acknowledgement)
+    }
+
+    /// The gzip members that hold exactly these bytes, when the request came so and nothing was cut off it.
+    package var gzipMembers: ByteBuffer? {
+        guard let members = payload.gzipMembers, count == payload.bytes.readableBytes else { return nil }
+        return members.bytes
     }
 
     /// The bytes, shared, not copied.
@@ -85,6 +97,14 @@ package final class Batch: @unchecked Sendable {
         bytes = count
     }
 
+    /// Adds a slice, the first one without an array.
+    private func add(_ slice: Slice) {
+        guard single == nil, list.isEmpty else { return append(slice) }
+        single = slice
+        items = slice.items
+        bytes = slice.count
+    }
+
     /// Adds a slice at the end. Builder only.
     package func append(_ slice: Slice) {
         if let first = single.take() { list.append(first) }
@@ -106,9 +126,25 @@ package final class Batch: @unchecked Sendable {
     ///
     /// A destination does not say whose items it rejected: everybody hears of the rejection, but nobody of more items
     /// than were sent.
-    package func settle(_ outcome: Outcome) {
-        single?.settle(outcome)
-        for slice in list { slice.settle(outcome) }
+    /// - Parameter destination: who speaks, where there may be several.
+    package func settle(_ outcome: Outcome, by destination: (any Consumer)? = nil) {
+        let speaker = destination.map { ObjectIdentifier($0) }
+        single?.settle(outcome, by: speaker)
+        for slice in list { slice.settle(outcome, by: speaker) }
+    }
+
+    /// The same data with another one, or nobody, who waits for it; owes one settlement for each slice.
+    package func acknowledged(by acknowledgement: Acknowledgement?) -> Batch {
+        let copy = Batch(signal, reservingSlices: single == nil ? list.count : 0)
+        if sliceCount > 1 { acknowledgement?.expect(sliceCount - 1) }
+        for slice in slices { copy.add(slice.acknowledged(by: acknowledgement)) }
+        return copy
+    }
+
+    /// Whether somebody waits for a part of it.
+    package var isAwaited: Bool {
+        if let single { return single.acknowledgement != nil }
+        return list.contains { $0.acknowledgement != nil }
     }
 
     /// Announces further settlements: one batch, several destinations.

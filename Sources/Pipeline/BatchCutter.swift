@@ -39,8 +39,9 @@ extension Batch {
                 if roomItems <= 0 || roomBytes <= 0 { (roomItems, roomBytes) = (maxItems, maxBytes) }
                 while let piece = splitter.next(maxItems: roomItems, maxBytes: roomBytes) {
                     (roomItems, roomBytes) = (maxItems, maxBytes)
-                    unsafe pieces.append(
-                        (Payload(piece, of: bytes, ledger: slice.payload.ledger), piece.items))
+                    let payload = unsafe Payload(piece, of: bytes, ledger: slice.payload.ledger)
+                    payload.metadata = slice.payload.metadata
+                    pieces.append((payload, piece.items))
                 }
             }
             if pieces.isEmpty {

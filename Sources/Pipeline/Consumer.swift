@@ -27,12 +27,17 @@ package struct Entrance: Sendable {
     package let limiters: [any AdmissionControl]
     /// Whether the answer to a client must wait for its batch to be settled.
     package let answersLater: Bool
+    /// Whether somebody behind it passes gzip members on as they came.
+    package let keepsGzip: Bool
 
     /// Describes an entrance.
-    package init(consumer: any Consumer, limiters: [any AdmissionControl], answersLater: Bool) {
+    package init(
+        consumer: any Consumer, limiters: [any AdmissionControl], answersLater: Bool, keepsGzip: Bool = false
+    ) {
         self.consumer = consumer
         self.limiters = limiters
         self.answersLater = answersLater
+        self.keepsGzip = keepsGzip
     }
 
     /// The first limiter's objection to taking `bytes` more.

@@ -11,6 +11,11 @@ package final class Payload: @unchecked Sendable {
     private let pool: BufferPool?
     let ledger: MemoryLedger?
     private var chargedBytes: Int
+    /// The gzip members that `bytes` came from, all of them, when somebody may pass them on as they are. Set before the
+    /// payload is handed on; charged by itself.
+    package var gzipMembers: Payload?
+    /// What the client sent beside the data; nil unless the receiver keeps it. Set before the payload is handed on.
+    package var metadata: ClientMetadata?
 
     /// Takes a buffer of at least `capacity` bytes from the pool and charges its capacity. Pool's loop only.
     package init(capacity: Int, pool: BufferPool, ledger: MemoryLedger) {

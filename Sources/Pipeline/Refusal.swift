@@ -18,6 +18,8 @@ package struct Refusal: Error, Sendable, Equatable {
         case tooLarge = "too_large"
         /// `retry_on_failure.max_elapsed_time` ended.
         case retriesExhausted = "retries_exhausted"
+        /// The disk cannot keep the data.
+        case storage
     }
 
     /// The kind of refusal.

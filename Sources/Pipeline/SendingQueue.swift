@@ -1,33 +1,19 @@
-internal import Configuration
+package import Configuration
 package import Logging
 package import NIOCore
 package import OTLP
 import Synchronization
 
-/// How one attempt to send a batch ended.
-package enum SendResult: Sendable {
-    /// The destination has it, but for `rejectedItems`.
-    case sent(rejectedItems: Int, message: String)
-    /// It may work later; `after` is the destination's own wish.
-    case retryable(String, after: TimeAmount?)
-    /// It will never work.
-    case permanent(String)
-}
-
-/// What a sending queue stands before: one destination. Event loop of its queue only.
-package protocol BatchSender: AnyObject {
-    /// Sends a batch. Calls `done` exactly once, on the event loop, at the latest when `deadline` passes; never inside
-    /// the call itself.
-    func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void)
-    /// Lets go of connections. Attempts under way end as retryable.
-    func close() -> EventLoopFuture<Void>
-}
-
 /// Keeps the batches of one exporter and signal until the destination has them (`sending_queue`, `retry_on_failure`).
+///
+/// ```
+/// consume ─▶ mailbox ─▶ [store] ─▶ [accumulator] ─▶ waiting ─▶ active: an attempt, or the wait for the next one
+///                         └▶ on disk only, while memory is full ┘
+/// ```
 ///
 /// `consume` from any thread; everything else happens on one event loop. At most `num_consumers` batches are with the
 /// sender or wait for another attempt; the others wait in order. A batch counts towards `queue_size` until it is done.
-package final class SendingQueue: Consumer, @unchecked Sendable {
+package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
     /// What a queue counts, in items.
     package struct Counters: Sendable {
@@ -54,7 +40,24 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
         }
     }
 
-    private final class Work {
+    /// Where a queue hands what its destination will never take.
+    package struct DeadLetter: Sendable {
+        /// The other exporter's id.
+        package let name: String
+        /// The other exporter.
+        package let consumer: any Consumer
+        /// Counts the items handed over.
+        package let counter: Counter
+
+        /// Describes the place.
+        package init(name: String, consumer: any Consumer, counter: Counter) {
+            self.name = name
+            self.consumer = consumer
+            self.counter = counter
+        }
+    }
+
+    final class Work {
         let batch: Batch
         let weight: Int
         /// From the first attempt on: time spent waiting for a turn is not time spent trying.
@@ -67,55 +70,78 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
         }
     }
 
-    private let name: String
-    private let config: SendingQueueConfig
-    private let retry: RetryConfig
-    private let timeout: TimeAmount
-    private let sender: any BatchSender
-    private let eventLoop: any EventLoop
-    private let logger: Logger
-    private let counters: Counters
-    private let size = Atomic<Int>(0)
-    private let accepting = Atomic<Bool>(true)
-    private var mailbox: Mailbox<Batch>!
+    /// The exporter's id.
+    package let name: String
+    let config: SendingQueueConfig
+    let retry: RetryConfig
+    let timeout: TimeAmount
+    let maxRequestBytes: Int
+    let sender: any BatchSender
+    let eventLoop: any EventLoop
+    let logger: Logger
+    let counters: Counters
+    let size = Atomic<Int>(0)
+    let accepting = Atomic<Bool>(true)
+    /// Items that no destination has because the gateway stopped.
+    let givenUp = Atomic<Int>(0)
+    private(set) var mailbox: Mailbox<Batch>!
     private let full: Refusal
+    private let room: Int
 
     // Event loop only.
-    private var waiting = CircularBuffer<Work>()
-    private var active: [ObjectIdentifier: Work] = [:]
-    private var stopping = false
-    private var troubled = false
-    private var stopped = false
-    private var givenUp = 0
-    private var whenEmpty: EventLoopPromise<Void>?
+    var waiting = CircularBuffer<Work>()
+    var active: [ObjectIdentifier: Work] = [:]
+    private var accumulator: BatchAccumulator?
+    private(set) var disk: DiskQueue?
+    var deadLetter: DeadLetter?
+    var stopping = false
+    var troubled = false
+    var stopped = false
+    var whenEmpty: EventLoopPromise<Void>?
+
+    /// Requests that are read already when `block_on_overflow` stops the reading, at most.
+    private static let overflowRequestsMax = 16_384
 
     /// - Parameters:
     ///   - name: the exporter's id, for messages.
     ///   - timeout: of one attempt.
+    ///   - maxRequestBytes: larger batches are cut; an item that is larger by itself is dropped.
     package init(
         name: String, config: SendingQueueConfig, retry: RetryConfig, timeout: TimeAmount,
-        sender: any BatchSender,
-        counters: Counters, eventLoop: any EventLoop, logger: Logger
+        sender: any BatchSender, maxRequestBytes: Int = .max, counters: Counters,
+        eventLoop: any EventLoop, logger: Logger
     ) {
         self.name = name
         self.config = config
         self.retry = retry
         self.timeout = timeout
+        self.maxRequestBytes = maxRequestBytes
         self.sender = sender
-        self.counters = counters
         self.eventLoop = eventLoop
         self.logger = logger
+        self.counters = counters
         full = Refusal(
             .queueFull,
             "sending queue of exporter \(name) is full: queue_size \(config.queueSize) \(config.sizer.rawValue)"
         )
+        if config.blockOnOverflow {
+            let perRequest = config.sizer == .requests ? 1 : config.sizer == .items ? 1000 : 64 << 10
+            let (sum, overflow) = config.queueSize.addingReportingOverflow(
+                Self.overflowRequestsMax * perRequest)
+            room = overflow ? .max : sum
+        } else {
+            room = config.queueSize
+        }
         mailbox = Mailbox(
-            capacity: min(config.queueSize, 1 << 16), eventLoop: eventLoop
+            capacity: min(max(room, 1), 1 << 16), eventLoop: eventLoop
         ) { [unowned self] batch in self.enqueue(batch) }
     }
 
-    /// Whether the client's answer waits for the destination's.
-    package var answersLater: Bool { config.waitForResult || !config.enabled }
+    /// Whether the client's answer waits: for the destination's, or for the disk.
+    package var answersLater: Bool { waitsForDestination || disk != nil }
+
+    /// Whether the client's answer is the destination's.
+    var waitsForDestination: Bool { config.waitForResult || !config.enabled }
 
     /// What the queue holds, in the unit of `sizer`.
     package var currentSize: Int { size.load(ordering: .relaxed) }
@@ -123,13 +149,33 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
     /// What the queue may hold, in the unit of `sizer`.
     package var capacity: Int { config.queueSize }
 
+    /// Whether a full queue makes receivers leave requests in their sockets.
+    package var stopsReading: Bool { config.blockOnOverflow }
+
+    /// The extension that is to keep the queue on disk: `sending_queue.storage`.
+    package var storage: ComponentID? { config.storage }
+
+    /// The exporter that is to get what the destination will never take: `on_permanent_failure`.
+    package var onPermanentFailure: ComponentID? { config.onPermanentFailure }
+
+    /// Keeps the batches in a store until they are sent. Before the first batch; then `openStore`.
+    /// - Parameter recovered: counts the items that an earlier process left.
+    package func use(_ store: any BatchStore, recovered: Counter) {
+        disk = DiskQueue(store, recovered: recovered)
+    }
+
+    /// Says who gets what the destination will never take. Before the first batch.
+    package func setDeadLetter(_ deadLetter: DeadLetter) {
+        self.deadLetter = deadLetter
+    }
+
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {
         guard accepting.load(ordering: .acquiring) else {
             return Refusal(.shuttingDown, "exporter \(name) is stopping")
         }
-        let weight = weight(of: batch)
+        let weight = weight(items: batch.items, bytes: batch.bytes)
         guard reserve(weight) else { return full }
         guard mailbox.post(batch) else {
             size.subtract(weight, ordering: .relaxed)
@@ -143,7 +189,7 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
         var before = size.load(ordering: .relaxed)
         while true {
             // A batch larger than the whole queue still gets in when it is empty: refusing it would be for ever.
-            guard before == 0 || weight <= config.queueSize - before else { return false }
+            guard before == 0 || weight <= room - before else { return false }
             let (reserved, now) = size.weakCompareExchange(
                 expected: before, desired: before + weight, ordering: .relaxed)
             if reserved { return true }
@@ -153,189 +199,89 @@ package final class SendingQueue: Consumer, @unchecked Sendable {
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
         counters.dropped.add(batch.items)
-        batch.settle(.refused(refusal))
+        if refusal.reason == .shuttingDown { givenUp.add(batch.items, ordering: .relaxed) }
+        batch.settle(.refused(refusal), by: self)
     }
 
-    private func weight(of batch: Batch) -> Int {
+    func weight(items: Int, bytes: Int) -> Int {
         // At least 1, so that batches without items take room, too.
         switch config.sizer {
         case .requests: 1
-        case .items: max(1, batch.items)
-        case .bytes: max(1, batch.bytes)
+        case .items: max(1, items)
+        case .bytes: max(1, bytes)
         }
     }
+
+    // MARK: - AdmissionControl
+
+    /// Never objects: what is in memory already is taken.
+    package func admit(bytes: Int) -> Refusal? { nil }
+
+    /// With `block_on_overflow`: while the queue is full.
+    package var shouldPause: Bool { config.blockOnOverflow && currentSize >= config.queueSize }
 
     // MARK: - On the event loop
 
     private func enqueue(_ batch: Batch) {
-        let work = Work(batch, weight: weight(of: batch))
+        let weight = weight(items: batch.items, bytes: batch.bytes)
         if stopped {
             // Its producer passed the door before `drain` shut it, and put the batch down after the last look.
-            giveUp(work, isAnswered: false)
-            return
-        }
-        if !answersLater { batch.settle(.accepted) }
-        waiting.append(work)
-        startWork()
-    }
-
-    private func startWork() {
-        while active.count < config.numConsumers, let work = waiting.popFirst() {
-            active[ObjectIdentifier(work)] = work
-            work.backoff = Backoff(retry, now: eventLoop.now)
-            attempt(work)
-        }
-    }
-
-    private func attempt(_ work: Work) {
-        work.timer = nil
-        let deadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
-        sender.send(work.batch, deadline: deadline) { [self] result in
-            eventLoop.assertInEventLoop()
-            attempted(work, result)
-        }
-    }
-
-    private func attempted(_ work: Work, _ result: SendResult) {
-        // Given up in the meantime, and counted so.
-        guard active[ObjectIdentifier(work)] != nil else { return }
-        switch result {
-        case .sent(let rejected, let message):
-            let rejected = min(max(rejected, 0), work.batch.items)
-            counters.sent.add(work.batch.items - rejected)
-            if rejected > 0 {
-                counters.failed.add(rejected)
-                logger.warning(
-                    "Partial success: the destination rejected items, which are not retried.",
-                    metadata: ["rejected": "\(rejected)", "message": "\(message)"])
-            }
-            if troubled {
-                troubled = false
-                logger.info("Exporting works again.")
-            }
-            finish(work, rejected > 0 ? .partial(rejectedItems: rejected, message: message) : .accepted)
-        case .permanent(let message):
-            logger.error(
-                "Exporting failed. Dropping data.",
-                metadata: [
-                    "error": "\(message)", "dropped_items": "\(work.batch.items)", "permanent": "true",
-                ])
-            fail(work, Refusal(.rejected, message, isPermanent: true))
-        case .retryable(let message, let hint):
-            retryLater(work, message, hint)
-        }
-    }
-
-    private func retryLater(_ work: Work, _ message: String, _ hint: TimeAmount?) {
-        guard retry.enabled, !stopping else {
-            logger.error(
-                "Exporting failed. Dropping data.",
-                metadata: [
-                    "error": "\(message)", "dropped_items": "\(work.batch.items)",
-                    "cause": stopping ? "the gateway is stopping" : "retry_on_failure.enabled is false",
-                ])
-            if stopping { givenUp += work.batch.items }
-            fail(work, Refusal(.unavailable, message))
-            return
-        }
-        guard let delay = work.backoff?.next(hint: hint, now: eventLoop.now, random: .random(in: 0..<1))
-        else {
-            logger.error(
-                "Exporting failed. No more retries left. Dropping data.",
-                metadata: [
-                    "error": "\(message)", "dropped_items": "\(work.batch.items)",
-                    "limit": "retry_on_failure.max_elapsed_time \(retry.maxElapsedTime)",
-                ])
-            fail(work, Refusal(.retriesExhausted, message))
-            return
-        }
-        if !troubled {
-            troubled = true
-            logger.warning(
-                "Exporting failed. Will retry the request after interval.",
-                metadata: ["error": "\(message)", "interval": "\(delay.nanoseconds / 1_000_000)ms"])
-        }
-        let bound = NIOLoopBound((self, work), eventLoop: eventLoop)
-        work.timer = eventLoop.scheduleTask(in: delay) {
-            let (queue, work) = bound.value
-            queue.attempt(work)
-        }
-    }
-
-    private func fail(_ work: Work, _ refusal: Refusal) {
-        let delivered = sender.itemsDelivered(of: work.batch)
-        counters.sent.add(delivered)
-        counters.failed.add(work.batch.items - delivered)
-        finish(work, .refused(refusal))
-    }
-
-    private func finish(_ work: Work, _ outcome: Outcome) {
-        active[ObjectIdentifier(work)] = nil
-        size.subtract(work.weight, ordering: .relaxed)
-        if answersLater { work.batch.settle(outcome) }
-        startWork()
-        if active.isEmpty, waiting.isEmpty {
-            whenEmpty?.succeed()
-            whenEmpty = nil
-        }
-    }
-
-    // MARK: - Stopping
-
-    /// Sends what it holds, each batch once more without retries, until `deadline`; then gives up the rest, counts it,
-    /// and says how much it was. Once; any thread.
-    /// - Returns: the items that no destination has because the gateway stopped.
-    package func drain(until deadline: NIODeadline) async -> Int {
-        let left = try? await beginDrain(until: deadline).get()
-        return left ?? 0
-    }
-
-    /// `drain` for callers that do not wait.
-    package func beginDrain(until deadline: NIODeadline) -> EventLoopFuture<Int> {
-        // Whoever comes after this is refused; what came before is seen by the hop to the loop.
-        accepting.store(false, ordering: .releasing)
-        return eventLoop.flatSubmit { self.drainOnLoop(until: deadline) }
-    }
-
-    private func drainOnLoop(until deadline: NIODeadline) -> EventLoopFuture<Int> {
-        stopping = true
-        mailbox.drainNow()
-        for work in active.values {
-            guard let timer = work.timer else { continue }
-            timer.cancel()
-            attempt(work)
-        }
-        let empty = eventLoop.makePromise(of: Void.self)
-        if active.isEmpty, waiting.isEmpty {
-            empty.succeed()
+            giveUp(Work(batch, weight: weight), isAnswered: false)
+        } else if disk != nil {
+            persist(batch, weight: weight)
         } else {
-            whenEmpty = empty
-            let lastMoment = eventLoop.scheduleTask(deadline: deadline) { self.giveUp() }
-            empty.futureResult.whenComplete { _ in lastMoment.cancel() }
+            guard !waitsForDestination, batch.isAwaited else { return admit(batch, weight: weight) }
+            batch.settle(.accepted, by: self)
+            // Others may still owe answers for this batch; nothing that becomes of it here does.
+            admit(batch.acknowledged(by: nil), weight: weight)
         }
-        return empty.futureResult.flatMap {
-            self.stopped = true
-            return self.sender.close()
-        }.map { self.givenUp }
     }
 
-    private func giveUp() {
-        let left = Array(active.values) + waiting
-        active.removeAll()
-        waiting.removeAll()
-        for work in left { giveUp(work, isAnswered: !answersLater) }
+    /// Takes a batch whose client has its answer, or waits for the destination's.
+    func admit(_ batch: Batch, weight: Int) {
+        guard let settings = config.batch else {
+            waiting.append(Work(batch, weight: weight))
+            startWork()
+            return
+        }
+        let accumulator = accumulator ?? makeAccumulator(settings, batch.signal)
+        accumulator.append(batch, weight: weight) { batch, weight in
+            let refusal = Refusal(
+                .rejected, "too many combinations of sending_queue::batch::partition::metadata_keys wait",
+                isPermanent: true)
+            counters.dropped.add(batch.items)
+            size.subtract(weight, ordering: .relaxed)
+            batch.settle(.refused(refusal), by: self)
+        }
+    }
+
+    private func makeAccumulator(
+        _ settings: SendingQueueConfig.BatchSettings, _ signal: Signal
+    ) -> BatchAccumulator {
+        var limits = BatchAccumulator.Limits(
+            timeout: TimeAmount(settings.flushTimeout), minSize: settings.minSize, maxSize: settings.maxSize)
+        limits.sizer = settings.sizer == .bytes ? .bytes : .items
+        limits.metadataKeys = settings.metadataKeys
+        let accumulator = BatchAccumulator(limits, signal: signal, eventLoop: eventLoop) {
+            [unowned self] batch, weight, _ in
+            waiting.append(Work(batch, weight: weight))
+            startWork()
+        }
+        self.accumulator = accumulator
+        return accumulator
+    }
+
+    /// Sends on what gathers, however little it is.
+    func flushAccumulator() {
+        accumulator?.flush()
+    }
+
+    /// Whether nothing is under way. What is on disk only does not count: it may stay there.
+    var isIdle: Bool { active.isEmpty && waiting.isEmpty && (disk?.isQuiet ?? true) }
+
+    func wakeIfIdle() {
+        guard isIdle else { return }
         whenEmpty?.succeed()
         whenEmpty = nil
-    }
-
-    private func giveUp(_ work: Work, isAnswered: Bool) {
-        let delivered = sender.itemsDelivered(of: work.batch)
-        givenUp += work.batch.items - delivered
-        counters.sent.add(delivered)
-        counters.dropped.add(work.batch.items - delivered)
-        size.subtract(work.weight, ordering: .relaxed)
-        guard !isAnswered else { return }
-        work.batch.settle(
-            .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")))
     }
 }

@@ -12,6 +12,7 @@ internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// Why the gateway could not start.
 package struct GatewayError: Error, CustomStringConvertible {
@@ -34,6 +35,8 @@ package final class Gateway: Sendable {
         package var otlp: [String: (grpc: SocketAddress?, http: SocketAddress?)] = [:]
         /// The page of the gateway's own metrics.
         package var metrics: SocketAddress?
+        /// The page of each `prometheus` exporter, by id.
+        package var pages: [String: SocketAddress] = [:]
         /// `/health/live` and `/health/ready`.
         package var health: SocketAddress?
     }
@@ -86,8 +89,9 @@ package final class Gateway: Sendable {
             servers.append((server, false, !probes.isRequired))
         }
         self.servers = servers
-        healthChecks = plan.extensions.map { id, config in
+        healthChecks = plan.extensions.compactMap { id, config in
             switch config {
+            case .fileStorage: nil
             case .healthCheck(let config):
                 HealthCheck(
                     group: loops, host: config.endpoint.host, port: config.endpoint.port, path: config.path,
@@ -116,6 +120,14 @@ package final class Gateway: Sendable {
                 let address = try await start(entry.server, isOptional: entry.isOptional)
                 if entry.isMetrics { addresses.metrics = address } else { addresses.health = address }
             }
+            for (name, queue) in parts.queues {
+                let found = try await queue.openStore().get()
+                guard found > 0 else { continue }
+                logger.info(
+                    "Sending what an earlier process left in the store.",
+                    metadata: ["exporter": "\(name)", "batches": "\(found)"])
+            }
+            for (name, page) in parts.pages { addresses.pages[name] = try await page.start() }
             for limiter in parts.limiters { limiter.start(on: group.next()) }
             for (name, receiver) in parts.receivers {
                 let bound = try await receiver.start()
@@ -149,6 +161,15 @@ package final class Gateway: Sendable {
         }
     }
 
+    private func drain(
+        _ queues: [(String, SendingQueue)], until deadline: NIODeadline
+    ) async -> [(String, Int)] {
+        await withTaskGroup(of: (String, Int).self) { group in
+            for (name, queue) in queues { group.addTask { (name, await queue.drain(until: deadline)) } }
+            return await group.reduce(into: []) { all, one in if one.1 > 0 { all.append(one) } }
+        }
+    }
+
     /// Stops in the order of the data: receivers, processors, exporters, extensions. What has not left by `deadline`
     /// is given up, counted, and returned.
     package func stop(until deadline: NIODeadline) async -> Leftover {
@@ -162,12 +183,18 @@ package final class Gateway: Sendable {
         }
         for limiter in parts.limiters { limiter.stop() }
         for batcher in parts.batchers { await batcher.drain(until: deadline - .milliseconds(100)) }
-        await withTaskGroup(of: (String, Int).self) { group in
-            for (name, queue) in parts.queues {
-                group.addTask { (name, await queue.drain(until: deadline)) }
-            }
-            for await (name, items) in group where items > 0 { leftover.items[name, default: 0] += items }
+        // All at once, but for those that get what others cannot deliver.
+        let getters = Set(parts.queues.compactMap { $0.1.onPermanentFailure.map { "\($0)" } })
+        let givers = parts.queues.filter { !getters.contains($0.0) }
+        for (name, items) in await drain(givers, until: deadline - .milliseconds(getters.isEmpty ? 0 : 100)) {
+            leftover.items[name, default: 0] += items
         }
+        for queue in parts.queues where getters.contains(queue.0) {
+            for (name, items) in await drain([queue], until: deadline) {
+                leftover.items[name, default: 0] += items
+            }
+        }
+        for (_, page) in parts.pages { await page.stop() }
         for (server, _, _) in servers { await server.stop() }
         for check in healthChecks { await check.stop() }
         // Fails only when it was shut down before.

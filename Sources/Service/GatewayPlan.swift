@@ -1,6 +1,8 @@
 internal import BatchProcessor
 package import Configuration
 internal import DebugExporter
+internal import FileExporter
+internal import FileStorage
 internal import HealthCheck
 internal import LokiExporter
 internal import MemoryLimiter
@@ -8,6 +10,7 @@ internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// A configuration that was read and checked whole: what the gateway will build.
 package struct GatewayPlan: Sendable {
@@ -25,11 +28,14 @@ package struct GatewayPlan: Sendable {
         case otlpHTTP(OTLPHTTPConfig)
         case loki(LokiConfig)
         case debug(DebugConfig)
+        case file(FileExporterConfig)
+        case prometheus(PrometheusExporterConfig)
         case nop
     }
 
     enum Extension: Sendable {
         case healthCheck(HealthCheckConfig)
+        case fileStorage(FileStorageConfig)
     }
 
     struct Pipeline: Sendable {
@@ -61,8 +67,11 @@ package struct GatewayPlan: Sendable {
         catalogue.add(.exporter, "loki", signals: [.logs])
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
+        catalogue.add(.exporter, "file")
+        catalogue.add(.exporter, "prometheus", signals: [.metrics])
         catalogue.add(.exporter, "nop")
         catalogue.add(.extension, "health_check")
+        catalogue.add(.extension, "file_storage")
         catalogue.addUpstream()
         return catalogue
     }()
@@ -100,15 +109,61 @@ package struct GatewayPlan: Sendable {
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
+            case (.exporter, "file"): exporters[component.id] = .file(FileExporterConfig(section))
+            case (.exporter, "prometheus"):
+                exporters[component.id] = .prometheus(PrometheusExporterConfig(section))
             case (.exporter, "nop"):
                 _ = NopConfig(section)
                 exporters[component.id] = .nop
             case (.extension, "health_check"):
                 extensions[component.id] = .healthCheck(HealthCheckConfig(section))
+            case (.extension, "file_storage"):
+                extensions[component.id] = .fileStorage(FileStorageConfig(section))
             default:
                 preconditionFailure("\(component.kind) \(component.type) is in the catalogue and not built")
             }
         }
         self.extensions = config.serviceExtensions.compactMap { id in extensions[id].map { (id, $0) } }
+        for component in config.exporters { checkReferences(of: component) }
+    }
+
+    /// The `sending_queue` of an exporter; nil for those that have none.
+    func queue(of id: ComponentID) -> SendingQueueConfig? {
+        switch exporters[id] {
+        case .otlpGRPC(let config): config.sendingQueue
+        case .debug, .nop, nil: nil
+        }
+    }
+
+    /// Checks that what a queue names is there: `storage`, `on_permanent_failure`.
+    private func checkReferences(of component: GatewayConfig.Component) {
+        guard let queue = queue(of: component.id) else { return }
+        if let storage = queue.storage {
+            let isStorage = extensions.contains { id, config in
+                if case .fileStorage = config { id == storage } else { false }
+            }
+            if !isStorage {
+                component.section.section("sending_queue")?.report(
+                    "storage", error: "references extension \"\(storage)\", which is no started file_storage",
+                    help: "add \"\(storage)\" to extensions and to service::extensions")
+            }
+        }
+        var seen = [component.id]
+        var next = queue.onPermanentFailure
+        while let id = next {
+            if exporters[id] == nil {
+                component.section.report(
+                    "on_permanent_failure",
+                    error: "references exporter \"\(id)\" which is not configured")
+                return
+            }
+            if seen.contains(id) {
+                let circle = (seen + [id]).map { "\($0)" }.joined(separator: " → ")
+                component.section.report("on_permanent_failure", error: "leads back: \(circle)")
+                return
+            }
+            seen.append(id)
+            next = self.queue(of: id)?.onPermanentFailure
+        }
     }
 }

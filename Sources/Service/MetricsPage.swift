@@ -18,13 +18,35 @@ struct Balance: Sendable {
         labels = ["exporter": exporter, "data_type": signal.name]
         let counters = SendingQueue.Counters(registry, exporter: exporter, signal: signal)
         left = [counters.sent, counters.failed, counters.dropped]
-        accepted = copies.flatMap { $0 }.flatMap { receiver in
-            ["grpc", "http"].map { transport in
-                registry.counter(
-                    "otelcol_receiver_accepted_\(signal.itemNoun)", help: "Items that the pipelines took.",
-                    labels: ["receiver": receiver, "transport": transport], read: .late)
-            }
-        }
+        accepted =
+            copies.flatMap { $0 }.flatMap { receiver in
+                ["grpc", "http"].map { transport in
+                    registry.counter(
+                        "otelcol_receiver_accepted_\(signal.itemNoun)",
+                        help: "Items that the pipelines took.",
+                        labels: ["receiver": receiver, "transport": transport], read: .late)
+                }
+            } + [
+                Self.recovered(registry, exporter: exporter, signal: signal),
+                Self.deadLetters(registry, to: exporter, signal: signal),
+            ]
+    }
+
+    /// What an earlier process had stored for an exporter.
+    static func recovered(_ registry: MetricRegistry, exporter: String, signal: Signal) -> Counter {
+        registry.counter(
+            "sluice_exporter_recovered_\(signal.itemNoun)",
+            help: "Items that an earlier process left in the exporter's store.",
+            labels: ["exporter": exporter],
+            read: .late)
+    }
+
+    /// What other exporters hand to one because their destinations will never take it.
+    static func deadLetters(_ registry: MetricRegistry, to exporter: String, signal: Signal) -> Counter {
+        registry.counter(
+            "sluice_exporter_dead_letter_\(signal.itemNoun)",
+            help: "Items that the exporter got from others by on_permanent_failure.",
+            labels: ["exporter": exporter], read: .late)
     }
 
     /// Accepted minus left, both as the page shows them.

@@ -1,6 +1,8 @@
 internal import BatchProcessor
 internal import Configuration
 internal import DebugExporter
+internal import FileExporter
+internal import FileStorage
 internal import HTTP
 internal import Logging
 internal import LokiExporter
@@ -11,23 +13,45 @@ internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// The components of a configuration, connected: exporters first, receivers last.
 struct PipelineParts: Sendable {
     private(set) var receivers: [(String, OTLPReceiver)] = []
     private(set) var limiters: [MemoryLimiter] = []
     private(set) var batchers: [BatchProcessor] = []
+    /// In the order in which they must end: who hands on what fails before who gets it.
     private(set) var queues: [(String, SendingQueue)] = []
+    /// What `prometheus` exporters serve.
+    private(set) var pages: [(String, PageServer)] = []
+    private var queueOf: [ExporterKey: SendingQueue] = [:]
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
+    /// One for each `file` exporter, shared by its signals.
+    private var fileWriters: [ComponentID: FileWriter] = [:]
 
     /// An exporter's consumer for one signal.
     private struct Destination {
         let consumer: any Consumer
         let answersLater: Bool
+        /// Stops the reading of sockets while the destination is full.
+        var gate: (any AdmissionControl)?
+        var keepsGzip = false
+
+        init(consumer: any Consumer, answersLater: Bool) {
+            self.consumer = consumer
+            self.answersLater = answersLater
+        }
+
+        init(_ queue: SendingQueue, keepsGzip: Bool) {
+            consumer = queue
+            answersLater = queue.answersLater
+            gate = queue.stopsReading ? queue : nil
+            self.keepsGzip = keepsGzip
+        }
     }
 
-    private struct ExporterKey: Hashable {
+    struct ExporterKey: Hashable {
         let id: ComponentID
         let signal: Signal
     }
@@ -52,13 +76,13 @@ struct PipelineParts: Sendable {
                 let key = ExporterKey(id: id, signal: signal)
                 if destinations[key] == nil {
                     destinations[key] = try destination(
-                        plan.exporters[id]!, key, version, group.next(), registry, logger)
+                        plan, key, version, group, registry, ledger, logger)
                 }
                 outs.append(destinations[key]!)
                 takers[key, default: []].formUnion(pipeline.receivers)
             }
             var head = FanOut.joining(outs.map { $0.consumer })
-            var stageLimiters: [MemoryLimiter] = []
+            var stageLimiters: [any AdmissionControl] = []
             for id in pipeline.processors.reversed() {
                 switch plan.processors[id]! {
                 case .memoryLimiter:
@@ -77,7 +101,8 @@ struct PipelineParts: Sendable {
                 }
             }
             let entrance = Entrance(
-                consumer: head, limiters: stageLimiters, answersLater: outs.contains { $0.answersLater })
+                consumer: head, limiters: stageLimiters + outs.compactMap { $0.gate },
+                answersLater: outs.contains { $0.answersLater }, keepsGzip: outs.contains { $0.keepsGzip })
             for id in pipeline.receivers { entrances[id, default: [:]][signal, default: []].append(entrance) }
         }
         for (id, bySignal) in entrances {
@@ -88,6 +113,7 @@ struct PipelineParts: Sendable {
                 logger: logger.of("receiver", "\(id)", nil))
             receivers.append(("\(id)", OTLPReceiver(config, parts: parts, group: group)))
         }
+        try connectDeadLetters(plan, &destinations, version, group, registry, ledger, logger)
         balances = takers.map { key, receivers in
             Balance(
                 exporter: "\(key.id)", signal: key.signal, receivers: receivers.map { "\($0)" },
@@ -132,18 +158,29 @@ struct PipelineParts: Sendable {
     }
 
     private mutating func destination(
-        _ config: GatewayPlan.Exporter, _ key: ExporterKey, _ version: String, _ eventLoop: any EventLoop,
-        _ registry: MetricRegistry, _ logger: Logger
+        _ plan: GatewayPlan, _ key: ExporterKey, _ version: String, _ group: any EventLoopGroup,
+        _ registry: MetricRegistry, _ ledger: MemoryLedger, _ logger: Logger
     ) throws(GatewayError) -> Destination {
+        guard let config = plan.exporters[key.id] else {
+            preconditionFailure("a plan holds the exporters that it names")
+        }
         let name = "\(key.id)"
+        let eventLoop = group.next()
         let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
         let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
         let queue: SendingQueue
+        var keepsGzip = false
         switch config {
         case .nop:
             return Destination(
                 consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false
             )
+        case .prometheus(let config):
+            let exporter = PrometheusExporter(
+                config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
+                logger: logger)
+            pages.append((name, PageServer(config, name: name, group: group, exporter: exporter)))
+            return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
             do throws(DebugOutputError) {
@@ -154,6 +191,12 @@ struct PipelineParts: Sendable {
             queue = SendingQueue(
                 name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
+        case .file(let config):
+            let writer = try fileWriter(key.id, config, registry, logger)
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
+                sender: FileSender(writer, eventLoop: eventLoop), counters: counters, eventLoop: eventLoop,
+                logger: logger)
         case .otlpGRPC(let config):
             let sender: OTLPGRPCSender
             do throws(TLSProblem) {
@@ -164,8 +207,10 @@ struct PipelineParts: Sendable {
             }
             queue = SendingQueue(
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
-                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
-                logger: logger)
+                timeout: TimeAmount(config.timeout), sender: sender,
+                maxRequestBytes: config.maxRequestBytes == 0 ? .max : config.maxRequestBytes,
+                counters: counters, eventLoop: eventLoop, logger: logger)
+            keepsGzip = config.keepsGzip
         case .otlpHTTP(let config):
             let sender: OTLPHTTPSender
             do throws(OTLPHTTPSenderError) {
@@ -193,6 +238,8 @@ struct PipelineParts: Sendable {
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         }
         queues.append((name, queue))
+        queueOf[key] = queue
+        useStore(of: queue, key, plan, eventLoop, registry, ledger, logger)
         let labels: MetricLabels = ["exporter": name, "data_type": "\(key.signal)"]
         registry.observeGauge(
             "otelcol_exporter_queue_size", help: "What the queue holds, in the unit of its sizer.",
@@ -202,7 +249,76 @@ struct PipelineParts: Sendable {
             "otelcol_exporter_queue_capacity", help: "What the queue may hold, in the unit of its sizer.",
             labels: labels
         ) { Double(queue.capacity) }
-        return Destination(consumer: queue, answersLater: queue.answersLater)
+        return Destination(queue, keepsGzip: keepsGzip)
+    }
+}
+
+extension PipelineParts {
+    /// Gives a queue with `storage` its store.
+    private func useStore(
+        of queue: SendingQueue, _ key: ExporterKey, _ plan: GatewayPlan, _ eventLoop: any EventLoop,
+        _ registry: MetricRegistry, _ ledger: MemoryLedger, _ logger: Logger
+    ) {
+        guard let id = queue.storage else { return }
+        for case (id, .fileStorage(let config)) in plan.extensions {
+            let settings = SegmentStore.Settings(config, exporter: "\(key.id)", signal: key.signal)
+            queue.use(
+                SegmentStore(settings, ledger: ledger, eventLoop: eventLoop, logger: logger),
+                recovered: Balance.recovered(registry, exporter: "\(key.id)", signal: key.signal))
+        }
+    }
+
+    /// Connects exporters with those that get what they cannot deliver, which may be in no pipeline.
+    private mutating func connectDeadLetters(
+        _ plan: GatewayPlan, _ destinations: inout [ExporterKey: Destination], _ version: String,
+        _ group: any EventLoopGroup, _ registry: MetricRegistry, _ ledger: MemoryLedger, _ logger: Logger
+    ) throws(GatewayError) {
+        // Grows while it is walked: a dead letter may have a dead letter of its own.
+        var keys = Array(queueOf.keys)
+        var index = 0
+        while index < keys.count {
+            let key = keys[index]
+            index += 1
+            guard let queue = queueOf[key], let id = queue.onPermanentFailure else { continue }
+            let target = ExporterKey(id: id, signal: key.signal)
+            if destinations[target] == nil {
+                destinations[target] = try destination(
+                    plan, target, version, group, registry, ledger, logger)
+                keys.append(target)
+            }
+            queue.setDeadLetter(
+                SendingQueue.DeadLetter(
+                    name: "\(id)", consumer: destinations[target]!.consumer,
+                    counter: Balance.deadLetters(registry, to: "\(id)", signal: key.signal)))
+        }
+        let depths = queueOf.mapValues { queue in
+            queueOf.values.filter { Self.reaches($0, queue, plan) }.count
+        }
+        queues = queueOf.sorted { depths[$0.key]! < depths[$1.key]! }.map { ("\($0.key.id)", $0.value) }
+    }
+
+    /// Whether what one queue cannot deliver may come to another one.
+    private static func reaches(_ from: SendingQueue, _ to: SendingQueue, _ plan: GatewayPlan) -> Bool {
+        var next = from.onPermanentFailure
+        while let id = next {
+            if "\(id)" == to.name { return true }
+            next = plan.queue(of: id)?.onPermanentFailure
+        }
+        return false
+    }
+
+    /// The one writer of a `file` exporter.
+    private mutating func fileWriter(
+        _ id: ComponentID, _ config: FileExporterConfig, _ registry: MetricRegistry, _ logger: Logger
+    ) throws(GatewayError) -> FileWriter {
+        if let writer = fileWriters[id] { return writer }
+        do throws(FileError) {
+            let writer = try FileWriter(config, name: "\(id)", registry: registry, logger: logger)
+            fileWriters[id] = writer
+            return writer
+        } catch {
+            throw GatewayError(description: "exporters::\(id)::path: \(error)")
+        }
     }
 }
 
@@ -212,7 +328,8 @@ extension Entrance {
         Entrance(
             consumer: FanOut.joining(entrances.map { $0.consumer }),
             limiters: entrances.flatMap { $0.limiters },
-            answersLater: entrances.contains { $0.answersLater })
+            answersLater: entrances.contains { $0.answersLater },
+            keepsGzip: entrances.contains { $0.keepsGzip })
     }
 }
 

@@ -31,8 +31,8 @@ struct BatchConfigTests {
                 "batch::send_batch_max_size: send_batch_max_size must be greater or equal to send_batch_size, found 100 and 8192"
             ),
             (
-                "metadata_keys: [tenant]",
-                "batch::metadata_keys: is not supported yet; all clients share the batches of a pipeline"
+                "metadata_keys: [tenant, Tenant]",
+                "batch::metadata_keys: duplicate entry in metadata_keys: \"tenant\" (case-insensitive)"
             ),
             ("timeout: 10", "batch::timeout: expected a duration, found the number 10"),
             (

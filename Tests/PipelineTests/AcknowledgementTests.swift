@@ -33,6 +33,18 @@ struct AcknowledgementTests {
         #expect(answers.all == [expected])
     }
 
+    @Test("items that two destinations reject are told once, not twice; those of one destination add up")
+    func partialOfSeveral() {
+        let destinations = [FakeConsumer(), FakeConsumer()]
+        let answers = Answers()
+        let acknowledgement = answers.acknowledgement()
+        acknowledgement.expect(3)
+        for count in [2, 1] { acknowledgement.settle(partial(count), by: ObjectIdentifier(destinations[0])) }
+        acknowledgement.settle(partial(2), by: ObjectIdentifier(destinations[1]))
+        acknowledgement.settle(.accepted, by: ObjectIdentifier(destinations[1]))
+        #expect(answers.all == [partial(3)])
+    }
+
     @Test("a client gets one answer, after the last part, whichever thread that is on")
     func threads() async throws {
         for _ in 0..<50 {

@@ -41,6 +41,14 @@ struct ExporterHelperConfigTests {
         #expect(
             !config.enabled && config.numConsumers == 3 && config.queueSize == 9 && config.sizer == .bytes)
         #expect(config.blockOnOverflow && config.waitForResult)
+        let (gathering, none) = queue(
+            "{sizer: bytes, queue_size: 90000, storage: file_storage/q, batch: {max_size: 9000, flush_timeout: 1s, partition: {metadata_keys: [X-Tenant]}}}"
+        )
+        #expect(none.isEmpty && gathering.storage?.description == "file_storage/q")
+        #expect(gathering.batch?.sizer == .bytes && gathering.batch?.minSize == 8192)
+        #expect(gathering.batch?.maxSize == 9000 && gathering.batch?.flushTimeout == .seconds(1))
+        #expect(gathering.batch?.metadataKeys == ["x-tenant"])
+        #expect(queue("batch: {}").0.batch == SendingQueueConfig.BatchSettings())
         let (again, more) = retry(
             "{enabled: false, initial_interval: 1s, randomization_factor: 0, multiplier: 2, max_interval: 2s, max_elapsed_time: 0}"
         )
@@ -52,18 +60,39 @@ struct ExporterHelperConfigTests {
     @Test(
         "a queue that could not work is refused",
         arguments: [
-            ("num_consumers: 0", "sending_queue::num_consumers: must be between 1 and 4096, found 0"),
-            ("queue_size: 0", "sending_queue::queue_size: must be at least 1, found 0"),
+            ("num_consumers: 0", "sending_queue::num_consumers: num_consumers must be positive, found 0"),
+            ("queue_size: 0", "sending_queue::queue_size: queue_size must be positive, found 0"),
             (
                 "sizer: spans",
                 "sending_queue::sizer: unknown value \"spans\"; must be requests, items or bytes"
             ),
+            ("storage: 7up", "sending_queue::storage: \"7up\" is no component id"),
             (
-                "storage: file_storage",
-                "sending_queue::storage: is not supported yet; the queue is in memory; "
-                    + "wait_for_result tells clients what arrived"
+                "{storage: file_storage, wait_for_result: true}",
+                "sending_queue::wait_for_result: wait_for_result is not supported with a persistent queue "
+                    + "configured with storage"
             ),
-            ("batch: {}", "sending_queue::batch: is not supported yet; use the batch processor"),
+            (
+                "batch: {flush_timeout: 0}",
+                "sending_queue::batch::flush_timeout: flush_timeout must be positive, found 0"
+            ),
+            (
+                "batch: {sizer: requests}",
+                "sending_queue::batch::sizer: batch supports only items or bytes sizer, found \"requests\""
+            ),
+            (
+                "batch: {min_size: 10, max_size: 9}",
+                "sending_queue::batch::max_size: max_size (9) must be greater or equal to min_size (10)"
+            ),
+            (
+                "{sizer: items, batch: {}}",
+                "sending_queue::batch: min_size must be less than or equal to queue_size, found 8192 and 1000 items"
+            ),
+            (
+                "batch: {partition: {metadata_keys: [X-Tenant, x-tenant]}}",
+                "sending_queue::batch::partition::metadata_keys: duplicate entry in metadata_keys: "
+                    + "\"x-tenant\" (case-insensitive)"
+            ),
             ("consumers: 1", "sending_queue: unknown key \"consumers\""),
         ])
     func brokenQueue(yaml: String, message: String) {

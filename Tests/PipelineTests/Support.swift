@@ -15,9 +15,68 @@ func inParallel(_ bodies: [@Sendable () -> Void]) async throws {
     try await group.shutdownGracefully()
 }
 
+/// A store in memory that answers when the test says so. Event loop only.
+final class FakeStore: BatchStore {
+    private let loop: EmbeddedEventLoop
+    private var nextID: UInt64 = 1
+    private(set) var stored: [UInt64: Batch] = [:]
+    private(set) var reads = 0
+    private(set) var isClosed = false
+    var writing: [(batch: Batch, done: (Result<[StoredPart], Refusal>) -> Void)] = []
+
+    init(_ loop: EmbeddedEventLoop) { self.loop = loop }
+
+    /// What a store holds after an earlier process.
+    func leave(_ batch: Batch) {
+        stored[nextID] = batch
+        nextID += 1
+    }
+
+    func open() -> EventLoopFuture<[StoredBatch]> {
+        loop.makeSucceededFuture(
+            stored.sorted { $0.key < $1.key }.map {
+                StoredBatch(id: $0.key, items: $0.value.items, bytes: $0.value.bytes)
+            })
+    }
+
+    func append(_ batch: Batch, done: @escaping (Result<[StoredPart], Refusal>) -> Void) {
+        writing.append((batch, done))
+    }
+
+    /// Ends the oldest write.
+    func answer(_ refusal: Refusal? = nil) {
+        let (batch, done) = writing.removeFirst()
+        if let refusal {
+            done(.failure(refusal))
+        } else {
+            let id = nextID
+            leave(batch.acknowledged(by: nil))
+            done(
+                .success([
+                    StoredPart(
+                        stored: StoredBatch(id: id, items: batch.items, bytes: batch.bytes),
+                        batch: stored[id]!)
+                ]))
+        }
+        loop.run()
+    }
+
+    func read(_ wanted: StoredBatch, done: @escaping (Batch?) -> Void) {
+        reads += 1
+        done(stored[wanted.id])
+    }
+
+    func remove(_ stored: StoredBatch) { self.stored[stored.id] = nil }
+
+    func close() -> EventLoopFuture<Void> {
+        isClosed = true
+        return loop.makeSucceededVoidFuture()
+    }
+}
+
 /// A sending queue before a destination, on a loop whose time the test moves.
 final class QueueRig {
-    let loop = EmbeddedEventLoop()
+    let loop: EmbeddedEventLoop
     let sender: FakeSender
     let counters: SendingQueue.Counters
     let queue: SendingQueue
@@ -26,9 +85,11 @@ final class QueueRig {
     private let drained = Noted<Int?>(nil)
 
     init(
-        timeout: TimeAmount = .seconds(5),
+        timeout: TimeAmount = .seconds(5), maxRequestBytes: Int = .max,
+        loop: EmbeddedEventLoop = EmbeddedEventLoop(), store: FakeStore? = nil,
         _ configure: (inout SendingQueueConfig, inout RetryConfig) -> Void = { _, _ in }
     ) {
+        self.loop = loop
         var config = SendingQueueConfig()
         var retry = RetryConfig()
         retry.initialInterval = .seconds(1)
@@ -39,8 +100,21 @@ final class QueueRig {
         sender = FakeSender(eventLoop: loop)
         counters = SendingQueue.Counters(MetricRegistry(), exporter: "otlp", signal: .traces)
         queue = SendingQueue(
-            name: "otlp", config: config, retry: retry, timeout: timeout, sender: sender, counters: counters,
-            eventLoop: loop, logger: makeSilentLogger())
+            name: "otlp", config: config, retry: retry, timeout: timeout, sender: sender,
+            maxRequestBytes: maxRequestBytes, counters: counters, eventLoop: loop, logger: makeSilentLogger())
+        if let store { queue.use(store, recovered: recovered) }
+    }
+
+    /// Items that the store had at the start.
+    let recovered = MetricRegistry().counter("recovered", help: "", labels: [:])
+
+    /// Offers a valid request of so many spans.
+    func offer(spans: Int, seed: UInt64 = 1, metadata: ClientMetadata? = nil) -> Refusal? {
+        let payload = Payload(ByteBuffer(bytes: RequestBuilder.makeTraces(spans: spans, seed: seed)))
+        payload.metadata = metadata
+        defer { loop.run() }
+        return queue.consume(
+            Batch(.traces, payload: payload, items: spans, acknowledgement: answers.acknowledgement()))
     }
 
     /// Offers a batch whose answer goes to `answers`.

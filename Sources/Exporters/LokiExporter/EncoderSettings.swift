@@ -10,6 +10,8 @@ struct EncoderSettings: Sendable {
     var logRules = AttributeRules()
     /// `mapping: native`: whether `severity_text` is a label, too.
     var severityTextAsLabel = false
+    /// The client metadata that names the tenant, in lower case; nil for none.
+    var tenantMetadataKey: String?
     var limits = LokiLimits()
     /// Most bytes of a push before compression, unless one entry alone is larger.
     var pushBytes = 1 << 20

@@ -50,7 +50,8 @@ package struct LokiConfig: Sendable {
     package private(set) var sendingQueue = SendingQueueConfig()
     /// Key `retry_on_failure`.
     package private(set) var retryOnFailure = RetryConfig()
-    /// Keys `mapping`, `default_labels_enabled`, `otlp_config`, `limits`, `max_push_bytes`, `max_push_entries`.
+    /// Keys `mapping`, `default_labels_enabled`, `otlp_config`, `tenant_metadata_key`, `limits`, `max_push_bytes` and
+    /// `max_push_entries`.
     var encoding = EncoderSettings()
 
     static let pushPath = "/loki/api/v1/push"
@@ -132,6 +133,9 @@ extension EncoderSettings {
             scopeRules = AttributeRules(list: otlp, "scope_attributes", allowsLabels: false)
             logRules = AttributeRules(list: otlp, "log_attributes", allowsLabels: true)
             severityTextAsLabel = otlp.bool("severity_text_as_label", default: false)
+        }
+        tenantMetadataKey = section.optionalString("tenant_metadata_key").flatMap {
+            $0.isEmpty ? nil : $0.lowercased()
         }
         limits = section.section("limits").map { LokiLimits($0) } ?? limits
         pushBytes = section.int("max_push_bytes", default: pushBytes, in: 1024...(64 << 20))

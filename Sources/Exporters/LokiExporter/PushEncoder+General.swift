@@ -44,13 +44,13 @@ extension PushEncoder {
         of parts: RecordParts, _ context: ResourceContext, _ resource: WireBytes
     ) -> [UInt8] {
         if let tenant = context.tenant { return tenant }
-        guard let name = context.hints.tenantAttribute ?? parts.hints.tenantAttribute else { return [] }
+        guard let name = context.hints.tenantAttribute ?? parts.hints.tenantAttribute else { return sliceTenant }
         let attributes = AttributeList(resource, Field.Resource.attributes)
-        guard let value = attributes.value(name) ?? parts.value(name) else { return [] }
+        guard let value = attributes.value(name) ?? parts.value(name) else { return sliceTenant }
         let tenant = ResourceContext.text(value)
         guard isTenant(tenant) else {
             changes.add(.tenant)
-            return []
+            return sliceTenant
         }
         return tenant
     }

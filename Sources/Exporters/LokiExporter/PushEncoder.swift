@@ -99,8 +99,11 @@ struct PushEncoder: ~Copyable {
     var push = ByteDraft(capacity: 16)
     private var compressed = ByteBuffer()
     var changes = LokiLimits.Changes()
-    /// Numbers the chunks, so that contexts know whether the stream they remember is of this one.
-    private var chunk: UInt64 = 0
+    /// Numbers the chunks, and in them the slices of other tenants, so that contexts know whether the stream that they
+    /// remember is of this one.
+    private var epoch: UInt64 = 0
+    /// The tenant of a slice's records without a hint; empty for that of the configuration.
+    private(set) var sliceTenant: [UInt8] = []
     /// Taken for records without a time.
     var now: UInt64 = 0
 
@@ -121,6 +124,7 @@ struct PushEncoder: ~Copyable {
         var next: PushCursor?
         while next == nil, position.slice < slices.count {
             let bytes = slices[position.slice].bytes
+            setTenant(of: slices[position.slice])
             unsafe bytes.withUnsafeReadableBytes { memory in
                 next = unsafe encodeSlice(WireBytes(memory), from: position, pushBytes: pushBytes)
             }
@@ -131,7 +135,7 @@ struct PushEncoder: ~Copyable {
     }
 
     private mutating func begin() {
-        chunk += 1
+        epoch += 1
         changes = LokiLimits.Changes()
         arena.skip(Self.headRoom)
     }
@@ -258,12 +262,25 @@ struct PushEncoder: ~Copyable {
 
     // MARK: - Streams
 
+    /// Takes the tenant of a slice's records from what its client sent beside them.
+    private mutating func setTenant(of slice: Slice) {
+        guard let key = settings.tenantMetadataKey else { return }
+        var tenant = slice.payload.metadata?[key].map { Array($0.utf8) } ?? []
+        if !tenant.isEmpty, !isTenant(tenant) {
+            changes.add(.tenant, slice.items)
+            tenant = []
+        }
+        guard tenant != sliceTenant else { return }
+        sliceTenant = tenant
+        epoch += 1
+    }
+
     /// The stream of a resource's records.
     @inline(__always)
     mutating func stream(of context: ResourceContext) -> Int {
-        if context.chunk == chunk { return context.stream }
-        let index = stream(context.labelText, tenant: context.tenant ?? [])
-        context.chunk = chunk
+        if context.epoch == epoch { return context.stream }
+        let index = stream(context.labelText, tenant: context.tenant ?? sliceTenant)
+        context.epoch = epoch
         context.stream = index
         return index
     }

@@ -26,7 +26,7 @@ final class ResourceContext {
     let needsGeneral: Bool
 
     /// The stream of its records in the chunk of this number.
-    var chunk: UInt64 = 0
+    var epoch: UInt64 = 0
     var stream = 0
 
     /// - Parameter resource: a `Resource` message; empty for none.

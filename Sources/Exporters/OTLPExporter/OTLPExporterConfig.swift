@@ -10,6 +10,16 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         case gzip
     }
 
+    /// What becomes of requests that came in gzipped, and of those that did not, with `compression: gzip`.
+    package enum Recompress: String, Sendable, CaseIterable {
+        /// The former leave as the gzip members that they came as, the latter as a member of their own.
+        case auto
+        /// Everything is compressed anew, as one member.
+        case always
+        /// Nothing is compressed: a batch leaves gzipped when all of it came so, else plain.
+        case never
+    }
+
     /// How several addresses of the destination's name are used.
     package enum Balancer: String, Sendable, CaseIterable {
         case roundRobin = "round_robin"
@@ -39,6 +49,11 @@ package struct OTLPExporterConfig: Sendable, Equatable {
     package var schemeAsksForTLS = false
     /// Default gzip. Key `compression`.
     package var compression: Compression = .gzip
+    /// Default auto. Key `recompress`, which the Collector does not have.
+    package var recompress: Recompress = .auto
+    /// Larger batches are sent as several requests; 0 = no limit. Default 64 KiB below 4 MiB, which is what gRPC servers
+    /// take unless told otherwise. Key `max_request_bytes`, which the Collector does not have.
+    package var maxRequestBytes = (4 << 20) - (64 << 10)
     /// Sent with every request. Default none. Key `headers`.
     package var headers: [SecretPair] = []
     /// nil = the gateway's name and version. Key `user_agent`.
@@ -76,6 +91,11 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         readEndpoint(section)
         tls = section.clientTLS()
         compression = Self.compression(section)
+        recompress = section.choice("recompress", default: .auto)
+        if compression != .gzip, section.has("recompress") {
+            section.report("recompress", warning: "has no effect without compression: gzip")
+        }
+        maxRequestBytes = section.int("max_request_bytes", default: maxRequestBytes, in: 0...Int(Int32.max))
         headers = section.headers("headers")
         userAgent = section.optionalString("user_agent")
         timeout = section.duration("timeout", default: timeout)
@@ -92,6 +112,9 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         section.notSupportedYet("middlewares")
         section.finish()
     }
+
+    /// Whether gzip members of clients may be passed on as they came.
+    package var keepsGzip: Bool { compression == .gzip && recompress != .always }
 
     private static func compression(_ section: ConfigSection) -> Compression {
         let others = ["snappy", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"]

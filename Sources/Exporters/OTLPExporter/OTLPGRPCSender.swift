@@ -1,4 +1,3 @@
-internal import Compression
 internal import Configuration
 package import HTTP
 package import Logging
@@ -6,17 +5,17 @@ package import NIOCore
 internal import NIOPosix
 package import OTLP
 package import Pipeline
-import Synchronization
 
 /// Sends batches of one signal to an OTLP/gRPC server: the last stage of `otlp_grpc`.
 ///
-/// A batch goes out as it is: its slices, one behind the other, are the message. Event loop only.
+/// A batch goes out as it is: its slices, one behind the other, are the message; so are, compressed, the gzip members of
+/// its slices. Event loop only.
 package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let signal: Signal
     private let head: HTTP2Fields
     private let channels: [GRPCChannel]
-    private let compressors: GzipPool?
+    private let encoder: GzipEncoder?
     private let eventLoop: any EventLoop
     private var next = 0
 
@@ -28,7 +27,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     ) throws(TLSProblem) {
         self.signal = signal
         self.eventLoop = eventLoop
-        compressors = config.compression == .gzip ? GzipPool() : nil
+        encoder = config.compression == .gzip ? GzipEncoder(config.recompress) : nil
         head = Self.head(config, signal, version)
         let keepalive = config.keepalive.map {
             GRPCConnection.Keepalive(
@@ -76,24 +75,32 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
-        guard let compressors else {
+        switch encoder?.plan(batch) ?? .plain {
+        case .plain:
             var body: [ByteBuffer] = []
             body.reserveCapacity(batch.sliceCount + 1)
             body.append(Self.prefix(isCompressed: false, batch.bytes))
             for slice in batch.slices { body.append(slice.bytes) }
             call(body, deadline, done)
-            return
+        case .members(let members, let bytes):
+            call([Self.prefix(isCompressed: true, bytes)] + members, deadline, done)
+        case .compress:
+            compress(batch, deadline, done)
         }
-        // Compressing takes milliseconds: not on the loop.
+    }
+
+    /// Compressing takes milliseconds: not on the loop.
+    private func compress(_ batch: Batch, _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
+        guard let encoder else { return }
         let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
         NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
-            compressors.compress(batch)
+            encoder.compress(batch)
         }.whenComplete { result in
             let (sender, done) = bound.value
             switch result {
-            case .success(let message):
-                sender.call(
-                    [Self.prefix(isCompressed: true, message.readableBytes), message], deadline, done)
+            case .success(let members):
+                let bytes = members.reduce(0) { $0 + $1.readableBytes }
+                sender.call([Self.prefix(isCompressed: true, bytes)] + members, deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be compressed: \(error)", after: nil))
             }
@@ -128,41 +135,14 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             return .sent(rejectedItems: Int(clamping: response.rejected), message: response.message)
         }
         let message = "rpc error: code = \(result.code) desc = \(result.message)"
+        if result.code == .resourceExhausted, result.retryDelay == nil,
+            result.message.contains("larger than max")
+        {
+            return .tooLarge(message)
+        }
         guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else {
             return .permanent(message)
         }
         return .retryable(message, after: result.retryDelay.map { TimeAmount($0) })
-    }
-}
-
-/// Compressors for the threads that compress: as many as work at a time. Any thread.
-final class GzipPool: Sendable {
-    /// A compressor on its way between threads.
-    private struct Idle: @unchecked Sendable {
-        // SAFETY (@unchecked Sendable): a compressor is in the pool or with one thread.
-        let gzipper: Gzipper
-    }
-
-    private let level: Int
-    private let idle = Mutex<[Idle]>([])
-
-    init(level: Int = 1) {
-        self.level = level
-    }
-
-    func compress(_ batch: Batch) -> ByteBuffer {
-        let lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper(level: level))
-        defer { idle.withLock { $0.append(lent) } }
-        // One member of all slices: some readers stop after the first. The copy is small beside the compression.
-        var whole = ByteBuffer()
-        whole.reserveCapacity(batch.bytes)
-        for slice in batch.slices { whole.writeImmutableBuffer(slice.bytes) }
-        var message = ByteBuffer()
-        unsafe whole.withUnsafeReadableBytes { bytes in
-            _ = lent.gzipper.compress(unsafe RawSpan(_unsafeBytes: bytes)) { minimum, fill in
-                message.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
-            }
-        }
-        return message
     }
 }

@@ -18,7 +18,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let client: HTTPClient
     private let template: HTTPClientRequest
-    private let compressors: GzipPool?
+    private let encoder: GzipEncoder?
     private let eventLoop: any EventLoop
 
     /// Reading more of a response is of no use: an export response is a few bytes.
@@ -35,7 +35,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
                 description: "either endpoint or \(signal.name)_endpoint must be specified")
         }
         self.eventLoop = eventLoop
-        compressors = config.compression == .gzip ? GzipPool(level: config.compressionLevel) : nil
+        encoder = config.compression == .gzip ? GzipEncoder(.always, level: config.compressionLevel) : nil
         template = Self.template(config, url, version)
         client = HTTPClient(
             origin: url.origin, options: try Self.options(config, url, logger), eventLoop: eventLoop,
@@ -92,18 +92,18 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
-        guard let compressors else {
+        guard let encoder else {
             post(batch.slices.map { $0.bytes }, deadline, done)
             return
         }
         // Compressing takes milliseconds: not on the loop.
         let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
         NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
-            compressors.compress(batch)
+            encoder.compress(batch)
         }.whenComplete { result in
             let (sender, done) = bound.value
             switch result {
-            case .success(let body): sender.post([body], deadline, done)
+            case .success(let body): sender.post(body, deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be compressed: \(error)", after: nil))
             }

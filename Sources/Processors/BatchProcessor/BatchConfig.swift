@@ -1,4 +1,5 @@
 package import Configuration
+internal import Pipeline
 
 /// The keys of the `batch` processor.
 package struct BatchConfig: Sendable, Equatable {
@@ -9,7 +10,10 @@ package struct BatchConfig: Sendable, Equatable {
     package var sendBatchSize = 8192
     /// Larger batches are split; 0 = never, else at least `send_batch_size`. Default 0. Key `send_batch_max_size`.
     package var sendBatchMaxSize = 0
-    /// Accepted for the Collector's sake; has no effect without `metadata_keys`. Default 1000. Key
+    /// Names, in lower case, of the client's metadata whose values keep batches apart; needs a receiver with
+    /// `include_metadata`. Default none. Key `metadata_keys`.
+    package var metadataKeys: [String] = []
+    /// Combinations of their values that may wait at a time; 0 = no limit. Default 1000. Key
     /// `metadata_cardinality_limit`.
     package var metadataCardinalityLimit = 1000
 
@@ -23,7 +27,7 @@ package struct BatchConfig: Sendable, Equatable {
         sendBatchMaxSize = section.int("send_batch_max_size", default: 0, in: 0...largest)
         metadataCardinalityLimit = section.int(
             "metadata_cardinality_limit", default: metadataCardinalityLimit, in: 0...largest)
-        section.notSupportedYet("metadata_keys", "all clients share the batches of a pipeline")
+        metadataKeys = section.metadataKeys("metadata_keys")
         if sendBatchMaxSize > 0, sendBatchMaxSize < sendBatchSize {
             section.report(
                 "send_batch_max_size",

@@ -8,14 +8,12 @@ import Synchronization
 /// Gathers requests until they are worth sending: `batch`.
 ///
 /// `consume` from any thread: a batch from the processor's own event loop is appended at once, others come through a
-/// lock-free ring. Everything else happens on that loop. Merging appends slices; bytes are not copied.
+/// lock-free ring. Everything else happens on that loop; what gathers is `BatchAccumulator`.
 ///
 /// When the next consumer refuses a full batch for a reason that may pass, the processor keeps it, asks again, and
 /// refuses what comes: the clients are slowed down instead of losing what was acknowledged.
 package final class BatchProcessor: Consumer, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
-    private let config: BatchConfig
-    private let signal: Signal
     private let next: any Consumer
     private let eventLoop: any EventLoop
     private let logger: Logger
@@ -25,9 +23,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     private var mailbox: Mailbox<Batch>!
 
     // Event loop only.
-    private var pending: Batch
-    private var timer: Scheduled<Void>?
-    private var slicesExpected = 0
+    private var accumulator: BatchAccumulator!
     /// Batches that the next consumer has refused for now, oldest first.
     private var refused = CircularBuffer<Batch>()
     private var retryTimer: Scheduled<Void>?
@@ -43,13 +39,20 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         name: String, config: BatchConfig, signal: Signal, next: any Consumer, eventLoop: any EventLoop,
         registry: MetricRegistry, logger: Logger
     ) {
-        self.config = config
-        self.signal = signal
         self.next = next
         self.eventLoop = eventLoop
         self.logger = logger
         metrics = BatchMetrics(registry, processor: name)
-        pending = Batch(signal)
+        var limits = BatchAccumulator.Limits(
+            timeout: TimeAmount(config.timeout), minSize: config.sendBatchSize,
+            maxSize: config.sendBatchMaxSize)
+        limits.metadataKeys = config.metadataKeys
+        limits.combinationsMax = config.metadataCardinalityLimit == 0 ? .max : config.metadataCardinalityLimit
+        accumulator = BatchAccumulator(limits, signal: signal, eventLoop: eventLoop) {
+            [unowned self] batch, _, trigger in
+            (trigger == .size ? metrics.sizeTriggered : metrics.timeoutTriggered).add(1)
+            send(batch)
+        }
         mailbox = Mailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) { [unowned self] batch in
             self.append(batch)
         }
@@ -84,54 +87,12 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
             next.drop(batch, because: Self.tooLate)
             return
         }
-        if pending.sliceCount == 0 {
-            pending = Batch(signal, reservingSlices: slicesExpected)
-            if !sendsAtOnce { startTimer() }
-        }
-        pending.append(contentsOf: batch)
-        if sendsAtOnce {
-            flush(metrics.sizeTriggered)
-        } else if pending.items >= config.sendBatchSize {
-            flush(metrics.sizeTriggered, leaving: config.sendBatchSize)
-        }
+        accumulator.append(batch) { [next] batch, _ in next.drop(batch, because: Self.tooManyClients) }
     }
 
-    /// Without a time or a size to wait for, nothing waits: what is left over of a split does not, either.
-    private var sendsAtOnce: Bool { config.timeout == .zero || config.sendBatchSize == 0 }
-
-    /// Sends what is pending, but for a remainder of fewer than `leaving` items that a split left over.
-    /// - Parameter trigger: counts the batches.
-    private func flush(_ trigger: Counter, leaving: Int = 0) {
-        timer?.cancel()
-        timer = nil
-        let batch = pending
-        slicesExpected = batch.sliceCount
-        pending = Batch(signal)
-        guard config.sendBatchMaxSize > 0, batch.items > config.sendBatchMaxSize else {
-            trigger.add(1)
-            send(batch)
-            return
-        }
-        // Every piece but the last has exactly the greatest size.
-        for piece in batch.cut(maxItems: config.sendBatchMaxSize) {
-            if piece.items < leaving {
-                pending = piece
-                startTimer()
-            } else {
-                trigger.add(1)
-                send(piece)
-            }
-        }
-    }
-
-    private func startTimer() {
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        timer = eventLoop.scheduleTask(in: TimeAmount(config.timeout)) {
-            let processor = bound.value
-            guard processor.pending.sliceCount > 0 else { return }
-            processor.flush(processor.metrics.timeoutTriggered)
-        }
-    }
+    private static let tooManyClients = Refusal(
+        .rejected, "too many batcher metadata-value combinations (metadata_cardinality_limit)",
+        isPermanent: true)
 
     private func send(_ batch: Batch) {
         metrics.sendSize.observe(Double(batch.items))
@@ -201,7 +162,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         .shuttingDown, "the gateway stopped before the exporters took the batch")
 
     private func finishDrain(_ deadline: NIODeadline, _ promise: EventLoopPromise<Void>) {
-        if pending.sliceCount > 0 { flush(metrics.timeoutTriggered) }
+        accumulator.flush()
         if !refused.isEmpty, eventLoop.now < deadline {
             let bound = NIOLoopBound(self, eventLoop: eventLoop)
             eventLoop.scheduleTask(in: Self.retryInterval) { bound.value.finishDrain(deadline, promise) }

@@ -63,7 +63,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             answer(stream, .failed(failure))
         case .success(let (target, encoding, contentLength)):
             let reader = slots[stream.slot].reader
-            if let failure = reader.begin(target, encoding: encoding, contentLength: contentLength) {
+            let refused = reader.begin(
+                target, encoding: encoding, contentLength: contentLength, head: stream.headers)
+            if let failure = refused {
                 answer(stream, .failed(failure))
             }
         }
@@ -117,7 +119,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         guard let session = handler?.session else { return }
         keeper.answered()
         let response =
-            service.routes.limits.isGRPC ? service.writer.grpc(answer) : service.writer.http2(answer)
+            service.routes.limits.isGRPC
+            ? service.writer.grpc(answer) : service.writer.http2(answer, slots[stream.slot].reader.form)
         do throws(HTTP2SessionError) {
             try session.respond(stream, response.head, body: response.body, trailers: response.trailers)
         } catch {

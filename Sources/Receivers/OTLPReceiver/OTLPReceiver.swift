@@ -2,7 +2,6 @@ internal import Configuration
 internal import HTTP
 package import Logging
 package import NIOCore
-internal import NIOHTTP1
 internal import NIOPosix
 package import OTLP
 package import Pipeline
@@ -123,7 +122,8 @@ package final class OTLPReceiver: Sendable {
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
-        let limits = RequestLimits(isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes)
+        let limits = RequestLimits(
+            isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes, keepsMetadata: config.includeMetadata)
         let service = service(
             "grpc", limits: limits, encodings: [], paths: Signal.allCases.map { ($0, $0.grpcPath) })
         let keeping = ConnectionKeeper.Limits(config)
@@ -145,7 +145,9 @@ package final class OTLPReceiver: Sendable {
     private func listenHTTP(_ config: OTLPReceiverConfig.HTTP) async throws(OTLPReceiverError)
         -> SocketAddress?
     {
-        let limits = RequestLimits(isGRPC: false, bodyBytesMax: config.server.maxRequestBodySize)
+        let limits = RequestLimits(
+            isGRPC: false, bodyBytesMax: config.server.maxRequestBodySize,
+            keepsMetadata: config.server.includeMetadata)
         let paths: [(Signal, String)] = [
             (.traces, config.tracesUrlPath), (.metrics, config.metricsUrlPath), (.logs, config.logsUrlPath),
         ]
@@ -166,14 +168,8 @@ package final class OTLPReceiver: Sendable {
                         try pipeline.addHandler(
                             HTTP2Handler(role: .server, settings: HTTP2Settings(), delegate: connection))
                     } else {
-                        let clock = FirstByteClock()
-                        try pipeline.addHandler(clock)
-                        try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
                         try pipeline.addHandler(
-                            HTTP1Connection(
-                                service: service, tools: connections.tools, connections: connections,
-                                limits: http1,
-                                clock: clock))
+                            HTTP1Connection(service: service, connections: connections, limits: http1))
                     }
                 })
         }

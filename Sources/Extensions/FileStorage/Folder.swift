@@ -1,0 +1,53 @@
+internal import Glibc
+
+/// What is done with the folder of a store. Blocks.
+enum Folder {
+    /// Makes a folder unless it is there.
+    static func make(_ path: String, permissions: UInt32) throws(StorageFault) {
+        guard unsafe mkdir(path, permissions) == 0 || errno == EEXIST else {
+            throw StorageFault("create", path)
+        }
+    }
+
+    /// The names in a folder.
+    static func names(_ path: String) throws(StorageFault) -> [String] {
+        guard let folder = unsafe opendir(path) else { throw StorageFault("read", path) }
+        defer { unsafe closedir(folder) }
+        var names: [String] = []
+        // SAFETY: an entry lives until the next call; its name is a NUL-ended text inside of it.
+        while let entry = unsafe readdir(folder) {
+            let name = unsafe withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                unsafe pointer.withMemoryRebound(to: CChar.self, capacity: 256) { unsafe String(cString: $0) }
+            }
+            names.append(name)
+        }
+        return names
+    }
+
+    /// Waits until the disk knows the names in a folder.
+    static func sync(_ path: String) throws(StorageFault) {
+        let descriptor = unsafe open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw StorageFault("open", path) }
+        defer { _ = close(descriptor) }
+        guard fsync(descriptor) == 0 else { throw StorageFault("sync", path) }
+    }
+}
+
+/// Holds a folder for this process, as long as it lives.
+final class FolderLock: Sendable {
+    private let descriptor: Int32
+
+    /// - Throws: another process holds it, or the lock's file cannot be made.
+    init(_ folder: String) throws(StorageFault) {
+        let path = folder + "/lock"
+        descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        guard descriptor >= 0 else { throw StorageFault("create", path) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+            throw StorageFault("lock (is another gateway using it?)", path)
+        }
+    }
+
+    deinit {
+        _ = close(descriptor)
+    }
+}

@@ -1,0 +1,358 @@
+internal import Configuration
+package import Logging
+package import NIOCore
+internal import NIOPosix
+package import OTLP
+package import Pipeline
+
+/// One queue on disk: a log in segments, each a file that is written once from its start to its end.
+///
+/// ```
+/// 000000000007.segment   batch 41 · batch 42 · done [41] · batch 43 …   ◀─ oldest
+/// 000000000008.segment   batch 44 · done [42, 43] …                     ◀─ being written
+/// 000000000006.spare     waits to be written again
+/// ```
+///
+/// What comes while a group is written becomes the next group, which shares one sync. A segment goes when everything in
+/// it and in all older ones is done; its file is used again, so that a busy queue neither grows nor asks the file system
+/// for room. A crash may bring back what was done in the last moments, never lose what was answered.
+///
+/// All calls on the queue's event loop; files are touched on a thread of the store's own.
+package final class SegmentStore: BatchStore {
+    /// What a store is made of.
+    package struct Settings: Sendable {
+        /// The queue's own folder; made when it is missing, inside a directory that is there.
+        package var folder: String
+        package var permissions: UInt32
+        package var fsync: Bool
+        /// Bytes of all files.
+        package var bytesMax: Int
+        /// Bytes of one file; a larger batch gets a larger one.
+        package var segmentBytes = 32 << 20
+
+        /// The folder of one queue in an extension's directory.
+        package init(_ config: FileStorageConfig, exporter: String, signal: Signal) {
+            let safe = exporter.utf8.map { byte -> String in
+                let isPlain =
+                    byte == 0x2D || byte == 0x5F || (0x30...0x39).contains(byte)
+                    || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+                if isPlain { return String(UnicodeScalar(byte)) }
+                let hex = String(byte, radix: 16)
+                return "%" + (hex.utf8.count == 1 ? "0" : "") + hex
+            }
+            folder = "\(config.directory)/exporter_\(safe.joined())_\(signal.name)"
+            permissions = config.directoryPermissions
+            fsync = config.fsync
+            bytesMax = config.maxSizeMib << 20
+            segmentBytes = min(segmentBytes, bytesMax / 4)
+        }
+    }
+
+    /// A segment of the log.
+    struct Segment {
+        let file: SegmentFile
+        var used: Int
+        /// Batches in it that are not done.
+        var live: Int
+    }
+
+    /// Where a stored batch is.
+    struct Place {
+        var segment: UInt64
+        var offset: Int
+    }
+
+    /// A batch that waits to be written.
+    private struct Append {
+        let parts: [(stored: StoredBatch, body: RecordBody, batch: Batch)]
+        let recordBytes: Int
+        let done: (Result<[StoredPart], Refusal>) -> Void
+    }
+
+    let settings: Settings
+    let ledger: MemoryLedger?
+    let eventLoop: any EventLoop
+    let logger: Logger
+    let thread: NIOThreadPool
+    private var lock: FolderLock?
+    /// Oldest first; the last one is being written.
+    private var segments: [Segment] = []
+    private var spare: [SegmentFile] = []
+    private var places: [UInt64: Place] = [:]
+    private var appends = CircularBuffer<Append>()
+    /// Done, and not yet written down so.
+    private var done: [(id: UInt64, segment: UInt64)] = []
+    private var isWriting = false
+    private var doneTimer: Scheduled<Void>?
+    private var closing: EventLoopPromise<Void>?
+    private var nextID: UInt64 = 1
+    private var nextSequence: UInt64 = 1
+
+    private static let groupBytesMax = 16 << 20
+    private static let spareMax = 2
+    /// How long it may take until it is written down that batches are done.
+    private static let doneDelay = TimeAmount.milliseconds(20)
+
+    /// - Parameter ledger: charged for what is read back.
+    package init(_ settings: Settings, ledger: MemoryLedger?, eventLoop: any EventLoop, logger: Logger) {
+        self.settings = settings
+        self.ledger = ledger
+        self.eventLoop = eventLoop
+        self.logger = logger
+        thread = NIOThreadPool(numberOfThreads: 1)
+    }
+
+    /// Bytes of all files.
+    var fileBytes: Int {
+        segments.reduce(spare.reduce(0) { $0 + $1.capacity }) { $0 + $1.file.capacity }
+    }
+
+    // MARK: - BatchStore
+
+    package func open() -> EventLoopFuture<[StoredBatch]> {
+        thread.start()
+        let (settings, logger) = (settings, logger)
+        return thread.runIfActive(eventLoop: eventLoop) { try Recovery.run(settings, logger) }
+            .assumeIsolated().map { [self] recovered in
+                lock = recovered.lock
+                segments = recovered.segments
+                places = recovered.places
+                nextID = recovered.nextID
+                nextSequence = recovered.nextSequence
+                spare = recovered.spare
+                releaseSegments()
+                return recovered.batches
+            }.nonisolated()
+    }
+
+    package func append(_ batch: Batch, done: @escaping (Result<[StoredPart], Refusal>) -> Void) {
+        var recordBytes = 0
+        let parts = RecordBody.parts(of: batch).map { body, part in
+            let stored = StoredBatch(id: nextID, items: body.items, bytes: body.requestBytes)
+            nextID += 1
+            recordBytes += body.header(id: 0, segment: 0).recordBytes
+            return (stored, body, part)
+        }
+        appends.append(Append(parts: parts, recordBytes: recordBytes, done: done))
+        writeSoon()
+    }
+
+    package func read(_ stored: StoredBatch, done: @escaping (Batch?) -> Void) {
+        guard let place = places[stored.id], let file = segment(place.segment)?.file else {
+            let bound = NIOLoopBound(done, eventLoop: eventLoop)
+            eventLoop.execute { bound.value(nil) }
+            return
+        }
+        let ledger = ledger
+        let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
+        thread.runIfActive(eventLoop: eventLoop) { () -> Batch? in
+            guard let (header, body) = try file.record(at: place.offset), header.id == stored.id else {
+                return nil
+            }
+            return RecordBody.batch(header, body, ledger: ledger)
+        }.whenComplete { result in
+            let (store, done) = bound.value
+            switch result {
+            case .success(let batch?): done(batch)
+            case .success(nil): store.cannotRead(stored, file.path, "the record is damaged", done)
+            case .failure(let error): store.cannotRead(stored, file.path, "\(error)", done)
+            }
+        }
+    }
+
+    private func cannotRead(
+        _ stored: StoredBatch, _ path: String, _ error: String, _ done: (Batch?) -> Void
+    ) {
+        logger.error(
+            "A stored batch cannot be read. Dropping data.",
+            metadata: ["file": "\(path)", "error": "\(error)", "dropped_items": "\(stored.items)"])
+        done(nil)
+    }
+
+    package func remove(_ stored: StoredBatch) {
+        guard let place = places.removeValue(forKey: stored.id), let index = index(of: place.segment) else {
+            return
+        }
+        segments[index].live -= 1
+        done.append((stored.id, place.segment))
+        if segments[index].live == 0, index == 0 { releaseSegments() }
+        guard doneTimer == nil, !done.isEmpty else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        doneTimer = eventLoop.scheduleTask(in: Self.doneDelay) {
+            bound.value.doneTimer = nil
+            bound.value.write()
+        }
+    }
+
+    package func close() -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        closing = promise
+        doneTimer?.cancel()
+        write()
+        return promise.futureResult
+    }
+
+    // MARK: - Segments
+
+    private func index(of sequence: UInt64) -> Int? {
+        segments.firstIndex { $0.file.sequence == sequence }
+    }
+
+    private func segment(_ sequence: UInt64) -> Segment? {
+        index(of: sequence).map { segments[$0] }
+    }
+
+    /// Lets go of the oldest segments in which everything is done, but for the one being written.
+    private func releaseSegments() {
+        var freed: [SegmentFile] = []
+        while segments.count > 1, segments[0].live == 0 { freed.append(segments.removeFirst().file) }
+        guard !freed.isEmpty else { return }
+        let oldest = segments[0].file.sequence
+        done.removeAll { $0.segment < oldest }
+        let (folder, logger) = (settings.folder, logger)
+        for file in freed {
+            let isKept = spare.count < Self.spareMax && file.capacity == settings.segmentBytes
+            if isKept { spare.append(file) }
+            thread.submit { _ in
+                do throws(StorageFault) {
+                    if isKept {
+                        try file.rename(to: SegmentFile.path(folder, file.sequence, "spare"))
+                    } else {
+                        try file.remove()
+                    }
+                } catch {
+                    logger.error("A file of the store cannot be put away.", metadata: ["error": "\(error)"])
+                }
+            }
+        }
+    }
+
+    // MARK: - Writing
+
+    /// At the end of the loop's turn, so that what comes in one turn is one group.
+    private func writeSoon() {
+        guard !isWriting else { return }
+        isWriting = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.execute {
+            bound.value.isWriting = false
+            bound.value.write()
+        }
+    }
+
+    /// Writes the next group, if there is anything to write and nothing is being written.
+    private func write() {
+        guard !isWriting else { return }
+        let (group, bytes) = nextGroup()
+        let ids = done.map { $0.id }
+        guard !group.isEmpty || !ids.isEmpty else { return finishClosing() }
+        let doneBytes = ids.isEmpty ? 0 : WriteJob.doneRecordBytes(ids.count)
+        guard let job = place(group, bytes + doneBytes) else {
+            // No room: some of what was to be written was refused, or what is done cannot be noted.
+            if group.isEmpty { finishClosing() } else { refuse(group, full) }
+            return
+        }
+        done = []
+        isWriting = true
+        let records = group.flatMap { $0.parts.map { (id: $0.stored.id, body: $0.body) } }
+        let bound = NIOLoopBound((self, group), eventLoop: eventLoop)
+        let fsync = settings.fsync
+        thread.runIfActive(eventLoop: eventLoop) { try job.run(records, done: ids, fsync: fsync) }
+            .whenComplete { result in
+                let (store, group) = bound.value
+                store.isWriting = false
+                switch result {
+                case .success(let written): store.written(group, written)
+                case .failure(let error): store.failed(group, ids, error)
+                }
+                store.write()
+            }
+    }
+
+    /// Takes what fits one write and one segment.
+    private func nextGroup() -> ([Append], bytes: Int) {
+        var group: [Append] = []
+        var bytes = 0
+        let reserve = WriteJob.doneRecordBytes(done.count)
+        let room = segments.last.map { max(0, $0.file.capacity - $0.used - reserve) } ?? 0
+        let limit = min(Self.groupBytesMax, room > 0 ? room : settings.segmentBytes / 2)
+        while let next = appends.first, group.isEmpty || bytes + next.recordBytes <= limit {
+            appends.removeFirst()
+            group.append(next)
+            bytes += next.recordBytes
+        }
+        return (group, bytes)
+    }
+
+    /// Finds room for so many bytes; nil when the limit leaves none.
+    private func place(_ group: [Append], _ bytes: Int) -> WriteJob? {
+        if let current = segments.last, current.file.capacity - current.used >= bytes {
+            return WriteJob(file: current.file, offset: current.used, target: .current)
+        }
+        let sequence = nextSequence
+        nextSequence += 1
+        let needed = bytes + SegmentFile.headerBytes
+        if needed <= settings.segmentBytes, let file = spare.popLast() {
+            return WriteJob(
+                file: file, offset: SegmentFile.headerBytes, target: .spare(sequence, settings.folder))
+        }
+        let capacity = max(settings.segmentBytes, needed)
+        guard fileBytes + capacity <= settings.bytesMax else { return nil }
+        return WriteJob(
+            file: nil, offset: SegmentFile.headerBytes,
+            target: .new(sequence, settings.folder, capacity: capacity))
+    }
+
+    private func written(_ group: [Append], _ written: WriteJob.Written) {
+        if segments.last?.file !== written.file {
+            segments.append(Segment(file: written.file, used: 0, live: 0))
+        }
+        let last = segments.count - 1
+        segments[last].used = written.end
+        var offsets = written.offsets.makeIterator()
+        for append in group {
+            for part in append.parts {
+                guard let offset = offsets.next() else { preconditionFailure("each record has its place") }
+                places[part.stored.id] = Place(segment: written.file.sequence, offset: offset)
+                segments[last].live += 1
+            }
+        }
+        releaseSegments()
+        for append in group {
+            append.done(.success(append.parts.map { StoredPart(stored: $0.stored, batch: $0.batch) }))
+        }
+    }
+
+    private func failed(_ group: [Append], _ ids: [UInt64], _ error: any Error) {
+        // What is done is noted with a later group; until then a crash may bring it back.
+        done += ids.compactMap { id in places[id].map { (id, $0.segment) } }
+        refuse(group, Refusal(.storage, "cannot store: \(error)", retryAfterSeconds: 5))
+    }
+
+    private func refuse(_ group: [Append], _ refusal: Refusal) {
+        for append in group { append.done(.failure(refusal)) }
+        if !appends.isEmpty { writeSoon() }
+    }
+
+    private var full: Refusal {
+        Refusal(
+            .storage, "the store \(settings.folder) is full: max_size_mib \(settings.bytesMax >> 20)",
+            retryAfterSeconds: 5)
+    }
+
+    private func finishClosing() {
+        guard let closing, !isWriting else { return }
+        self.closing = nil
+        let files = segments.map(\.file) + spare
+        let lock = lock
+        segments = []
+        spare = []
+        self.lock = nil
+        // The files close when the last reference goes, behind everything that the thread still does.
+        thread.runIfActive(eventLoop: eventLoop) { withExtendedLifetime((files, lock)) {} }
+            .flatMapError { [eventLoop] _ in eventLoop.makeSucceededVoidFuture() }
+            .whenComplete { [thread] _ in
+                thread.shutdownGracefully { _ in closing.succeed() }
+            }
+    }
+}

@@ -1,0 +1,24 @@
+internal import Glibc
+
+/// Why a file or folder of a store cannot be used.
+package struct StorageFault: Error, Sendable, Equatable, CustomStringConvertible {
+    /// What was tried, such as `write`.
+    package let operation: String
+    package let path: String
+    /// `errno`.
+    package let code: Int32
+
+    init(_ operation: String, _ path: String, code: Int32 = errno) {
+        self.operation = operation
+        self.path = path
+        self.code = code
+    }
+
+    package var description: String {
+        // SAFETY: strerror gives a NUL-ended text that lives until the thread's next call of it.
+        unsafe "\(operation) \(path): \(String(cString: strerror(code)))"
+    }
+
+    /// Whether there is no room left.
+    var isFull: Bool { code == ENOSPC || code == EDQUOT }
+}

@@ -1,0 +1,189 @@
+package import NIOCore
+package import OTLP
+
+/// Gathers batches until they are worth sending: what the `batch` processor and `sending_queue.batch` have in common.
+///
+/// Merging appends slices; bytes are not copied. With `metadata_keys` the clients' batches are kept apart by the values
+/// of those fields; a combination takes room only while something of it waits. Event loop only.
+package final class BatchAccumulator {
+    /// What the sizes count.
+    package enum Sizer: Sendable {
+        case items
+        case bytes
+    }
+
+    /// Why a batch left.
+    package enum Trigger: Sendable {
+        case size
+        case timeout
+    }
+
+    /// When a batch leaves.
+    package struct Limits: Sendable {
+        /// So long after its first item at the latest; 0: at once.
+        package var timeout: TimeAmount
+        /// With so much in it; 0: at once.
+        package var minSize: Int
+        /// More is split; 0: never.
+        package var maxSize: Int
+        package var sizer: Sizer = .items
+        /// Names, in lower case, of the metadata whose values keep batches apart.
+        package var metadataKeys: [String] = []
+        /// Combinations of those values that may wait at a time.
+        package var combinationsMax = 1000
+
+        /// Describes limits.
+        package init(timeout: TimeAmount, minSize: Int, maxSize: Int) {
+            self.timeout = timeout
+            self.minSize = minSize
+            self.maxSize = maxSize
+        }
+    }
+
+    /// What waits of one combination of metadata.
+    private final class Lane {
+        let key: [[String]]
+        var pending: Batch
+        var weight = 0
+        var timer: Scheduled<Void>?
+
+        init(_ key: [[String]], _ signal: Signal) {
+            self.key = key
+            pending = Batch(signal)
+        }
+    }
+
+    private let limits: Limits
+    private let signal: Signal
+    private let eventLoop: any EventLoop
+    private let emit: (Batch, _ weight: Int, Trigger) -> Void
+    /// The only one without `metadata_keys`.
+    private let common: Lane
+    private var lanes: [[[String]]: Lane] = [:]
+    private var slicesExpected = 0
+
+    /// - Parameter emit: takes each batch that leaves, with its share of the weights of what went in.
+    package init(
+        _ limits: Limits, signal: Signal, eventLoop: any EventLoop,
+        emit: @escaping (Batch, _ weight: Int, Trigger) -> Void
+    ) {
+        self.limits = limits
+        self.signal = signal
+        self.eventLoop = eventLoop
+        self.emit = emit
+        common = Lane([], signal)
+    }
+
+    /// Adds a batch; whatever is enough by that leaves within the call.
+    /// - Parameters:
+    ///   - weight: any measure of the caller's; what leaves has, together, as much as went in.
+    ///   - reject: takes what belongs to one combination of metadata too many.
+    package func append(_ batch: Batch, weight: Int = 0, reject: (Batch, _ weight: Int) -> Void) {
+        guard !limits.metadataKeys.isEmpty else {
+            add(batch, weight, to: common)
+            return
+        }
+        var parts: [(metadata: ClientMetadata?, batch: Batch)] = []
+        for slice in batch.slices {
+            if let last = parts.last, last.metadata === slice.payload.metadata {
+                last.batch.append(slice)
+            } else {
+                parts.append((slice.payload.metadata, Batch(signal)))
+                parts[parts.count - 1].batch.append(slice)
+            }
+        }
+        var weightLeft = weight
+        for (index, part) in parts.enumerated() {
+            let share = index == parts.count - 1 ? weightLeft : weight / parts.count
+            weightLeft -= share
+            if let lane = lane(for: part.metadata) {
+                add(part.batch, share, to: lane)
+            } else {
+                reject(part.batch, share)
+            }
+        }
+    }
+
+    /// Sends everything that waits.
+    package func flush() {
+        for lane in lanes.values { flush(lane, .timeout) }
+        if common.pending.sliceCount > 0 { flush(common, .timeout) }
+    }
+
+    private func lane(for metadata: ClientMetadata?) -> Lane? {
+        let key = limits.metadataKeys.map { metadata?.values($0) ?? [] }
+        if let known = lanes[key] { return known }
+        guard lanes.count < limits.combinationsMax else { return nil }
+        let lane = Lane(key, signal)
+        lanes[key] = lane
+        return lane
+    }
+
+    private func size(_ batch: Batch) -> Int {
+        limits.sizer == .items ? batch.items : batch.bytes
+    }
+
+    /// Without a time or a size to wait for, nothing waits: what is left over of a split does not, either.
+    private var sendsAtOnce: Bool { limits.timeout == .zero || limits.minSize == 0 }
+
+    private func add(_ batch: Batch, _ weight: Int, to lane: Lane) {
+        if lane.pending.sliceCount == 0 {
+            lane.pending = Batch(signal, reservingSlices: slicesExpected)
+            if !sendsAtOnce { startTimer(lane) }
+        }
+        lane.pending.append(contentsOf: batch)
+        lane.weight += weight
+        if sendsAtOnce {
+            flush(lane, .size)
+        } else if size(lane.pending) >= limits.minSize {
+            flush(lane, .size, leaving: limits.minSize)
+        }
+    }
+
+    /// Sends what a lane holds, but for a remainder smaller than `leaving` that a split left over.
+    private func flush(_ lane: Lane, _ trigger: Trigger, leaving: Int = 0) {
+        lane.timer?.cancel()
+        lane.timer = nil
+        let batch = lane.pending
+        var weight = lane.weight
+        slicesExpected = batch.sliceCount
+        lane.pending = Batch(signal)
+        lane.weight = 0
+        guard limits.maxSize > 0, size(batch) > limits.maxSize else {
+            leave(lane)
+            emit(batch, weight, trigger)
+            return
+        }
+        // Counted in items, every piece but the last has exactly the greatest size.
+        let pieces =
+            limits.sizer == .items
+            ? batch.cut(maxItems: limits.maxSize) : batch.cut(maxItems: .max, maxBytes: limits.maxSize)
+        let whole = weight
+        for (index, piece) in pieces.enumerated() {
+            let isLast = index == pieces.count - 1
+            let share = isLast ? weight : whole / pieces.count
+            weight -= share
+            if isLast, size(piece) < leaving {
+                lane.pending = piece
+                lane.weight = share
+                startTimer(lane)
+            } else {
+                if isLast { leave(lane) }
+                emit(piece, share, trigger)
+            }
+        }
+    }
+
+    /// Forgets a combination of which nothing waits.
+    private func leave(_ lane: Lane) {
+        if !lane.key.isEmpty { lanes[lane.key] = nil }
+    }
+
+    private func startTimer(_ lane: Lane) {
+        let bound = NIOLoopBound((self, lane), eventLoop: eventLoop)
+        lane.timer = eventLoop.scheduleTask(in: limits.timeout) {
+            let (accumulator, lane) = bound.value
+            if lane.pending.sliceCount > 0 { accumulator.flush(lane, .timeout) }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+package import NIOCore
+
+/// How one attempt to send a batch ended.
+package enum SendResult: Sendable {
+    /// The destination has it, but for `rejectedItems`.
+    case sent(rejectedItems: Int, message: String)
+    /// It may work later; `after` is the destination's own wish.
+    case retryable(String, after: TimeAmount?)
+    /// It will never work.
+    case permanent(String)
+    /// It will not work as one message; in smaller ones it may.
+    case tooLarge(String)
+}
+
+/// What a sending queue stands before: one destination. Event loop of its queue only.
+package protocol BatchSender: AnyObject {
+    /// Sends a batch. Calls `done` exactly once, on the event loop, at the latest when `deadline` passes; never inside
+    /// the call itself.
+    func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void)
+    /// Lets go of connections. Attempts under way end as retryable.
+    func close() -> EventLoopFuture<Void>
+}

@@ -1,0 +1,196 @@
+internal import Configuration
+internal import Logging
+internal import NIOCore
+internal import OTLP
+import Synchronization
+
+// From the first attempt to the last word about a batch. Event loop only.
+
+extension SendingQueue {
+    func startWork() {
+        while active.count < config.numConsumers, let work = waiting.popFirst() {
+            if work.batch.bytes > maxRequestBytes {
+                let limit = "larger than the limit of \(maxRequestBytes) bytes a request"
+                divide(work, maxBytes: maxRequestBytes, because: limit)
+                continue
+            }
+            start(work)
+        }
+    }
+
+    private func start(_ work: Work) {
+        active[ObjectIdentifier(work)] = work
+        work.backoff = Backoff(retry, now: eventLoop.now)
+        attempt(work)
+    }
+
+    func attempt(_ work: Work) {
+        work.timer = nil
+        let deadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
+        sender.send(work.batch, deadline: deadline) { [self] result in
+            eventLoop.assertInEventLoop()
+            attempted(work, result)
+        }
+    }
+
+    private func attempted(_ work: Work, _ result: SendResult) {
+        // Given up in the meantime, and counted so.
+        guard active[ObjectIdentifier(work)] != nil else { return }
+        switch result {
+        case .sent(let rejected, let message):
+            sent(work, rejected: min(max(rejected, 0), work.batch.items), message)
+        case .permanent(let message):
+            logger.error(
+                "Exporting failed. Dropping data.",
+                metadata: [
+                    "error": "\(message)", "dropped_items": "\(work.batch.items)", "permanent": "true",
+                ])
+            fail(work, Refusal(.rejected, message, isPermanent: true))
+        case .tooLarge(let message):
+            active[ObjectIdentifier(work)] = nil
+            divide(work, maxBytes: max(1, work.batch.bytes / 2), because: message)
+            startWork()
+            wakeIfIdle()
+        case .retryable(let message, let hint):
+            retryLater(work, message, hint)
+        }
+    }
+
+    private func sent(_ work: Work, rejected: Int, _ message: String) {
+        counters.sent.add(work.batch.items - rejected)
+        if rejected > 0 {
+            counters.failed.add(rejected)
+            logger.warning(
+                "Partial success: the destination rejected items, which are not retried.",
+                metadata: ["rejected": "\(rejected)", "message": "\(message)"])
+        }
+        if troubled {
+            troubled = false
+            logger.info("Exporting works again.")
+        }
+        finish(work, rejected > 0 ? .partial(rejectedItems: rejected, message: message) : .accepted)
+    }
+
+    /// Puts a batch that is too large back as smaller ones, to be sent next. A single item is dropped, by name.
+    /// Precondition: the work is neither active nor waiting.
+    private func divide(_ work: Work, maxBytes: Int, because message: String) {
+        let pieces = work.batch.cut(maxItems: .max, maxBytes: maxBytes)
+        guard pieces.count > 1 else {
+            logger.error(
+                "Exporting failed. Dropping data: a single item is too large.",
+                metadata: [
+                    "error": "\(message)", "item": "\(work.batch.firstItemName)",
+                    "bytes": "\(work.batch.bytes)", "dropped_items": "\(work.batch.items)",
+                ])
+            fail(work, Refusal(.tooLarge, message, isPermanent: true))
+            return
+        }
+        var weightLeft = work.weight
+        for (index, piece) in pieces.enumerated().reversed() {
+            let share = index == 0 ? weightLeft : work.weight / pieces.count
+            weightLeft -= share
+            waiting.prepend(Work(piece, weight: share))
+        }
+    }
+
+    private func retryLater(_ work: Work, _ message: String, _ hint: TimeAmount?) {
+        if stopping, disk != nil {
+            release(work)
+            return
+        }
+        guard retry.enabled, !stopping else {
+            logger.error(
+                "Exporting failed. Dropping data.",
+                metadata: [
+                    "error": "\(message)", "dropped_items": "\(work.batch.items)",
+                    "cause": stopping ? "the gateway is stopping" : "retry_on_failure.enabled is false",
+                ])
+            if stopping { givenUp.add(work.batch.items, ordering: .relaxed) }
+            fail(work, Refusal(.unavailable, message))
+            return
+        }
+        guard let delay = work.backoff?.next(hint: hint, now: eventLoop.now, random: .random(in: 0..<1))
+        else {
+            logger.error(
+                "Exporting failed. No more retries left. Dropping data.",
+                metadata: [
+                    "error": "\(message)", "dropped_items": "\(work.batch.items)",
+                    "limit": "retry_on_failure.max_elapsed_time \(retry.maxElapsedTime)",
+                ])
+            fail(work, Refusal(.retriesExhausted, message))
+            return
+        }
+        if !troubled {
+            troubled = true
+            logger.warning(
+                "Exporting failed. Will retry the request after interval.",
+                metadata: ["error": "\(message)", "interval": "\(delay.nanoseconds / 1_000_000)ms"])
+        }
+        let bound = NIOLoopBound((self, work), eventLoop: eventLoop)
+        work.timer = eventLoop.scheduleTask(in: delay) {
+            let (queue, work) = bound.value
+            queue.attempt(work)
+        }
+    }
+
+    private func fail(_ work: Work, _ refusal: Refusal) {
+        let delivered = sender.itemsDelivered(of: work.batch)
+        counters.sent.add(delivered)
+        counters.failed.add(work.batch.items - delivered)
+        if refusal.isPermanent, let deadLetter {
+            // Its clients have their answer from here; what becomes of it there is counted there.
+            let batch = work.batch.acknowledged(by: nil)
+            deadLetter.counter.add(batch.items)
+            if let refusal = deadLetter.consumer.consume(batch) {
+                logger.error(
+                    "The exporter for permanent failures does not take data. Dropping it.",
+                    metadata: [
+                        "on_permanent_failure": "\(deadLetter.name)", "error": "\(refusal.message)",
+                        "dropped_items": "\(batch.items)",
+                    ])
+                deadLetter.consumer.drop(batch, because: refusal)
+            }
+        }
+        finish(work, .refused(refusal))
+    }
+
+    private func finish(_ work: Work, _ outcome: Outcome) {
+        active[ObjectIdentifier(work)] = nil
+        size.subtract(work.weight, ordering: .relaxed)
+        if answersLater { work.batch.settle(outcome, by: self) }
+        startWork()
+        wakeIfIdle()
+    }
+}
+
+extension Batch {
+    /// The name of its first item, for messages about an item that cannot be sent.
+    var firstItemName: String {
+        for slice in slices {
+            let name = unsafe slice.bytes.withUnsafeReadableBytes { bytes -> String? in
+                for entry in unsafe WireBytes(bytes).fields where entry.number == Field.Request.resources {
+                    for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes {
+                        for item in scope.bytes.fields where item.number == Field.ScopeEntry.entries {
+                            return nameOfItem(item.bytes)
+                        }
+                    }
+                }
+                return nil
+            }
+            if let name { return name }
+        }
+        return "none"
+    }
+
+    private func nameOfItem(_ item: WireBytes) -> String {
+        let number: UInt32
+        switch signal {
+        case .traces: number = Field.Span.name
+        case .metrics: number = 1
+        case .logs: number = 3  // The severity's text: a record has no name.
+        }
+        var text = ""
+        for field in item.fields where field.number == number && field.isBytes { text = field.bytes.text }
+        return "\(signal) item \"\(text.prefix(128))\""
+    }
+}
