@@ -1,3 +1,6 @@
+import NIOCore
+import OTLP
+import Pipeline
 import TestSupport
 import Testing
 
@@ -97,6 +100,34 @@ struct HintTests {
         #expect(counts == ["blue": 2, "red": 1, "": 2] && pushes.count == 3)
         #expect(changes[.tenant] == 1)
         #expect(!"\(pushes)".contains("loki.tenant"))
+    }
+
+    @Test("clients can name their tenants, hints come first")
+    func clientTenants() {
+        var settings = EncoderSettings()
+        settings.tenantMetadataKey = "x-scope-orgid"
+        let batch = Batch(.logs)
+        for tenant in ["red", "blue", nil, "no good", "red"] {
+            let bytes = request(
+                resource: resource,
+                records: { $0.body(tenant ?? "-") },
+                {
+                    $0.attribute(6, "loki.tenant", "t")
+                    $0.attribute(6, "t", "hinted")
+                    $0.body("hinted")
+                })
+            let payload = Payload(ByteBuffer(bytes: bytes))
+            payload.metadata = tenant.map { ClientMetadata([.init("x-scope-orgid", $0)]) }
+            batch.append(Slice(payload, offset: 0, count: bytes.count, items: 2))
+        }
+        var encoder = PushEncoder(settings)
+        let chunk = encoder.encode(batch, from: PushCursor(), pushBytes: 1 << 20, now: now)
+        var lines: [String: [String]] = [:]
+        for push in chunk.pushes.map({ DecodedPush($0) }) {
+            lines[push.tenant ?? ""] = push.streams.flatMap { $0.entries.map(\.line) }.sorted()
+        }
+        #expect(lines["red"] == ["red", "red"] && lines["blue"] == ["blue"])
+        #expect(lines[""] == ["-", "no good"] && lines["hinted"]?.count == 5)
     }
 
     @Test("the legacy labels are job, instance, level and exporter, each can be off")

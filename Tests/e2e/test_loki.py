@@ -15,7 +15,7 @@ from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.resources import Resource
 
-from conftest import backends, config
+from conftest import backends, config, otlp
 from gateway import LOOPBACK, Balance, command, free_port, wait_until
 from loki_backend import LokiBackend
 
@@ -227,6 +227,25 @@ def test_tenants(gateway, loki_backend, clients):
     settled(running, 41)
     assert all(entry.tenant == entry.line for entry in loki.entries)
     assert limited(running, "tenant") == 1
+    assert loki.faults == []
+
+
+def test_tenants_of_clients(gateway, loki_backend, clients):
+    """If it failed, who serves many teams with one gateway would mix their logs."""
+    loki = loki_backend(needs_tenant=True)
+    configuration = config(
+        {NAME: loki_exporter(loki, tenant_metadata_key="X-Scope-OrgID")},
+        SMALL_BATCH,
+        otlp(grpc={"include_metadata": True}, http={"include_metadata": True}),
+        signals=("logs",),
+    )
+    running = gateway(configuration)
+    client = clients.grpc(running)
+    for team in ("red", "blue", "red"):
+        client.export(records([team] * 10), metadata=(("x-scope-orgid", team),))
+    settled(running, 30)
+    assert sorted(entry.tenant for entry in loki.entries) == ["blue"] * 10 + ["red"] * 20
+    assert all(entry.tenant == entry.line for entry in loki.entries)
     assert loki.faults == []
 
 

@@ -39,12 +39,14 @@ extension PushEncoder {
 
     // MARK: - Tenants
 
-    /// The tenant that hints ask for; empty for that of the configuration.
+    /// The tenant that hints ask for, else that of the client; empty for that of the configuration.
     private mutating func tenant(
         of parts: RecordParts, _ context: ResourceContext, _ resource: WireBytes
     ) -> [UInt8] {
         if let tenant = context.tenant { return tenant }
-        guard let name = context.hints.tenantAttribute ?? parts.hints.tenantAttribute else { return sliceTenant }
+        guard let name = context.hints.tenantAttribute ?? parts.hints.tenantAttribute else {
+            return sliceTenant
+        }
         let attributes = AttributeList(resource, Field.Resource.attributes)
         guard let value = attributes.value(name) ?? parts.value(name) else { return sliceTenant }
         let tenant = ResourceContext.text(value)
