@@ -86,6 +86,8 @@ let package = Package(
                     [
                         "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker",
                         "--icf=safe",
+                        // Exported symbols are kept though nobody uses them: most of BoringSSL.
+                        "-Xlinker", "--no-export-dynamic",
                     ], .when(configuration: .release))
             ]
         ),

@@ -179,7 +179,13 @@ struct PipelineParts: Sendable {
             let exporter = PrometheusExporter(
                 config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
                 logger: logger)
-            pages.append((name, PageServer(config, name: name, group: group, exporter: exporter)))
+            do throws(TLSProblem) {
+                let page = try PageServer(
+                    config, name: name, group: group, exporter: exporter, logger: logger)
+                pages.append((name, page))
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
             return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
@@ -221,8 +227,10 @@ struct PipelineParts: Sendable {
             }
             queue = SendingQueue(
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
-                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
-                logger: logger)
+                timeout: TimeAmount(config.timeout), sender: sender,
+                maxRequestBytes: config.maxRequestBytes == 0 ? .max : config.maxRequestBytes,
+                counters: counters, eventLoop: eventLoop, logger: logger)
+            keepsGzip = config.keepsGzip
         case .loki(let config):
             let sender: LokiSender
             do throws(TLSProblem) {

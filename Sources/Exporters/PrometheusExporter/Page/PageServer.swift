@@ -1,5 +1,6 @@
 internal import Configuration
 package import HTTP
+package import Logging
 package import NIOCore
 
 /// The server of one exporter's page. Any thread; start once, stop after that.
@@ -11,16 +12,23 @@ package final class PageServer: Sendable {
     /// - Parameters:
     ///   - name: the exporter's id, as the configuration has it.
     ///   - exporter: writes the pages, on their own thread.
+    ///   - logger: hears of certificates that cannot be read again.
+    /// - Throws: certificates cannot be used. Reading them blocks.
     package init(
         _ config: PrometheusExporterConfig, name: String, group: any EventLoopGroup,
-        exporter: PrometheusExporter
-    ) {
+        exporter: PrometheusExporter, logger: Logger
+    ) throws(TLSProblem) {
+        var tls: ServerTLS?
+        if let keys = config.server.tls {
+            tls = try ServerTLS(keys, protocols: ["http/1.1"], logger: logger)
+        }
         let desk = PageDesk { exporter.render($0) }
         let rules = PageRules(config)
         server = AdminServer(
             group: group, host: config.server.endpoint.host, port: config.server.endpoint.port,
             key: "exporters::\(name)::endpoint"
-        ) { channel in
+        ) { [tls] channel in
+            try tls?.addHandler(to: channel)
             try PageConnection.install(on: channel, desk: desk, rules: rules)
         }
     }
