@@ -132,6 +132,7 @@ package struct GatewayPlan: Sendable {
         switch exporters[id] {
         case .otlpGRPC(let config): config.sendingQueue
         case .otlpHTTP(let config): config.sendingQueue
+        case .loki(let config): config.sendingQueue
         case .file(let config): config.sendingQueue
         case .debug, .prometheus, .nop, nil: nil
         }
