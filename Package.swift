@@ -96,8 +96,8 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
-                "HealthCheck", "FileStorage",
+                "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
+                "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -119,6 +119,9 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
         component(
             "OTLPExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "LokiExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         component(
             "DebugExporter", in: "Exporters/",
@@ -188,6 +191,12 @@ let package = Package(
         tests(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            of: "LokiExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
+                logging,
+            ]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(
             of: "FileExporter",

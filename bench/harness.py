@@ -302,7 +302,8 @@ def gateway_config(
         otlp_grpc["sending_queue"] = queue
     otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
     prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True, **(page or {})}
-    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus}
+    loki = {"endpoint": f"http://127.0.0.1:{destination}"}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus, "loki": loki}
     exporters = {exporter: known.get(exporter, {})}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {

@@ -5,6 +5,7 @@ internal import FileExporter
 internal import FileStorage
 internal import HTTP
 internal import Logging
+internal import LokiExporter
 internal import MemoryLimiter
 internal import NIOCore
 internal import NopExporter
@@ -234,6 +235,19 @@ struct PipelineParts: Sendable {
                 maxRequestBytes: config.maxRequestBytes == 0 ? .max : config.maxRequestBytes,
                 counters: counters, eventLoop: eventLoop, logger: logger)
             keepsGzip = config.keepsGzip
+        case .loki(let config):
+            let sender: LokiSender
+            do throws(TLSProblem) {
+                sender = try LokiSender(
+                    config, name: name, version: version, registry: registry, eventLoop: eventLoop,
+                    logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            // A batch is several pushes, each with the timeout of its own.
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
+                sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         }
         queues.append((name, queue))
         queueOf[key] = queue
