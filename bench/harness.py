@@ -287,8 +287,11 @@ def measure(bench, program, port, shape, seconds, warmup, affinity=None):
 # ---- the gateway and its peers ----
 
 
-def gateway_config(ports, signal_name, exporter, compression, destination, limit_mib, queue=None):
-    """A configuration in the Collector's own format. Written as JSON, which is YAML."""
+def gateway_config(
+    ports, signal_name, exporter, compression, destination, limit_mib, queue=None, storage=None
+):
+    """A configuration in the Collector's own format. Written as JSON, which is YAML. With `queue` batches gather in
+    the queue instead of the batch processor if it says so; `storage` configures file_storage."""
     otlp_grpc = {
         "endpoint": f"127.0.0.1:{destination}",
         "tls": {"insecure": True},
@@ -297,6 +300,7 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
     if queue:
         otlp_grpc["sending_queue"] = queue
     exporters = {"otlp_grpc": otlp_grpc} if exporter == "otlp_grpc" else {"nop": {}}
+    processors = ["memory_limiter"] if queue and "batch" in queue else ["memory_limiter", "batch"]
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
         "receivers": {
@@ -309,14 +313,17 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
         },
         "processors": {"memory_limiter": {"check_interval": "1s", "limit_mib": limit_mib}, "batch": {}},
         "exporters": exporters,
-        "extensions": {"health_check": {"endpoint": f"127.0.0.1:{ports['health']}"}},
+        "extensions": {
+            "health_check": {"endpoint": f"127.0.0.1:{ports['health']}"},
+            **({"file_storage": storage} if storage else {}),
+        },
         "service": {
-            "extensions": ["health_check"],
+            "extensions": ["health_check", *(["file_storage"] if storage else [])],
             "telemetry": {"metrics": {"readers": [{"pull": pull}]}},
             "pipelines": {
                 signal_name: {
                     "receivers": ["otlp"],
-                    "processors": ["memory_limiter", "batch"],
+                    "processors": processors,
                     "exporters": list(exporters),
                 }
             },
@@ -327,7 +334,18 @@ def gateway_config(ports, signal_name, exporter, compression, destination, limit
 class Gateway:
     """A running gateway (or peer) for one path. `ready_ms`: from spawn to the first ready answer."""
 
-    def __init__(self, bench, kind, binary, path, destination, limit_mib=256, affinity=None, queue=None):
+    def __init__(
+        self,
+        bench,
+        kind,
+        binary,
+        path,
+        destination,
+        limit_mib=256,
+        affinity=None,
+        queue=None,
+        storage=None,
+    ):
         names = ("grpc", "http", "health", "telemetry")
         self.ports = dict(zip(names, free_ports(len(names))))
         self.bench = bench
@@ -335,14 +353,21 @@ class Gateway:
             argv = self.rotel(binary, path, destination)
             ready = lambda: listening(self.ports["grpc"]) and listening(self.ports["http"])
         else:
-            argv = self.collector_like(bench, kind, binary, path, destination, limit_mib, queue)
+            argv = self.collector_like(bench, kind, binary, path, destination, limit_mib, queue, storage)
             ready = lambda: http_status(self.ports["health"], "/") == 200
         self.program = bench.start(kind, argv, affinity)
         self.ready_ms = wait_ready(self.program, ready)
 
-    def collector_like(self, bench, kind, binary, path, destination, limit_mib, queue):
+    def collector_like(self, bench, kind, binary, path, destination, limit_mib, queue, storage):
         config = gateway_config(
-            self.ports, path["signal"], path["exporter"], path["compression"], destination, limit_mib, queue
+            self.ports,
+            path["signal"],
+            path["exporter"],
+            path["compression"],
+            destination,
+            limit_mib,
+            queue,
+            storage,
         )
         file_name = os.path.join(bench.folder, f"{path['signal']}-{self.ports['grpc']}.yaml")
         with open(file_name, "w", encoding="ascii") as file:
