@@ -33,6 +33,16 @@ func cTarget(_ name: String, links library: String? = nil, flags: [String] = [])
     )
 }
 
+/// C++ behind a header of C.
+func cxxTarget(_ name: String, links library: String) -> Target {
+    .target(
+        name: name,
+        path: "Sources/C/" + name,
+        cxxSettings: [.unsafeFlags(["-Wall", "-Wextra", "-Werror", "-O2"])],
+        linkerSettings: [.linkedLibrary(library)]
+    )
+}
+
 func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
         name: name + "Tests",
@@ -45,6 +55,8 @@ func tests(of name: String, _ dependencies: [Target.Dependency] = []) -> Target 
 let nioCore: Target.Dependency = .product(name: "NIOCore", package: "swift-nio")
 let nioPosix: Target.Dependency = .product(name: "NIOPosix", package: "swift-nio")
 let nioHTTP1: Target.Dependency = .product(name: "NIOHTTP1", package: "swift-nio")
+let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
+let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioEmbedded: Target.Dependency = .product(name: "NIOEmbedded", package: "swift-nio")
 let logging: Target.Dependency = .product(name: "Logging", package: "swift-log")
 
@@ -55,6 +67,7 @@ let package = Package(
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
     ],
@@ -81,14 +94,20 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "DebugExporter", "NopExporter", "HealthCheck", "FileStorage",
+                "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
+                "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
             "OTLPReceiver", in: "Receivers/",
             [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
-                logging,
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging,
+            ]),
+        component(
+            "PrometheusReceiver", in: "Receivers/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "RegularExpression", nioCore,
+                nioPosix, logging,
             ]),
         component(
             "MemoryLimiter", in: "Processors/",
@@ -103,6 +122,15 @@ let package = Package(
             "DebugExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component(
+            "FileExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "PrometheusExporter", in: "Exporters/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, nioHTTP1,
+                logging,
+            ]),
+        component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "Pipeline", nioCore]),
         component(
@@ -112,9 +140,12 @@ let package = Package(
             "FileStorage", in: "Extensions/",
             ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
-        component("HTTP", ["CNghttp2", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "HTTP",
+            ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
-        component("Compression", ["CLibdeflate"]),
+        component("RegularExpression", ["CRE2"]),
+        component("Compression", ["CLibdeflate", "CSnappy"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
         cTarget("COTLP", links: "protobuf-c", flags: ["-O2"]),
@@ -123,6 +154,12 @@ let package = Package(
         cTarget("CMalloc"),
         cTarget("CZlib", links: "z"),
         cTarget("CLibdeflate", links: "deflate"),
+        // Linked statically: one library less to load at the start.
+        cxxTarget("CRE2", links: ":libre2.a"),
+        // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.
+        .target(
+            name: "CSnappy", path: "Sources/C/CSnappy", cSettings: cSettings,
+            linkerSettings: [.linkedLibrary(":libsnappy.a"), .linkedLibrary("stdc++")]),
 
         .target(
             name: "TestSupport",
@@ -134,19 +171,31 @@ let package = Package(
         tests(of: "Compression", ["CZlib"]),
         tests(of: "Configuration"),
         tests(of: "Pipeline", ["OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
-        tests(of: "HTTP", [nioCore, nioPosix, nioHTTP1, nioEmbedded]),
+        tests(of: "HTTP", ["Configuration", nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded]),
         tests(
             of: "OTLPReceiver",
             [
-                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
-                nioEmbedded,
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
             ]),
+        tests(
+            of: "PrometheusReceiver",
+            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "RegularExpression"),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
+        tests(
+            of: "FileExporter",
+            ["Pipeline", "OTLP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),
+        tests(
+            of: "PrometheusExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
+                nioEmbedded, logging,
+            ]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(
             of: "FileStorage",

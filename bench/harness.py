@@ -239,6 +239,8 @@ def load_arguments(port, shape, duration, rate=None, extra=()):
     ]
     if shape["gzip"]:
         argv.append("--gzip")
+    if shape.get("series"):
+        argv += ["--series", str(shape["series"])]
     if rate:
         argv += ["--rate", str(rate)]
     return argv + list(extra)
@@ -288,7 +290,15 @@ def measure(bench, program, port, shape, seconds, warmup, affinity=None):
 
 
 def gateway_config(
-    ports, signal_name, exporter, compression, destination, limit_mib, queue=None, storage=None
+    ports,
+    signal_name,
+    exporter,
+    compression,
+    destination,
+    limit_mib,
+    queue=None,
+    storage=None,
+    page=None,
 ):
     """A configuration in the Collector's own format. Written as JSON, which is YAML. With `queue` batches gather in
     the queue instead of the batch processor if it says so; `storage` configures file_storage."""
@@ -299,7 +309,10 @@ def gateway_config(
     }
     if queue:
         otlp_grpc["sending_queue"] = queue
-    exporters = {"otlp_grpc": otlp_grpc} if exporter == "otlp_grpc" else {"nop": {}}
+    otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
+    prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True, **(page or {})}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus}
+    exporters = {exporter: known.get(exporter, {})}
     processors = ["memory_limiter"] if queue and "batch" in queue else ["memory_limiter", "batch"]
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
@@ -346,7 +359,7 @@ class Gateway:
         queue=None,
         storage=None,
     ):
-        names = ("grpc", "http", "health", "telemetry")
+        names = ("grpc", "http", "health", "telemetry", "page")
         self.ports = dict(zip(names, free_ports(len(names))))
         self.bench = bench
         if kind == "rotel":
@@ -368,6 +381,7 @@ class Gateway:
             limit_mib,
             queue,
             storage,
+            path.get("page"),
         )
         file_name = os.path.join(bench.folder, f"{path['signal']}-{self.ports['grpc']}.yaml")
         with open(file_name, "w", encoding="ascii") as file:

@@ -5,7 +5,7 @@ internal import NIOPosix
 internal import Synchronization
 
 // The gateway's own pages: metrics, health. Small on purpose: GET and HEAD, whole answers, handlers that return at
-// once. Telemetry never comes in here.
+// once. Telemetry never comes in here. Pages that take longer bring connections of their own.
 
 /// A request for one of the gateway's own pages.
 package struct AdminRequest: Sendable {
@@ -83,7 +83,7 @@ package final class AdminServer: Sendable {
     private let host: String
     private let port: Int
     private let key: String
-    private let routes: [String: AdminHandler]
+    private let install: @Sendable (any Channel) throws -> Void
     private let state = Mutex(State.new)
     private let connections = Mutex<[ObjectIdentifier: any Channel]>([:])
 
@@ -94,16 +94,28 @@ package final class AdminServer: Sendable {
     ///   - port: 0 lets the system choose.
     ///   - key: the configuration key of host and port, for the error when they cannot be had.
     ///   - routes: handlers by path, each with a leading slash.
-    package init(
+    package convenience init(
         group: any EventLoopGroup, host: String, port: Int, key: String, routes: [String: AdminHandler]
     ) {
         precondition(
             routes.keys.allSatisfy { $0.hasPrefix("/") }, "A path starts with a slash: \(routes.keys)")
+        self.init(group: group, host: host, port: port, key: key) { channel in
+            try AdminConnection.install(on: channel, routes: routes)
+        }
+    }
+
+    /// A server with connections of the caller's own kind, for answers that take their time. Parameters as above.
+    ///
+    /// - Parameter install: adds the handlers of a connection; runs on its event loop.
+    package init(
+        group: any EventLoopGroup, host: String, port: Int, key: String,
+        install: @escaping @Sendable (any Channel) throws -> Void
+    ) {
         self.group = group
         self.host = host
         self.port = port
         self.key = key
-        self.routes = routes
+        self.install = install
     }
 
     /// Starts to listen.
@@ -171,7 +183,7 @@ package final class AdminServer: Sendable {
         channel.closeFuture.whenComplete { _ in
             _ = self.connections.withLock { $0.removeValue(forKey: id) }
         }
-        try AdminConnection.install(on: channel, routes: routes)
+        try install(channel)
     }
 
     /// Closes a channel; that it was closed already is just as well.

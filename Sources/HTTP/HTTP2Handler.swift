@@ -88,7 +88,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        close(because: "\(error)")
+        close(because: TransportFault.text(error))
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {

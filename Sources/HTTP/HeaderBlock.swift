@@ -61,12 +61,31 @@ package final class HeaderBlock {
         count += 1
     }
 
-    /// Appends a field of an HTTP/1.1 message; the name is lowered.
-    package func append(name: String, value: String) {
-        let lowered = name.utf8.map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }
-        unsafe lowered.withUnsafeBytes { name in
-            unsafe Array(value.utf8).withUnsafeBytes { value in unsafe append(name: name, value: value) }
+    /// Appends a field whose name is known. The bytes are copied.
+    func append(name: StaticString, value: UnsafeRawBufferPointer) {
+        unsafe append(
+            name: UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount), value: value)
+    }
+
+    /// Appends a field of an HTTP/1.1 message; the name is lowered. The bytes are copied.
+    func append(loweredName name: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) {
+        let start = used
+        unsafe append(name: name, value: value)
+        // SAFETY: `append` has just written the name there.
+        for index in start..<start + name.count {
+            let byte = unsafe store[index]
+            unsafe store[index] = byte | (byte &- 0x41 < 26 ? 0x20 : 0)
         }
+    }
+
+    /// Whether the name of the field that was appended last is this.
+    func lastName(is name: StaticString) -> Bool {
+        guard count > 0 else { return false }
+        // SAFETY: as in `find`.
+        let field = unsafe fields[count - 1]
+        return unsafe Self.equal(
+            UnsafeBufferPointer(start: store + field.name, count: field.value - field.name),
+            UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
     }
 
     private func reserve(_ bytes: Int) {

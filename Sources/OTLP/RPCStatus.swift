@@ -19,7 +19,7 @@ package struct RPCStatus: Error, Sendable, Equatable {
     /// The code, where it is one of gRPC's; else `unknown`.
     package var grpcCode: GRPCCode { GRPCCode(rawValue: code) ?? .unknown }
 
-    private static let retryInfoType = "type.googleapis.com/google.rpc.RetryInfo"
+    static let retryInfoType = "type.googleapis.com/google.rpc.RetryInfo"
 
     /// The protobuf encoding.
     package func encode() -> [UInt8] {

@@ -1,12 +1,13 @@
 package import NIOCore
+internal import Synchronization
 
 /// Request-body buffers of one event loop, kept for reuse by size class.
 ///
 /// Fresh large buffers cost a page fault every 4 KiB; reused ones do not. Classes are powers of two from 1 KiB to
 /// 16 MiB; larger bodies are not kept.
 ///
-/// `take` on the loop only. `recycle` from any thread: a buffer goes back to the loop that made it, through a ring;
-/// when that is full it is freed instead.
+/// `take` on the loop only. `recycle` from any thread: a buffer waits behind a lock, which is held for a few
+/// nanoseconds, until the loop that made it wants one; when the lock is taken, or enough wait, it is freed instead.
 package final class BufferPool: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `free` and `retainedBytes` are touched on the event loop only.
     private static let smallestClass = 10
@@ -14,11 +15,17 @@ package final class BufferPool: @unchecked Sendable {
 
     private let eventLoop: any EventLoop
     private let allocator = ByteBufferAllocator()
-    private let returned = BoundedRing<ByteBuffer>(capacity: 4096)
+    private let returned = Mutex(Returned())
     private var free: [[ByteBuffer]]
     private var retainedBytes = 0
 
-    /// Bytes of buffers that a pool keeps while nobody uses them.
+    /// What other threads have given back.
+    private struct Returned {
+        var buffers: [ByteBuffer] = []
+        var bytes = 0
+    }
+
+    /// Bytes of buffers that a pool keeps while nobody uses them: half on the loop, half on their way to it.
     package static let retainedBytesMax = 16 << 20
 
     /// - Parameter eventLoop: the loop that takes buffers.
@@ -26,6 +33,9 @@ package final class BufferPool: @unchecked Sendable {
         self.eventLoop = eventLoop
         free = Array(repeating: [], count: Self.largestClass - Self.smallestClass + 1)
     }
+
+    /// Bytes of the buffers that wait for use. Event loop only.
+    package var keptBytes: Int { retainedBytes + returned.withLock { $0.bytes } }
 
     /// The capacity that `take(capacity:)` will give: what admission must charge.
     package static func roundedCapacity(_ capacity: Int) -> Int {
@@ -48,12 +58,15 @@ package final class BufferPool: @unchecked Sendable {
     }
 
     /// Gives a buffer back. Any thread.
-    package func recycle(_ buffer: consuming ByteBuffer) {
-        guard Self.classIndex(of: buffer.capacity) < free.count else { return }
-        if eventLoop.inEventLoop {
-            keep(buffer)
-        } else {
-            _ = returned.push(buffer)  // Full: the buffer is freed here.
+    package func recycle(_ buffer: ByteBuffer) {
+        let size = buffer.capacity
+        guard Self.classIndex(of: size) < free.count else { return }
+        guard !eventLoop.inEventLoop else { return keep(buffer) }
+        // What is not kept is freed behind the lock.
+        returned.withLockIfAvailable { returned in
+            guard returned.bytes + size <= Self.retainedBytesMax / 2 else { return }
+            returned.bytes += size
+            returned.buffers.append(buffer)
         }
     }
 
@@ -69,12 +82,18 @@ package final class BufferPool: @unchecked Sendable {
     }
 
     private func collectReturned() {
-        while let buffer = returned.pop() { keep(buffer) }
+        let buffers = returned.withLock { returned in
+            returned.bytes = 0
+            return exchange(&returned.buffers, with: [])
+        }
+        for buffer in buffers { keep(buffer) }
     }
 
-    private func keep(_ buffer: consuming ByteBuffer) {
+    private func keep(_ buffer: ByteBuffer) {
         let size = buffer.capacity
-        guard size >= 1 << Self.smallestClass, retainedBytes + size <= Self.retainedBytesMax else { return }
+        guard size >= 1 << Self.smallestClass, retainedBytes + size <= Self.retainedBytesMax / 2 else {
+            return
+        }
         retainedBytes += size
         free[Self.classIndex(of: size)].append(buffer)
     }

@@ -12,6 +12,7 @@ internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// Why the gateway could not start.
 package struct GatewayError: Error, CustomStringConvertible {
@@ -34,6 +35,8 @@ package final class Gateway: Sendable {
         package var otlp: [String: (grpc: SocketAddress?, http: SocketAddress?)] = [:]
         /// The page of the gateway's own metrics.
         package var metrics: SocketAddress?
+        /// The page of each `prometheus` exporter, by id.
+        package var pages: [String: SocketAddress] = [:]
         /// `/health/live` and `/health/ready`.
         package var health: SocketAddress?
     }
@@ -124,6 +127,7 @@ package final class Gateway: Sendable {
                     "Sending what an earlier process left in the store.",
                     metadata: ["exporter": "\(name)", "batches": "\(found)"])
             }
+            for (name, page) in parts.pages { addresses.pages[name] = try await page.start() }
             for limiter in parts.limiters { limiter.start(on: group.next()) }
             for (name, receiver) in parts.receivers {
                 let bound = try await receiver.start()
@@ -190,6 +194,7 @@ package final class Gateway: Sendable {
                 leftover.items[name, default: 0] += items
             }
         }
+        for (_, page) in parts.pages { await page.stop() }
         for (server, _, _) in servers { await server.stop() }
         for check in healthChecks { await check.stop() }
         // Fails only when it was shut down before.

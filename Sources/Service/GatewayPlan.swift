@@ -1,6 +1,7 @@
 internal import BatchProcessor
 package import Configuration
 internal import DebugExporter
+internal import FileExporter
 internal import FileStorage
 internal import HealthCheck
 internal import MemoryLimiter
@@ -8,6 +9,7 @@ internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// A configuration that was read and checked whole: what the gateway will build.
 package struct GatewayPlan: Sendable {
@@ -22,7 +24,10 @@ package struct GatewayPlan: Sendable {
 
     enum Exporter: Sendable {
         case otlpGRPC(OTLPExporterConfig)
+        case otlpHTTP(OTLPHTTPConfig)
         case debug(DebugConfig)
+        case file(FileExporterConfig)
+        case prometheus(PrometheusExporterConfig)
         case nop
     }
 
@@ -55,8 +60,12 @@ package struct GatewayPlan: Sendable {
         catalogue.add(.processor, "batch")
         catalogue.add(.exporter, "otlp_grpc")
         catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
+        catalogue.add(.exporter, "otlp_http")
+        catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
+        catalogue.add(.exporter, "file")
+        catalogue.add(.exporter, "prometheus", signals: [.metrics])
         catalogue.add(.exporter, "nop")
         catalogue.add(.extension, "health_check")
         catalogue.add(.extension, "file_storage")
@@ -92,9 +101,13 @@ package struct GatewayPlan: Sendable {
                 processors[component.id] = .memoryLimiter(MemoryLimiterConfig(section))
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
             case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
+            case (.exporter, "otlp_http"): exporters[component.id] = .otlpHTTP(OTLPHTTPConfig(section))
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
+            case (.exporter, "file"): exporters[component.id] = .file(FileExporterConfig(section))
+            case (.exporter, "prometheus"):
+                exporters[component.id] = .prometheus(PrometheusExporterConfig(section))
             case (.exporter, "nop"):
                 _ = NopConfig(section)
                 exporters[component.id] = .nop

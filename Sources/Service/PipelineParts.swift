@@ -1,7 +1,9 @@
 internal import BatchProcessor
 internal import Configuration
 internal import DebugExporter
+internal import FileExporter
 internal import FileStorage
+internal import HTTP
 internal import Logging
 internal import MemoryLimiter
 internal import NIOCore
@@ -10,6 +12,7 @@ internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
+internal import PrometheusExporter
 
 /// The components of a configuration, connected: exporters first, receivers last.
 struct PipelineParts: Sendable {
@@ -18,9 +21,13 @@ struct PipelineParts: Sendable {
     private(set) var batchers: [BatchProcessor] = []
     /// In the order in which they must end: who hands on what fails before who gets it.
     private(set) var queues: [(String, SendingQueue)] = []
+    /// What `prometheus` exporters serve.
+    private(set) var pages: [(String, PageServer)] = []
     private var queueOf: [ExporterKey: SendingQueue] = [:]
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
+    /// One for each `file` exporter, shared by its signals.
+    private var fileWriters: [ComponentID: FileWriter] = [:]
 
     /// An exporter's consumer for one signal.
     private struct Destination {
@@ -68,7 +75,7 @@ struct PipelineParts: Sendable {
                 let key = ExporterKey(id: id, signal: signal)
                 if destinations[key] == nil {
                     destinations[key] = try destination(
-                        plan, key, version, group.next(), registry, ledger, logger)
+                        plan, key, version, group, registry, ledger, logger)
                 }
                 outs.append(destinations[key]!)
                 takers[key, default: []].formUnion(pipeline.receivers)
@@ -150,13 +157,14 @@ struct PipelineParts: Sendable {
     }
 
     private mutating func destination(
-        _ plan: GatewayPlan, _ key: ExporterKey, _ version: String, _ eventLoop: any EventLoop,
+        _ plan: GatewayPlan, _ key: ExporterKey, _ version: String, _ group: any EventLoopGroup,
         _ registry: MetricRegistry, _ ledger: MemoryLedger, _ logger: Logger
     ) throws(GatewayError) -> Destination {
         guard let config = plan.exporters[key.id] else {
             preconditionFailure("a plan holds the exporters that it names")
         }
         let name = "\(key.id)"
+        let eventLoop = group.next()
         let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
         let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
         let queue: SendingQueue
@@ -166,6 +174,12 @@ struct PipelineParts: Sendable {
             return Destination(
                 consumer: NopExporter(name: name, signal: key.signal, registry: registry), answersLater: false
             )
+        case .prometheus(let config):
+            let exporter = PrometheusExporter(
+                config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
+                logger: logger)
+            pages.append((name, PageServer(config, name: name, group: group, exporter: exporter)))
+            return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
             do throws(DebugOutputError) {
@@ -176,15 +190,38 @@ struct PipelineParts: Sendable {
             queue = SendingQueue(
                 name: name, config: config.effectiveQueue, retry: RetryConfig(), timeout: .zero,
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
+        case .file(let config):
+            let writer = try fileWriter(key.id, config, registry, logger)
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
+                sender: FileSender(writer, eventLoop: eventLoop), counters: counters, eventLoop: eventLoop,
+                logger: logger)
         case .otlpGRPC(let config):
-            let sender = OTLPGRPCSender(
-                config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            let sender: OTLPGRPCSender
+            do throws(TLSProblem) {
+                sender = try OTLPGRPCSender(
+                    config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
             queue = SendingQueue(
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
                 timeout: TimeAmount(config.timeout), sender: sender,
                 maxRequestBytes: config.maxRequestBytes == 0 ? .max : config.maxRequestBytes,
                 counters: counters, eventLoop: eventLoop, logger: logger)
             keepsGzip = config.keepsGzip
+        case .otlpHTTP(let config):
+            let sender: OTLPHTTPSender
+            do throws(OTLPHTTPSenderError) {
+                sender = try OTLPHTTPSender(
+                    config, signal: key.signal, version: version, eventLoop: eventLoop, logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure,
+                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
+                logger: logger)
         }
         queues.append((name, queue))
         queueOf[key] = queue
@@ -232,7 +269,7 @@ extension PipelineParts {
             let target = ExporterKey(id: id, signal: key.signal)
             if destinations[target] == nil {
                 destinations[target] = try destination(
-                    plan, target, version, group.next(), registry, ledger, logger)
+                    plan, target, version, group, registry, ledger, logger)
                 keys.append(target)
             }
             queue.setDeadLetter(
@@ -254,6 +291,20 @@ extension PipelineParts {
             next = plan.queue(of: id)?.onPermanentFailure
         }
         return false
+    }
+
+    /// The one writer of a `file` exporter.
+    private mutating func fileWriter(
+        _ id: ComponentID, _ config: FileExporterConfig, _ registry: MetricRegistry, _ logger: Logger
+    ) throws(GatewayError) -> FileWriter {
+        if let writer = fileWriters[id] { return writer }
+        do throws(FileError) {
+            let writer = try FileWriter(config, name: "\(id)", registry: registry, logger: logger)
+            fileWriters[id] = writer
+            return writer
+        } catch {
+            throw GatewayError(description: "exporters::\(id)::path: \(error)")
+        }
     }
 }
 

@@ -69,8 +69,9 @@ struct Sluice {
         let timeout = try arguments.number("--shutdown-timeout", default: 25, in: 1...86_400)
         let loops = try arguments.number("--loops", default: System.coreCount, in: 1...1024)
         let probes = try probes(arguments)
-        // A closed pipe is an error of the write, not the end of the process.
+        // A closed pipe and a file at its limit are errors of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
+        signal(SIGXFSZ, SIG_IGN)
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         guard let plan = try load(arguments)?.plan else { return .failed }
         let logger: Logger

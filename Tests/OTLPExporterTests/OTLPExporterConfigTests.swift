@@ -78,29 +78,19 @@ struct OTLPExporterConfigTests {
         #expect(config.endpoint.description == expected)
     }
 
-    @Test("who forgets tls::insecure reads which lines to add")
-    func insecureLines() {
-        #expect(
-            read("endpoint: tempo:4317").1.render() == """
-                config.yaml:1:1: error: exporters::otlp/tempo: TLS is not supported yet; \
-                sending in plain text must be asked for
-                   1 | endpoint: tempo:4317
-                     | ^~~~~~~~
-                   help: add these lines under "otlp/tempo:"
-                           tls:
-                             insecure: true
-
-                """)
-        #expect(
-            read("endpoint: tempo:4317\ntls:\n  insecure: false").1.render() == """
-                config.yaml:3:13: error: exporters::otlp/tempo::tls::insecure: TLS is not supported yet; \
-                sending in plain text must be asked for
-                   3 |   insecure: false
-                     |             ^~~~~
-                   help: write this line under "tls:"
-                           insecure: true
-
-                """)
+    @Test(
+        "nothing goes out in plain text that was not asked for",
+        arguments: [
+            ("endpoint: \"a:1\"", true), ("{endpoint: \"a:1\", tls: {insecure: false}}", true),
+            ("{endpoint: \"http://a:1\", tls: {}}", true),
+            ("{endpoint: \"a:1\", tls: {insecure: true}}", false),
+            ("{endpoint: \"https://a:1\", tls: {insecure: true}}", true),
+            ("{endpoint: \"a:1\", tls: {insecure: true, min_version: \"1.3\"}}", false),
+        ])
+    func plainText(yaml: String, usesTLS: Bool) {
+        let (config, diagnostics) = read(yaml)
+        #expect(diagnostics.items.isEmpty, "\(diagnostics.render())")
+        #expect(config.usesTLS == usesTLS && config.endpoint.description == "a:1")
     }
 
     @Test(
@@ -110,10 +100,6 @@ struct OTLPExporterConfigTests {
             (
                 "{endpoint: \"\", tls: {insecure: true}}",
                 "exporters::otlp/tempo::endpoint: requires a non-empty \"endpoint\""
-            ),
-            (
-                "{endpoint: \"https://tempo:4317\", tls: {insecure: true}}",
-                "exporters::otlp/tempo::endpoint: \"https://\" needs TLS, which is not supported yet"
             ),
             (
                 "{endpoint: tempo, tls: {insecure: true}}",
@@ -132,8 +118,8 @@ struct OTLPExporterConfigTests {
                 "exporters::otlp/tempo::compression: \"zstd\" is not supported yet; use none or gzip"
             ),
             (
-                "{endpoint: \"a:1\", tls: {insecure: true, ca_file: x}}",
-                "exporters::otlp/tempo::tls::ca_file: is not supported yet; a given certificate turns TLS on"
+                "{endpoint: \"a:1\", tls: {insecure: true, ca_file: /x}}",
+                "exporters::otlp/tempo::tls::ca_file: cannot read \"/x\": No such file or directory"
             ),
             (
                 "{endpoint: \"a:1\", tls: {insecure: true}, auth: {authenticator: x}}",
@@ -142,10 +128,6 @@ struct OTLPExporterConfigTests {
             (
                 "{endpoint: \"a:1\", tls: {insecure: true}, connections: 65}",
                 "exporters::otlp/tempo::connections: must be between 1 and 64, found 65"
-            ),
-            (
-                "{endpoint: \"a:1\", tls: {insecure: true, min_version: \"1.2\"}}",
-                "exporters::otlp/tempo::tls::min_version: has no effect: TLS is off"
             ),
         ])
     func broken(yaml: String, message: String) {

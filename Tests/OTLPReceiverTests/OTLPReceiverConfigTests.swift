@@ -125,8 +125,8 @@ struct OTLPReceiverConfigTests {
                 "otlp::protocols::grpc::transport: \"unix\" is not supported yet; use tcp"
             ),
             (
-                "protocols: {grpc: {tls: {cert_file: x}}}",
-                "otlp::protocols::grpc::tls: is not supported yet; put a TLS proxy before it or listen on localhost"
+                "protocols: {grpc: {tls: {cert_file: /x, key_file: /y}}}",
+                "otlp::protocols::grpc::tls::cert_file: cannot read \"/x\": No such file or directory"
             ),
             (
                 "protocols: {http: {cors: {allowed_origins: [\"*\"]}}}",

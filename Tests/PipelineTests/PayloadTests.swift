@@ -85,6 +85,31 @@ struct PayloadTests {
         try await group.shutdownGracefully()
     }
 
+    @Test("what other threads give back after a peak is kept up to a bound, and used again")
+    func boundedReturns() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        let pool = BufferPool(eventLoop: loop)
+        let ledger = MemoryLedger()
+        for capacity in [1 << 10, 1 << 20] {
+            let count = 2 * BufferPool.retainedBytesMax / capacity
+            let box = Noted(
+                try await loop.submit {
+                    (0..<count).map { _ in Payload(capacity: capacity, pool: pool, ledger: ledger) }
+                }.get())
+            box.value = []
+            let (kept, after) = try await loop.submit {
+                let kept = pool.keptBytes
+                _ = pool.take(capacity: capacity)
+                return (kept, pool.keptBytes)
+            }.get()
+            #expect(kept == BufferPool.retainedBytesMax / 2)
+            #expect(after == kept - capacity)
+            try await loop.submit { pool.trim() }.get()
+        }
+        try await group.shutdownGracefully()
+    }
+
     @Test("a buffer is used again, empty")
     func reuse() {
         let pool = BufferPool(eventLoop: EmbeddedEventLoop())

@@ -62,11 +62,12 @@ class Backend:
     abort, block, or return a response of its own. Only what is answered with OK is kept.
     """
 
-    def __init__(self, port=None, answer=None, options=()):
+    def __init__(self, port=None, answer=None, options=(), credentials=None):
         self.port = port or free_port()
         base = {"grpc.so_reuseport": 0, "grpc.max_receive_message_length": 64 << 20}
         self.options = list({**base, **dict(options)}.items())
         self.answer = answer
+        self.credentials = credentials
         self.requests = []
         self.arrivals = []
         self.calls = 0
@@ -92,7 +93,10 @@ class Backend:
             for path, request, response in SIGNALS.values()
         ]
         self._server.add_generic_rpc_handlers(handlers)
-        assert self._server.add_insecure_port(self.endpoint) == self.port
+        if self.credentials:
+            assert self._server.add_secure_port(self.endpoint, self.credentials) == self.port
+        else:
+            assert self._server.add_insecure_port(self.endpoint) == self.port
         self._server.start()
 
     def stop(self):

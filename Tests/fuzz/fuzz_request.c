@@ -55,12 +55,47 @@ static void check_tree(int signal, const uint8_t *bytes, size_t count, size_t it
     cotlp_arena_destroy(arena);
 }
 
+static void check_inside(cotlp_run run, const uint8_t *bytes, size_t count) {
+    if (run.count == 0) return;
+    require(run.bytes >= bytes && run.bytes + run.count <= bytes + count);
+}
+
+// The walkers over points believe nothing: what they give lies inside, and all find the same points.
+static void check_points(const uint8_t *bytes, size_t count) {
+    static const cotlp_hash_key key = {{1, 2, 3, 4, 5, 6, 7, 8}};
+    cotlp_metric metric;
+    cotlp_metric_read(bytes, count, &metric);
+    cotlp_run runs[] = {metric.name, metric.description, metric.unit, metric.data};
+    for (size_t i = 0; i < sizeof runs / sizeof *runs; i++) check_inside(runs[i], bytes, count);
+    const uint8_t *data = metric.data.count ? metric.data.bytes : bytes;
+    size_t data_count = metric.data.count ? metric.data.count : count;
+    size_t found[3] = {0};
+    for (int walker = 0; walker < 3; walker++) {
+        cotlp_points points = {data, data + data_count};
+        cotlp_point point;
+        cotlp_hash from = {1, 2};
+        while (walker == 0   ? cotlp_number_next(&points, &key, from, &point)
+               : walker == 1 ? cotlp_histogram_next(&points, &key, from, &point)
+                             : cotlp_point_next(&points, 7, &key, from, &point)) {
+            found[walker]++;
+            check_inside(point.whole, data, data_count);
+            if (point.is_scattered) continue;
+            check_inside(point.counts, data, data_count);
+            check_inside(point.bounds, data, data_count);
+            require(point.counts.count % 8 == 0 && point.bounds.count % 8 == 0);
+        }
+    }
+    require(found[0] == found[1] && found[1] == found[2]);
+    if (metric.data.count && !metric.is_scattered) require(found[0] == metric.points);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) return 0;
     int signal = data[0] % 3;
     size_t limit = (size_t)(data[0] / 3) * 64;
     const uint8_t *bytes = data + 1;
     size_t count = size - 1;
+    check_points(bytes, count);
 
     cotlp_summary summary, same_summary;
     cotlp_fault fault, same_fault;

@@ -89,6 +89,14 @@ bool worker_take(struct worker *worker, uint64_t *intended_ns) {
     return true;
 }
 
+static void number_payload(const struct worker *worker, uint8_t *bytes, uint64_t first) {
+    const struct options *options = worker->options;
+    if (options->series)
+        payload_number_series(worker->payload, bytes, first / options->items, options->series);
+    else
+        payload_number(worker->payload, bytes, first);
+}
+
 /* Gives a numbered request its own ids, and its own gzip body when asked for. */
 static void number_request(struct slot *slot) {
     struct worker *worker = slot->connection->worker;
@@ -97,11 +105,11 @@ static void number_request(struct slot *slot) {
     slot->first_id = worker->next_id;
     worker->next_id += options->items;
     if (!options->gzip) {
-        payload_number(worker->payload, slot->message + prefix, slot->first_id);
+        number_payload(worker, slot->message + prefix, slot->first_id);
         return;
     }
     uint8_t *plain = worker->payload->bytes;
-    payload_number(worker->payload, plain, slot->first_id);
+    number_payload(worker, plain, slot->first_id);
     size_t length;
     uint8_t *body = payload_gzip(plain, worker->payload->length, (int)options->gzip_level, &length);
     slot->length = length + prefix;
@@ -359,7 +367,8 @@ static const char usage[] =
     "[--gzip]\n"
     "  [--connections N] [--streams N] [--threads N] [--duration SECONDS] [--requests N] [--rate "
     "REQUESTS_PER_SECOND]\n"
-    "  [--grace SECONDS] [--max-frame-size BYTES] [--seed N] [--unique] [--acked FILE]";
+    "  [--grace SECONDS] [--max-frame-size BYTES] [--seed N] [--unique] [--acked FILE] "
+    "[--series N]";
 
 static void parse_options(struct options *options, int argc, char **argv) {
     static const struct option names[] = {{"protocol", 1, 0, 'p'},    {"signal", 1, 0, 's'},
@@ -369,7 +378,8 @@ static void parse_options(struct options *options, int argc, char **argv) {
                                           {"requests", 1, 0, 'n'},    {"rate", 1, 0, 'r'},
                                           {"grace", 1, 0, 'g'},       {"max-frame-size", 1, 0, 'f'},
                                           {"seed", 1, 0, 'e'},        {"unique", 0, 0, 'u'},
-                                          {"acked", 1, 0, 'a'},       {0, 0, 0, 0}};
+                                          {"acked", 1, 0, 'a'},       {"series", 1, 0, 'S'},
+                                          {0, 0, 0, 0}};
     *options = (struct options){.protocol = PROTOCOL_GRPC,
                                 .items = 100,
                                 .connections = 4,
@@ -407,6 +417,10 @@ static void parse_options(struct options *options, int argc, char **argv) {
                 break;
             case 'e': options->seed = parse_count("--seed", optarg, 0, 65535); break;
             case 'u': options->unique = true; break;
+            case 'S':
+                options->unique = true;
+                options->series = parse_count("--series", optarg, 1, 1000000);
+                break;
             case 'a':
                 options->unique = true;
                 if (!(options->acked = fopen(optarg, "wb"))) die("--acked %s: %s", optarg, strerror(errno));
@@ -419,8 +433,10 @@ static void parse_options(struct options *options, int argc, char **argv) {
     parse_address("HOST:PORT", argv[optind], &options->address, &options->address_length);
     if (options->protocol == PROTOCOL_HTTP1) options->streams = 1;
     if (options->connections < options->threads) options->threads = options->connections;
-    if (options->unique && options->signal == SIGNAL_METRICS)
+    if (options->unique && options->signal == SIGNAL_METRICS && !options->series)
         die("--unique: data points carry no id to number");
+    if (options->series && (options->signal != SIGNAL_METRICS || options->acked))
+        die("--series is for metrics, which have no --acked");
     options->gzip_level = options->unique ? 1 : 6; /* numbered requests are compressed one by one */
 }
 

@@ -33,6 +33,7 @@ struct options {
     double duration, rate, grace; /* seconds, requests a second (0: closed loop), seconds */
     uint64_t requests;            /* 0: no limit */
     uint64_t seed;
+    uint64_t series; /* of metrics: how many to go round; 0: those of one request */
     FILE *acked; /* with unique: 16 bytes for each accepted request, first id and count */
 };
 

@@ -10,6 +10,7 @@
 
 #define BASE_TIME 1764000000000000000ULL /* ns since 1970: the first item's time */
 #define POINTS_PER_METRIC 50
+#define ROUTE_DIGITS 6
 
 struct writer {
     uint8_t *bytes;
@@ -208,9 +209,15 @@ static void make_traces(struct writer *w, size_t items) {
 
 static void put_point_attributes(struct writer *w, unsigned field, size_t point) {
     char route[32];
-    snprintf(route, sizeof route, "/api/v1/r%zu", point);
+    snprintf(route, sizeof route, "/api/v1/r%0*zu", ROUTE_DIGITS, point);
     put_attribute(w, field, "http.request.method", "GET");
-    put_attribute(w, field, "http.route", route);
+    size_t pair = begin_message(w, field);
+    put_text(w, 1, "http.route");
+    size_t any = begin_message(w, 2);
+    put_text(w, 1, route);
+    w->ids[w->id_count++] = w->length - ROUTE_DIGITS;
+    end_message(w, any);
+    end_message(w, pair);
     put_number_attribute(w, field, "http.response.status_code", 200);
 }
 
@@ -243,13 +250,17 @@ static void put_histogram_point(struct writer *w, size_t point) {
     end_message(w, message);
 }
 
+static size_t metric_points(size_t items) {
+    return items < 2 * POINTS_PER_METRIC ? (items + 1) / 2 : POINTS_PER_METRIC;
+}
+
 static void make_metrics(struct writer *w, size_t items) {
     char name[64];
     size_t resource = begin_message(w, 1);
     put_resource(w);
     size_t scope = begin_message(w, 2);
     put_scope(w, "app.meter", NULL);
-    size_t group = items < 2 * POINTS_PER_METRIC ? (items + 1) / 2 : POINTS_PER_METRIC;
+    size_t group = metric_points(items);
     for (size_t done = 0, metric = 0; done < items; metric++) {
         size_t points = items - done < group ? items - done : group;
         int sum = metric % 2 == 0;
@@ -330,13 +341,23 @@ void payload_make(struct payload *payload, enum signal signal, size_t items, uin
                    "fixed fields are copied as they lie in memory");
     struct writer w = {.random = seed * 0x9e3779b97f4a7c15ULL + 1};
     if (!w.random) w.random = 1;
-    if (signal != SIGNAL_METRICS) w.ids = must_calloc(items, sizeof *w.ids);
+    w.ids = must_calloc(items, sizeof *w.ids);
     switch (signal) {
         case SIGNAL_TRACES: make_traces(&w, items); break;
         case SIGNAL_METRICS: make_metrics(&w, items); break;
         case SIGNAL_LOGS: make_logs(&w, items); break;
     }
     *payload = (struct payload){.bytes = w.bytes, .length = w.length, .items = items, .id_offsets = w.ids};
+}
+
+void payload_number_series(const struct payload *payload, uint8_t *bytes, uint64_t request, uint64_t series) {
+    size_t points = metric_points(payload->items), metrics = (payload->items + points - 1) / points;
+    uint64_t routes = series / metrics ? series / metrics : 1;
+    for (size_t i = 0; i < payload->items; i++) {
+        uint64_t route = (request * points + i % points) % routes;
+        for (size_t digit = ROUTE_DIGITS; digit-- > 0; route /= 10)
+            bytes[payload->id_offsets[i] + digit] = (uint8_t)('0' + route % 10);
+    }
 }
 
 void payload_number(const struct payload *payload, uint8_t *bytes, uint64_t first) {

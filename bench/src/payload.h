@@ -13,7 +13,7 @@ struct payload {
     uint8_t *bytes;
     size_t length;
     size_t items;       /* spans, data points or log records */
-    size_t *id_offsets; /* where each item's 8-byte span id starts; NULL for metrics, which have none */
+    size_t *id_offsets; /* where each item's 8-byte span id starts; of a data point, the digits of its route */
 };
 
 /* "traces", "metrics" or "logs"; -1 for anything else. */
@@ -27,8 +27,12 @@ const char *signal_http_path(enum signal signal);
 void payload_make(struct payload *payload, enum signal signal, size_t items, uint64_t seed);
 
 /* Overwrites the span ids by first, first + 1, … (big endian), so that a receiver can tell loss from
-   duplicates. Only for payloads with id_offsets. */
+   duplicates. Not for metrics. */
 void payload_number(const struct payload *payload, uint8_t *bytes, uint64_t first);
+
+/* Gives the data points of the request of this number (0, 1, …) routes of their own, so that the requests go round
+   `series` series: as many as there are metrics in a request, times the routes that are left for each. */
+void payload_number_series(const struct payload *payload, uint8_t *bytes, uint64_t request, uint64_t series);
 
 /* The bytes as one gzip member at the given zlib level (1 to 9); the result is malloced. */
 uint8_t *payload_gzip(const uint8_t *bytes, size_t length, int level, size_t *compressed_length);

@@ -1,49 +1,74 @@
-/// `tls` of a client. Only plain text is there yet: `insecure: true`.
+/// `tls` of a client.
 package struct ClientTLSConfig: Sendable, Equatable {
-    /// Sends in plain text. Default false, as in the Collector. Key `insecure`.
+    /// Sends in plain text, unless a `ca_file` or `ca_pem` is given. Default false, as in the Collector. Key `insecure`.
     package var insecure = false
+    /// Takes any certificate of the server. Default false. Key `insecure_skip_verify`.
+    package var insecureSkipVerify = false
+    /// The name that the server's certificate must have, and that it is asked for; nil = the endpoint's host. Key
+    /// `server_name_override`.
+    package var serverNameOverride: String?
+    /// What clients and servers share.
+    package var shared = TLSConfig()
 
     package init() {}
 
-    /// Reads `tls` of a client's section and reports everything that would need TLS.
+    /// Whether a client without a scheme of its own uses TLS.
+    package var isOn: Bool { !insecure || shared.ca != nil }
+
+    /// Reads `tls` of a client's section.
     ///
     /// - Parameters:
     ///   - parent: The section that may have the key `tls`.
-    ///   - name: What the help calls that section, such as `otlp`.
-    package init(of parent: ConfigSection, named name: String) {
-        guard let section = parent.section("tls") else {
-            Self.needsInsecure(parent, nil, name)
-            return
-        }
+    ///   - schemeDecides: whether the endpoint is a URL, whose scheme alone says whether TLS is used.
+    package init(of parent: ConfigSection, schemeDecides: Bool = false) {
+        guard let section = parent.section("tls") else { return }
         insecure = section.bool("insecure", default: false)
-        for key in Self.identityKeys { section.notSupportedYet(key, "a given certificate turns TLS on") }
-        for key in Self.otherKeys {
-            if insecure {
-                section.ignored(key, "TLS is off")
-            } else {
-                section.accept(key)
-            }
+        insecureSkipVerify = section.bool("insecure_skip_verify", default: false)
+        serverNameOverride = section.optionalString("server_name_override").flatMap { $0.isEmpty ? nil : $0 }
+        shared = TLSConfig(section)
+        if let name = serverNameOverride, !name.utf8.allSatisfy(isHostByte) || name.utf8.count > 255 {
+            section.report("server_name_override", error: "\(quoted(name)) is no host name")
         }
-        if !insecure { Self.needsInsecure(parent, section, name) }
-    }
-
-    private static let identityKeys = [
-        "ca_file", "ca_pem", "cert_file", "cert_pem", "key_file", "key_pem", "tpm",
-    ]
-    private static let otherKeys = [
-        "insecure_skip_verify", "server_name_override", "min_version", "max_version", "cipher_suites",
-        "include_insecure_cipher_suites", "curve_preferences", "include_system_ca_certs_pool",
-        "reload_interval",
-    ]
-
-    private static func needsInsecure(_ parent: ConfigSection, _ section: ConfigSection?, _ name: String) {
-        let message = "TLS is not supported yet; sending in plain text must be asked for"
-        guard let section else {
-            parent.report(
-                nil, error: message, help: "add these lines under \"\(name):\"\n  tls:\n    insecure: true")
-            return
+        if insecure, schemeDecides {
+            section.report(
+                "insecure", warning: "has no effect: the scheme of the endpoint decides",
+                help: "write http:// for plain text")
         }
-        let key = section.isWritten("insecure") ? "insecure" : nil
-        section.report(key, error: message, help: "write this line under \"tls:\"\n  insecure: true")
     }
+}
+
+/// `tls` of a server.
+package struct ServerTLSConfig: Sendable, Equatable {
+    /// Whose clients may connect: every client must have a certificate of theirs; nil = clients need none. Key
+    /// `client_ca_file`.
+    package var clientCAFile: String?
+    /// Reads that file again when it is due. Default false. Key `client_ca_file_reload`.
+    package var clientCAFileReload = false
+    /// What clients and servers share.
+    package var shared = TLSConfig()
+
+    /// How old the files may be when `client_ca_file_reload` alone asks for reading them again.
+    private static let clientCAReloadInterval = Duration.seconds(10)
+
+    package init() {}
+
+    /// Reads `tls` of a server's section; nil when it is not written: plain text.
+    package init?(of parent: ConfigSection) {
+        guard let section = parent.section("tls") else { return nil }
+        clientCAFile = section.optionalString("client_ca_file").flatMap { $0.isEmpty ? nil : $0 }
+        clientCAFileReload = section.bool("client_ca_file_reload", default: false)
+        shared = TLSConfig(section)
+        if clientCAFileReload, shared.reloadInterval == .zero {
+            shared.reloadInterval = Self.clientCAReloadInterval
+        }
+        if shared.certificate == nil, shared.key == nil {
+            section.report(
+                nil, error: "a server needs a certificate",
+                help: "add these lines below it\n  cert_file: …\n  key_file: …")
+        }
+    }
+}
+
+private func isHostByte(_ byte: UInt8) -> Bool {
+    isLetter(byte) || isDigit(byte) || "-._".utf8.contains(byte)
 }

@@ -43,6 +43,8 @@ package struct GRPCServerConfig: Sendable, Equatable {
     package var enforcementPolicy = EnforcementPolicy()
     /// Keeps the request's metadata with the data. Default false. Key `include_metadata`.
     package var includeMetadata = false
+    /// nil = plain text, the default. Key `tls`.
+    package var tls: ServerTLSConfig?
 
     /// The largest message in bytes.
     package var maxRecvMsgSizeBytes: Int { maxRecvMsgSizeMib << 20 }
@@ -52,7 +54,11 @@ package struct GRPCServerConfig: Sendable, Equatable {
     }
 
     /// Reads the keys; the caller finishes the section.
-    package init(_ section: ConfigSection, endpoint: EndpointConfig) {
+    /// - Parameter readTLS: reads and checks `tls`; nil for a server that has no TLS.
+    package init(
+        _ section: ConfigSection, endpoint: EndpointConfig,
+        readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil
+    ) {
         self.init(endpoint: section.endpoint("endpoint", default: endpoint))
         section.tcpOnly()
         let size = section.int("max_recv_msg_size_mib", default: maxRecvMsgSizeMib, in: 0...2047)
@@ -68,7 +74,8 @@ package struct GRPCServerConfig: Sendable, Equatable {
                 enforcementPolicy = EnforcementPolicy(keys)
             }
         }
-        section.serverSecurityNotYet()
+        tls = readTLS?(section)
+        section.serverSecurityNotYet(exceptTLS: readTLS != nil)
     }
 }
 
@@ -115,9 +122,10 @@ extension ConfigSection {
         _ = choice("transport", of: ["tcp"], default: "tcp", notYet: others)
     }
 
-    /// The keys of a server that protect or intercept it, none of which is there yet.
-    package func serverSecurityNotYet() {
-        notSupportedYet("tls", "put a TLS proxy before it or listen on localhost")
+    /// The keys of a server that protect or intercept it and are not there yet.
+    /// - Parameter exceptTLS: whether the server has `tls`.
+    package func serverSecurityNotYet(exceptTLS: Bool = false) {
+        if !exceptTLS { notSupportedYet("tls", "put a TLS proxy before it or listen on localhost") }
         notSupportedYet("auth", "put an authenticating proxy before it or listen on localhost")
         notSupportedYet(
             "middlewares", "use the memory_limiter processor, which refuses before a body is read")

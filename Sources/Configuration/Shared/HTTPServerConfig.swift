@@ -27,13 +27,19 @@ package struct HTTPServerConfig: Sendable, Equatable {
     package var idleTimeout: Duration = .zero
     /// Keeps connections for further requests. Default true. Key `keep_alives_enabled`.
     package var keepAlivesEnabled = true
+    /// nil = plain text, the default. Key `tls`.
+    package var tls: ServerTLSConfig?
 
     package init(endpoint: EndpointConfig = EndpointConfig(host: "localhost", port: 4318)) {
         self.endpoint = endpoint
     }
 
     /// Reads the keys; the caller finishes the section.
-    package init(_ section: ConfigSection, endpoint: EndpointConfig) {
+    /// - Parameter readTLS: reads and checks `tls`; nil for a server that has no TLS.
+    package init(
+        _ section: ConfigSection, endpoint: EndpointConfig,
+        readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil
+    ) {
         self.init(endpoint: section.endpoint("endpoint", default: endpoint))
         section.tcpOnly()
         let size = section.int("max_request_body_size", default: maxRequestBodySize, in: 0...Int(Int32.max))
@@ -47,7 +53,8 @@ package struct HTTPServerConfig: Sendable, Equatable {
         idleTimeout = section.duration("idle_timeout", default: .zero)
         keepAlivesEnabled = section.bool("keep_alives_enabled", default: true)
         section.notSupportedYet("cors", "serve browsers through a proxy that adds the headers")
-        section.serverSecurityNotYet()
+        tls = readTLS?(section)
+        section.serverSecurityNotYet(exceptTLS: readTLS != nil)
     }
 
     private static func algorithms(_ section: ConfigSection) -> [String] {

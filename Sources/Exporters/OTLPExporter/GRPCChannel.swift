@@ -9,6 +9,8 @@ final class GRPCChannel: GRPCConnectionOwner {
     struct Settings: Sendable {
         var host: String
         var port: Int
+        /// nil = plain text.
+        var tls: ClientTLS?
         /// Whether calls wait for a connection until their deadline, instead of failing with the last attempt.
         var waitForReady: Bool
         var keepalive: GRPCConnection.Keepalive?
@@ -122,7 +124,7 @@ final class GRPCChannel: GRPCConnectionOwner {
         }
         state = .connecting
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        let http2 = settings.http2
+        let settings = settings
         ClientBootstrap(group: eventLoop)
             .connectTimeout(Self.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -134,12 +136,13 @@ final class GRPCChannel: GRPCConnectionOwner {
                 channel.eventLoop.makeCompletedFuture {
                     // Once for each address that is tried; those tried in vain end without having opened.
                     let connection = try bound.value.prepare(channel)
+                    try settings.tls?.addHandler(to: channel, host: settings.host)
                     try channel.pipeline.syncOperations.addHandler(
-                        HTTP2Handler(role: .client, settings: http2, delegate: connection))
+                        HTTP2Handler(role: .client, settings: settings.http2, delegate: connection))
                 }
             }
             .connect(host: settings.host, port: settings.port)
-            .whenFailure { error in bound.value.connectionFailed("\(error)") }
+            .whenFailure { error in bound.value.connectionFailed(TransportFault.text(error)) }
     }
 
     private func prepare(_ channel: any Channel) throws -> GRPCConnection {
@@ -183,13 +186,15 @@ final class GRPCChannel: GRPCConnectionOwner {
             return
         }
         state = .ready(connection)
-        if !reported.isEmpty {
-            reported = ""
-            logger.info("Connected.", metadata: ["endpoint": "\(settings.host):\(settings.port)"])
-        }
         let ready = waiting
         waiting = []
         for call in ready { connection.start(call) }
+    }
+
+    func connectionSpoke(_ connection: GRPCConnection) {
+        guard !reported.isEmpty else { return }
+        reported = ""
+        logger.info("Connected.", metadata: ["endpoint": "\(settings.host):\(settings.port)"])
     }
 
     func connectionEnding(_ connection: GRPCConnection) {

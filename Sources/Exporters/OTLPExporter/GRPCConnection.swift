@@ -64,6 +64,8 @@ final class GRPCCall {
 /// What a connection tells the channel that made it. Event loop only.
 protocol GRPCConnectionOwner: AnyObject {
     func connectionOpened(_ connection: GRPCConnection)
+    /// The server has said something: the first bytes, after TLS's own.
+    func connectionSpoke(_ connection: GRPCConnection)
     /// It takes no new calls; those under way go on.
     func connectionEnding(_ connection: GRPCConnection)
     /// - Parameter spoke: whether the server spoke HTTP/2 before that.
@@ -90,6 +92,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
     private var calls: [GRPCCall?] = []
     private var keepaliveTimer: RepeatedTask?
     private var pingSent: NIODeadline?
+    private var hasSpoken = false
 
     /// Reading more of a response is of no use: an export response is a few bytes.
     private static let responseBytesMax = 64 << 10
@@ -158,7 +161,11 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         }
     }
 
-    func reading(at now: NIODeadline) {}
+    func reading(at now: NIODeadline) {
+        guard !hasSpoken else { return }
+        hasSpoken = true
+        owner?.connectionSpoke(self)
+    }
 
     func connectionClosed(reason: String) {
         keepaliveTimer?.cancel()

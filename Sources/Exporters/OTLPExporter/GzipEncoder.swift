@@ -28,12 +28,15 @@ final class GzipEncoder: Sendable {
     }
 
     private let recompress: OTLPExporterConfig.Recompress
+    private let level: Int
     private let idle = Mutex<[Idle]>([])
     /// Memory for larger batches is not kept.
     private static let keptBytesMax = 8 << 20
 
-    init(_ recompress: OTLPExporterConfig.Recompress) {
+    /// - Parameter level: of what is compressed here, as `Gzipper` takes it.
+    init(_ recompress: OTLPExporterConfig.Recompress, level: Int = 1) {
         self.recompress = recompress
+        self.level = level
     }
 
     /// What to do with a batch. Cheap: copies nothing.
@@ -52,7 +55,7 @@ final class GzipEncoder: Sendable {
 
     /// The body: members that are there already, and one new member for each run of slices without.
     func compress(_ batch: Batch) -> [ByteBuffer] {
-        var lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper())
+        var lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper(level: level))
         defer {
             if lent.input.capacity > Self.keptBytesMax { lent.input = ByteBuffer() }
             if lent.output.capacity > Self.keptBytesMax { lent.output = ByteBuffer() }

@@ -1,4 +1,5 @@
 package import Configuration
+internal import HTTP
 package import Pipeline
 
 /// The keys of the `otlp_grpc` exporter (`otlp`).
@@ -37,13 +38,15 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         package init() {}
     }
 
-    /// Where to send. Required, no default. Written `host:port`, `dns:///host:port`, `passthrough:///host:port`
-    /// or `http://host:port`. Key `endpoint`.
+    /// Where to send. Required, no default. Written `host:port`, `dns:///host:port`, `passthrough:///host:port`,
+    /// `http://host:port` or `https://host:port`. Key `endpoint`.
     package var endpoint = EndpointConfig(host: "", port: 0)
     /// The endpoint as it was written, for messages.
     package var endpointText = ""
-    /// Key `tls`; must be `insecure: true`.
+    /// Key `tls`.
     package var tls = ClientTLSConfig()
+    /// Whether the endpoint begins with `https://`, which turns TLS on whatever `tls` says.
+    package var schemeAsksForTLS = false
     /// Default gzip. Key `compression`.
     package var compression: Compression = .gzip
     /// Default auto. Key `recompress`, which the Collector does not have.
@@ -78,13 +81,15 @@ package struct OTLPExporterConfig: Sendable, Equatable {
 
     package init() {}
 
+    /// Whether connections use TLS.
+    package var usesTLS: Bool { schemeAsksForTLS || tls.isOn }
+
     /// Reads and checks the section; problems go to its diagnostics.
     package init(_ section: ConfigSection) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
         readEndpoint(section)
-        let name = section.path.split(separator: ":").last.map(String.init) ?? "otlp_grpc"
-        tls = ClientTLSConfig(of: section, named: name)
+        tls = section.clientTLS()
         compression = Self.compression(section)
         recompress = section.choice("recompress", default: .auto)
         if compression != .gzip, section.has("recompress") {
@@ -127,20 +132,13 @@ package struct OTLPExporterConfig: Sendable, Equatable {
             return
         }
         endpointText = text
-        if text.hasPrefix("https://") {
-            section.report(
-                "endpoint", error: "\"https://\" needs TLS, which is not supported yet",
-                help:
-                    "write endpoint: \(text.dropFirst("https://".count)) with \"insecure: true\" under \"tls:\""
-            )
-            return
-        }
+        schemeAsksForTLS = text.hasPrefix("https://")
         if text.hasPrefix("unix:") {
             section.report("endpoint", error: "unix sockets are not supported yet; use host:port")
             return
         }
         var address = Substring(text)
-        for prefix in ["http://", "dns:///", "passthrough:///"] where address.hasPrefix(prefix) {
+        for prefix in ["http://", "https://", "dns:///", "passthrough:///"] where address.hasPrefix(prefix) {
             address = address.dropFirst(prefix.count)
             break
         }

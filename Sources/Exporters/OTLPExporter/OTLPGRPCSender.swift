@@ -1,5 +1,5 @@
 internal import Configuration
-internal import HTTP
+package import HTTP
 package import Logging
 package import NIOCore
 internal import NIOPosix
@@ -19,11 +19,12 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private var next = 0
 
+    /// Reads the certificates, which blocks.
     /// - Parameter version: of the gateway, for `user-agent`.
     package init(
         _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop,
         logger: Logger
-    ) {
+    ) throws(TLSProblem) {
         self.signal = signal
         self.eventLoop = eventLoop
         encoder = config.compression == .gzip ? GzipEncoder(config.recompress) : nil
@@ -34,7 +35,9 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
                 permitWithoutStream: $0.permitWithoutStream)
         }
         let settings = GRPCChannel.Settings(
-            host: config.endpoint.host, port: config.endpoint.port, waitForReady: config.waitForReady,
+            host: config.endpoint.host, port: config.endpoint.port,
+            tls: config.usesTLS ? try ClientTLS(config.tls, protocols: ["h2"], logger: logger) : nil,
+            waitForReady: config.waitForReady,
             keepalive: keepalive)
         channels = (0..<config.connections).map { _ in
             GRPCChannel(settings, eventLoop: eventLoop, logger: logger)
@@ -44,7 +47,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields
     {
         var fields = [
-            (":method", "POST"), (":scheme", "http"), (":path", signal.grpcPath),
+            (":method", "POST"), (":scheme", config.usesTLS ? "https" : "http"), (":path", signal.grpcPath),
             (":authority", config.authority ?? config.endpoint.description), ("te", "trailers"),
             ("content-type", "application/grpc"),
             ("user-agent", config.userAgent ?? "sluice/\(version)"),

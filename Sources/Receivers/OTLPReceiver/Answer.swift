@@ -22,6 +22,8 @@ enum Answer: Sendable {
         var retryAfterSeconds: Int?
         /// Answered in `text/plain` by HTTP, since the client did not say which encoding it understands.
         var isPlainText = false
+        /// Set when the head alone was judged; otherwise the request's reader knows it.
+        var mediaType: MediaType?
 
         init(_ code: GRPCCode, _ httpStatus: Int, _ message: String, retryAfterSeconds: Int? = nil) {
             self.code = code
@@ -62,6 +64,8 @@ extension Answer.Failure {
             ? Self(.internal, 400, "grpc: error unmarshalling request: \(error)")
             : Self(.invalidArgument, 400, "\(error)")
     }
+
+    static func undecodable(_ error: JSONError) -> Self { Self(.invalidArgument, 400, "\(error)") }
 
     static func corrupt(_ encoding: String, _ error: String, grpc: Bool) -> Self {
         grpc

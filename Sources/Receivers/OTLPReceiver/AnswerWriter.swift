@@ -18,10 +18,16 @@ final class AnswerWriter: Sendable {
         var body: [UInt8]
     }
 
-    private static let protobuf = "application/x-protobuf"
+    /// What an HTTP/1.1 answer says about its connection.
+    enum ConnectionField: String {
+        case none = ""
+        case keepAlive = "connection: keep-alive\r\n"
+        case close = "connection: close\r\n"
+    }
 
     private let grpcAccepted: Response
     private let httpAccepted: Response
+    private let http1Accepted: ByteBuffer
     private let extraFields: [(name: String, value: String)]
 
     /// - Parameter responseHeaders: `response_headers` of the HTTP server, added to every answer of OTLP/HTTP.
@@ -31,7 +37,14 @@ final class AnswerWriter: Sendable {
             head: Self.grpcHead, body: Self.grpcMessage([]), trailers: HTTP2Fields([("grpc-status", "0")]))
         httpAccepted = Response(
             head: HTTP2Fields(
-                [(":status", "200"), ("content-type", Self.protobuf), ("content-length", "0")] + extraFields))
+                [(":status", "200"), ("content-type", MediaType.protobuf.rawValue), ("content-length", "0")]
+                    + extraFields))
+        var accepted = ByteBuffer()
+        Self.writeHTTP1(
+            HTTPResponse(status: 200, fields: [("content-type", MediaType.protobuf.rawValue)] + extraFields, body: []),
+            .none,
+            to: &accepted)
+        http1Accepted = accepted
     }
 
     private static let grpcHead = HTTP2Fields([(":status", "200"), ("content-type", "application/grpc")])
@@ -73,27 +86,74 @@ final class AnswerWriter: Sendable {
     }
 
     /// The answer to an OTLP/HTTP request over HTTP/2.
-    func http2(_ answer: Answer) -> Response {
-        if case .accepted = answer { return httpAccepted }
-        return http2(http(answer))
+    func http2(_ answer: Answer, _ form: AnswerForm) -> Response {
+        if case .accepted = answer, form.mediaType == .protobuf { return httpAccepted }
+        return http2(http(answer, form))
     }
 
     /// The answer to an OTLP/HTTP request.
-    func http(_ answer: Answer) -> HTTPResponse {
+    func http(_ answer: Answer, _ form: AnswerForm) -> HTTPResponse {
         switch answer {
         case .accepted:
-            return HTTPResponse(
-                status: 200, fields: [("content-type", Self.protobuf)] + extraFields, body: [])
+            return http(ExportResponse(), form)
         case .partial(let rejected, let message):
-            return HTTPResponse(
-                status: 200, fields: [("content-type", Self.protobuf)] + extraFields,
-                body: ExportResponse(rejected: Int64(rejected), message: message).encode())
+            return http(ExportResponse(rejected: Int64(rejected), message: message), form)
         case .failed(let failure) where failure.isPlainText:
             return plainText(failure)
         case .failed(let failure):
-            var fields = [("content-type", Self.protobuf)] + extraFields
+            let mediaType = failure.mediaType ?? form.mediaType
+            var fields = [("content-type", mediaType.rawValue)] + extraFields
             if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
-            return HTTPResponse(status: failure.httpStatus, fields: fields, body: status(failure).encode())
+            let status = status(failure)
+            return HTTPResponse(
+                status: failure.httpStatus, fields: fields,
+                body: mediaType == .json ? status.encodeJSON() : status.encode())
+        }
+    }
+
+    private func http(_ response: ExportResponse, _ form: AnswerForm) -> HTTPResponse {
+        HTTPResponse(
+            status: 200, fields: [("content-type", form.mediaType.rawValue)] + extraFields,
+            body: form.mediaType == .json ? response.encodeJSON(form.signal) : response.encode())
+    }
+
+    /// Appends the answer to an OTLP/HTTP request as HTTP/1.1 sends it (RFC 9112 §4).
+    func writeHTTP1(
+        _ answer: Answer, _ form: AnswerForm, _ connection: ConnectionField, to buffer: inout ByteBuffer
+    ) {
+        if case .accepted = answer, form.mediaType == .protobuf, connection == .none {
+            buffer.writeImmutableBuffer(http1Accepted)
+        } else {
+            Self.writeHTTP1(http(answer, form), connection, to: &buffer)
+        }
+    }
+
+    private static func writeHTTP1(
+        _ response: HTTPResponse, _ connection: ConnectionField, to buffer: inout ByteBuffer
+    ) {
+        buffer.writeString("HTTP/1.1 \(response.status) \(reason(response.status))\r\n")
+        for field in response.fields { buffer.writeString("\(field.name): \(field.value)\r\n") }
+        buffer.writeString("content-length: \(response.body.count)\r\n\(connection.rawValue)\r\n")
+        buffer.writeBytes(response.body)
+    }
+
+    /// The reason phrases of the statuses that are used here (RFC 9110 §15).
+    private static func reason(_ status: Int) -> String {
+        switch status {
+        case 200: "OK"
+        case 400: "Bad Request"
+        case 404: "Not Found"
+        case 405: "Method Not Allowed"
+        case 413: "Content Too Large"
+        case 415: "Unsupported Media Type"
+        case 429: "Too Many Requests"
+        case 431: "Request Header Fields Too Large"
+        case 500: "Internal Server Error"
+        case 501: "Not Implemented"
+        case 503: "Service Unavailable"
+        case 505: "HTTP Version Not Supported"
+        // A phrase may be absent.
+        default: ""
         }
     }
 

@@ -1,44 +1,65 @@
 internal import HTTP
 internal import Logging
 internal import NIOCore
-internal import NIOHTTP1
 internal import OTLP
 internal import Pipeline
 
-/// One client's HTTP/1.1 connection to the receiver: OTLP/HTTP. One request at a time, as the pipeline handler before
-/// it takes care of. Event loop only.
-final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
-    typealias InboundIn = HTTPServerRequestPart
-    typealias OutboundOut = HTTPServerResponsePart
+/// One client's HTTP/1.1 connection to the receiver: OTLP/HTTP. Event loop only.
+///
+/// Requests are served one after the other; what a client sends ahead waits for the answer before it, first here, then
+/// in its socket. The answers to all requests of one read are written at once.
+final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase {
+        /// No request is under way.
+        case idle
+        /// A request's body comes in. Its answer may be written already; the rest of the body is then thrown away.
+        case receiving(answered: Bool)
+        /// A complete request waits for what the pipeline says.
+        case waiting
+        /// The last answer is written. Bytes are thrown away until the client closes, so that it can read the answer.
+        case lingering(since: NIODeadline)
+        case closed
+    }
+
+    /// How long a client may take to close after it was told that the connection ends.
+    private static let lingerLimit = TimeAmount.seconds(5)
 
     private let service: ProtocolService
     private let connections: Connections
     private let reader: RequestReader
     private let limits: HTTP1Limits
-    private let clock: FirstByteClock
     private var context: ChannelHandlerContext?
     private let head = HeaderBlock()
+    private var parser = HTTP1RequestParser()
+    private var phase = Phase.idle
+    /// What was read and not looked at yet.
+    private var unread = ByteBuffer()
+    /// Answers that are not written yet.
+    private var answers = ByteBuffer()
+    /// A read that was asked for while a request waits.
+    private var heldRead = false
     /// Counts requests, so that a late answer knows whether its own is still waiting.
     private var request = 0
-    private var waiting = false
-    private var receiving = false
     private var keepAlive = true
+    private var isVersion10 = false
     private var draining = false
+    private var inputClosed = false
+    /// When the first byte of a header came that is not complete.
+    private var headSince: NIODeadline?
     /// When the last request's header came.
     private var requestBegan = NIODeadline.distantPast
     /// When anything of a request last came, or was answered.
     private var lastMoved = NIODeadline.distantPast
 
-    /// - Parameter clock: stands before the parser of the same pipeline.
-    init(
-        service: ProtocolService, tools: LoopTools, connections: Connections, limits: HTTP1Limits,
-        clock: FirstByteClock
-    ) {
+    init(service: ProtocolService, connections: Connections, limits: HTTP1Limits) {
         self.service = service
         self.connections = connections
         self.limits = limits
-        self.clock = clock
-        reader = RequestReader(tools: tools, limits: service.routes.limits)
+        reader = RequestReader(tools: connections.tools, limits: service.routes.limits)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -49,119 +70,220 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        phase = .closed
         reader.abandon()
         connections.remove(self)
     }
 
+    // MARK: - Reading
+
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        let bytes = unwrapInboundIn(data)
         connections.tools.now = context.eventLoop.now
-        switch unwrapInboundIn(data) {
-        case .head(let requestHead): begin(requestHead, context)
-        case .body(let bytes):
-            lastMoved = connections.tools.now
-            let failure = unsafe bytes.withUnsafeReadableBytes { bytes in unsafe reader.append(bytes) }
-            if let failure { answer(.failed(failure)) }
-        case .end:
-            receiving = false
-            lastMoved = connections.tools.now
-            clock.restart()
-            let answer = reader.finish { acknowledgement() }
-            if let answer { self.answer(answer) }
-            // Answered before, and told to end since.
-            if !waiting, draining { finishWriting(context) }
+        switch phase {
+        case .lingering, .closed: return
+        case .idle, .receiving, .waiting: break
         }
+        lastMoved = connections.tools.now
+        if unread.readableBytes == 0 {
+            unread = bytes
+        } else {
+            unread.writeImmutableBuffer(bytes)
+        }
+        readOn(context)
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        context.flush()
+        writeAnswers(context)
         context.fireChannelReadComplete()
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // A client that half-closes has sent its last request; what it still waits for is answered first.
-        if case ChannelEvent.inputClosed = event {
-            keepAlive = false
-            if !waiting { finishWriting(context) }
+    func read(context: ChannelHandlerContext) {
+        // One that sends ahead without end must not fill the memory; what it has sent waits in the socket.
+        if case .waiting = phase {
+            heldRead = true
+        } else {
+            context.read()
         }
-        context.fireUserInboundEventTriggered(event)
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // The parser's errors have been answered with 400 by the error handler before this one.
-        service.logger.debug("Connection failed.", metadata: ["error": "\(error)"])
-        context.close(promise: nil)
-    }
-
-    private func begin(_ requestHead: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        request += 1
-        waiting = true
-        receiving = true
-        keepAlive = requestHead.isKeepAlive && limits.keepAlives && !draining
-        requestBegan = connections.tools.now
-        lastMoved = requestBegan
-        clock.restart()
-        head.removeAll()
-        head.append(name: ":method", value: requestHead.method.rawValue)
-        head.append(name: ":path", value: requestHead.uri)
-        for (name, value) in requestHead.headers { head.append(name: name, value: value) }
-        let expectsContinue = head.field("expect", is: "100-continue") == true
-        switch service.routes.judge(head) {
-        case .failure(let failure):
-            if expectsContinue { keepAlive = false }
-            answer(.failed(failure))
-        case .success(let (target, encoding, contentLength)):
-            let refused = reader.begin(target, encoding: encoding, contentLength: contentLength, head: head)
-            if let failure = refused {
-                // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).
-                if expectsContinue { keepAlive = false }
-                answer(.failed(failure))
-            } else if expectsContinue {
-                context.writeAndFlush(
-                    wrapOutboundOut(.head(HTTPResponseHead(version: requestHead.version, status: .continue))),
-                    promise: nil)
+    /// Works on what was read until it is used up, or a request has to wait for its answer.
+    private func readOn(_ context: ChannelHandlerContext) {
+        reading: while true {
+            switch phase {
+            case .waiting, .lingering, .closed: break reading
+            case .idle, .receiving: break
+            }
+            do throws(HTTP1Error) {
+                guard try step() else { break reading }
+            } catch {
+                refuse(error, context)
             }
         }
+        if unread.readableBytes == 0 { unread = ByteBuffer() }
+    }
+
+    /// - Returns: false when more bytes are needed.
+    private func step() throws(HTTP1Error) -> Bool {
+        var consumed = 0
+        var failure: Answer.Failure?
+        let step = try unsafe unread.withUnsafeReadableBytes { (bytes) throws(HTTP1Error) in
+            let step = try unsafe parser.next(bytes, head: head, consumed: &consumed)
+            if case .body(let range) = step {
+                failure = unsafe reader.append(UnsafeRawBufferPointer(rebasing: bytes[range]))
+            }
+            return step
+        }
+        unread.moveReaderIndex(forwardBy: consumed)
+        switch step {
+        case .needMore:
+            if parser.isBetweenRequests, unread.readableBytes > 0, headSince == nil {
+                headSince = connections.tools.now
+            }
+            return false
+        case .head(let head):
+            begin(head)
+        case .body:
+            if let failure { answer(.failed(failure)) }
+        case .end:
+            finish()
+        }
+        return true
+    }
+
+    private func begin(_ framing: HTTP1RequestParser.Head) {
+        request += 1
+        phase = .receiving(answered: false)
+        headSince = nil
+        isVersion10 = framing.isVersion10
+        keepAlive = framing.keepAlive && limits.keepAlives && !draining && !inputClosed
+        requestBegan = connections.tools.now
+        let expectsContinue = head.field("expect", is: "100-continue") == true
+        var failure: Answer.Failure?
+        switch service.routes.judge(head) {
+        case .failure(let reason):
+            failure = reason
+        case .success(let (target, encoding, _)):
+            failure = reader.begin(
+                target, encoding: encoding, contentLength: framing.contentLength, head: head)
+        }
+        if let failure {
+            // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).
+            if expectsContinue { keepAlive = false }
+            answer(.failed(failure))
+        } else if expectsContinue, !isVersion10 {
+            answers.writeStaticString("HTTP/1.1 100 Continue\r\n\r\n")
+        }
+    }
+
+    private func finish() {
+        if case .receiving(answered: true) = phase {
+            endRequest()
+            return
+        }
+        phase = .waiting
+        if let answer = reader.finish(later: acknowledgement) { self.answer(answer) }
     }
 
     private func acknowledgement() -> Acknowledgement {
         let connection = NIOLoopBound(self, eventLoop: connections.eventLoop)
         let request = self.request
         return Acknowledgement { [eventLoop = connections.eventLoop] outcome in
-            eventLoop.execute {
-                guard connection.value.request == request, connection.value.waiting else { return }
-                connection.value.answer(Answer(outcome))
-                connection.value.context?.flush()
-            }
+            eventLoop.execute { connection.value.answerLate(request, Answer(outcome)) }
         }
     }
 
+    private func answerLate(_ request: Int, _ late: Answer) {
+        guard request == self.request, case .waiting = phase, let context else { return }
+        connections.tools.now = context.eventLoop.now
+        answer(late)
+        readOn(context)
+        writeAnswers(context)
+        if heldRead {
+            heldRead = false
+            self.read(context: context)
+        }
+    }
+
+    // MARK: - Writing
+
+    /// Puts an answer behind those that are not written yet.
     private func answer(_ answer: Answer) {
-        guard let context, waiting else { return }
-        waiting = false
-        let response = service.writer.http(answer)
-        var headers = HTTPHeaders()
-        headers.reserveCapacity(response.fields.count + 2)
-        for field in response.fields { headers.add(name: field.name, value: field.value) }
-        headers.add(name: "content-length", value: "\(response.body.count)")
-        if !keepAlive { headers.add(name: "connection", value: "close") }
-        let head = HTTPResponseHead(
-            version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
-        context.write(wrapOutboundOut(.head(head)), promise: nil)
-        if !response.body.isEmpty {
-            context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
+        let wasWaiting: Bool
+        switch phase {
+        case .waiting: wasWaiting = true
+        case .receiving(answered: false): wasWaiting = false
+        case .receiving(answered: true), .idle, .lingering, .closed: return
         }
-        guard !keepAlive else {
-            context.write(wrapOutboundOut(.end(nil)), promise: nil)
-            return
+        lastMoved = connections.tools.now
+        let connection: AnswerWriter.ConnectionField =
+            keepAlive ? (isVersion10 ? .keepAlive : .none) : .close
+        service.writer.writeHTTP1(answer, reader.form, connection, to: &answers)
+        if wasWaiting {
+            endRequest()
+        } else {
+            phase = .receiving(answered: true)
+            // The client need not send the rest of a body that nobody reads, nor is it waited for.
+            if !keepAlive { phase = .lingering(since: lastMoved) }
         }
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in bound.value.close(promise: nil)
+    }
+
+    private func endRequest() {
+        phase = keepAlive && !draining ? .idle : .lingering(since: connections.tools.now)
+    }
+
+    /// Answers bytes that are no request. Nothing behind them can be read.
+    private func refuse(_ error: HTTP1Error, _ context: ChannelHandlerContext) {
+        service.logger.debug("Not a request of HTTP/1.1.", metadata: ["error": "\(error)"])
+        reader.abandon()
+        keepAlive = false
+        if case .idle = phase { phase = .receiving(answered: false) }
+        answer(.failed(.plain(error.status, "\(error.status) \(error)")))
+        phase = .lingering(since: connections.tools.now)
+        unread = ByteBuffer()
+    }
+
+    private func writeAnswers(_ context: ChannelHandlerContext) {
+        let isLast: Bool
+        if case .lingering = phase { isLast = true } else { isLast = false }
+        guard answers.readableBytes > 0 || isLast else { return }
+        if answers.readableBytes > 0 {
+            context.writeAndFlush(wrapOutboundOut(answers), promise: nil)
+            // Keeps the room when all of it is in the socket already.
+            answers.clear()
+        }
+        guard isLast else { return }
+        // Closed at once, the connection would be reset by what the client still sends, its answer unread.
+        if inputClosed || draining {
+            closeBehind(context)
+        } else {
+            context.close(mode: .output, promise: nil)
         }
     }
 
     /// Closes behind the answers that are not written yet.
-    private func finishWriting(_ context: ChannelHandlerContext) {
-        context.flush()
+    private func closeBehind(_ context: ChannelHandlerContext) {
+        phase = .closed
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
+            bound.value.close(promise: nil)
+        }
+    }
+
+    // MARK: - The end
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // A client that half-closes has sent its last request; what it still waits for is answered first.
+        if case ChannelEvent.inputClosed = event {
+            inputClosed = true
+            keepAlive = false
+            if case .waiting = phase {} else { closeBehind(context) }
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        service.logger.debug("Connection failed.", metadata: ["error": "\(error)"])
         context.close(promise: nil)
     }
 
@@ -169,25 +291,35 @@ final class HTTP1Connection: ChannelInboundHandler, ReceiverConnection {
 
     func check(_ now: NIODeadline) {
         let isStuck = context.map { !$0.channel.isWritable } ?? false
-        if let limit = limits.write, (waiting && !receiving) || isStuck, now - requestBegan >= limit {
-            return close()
-        }
-        if receiving {
+        if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }
+        switch phase {
+        case .receiving:
             if now - lastMoved >= Connections.stallLimit { return close() }
             if let limit = limits.read, now - requestBegan >= limit { return close() }
-        } else if !waiting {
-            if let since = clock.since {
-                if now - since >= limits.readHeader { close() }
+        case .idle:
+            if let headSince {
+                if now - headSince >= limits.readHeader { close() }
             } else if let limit = limits.idle, now - lastMoved >= limit {
                 close()
             }
+        case .lingering(let since):
+            if now - since >= Self.lingerLimit { close() }
+        case .waiting, .closed:
+            break
         }
+    }
+
+    private var isWaiting: Bool {
+        if case .waiting = phase { true } else { false }
     }
 
     func drain() {
         draining = true
         keepAlive = false
-        if !waiting, !receiving { close() }
+        switch phase {
+        case .idle, .lingering: close()
+        case .receiving, .waiting, .closed: break
+        }
     }
 
     func close() {

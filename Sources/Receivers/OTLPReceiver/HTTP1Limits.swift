@@ -33,21 +33,3 @@ struct HTTP1Limits: Sendable {
         return min(max(.nanoseconds(shortest.nanoseconds / 8), .milliseconds(10)), .seconds(15))
     }
 }
-
-/// Remembers when the first bytes of the next request came. Stands before the parser. Event loop only.
-final class FirstByteClock: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-
-    /// When bytes first came after `restart`; nil when none have.
-    private(set) var since: NIODeadline?
-
-    /// Waits for the next request.
-    func restart() {
-        since = nil
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if since == nil { since = context.eventLoop.now }
-        context.fireChannelRead(data)
-    }
-}

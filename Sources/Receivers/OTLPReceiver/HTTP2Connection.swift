@@ -119,7 +119,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         guard let session = handler?.session else { return }
         keeper.answered()
         let response =
-            service.routes.limits.isGRPC ? service.writer.grpc(answer) : service.writer.http2(answer)
+            service.routes.limits.isGRPC
+            ? service.writer.grpc(answer) : service.writer.http2(answer, slots[stream.slot].reader.form)
         do throws(HTTP2SessionError) {
             try session.respond(stream, response.head, body: response.body, trailers: response.trailers)
         } catch {

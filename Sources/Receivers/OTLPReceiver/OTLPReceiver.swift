@@ -2,7 +2,6 @@ internal import Configuration
 internal import HTTP
 package import Logging
 package import NIOCore
-internal import NIOHTTP1
 internal import NIOPosix
 package import OTLP
 package import Pipeline
@@ -134,8 +133,8 @@ package final class OTLPReceiver: Sendable {
         }
         let http2 = settings
         return try await listen(
-            config.endpoint, key: "receivers::\(parts.name)::protocols::grpc::endpoint",
-            readBytes: config.readBufferSize, service
+            config.endpoint, key: "receivers::\(parts.name)::protocols::grpc",
+            readBytes: config.readBufferSize, tls: try tls(config.tls, "grpc", ["h2"]), service
         ) { pipeline, connections in
             let connection = HTTP2Connection(
                 service: service, tools: connections.tools, connections: connections, limits: keeping)
@@ -157,8 +156,8 @@ package final class OTLPReceiver: Sendable {
         let http1 = HTTP1Limits(config.server)
         let keeping = ConnectionKeeper.Limits(config.server)
         return try await listen(
-            config.server.endpoint, key: "receivers::\(parts.name)::protocols::http::endpoint",
-            readBytes: 262_144, service
+            config.server.endpoint, key: "receivers::\(parts.name)::protocols::http",
+            readBytes: 262_144, tls: try tls(config.server.tls, "http", ["h2", "http/1.1"]), service
         ) { pipeline, connections in
             try pipeline.addHandler(
                 ProtocolSniffer(connections: connections, patience: http1.readHeader) { isHTTP2, pipeline in
@@ -169,21 +168,28 @@ package final class OTLPReceiver: Sendable {
                         try pipeline.addHandler(
                             HTTP2Handler(role: .server, settings: HTTP2Settings(), delegate: connection))
                     } else {
-                        let clock = FirstByteClock()
-                        try pipeline.addHandler(clock)
-                        try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
                         try pipeline.addHandler(
-                            HTTP1Connection(
-                                service: service, tools: connections.tools, connections: connections,
-                                limits: http1,
-                                clock: clock))
+                            HTTP1Connection(service: service, connections: connections, limits: http1))
                     }
                 })
         }
     }
 
+    /// Reads the certificates; nil for plain text.
+    private func tls(_ config: ServerTLSConfig?, _ transport: String, _ protocols: [String])
+        throws(OTLPReceiverError) -> ServerTLS?
+    {
+        guard let config else { return nil }
+        do throws(TLSProblem) {
+            return try ServerTLS(config, protocols: protocols, logger: parts.logger)
+        } catch {
+            throw OTLPReceiverError(
+                description: "receivers::\(parts.name)::protocols::\(transport)::\(error)")
+        }
+    }
+
     private func listen(
-        _ endpoint: EndpointConfig, key: String, readBytes: Int, _ service: ProtocolService,
+        _ endpoint: EndpointConfig, key: String, readBytes: Int, tls: ServerTLS?, _ service: ProtocolService,
         _ addHandlers: @escaping @Sendable (ChannelPipeline.SynchronousOperations, Connections) throws -> Void
     ) async throws(OTLPReceiverError) -> SocketAddress? {
         let connections = self.connections
@@ -203,6 +209,7 @@ package final class OTLPReceiver: Sendable {
                         preconditionFailure("a connection runs on a loop of another group")
                     }
                     try channel.pipeline.syncOperations.addHandler(ReadGate { service.routes.shouldPause })
+                    try tls?.addHandler(to: channel)
                     try addHandlers(channel.pipeline.syncOperations, here)
                 }
             }
@@ -211,7 +218,8 @@ package final class OTLPReceiver: Sendable {
             listeners.withLock { $0.append(channel) }
             return channel.localAddress
         } catch {
-            throw OTLPReceiverError(description: "cannot listen on \(endpoint): \(error); change \(key)")
+            throw OTLPReceiverError(
+                description: "cannot listen on \(endpoint): \(error); change \(key)::endpoint")
         }
     }
 }

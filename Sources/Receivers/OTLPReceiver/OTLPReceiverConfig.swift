@@ -1,4 +1,5 @@
 package import Configuration
+internal import HTTP
 
 /// The keys of the `otlp` receiver: the protocols to serve. A protocol that is not written is off.
 package struct OTLPReceiverConfig: Sendable, Equatable {
@@ -34,7 +35,8 @@ package struct OTLPReceiverConfig: Sendable, Equatable {
         section.misplaced(["grpc", "http"], under: "protocols")
         let protocols = section.section("protocols")
         if let keys = protocols?.section("grpc") {
-            let read = GRPCServerConfig(keys, endpoint: EndpointConfig(host: "localhost", port: 4317))
+            let read = GRPCServerConfig(
+                keys, endpoint: EndpointConfig(host: "localhost", port: 4317), readTLS: { $0.serverTLS() })
             grpc = keys.bool("enabled", default: true) ? read : nil
         }
         if let keys = protocols?.section("http") {
@@ -54,7 +56,10 @@ package struct OTLPReceiverConfig: Sendable, Equatable {
 
 extension OTLPReceiverConfig.HTTP {
     fileprivate init(_ section: ConfigSection) {
-        self.init(server: HTTPServerConfig(section, endpoint: EndpointConfig(host: "localhost", port: 4318)))
+        self.init(
+            server: HTTPServerConfig(
+                section, endpoint: EndpointConfig(host: "localhost", port: 4318), readTLS: { $0.serverTLS() })
+        )
         tracesUrlPath = Self.path(section, "traces_url_path", tracesUrlPath)
         metricsUrlPath = Self.path(section, "metrics_url_path", metricsUrlPath)
         logsUrlPath = Self.path(section, "logs_url_path", logsUrlPath)

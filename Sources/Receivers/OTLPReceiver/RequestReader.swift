@@ -36,11 +36,21 @@ final class Target: Sendable {
     let signal: Signal
     let entrance: Entrance
     let counters: RequestCounters
+    /// How bodies are encoded.
+    let mediaType: MediaType
 
-    init(signal: Signal, entrance: Entrance, counters: RequestCounters) {
+    init(
+        signal: Signal, entrance: Entrance, counters: RequestCounters, mediaType: MediaType = .protobuf
+    ) {
         self.signal = signal
         self.entrance = entrance
         self.counters = counters
+        self.mediaType = mediaType
+    }
+
+    /// The same for bodies in JSON.
+    var forJSON: Target {
+        Target(signal: signal, entrance: entrance, counters: counters, mediaType: .json)
     }
 }
 
@@ -69,6 +79,8 @@ final class RequestReader {
     private var metadata: ClientMetadata?
     /// When bytes of this request last came.
     private(set) var lastProgress = NIODeadline.distantPast
+    /// How the last request that was begun is answered.
+    private(set) var form = AnswerForm()
 
     /// Room for a body whose size nobody has told.
     private static let unknownBodyBytes = 16 << 10
@@ -92,6 +104,7 @@ final class RequestReader {
         _ target: Target, encoding: ContentEncoding, contentLength: Int?, head: HeaderBlock? = nil
     ) -> Answer.Failure? {
         self.target = target
+        form = AnswerForm(mediaType: target.mediaType, signal: target.signal)
         metadata = limits.keepsMetadata ? head.map { ClientMetadata(header: $0.all) } : nil
         self.encoding = encoding
         compressed = encoding != .identity
@@ -159,6 +172,11 @@ final class RequestReader {
             do throws(Answer.Failure) { payload = try decompressed(payload) } catch { return .failed(error) }
             if encoding == .gzip, target.entrance.keepsGzip, payload !== received {
                 payload.gzipMembers = received
+            }
+        }
+        if target.mediaType == .json {
+            do throws(Answer.Failure) { payload = try fromJSON(payload, target) } catch {
+                return .failed(error)
             }
         }
         payload.metadata = metadata
@@ -283,6 +301,49 @@ final class RequestReader {
         case .failure(.corrupt(let damage)):
             throw .corrupt(encoding.rawValue, damage.rawValue, grpc: limits.isGRPC)
         }
+    }
+
+    /// The protobuf encoding of a body in JSON, which is the form of everything behind a receiver.
+    private func fromJSON(_ text: Payload, _ target: Target) throws(Answer.Failure) -> Payload {
+        let count = text.bytes.readableBytes
+        // Nearly always smaller than the text; lists of small numbers are up to four times as large.
+        for capacity in [count, 4 * count + 64] {
+            let room = min(capacity, limits.bodyBytesMax)
+            if let refusal = admit(bytes: room) { throw refusal }
+            let request = Payload(capacity: room, pool: tools.pool, ledger: tools.ledger)
+            do throws(OTLPJSONError) {
+                try request.write(text, as: target.signal, limitBytes: limits.bodyBytesMax)
+                return request
+            } catch {
+                guard case .invalid(let fault) = error else { continue }
+                target.counters.failedRequests.add(1)
+                throw .undecodable(fault)
+            }
+        }
+        throw .tooLarge(
+            bytes: "as protobuf more than \(limits.bodyBytesMax)", limits: limits, decompressed: false)
+    }
+}
+
+extension Payload {
+    /// Fills this empty payload, at most to its capacity, with what a text in OTLP JSON means.
+    fileprivate func write(_ text: Payload, as signal: Signal, limitBytes: Int) throws(OTLPJSONError) {
+        var result = Result<Int, OTLPJSONError>.success(0)
+        unsafe text.bytes.withUnsafeReadableBytes { text in
+            _ = unsafe bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { output in
+                // SAFETY: both live for the closures, and the prefix is within the output.
+                let room = unsafe UnsafeMutableRawBufferPointer(rebasing: output.prefix(limitBytes))
+                do throws(OTLPJSONError) {
+                    let count = unsafe try readOTLPJSON(text, as: signal, into: room)
+                    result = .success(count)
+                    return count
+                } catch {
+                    result = .failure(error)
+                    return 0
+                }
+            }
+        }
+        _ = try result.get()
     }
 }
 

@@ -7,6 +7,7 @@ final class Routes: Sendable {
     private struct Route: Sendable {
         let path: [UInt8]
         let target: Target
+        let jsonTarget: Target
     }
 
     let limits: RequestLimits
@@ -22,7 +23,9 @@ final class Routes: Sendable {
     ) {
         self.limits = limits
         self.encodings = encodings
-        routes = targets.map { Route(path: Array($0.path.utf8), target: $0.target) }
+        routes = targets.map {
+            Route(path: Array($0.path.utf8), target: $0.target, jsonTarget: $0.target.forJSON)
+        }
     }
 
     /// What the memory limiters of all routes say about reading on.
@@ -39,17 +42,17 @@ final class Routes: Sendable {
         limits.isGRPC ? judgeGRPC(head) : judgeHTTP(head)
     }
 
-    private func target(for head: HeaderBlock) -> Target? {
-        for route in routes where head.field(":path", equals: route.path) { return route.target }
+    private func route(for head: HeaderBlock) -> Route? {
+        for route in routes where head.field(":path", equals: route.path) { return route }
         return nil
     }
 
     /// The same without the query of the path, which means nothing here.
-    private func targetIgnoringQuery(_ head: HeaderBlock) -> Target? {
+    private func routeIgnoringQuery(_ head: HeaderBlock) -> Route? {
         guard let path = head[":path"]?.utf8, let query = path.firstIndex(of: UInt8(ascii: "?")) else {
             return nil
         }
-        return routes.first { $0.path.elementsEqual(path[..<query]) }?.target
+        return routes.first { $0.path.elementsEqual(path[..<query]) }
     }
 
     /// A client's text as a message shows it: no longer than a line.
@@ -77,7 +80,7 @@ final class Routes: Sendable {
         guard head.field(":method", is: "POST") == true else {
             return .failure(.plain(405, "405 method not allowed, supported: [POST]"))
         }
-        guard let target = target(for: head) else {
+        guard let target = route(for: head)?.target else {
             let path = Self.shown(head[":path"])
             return .failure(
                 .init(
@@ -96,33 +99,30 @@ final class Routes: Sendable {
     private func judgeHTTP(
         _ head: HeaderBlock
     ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
-        guard let target = target(for: head) ?? targetIgnoringQuery(head) else {
+        guard let route = route(for: head) ?? routeIgnoringQuery(head) else {
             return .failure(.plain(404, "404 page not found"))
         }
         guard head.field(":method", is: "POST") == true else {
             return .failure(.plain(405, "405 method not allowed, supported: [POST]"))
         }
-        // A parameter, such as a charset, may follow; letters of either case are the same (RFC 9110 §8.3.1).
-        if head.field("content-type", is: "application/x-protobuf") != true {
-            let type = (head["content-type"] ?? "").lowercased().prefix { $0 != ";" && $0 != " " }
-            switch type {
-            case "application/x-protobuf": break
-            case "application/json":
-                return .failure(
-                    .plain(
-                        415,
-                        "415 unsupported media type: OTLP in JSON is not supported yet, send application/x-protobuf"
-                    ))
-            default:
-                return .failure(
-                    .plain(415, "415 unsupported media type, supported: [application/x-protobuf]"))
-            }
+        guard let mediaType = Self.mediaType(head) else {
+            return .failure(
+                .plain(
+                    415,
+                    "415 unsupported media type, supported: [application/json, application/x-protobuf]"))
+        }
+        let target = mediaType == .json ? route.jsonTarget : route.target
+        func failure(
+            _ message: String
+        ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
+            var failure = Answer.Failure(.invalidArgument, 400, message)
+            failure.mediaType = mediaType
+            return .failure(failure)
         }
         var length: Int?
         if let text = head["content-length"] {
             guard let value = Int(text), value >= 0 else {
-                return .failure(
-                    .init(.invalidArgument, 400, "content-length is not a number: \"\(Self.shown(text))\""))
+                return failure("content-length is not a number: \"\(Self.shown(text))\"")
             }
             length = value
         }
@@ -134,8 +134,14 @@ final class Routes: Sendable {
         case "zlib" where encodings.contains(name), "deflate" where encodings.contains(name):
             return .success((target, .zlib, length))
         default:
-            return .failure(
-                .init(.invalidArgument, 400, "unsupported Content-Encoding: \(Self.shown(encoding))"))
+            return failure("unsupported Content-Encoding: \(Self.shown(encoding))")
         }
+    }
+
+    /// A parameter, such as a charset, may follow; letters of either case are the same (RFC 9110 §8.3.1).
+    private static func mediaType(_ head: HeaderBlock) -> MediaType? {
+        if head.field("content-type", is: "application/x-protobuf") == true { return .protobuf }
+        let type = (head["content-type"] ?? "").lowercased().prefix { $0 != ";" && $0 != " " }
+        return MediaType(rawValue: String(type))
     }
 }

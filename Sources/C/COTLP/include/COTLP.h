@@ -8,8 +8,12 @@
 #ifndef COTLP_H
 #define COTLP_H
 
+#include "COTLPJSON.h"
+
 #include <stddef.h>
 #include <stdint.h>
+
+#include "points.h"
 
 #if !defined(__clang__)
 #define _Nonnull

@@ -1,0 +1,55 @@
+#include "CRE2.h"
+
+#include <re2/re2.h>
+
+#include <new>
+
+struct cre2_pattern {
+    re2::RE2 expression;
+    cre2_pattern(const re2::StringPiece &text, const re2::RE2::Options &options) : expression(text, options) {}
+};
+
+namespace {
+constexpr int groups_max = 32;
+}
+
+cre2_pattern *cre2_new(const char *text, size_t count, bool dot_all, int64_t memory_max) {
+    re2::RE2::Options options;
+    options.set_log_errors(false);
+    options.set_dot_nl(dot_all);
+    options.set_max_mem(memory_max);
+    return new (std::nothrow) cre2_pattern(re2::StringPiece(text, count), options);
+}
+
+void cre2_delete(cre2_pattern *pattern) { delete pattern; }
+
+const char *cre2_error(const cre2_pattern *pattern) {
+    return pattern->expression.ok() ? nullptr : pattern->expression.error().c_str();
+}
+
+int32_t cre2_group_count(const cre2_pattern *pattern) {
+    return pattern->expression.NumberOfCapturingGroups();
+}
+
+int32_t cre2_group_named(const cre2_pattern *pattern, const char *name, size_t count) {
+    const auto &names = pattern->expression.NamedCapturingGroups();
+    const auto found = names.find(std::string(name, count));
+    return found == names.end() ? -1 : found->second;
+}
+
+bool cre2_match(
+    const cre2_pattern *pattern, const char *text, size_t count, size_t from, bool whole, cre2_range *ranges,
+    int32_t range_count) {
+    re2::StringPiece groups[groups_max];
+    const int wanted = range_count < groups_max ? range_count : groups_max;
+    // A text without an address would give groups without one, which mean something else.
+    const re2::StringPiece subject(text == nullptr ? "" : text, count);
+    const auto anchor = whole ? re2::RE2::ANCHOR_BOTH : re2::RE2::UNANCHORED;
+    if (!pattern->expression.Match(subject, from, count, anchor, groups, wanted)) return false;
+    for (int index = 0; index < wanted; index++) {
+        const bool took_part = groups[index].data() != nullptr;
+        ranges[index].start = took_part ? groups[index].data() - subject.data() : -1;
+        ranges[index].count = took_part ? static_cast<ptrdiff_t>(groups[index].size()) : 0;
+    }
+    return true;
+}

@@ -1,0 +1,254 @@
+package import Configuration
+package import Logging
+package import NIOCore
+internal import NIOPosix
+internal import NIOSSL
+internal import NIOTLS
+internal import Synchronization
+
+/// A TLS context that is made anew when its files are due to be read again. Any thread.
+private final class ContextCell: Sendable {
+    private struct State: Sendable {
+        var context: NIOSSLContext
+        var loaded: NIODeadline
+        var isLoading = false
+    }
+
+    private let interval: TimeAmount
+    private let load: @Sendable () throws(TLSProblem) -> NIOSSLContext
+    private let logger: Logger
+    private let state: Mutex<State>
+
+    /// Loads it. Blocks.
+    init(
+        every interval: Duration, logger: Logger,
+        load: @escaping @Sendable () throws(TLSProblem) -> NIOSSLContext
+    ) throws(TLSProblem) {
+        self.interval = TimeAmount(interval)
+        self.logger = logger
+        self.load = load
+        state = Mutex(State(context: try load(), loaded: .now()))
+    }
+
+    /// The context for a handshake. One that is older than the interval is used once more while its files are read on
+    /// another thread.
+    var current: NIOSSLContext {
+        let (context, isDue) = state.withLock { state in
+            let isDue = interval > .zero && !state.isLoading && .now() - state.loaded >= interval
+            if isDue { state.isLoading = true }
+            return (state.context, isDue)
+        }
+        if isDue { NIOThreadPool.singleton.submit { _ in self.reload() } }
+        return context
+    }
+
+    private func reload() {
+        do throws(TLSProblem) {
+            let fresh = try load()
+            state.withLock { $0 = State(context: fresh, loaded: .now()) }
+        } catch {
+            logger.warning(
+                "Certificates cannot be read again; the old ones are used on.",
+                metadata: ["error": "\(error)"])
+            state.withLock {
+                $0.loaded = .now()
+                $0.isLoading = false
+            }
+        }
+    }
+}
+
+/// TLS of a client's connections. Any thread.
+package final class ClientTLS: Sendable {
+    private let cell: ContextCell
+    private let serverName: String?
+
+    /// Reads the files. Blocks, for tens of milliseconds where the system's authorities are read.
+    ///
+    /// - Parameters:
+    ///   - protocols: what the client speaks, best first (ALPN).
+    ///   - logger: hears of files that cannot be read again.
+    package init(_ config: ClientTLSConfig, protocols: [String], logger: Logger) throws(TLSProblem) {
+        serverName = config.serverNameOverride
+        cell = try ContextCell(every: config.shared.reloadInterval, logger: logger) { () throws(TLSProblem) in
+            try makeTLSContext(try Self.configuration(config, protocols))
+        }
+    }
+
+    /// Whether the files can be used. Blocks.
+    package static func check(_ config: ClientTLSConfig) throws(TLSProblem) {
+        _ = try makeTLSContext(try configuration(config, []))
+    }
+
+    private static func configuration(_ config: ClientTLSConfig, _ protocols: [String]) throws(TLSProblem)
+        -> TLSConfiguration
+    {
+        var tls = TLSConfiguration.makeClientConfiguration()
+        config.shared.apply(to: &tls)
+        if let identity = try config.shared.identity() {
+            tls.certificateChain = identity.chain
+            tls.privateKey = identity.key
+        }
+        tls.applicationProtocols = protocols
+        if config.insecureSkipVerify { tls.certificateVerification = .none }
+        if let ca = config.shared.ca {
+            let authorities = try TLSFiles.certificates(ca, "ca")
+            if config.shared.includeSystemCACertsPool {
+                tls.trustRoots = .default
+                tls.additionalTrustRoots = [.certificates(authorities)]
+            } else {
+                tls.trustRoots = .certificates(authorities)
+            }
+        }
+        return tls
+    }
+
+    /// Adds TLS to a connection that is being made. The connection's loop.
+    /// - Parameter host: the server's name, or its address, which its certificate must then name.
+    package func addHandler(to channel: any Channel, host: String) throws {
+        let name = serverName ?? host
+        // An address is compared with the certificate by the handler itself, and is not announced (RFC 6066 §3).
+        let isAddress = (try? SocketAddress(ipAddress: name, port: 0)) != nil
+        let handler = try NIOSSLClientHandler(context: cell.current, serverHostname: isAddress ? nil : name)
+        try channel.pipeline.syncOperations.addHandler(handler)
+    }
+}
+
+/// TLS of a server's connections. Any thread.
+package final class ServerTLS: Sendable {
+    private let cell: ContextCell
+
+    /// Reads the files. Blocks.
+    /// - Parameters:
+    ///   - protocols: what the server speaks, best first (ALPN).
+    ///   - logger: hears of files that cannot be read again.
+    package init(_ config: ServerTLSConfig, protocols: [String], logger: Logger) throws(TLSProblem) {
+        cell = try ContextCell(every: config.shared.reloadInterval, logger: logger) { () throws(TLSProblem) in
+            try makeTLSContext(try Self.configuration(config, protocols))
+        }
+    }
+
+    /// Whether the files can be used. Blocks.
+    package static func check(_ config: ServerTLSConfig) throws(TLSProblem) {
+        _ = try makeTLSContext(try configuration(config, []))
+    }
+
+    private static func configuration(_ config: ServerTLSConfig, _ protocols: [String]) throws(TLSProblem)
+        -> TLSConfiguration
+    {
+        guard let identity = try config.shared.identity() else {
+            throw TLSProblem(nil, "a server needs a certificate")
+        }
+        var tls = TLSConfiguration.makeServerConfiguration(
+            certificateChain: identity.chain, privateKey: identity.key)
+        config.shared.apply(to: &tls)
+        tls.applicationProtocols = protocols
+        if let path = config.clientCAFile {
+            tls.certificateVerification = .noHostnameVerification
+            tls.trustRoots = .certificates(try TLSFiles.certificates(.file(path), "client_ca_file"))
+            tls.sendCANameList = true
+        }
+        return tls
+    }
+
+    /// Adds TLS to a connection that was accepted. The connection's loop.
+    package func addHandler(to channel: any Channel) throws {
+        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: cell.current))
+    }
+}
+
+extension ConfigSection {
+    /// Reads `tls` of a client and checks its files; problems are reported at their keys.
+    /// - Parameter schemeDecides: whether the endpoint is a URL, whose scheme alone says whether TLS is used.
+    package func clientTLS(schemeDecides: Bool = false) -> ClientTLSConfig {
+        let config = ClientTLSConfig(of: self, schemeDecides: schemeDecides)
+        if let section = section("tls"), config.isOn || schemeDecides {
+            do throws(TLSProblem) {
+                try ClientTLS.check(config)
+            } catch {
+                section.report(error)
+            }
+        }
+        return config
+    }
+
+    /// Reads `tls` of a server and checks its files; nil: plain text.
+    package func serverTLS() -> ServerTLSConfig? {
+        guard let config = ServerTLSConfig(of: self), let section = section("tls") else { return nil }
+        // Reported already.
+        guard config.shared.certificate != nil, config.shared.key != nil else { return config }
+        do throws(TLSProblem) {
+            try ServerTLS.check(config)
+        } catch {
+            section.report(error)
+        }
+        return config
+    }
+
+    private func report(_ problem: TLSProblem) {
+        let key = problem.key.flatMap { isWritten($0) ? $0 : nil }
+        report(key, error: problem.message)
+    }
+}
+
+/// Waits for the end of a client's handshake, last in its pipeline. Event loop only.
+final class HandshakeWaiter: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = NIOAny
+
+    private var promise: EventLoopPromise<String?>?
+    private var timer: Scheduled<Void>?
+
+    /// The protocol that was agreed upon (ALPN), when the handshake is done.
+    func wait(_ channel: any Channel, until deadline: NIODeadline) -> EventLoopFuture<String?> {
+        let promise = channel.eventLoop.makePromise(of: String?.self)
+        if let outcome {
+            promise.completeWith(outcome)
+            return promise.futureResult
+        }
+        self.promise = promise
+        let bound = NIOLoopBound(self, eventLoop: channel.eventLoop)
+        timer = channel.eventLoop.scheduleTask(deadline: deadline) {
+            bound.value.end(.failure(HandshakeTimeout()))
+        }
+        return promise.futureResult
+    }
+
+    /// What came before anybody waited.
+    private var outcome: Result<String?, any Error>?
+
+    private func end(_ result: Result<String?, any Error>) {
+        guard outcome == nil else { return }
+        outcome = result
+        timer?.cancel()
+        timer = nil
+        promise?.completeWith(result)
+        promise = nil
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case TLSUserEvent.handshakeCompleted(let negotiated)? = event as? TLSUserEvent {
+            end(.success(negotiated))
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        end(.failure(error))
+        context.fireErrorCaught(error)
+        context.close(promise: nil)
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        end(.failure(ChannelError.eof))
+        context.fireChannelInactive()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        end(.failure(ChannelError.eof))
+    }
+}
+
+/// The server did not finish the handshake in time.
+struct HandshakeTimeout: Error, CustomStringConvertible {
+    var description: String { "the server did not finish the handshake in time; does it speak TLS?" }
+}

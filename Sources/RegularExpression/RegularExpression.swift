@@ -1,0 +1,120 @@
+internal import CRE2
+
+/// Why a text is no regular expression.
+package struct RegularExpressionError: Error, Sendable, Equatable, CustomStringConvertible {
+    /// For example `missing closing ): (a`.
+    package let description: String
+}
+
+/// A regular expression in RE2's syntax: matching takes time linear in the text, whatever the pattern.
+///
+/// Any thread. Texts are UTF-8; offsets are bytes. A pattern and what it caches hold `memoryBytesMax` at most.
+@safe
+package final class RegularExpression: Sendable {
+    /// Groups that `Template` and `groups(of:)` can reach, the whole match included.
+    package static let groupsMax = 32
+    private static let memoryBytesMax: Int64 = 4 << 20
+
+    // SAFETY: owned, never handed out, freed in deinit; RE2 locks what it caches, so that any thread may match.
+    private nonisolated(unsafe) let raw: OpaquePointer
+    /// The text that was compiled.
+    package let pattern: String
+    /// Groups in parentheses.
+    package let groupCount: Int
+
+    /// Compiles a pattern. `.` matches line feeds, too.
+    /// - Throws: the text is no pattern, or needs too much memory.
+    package init(_ pattern: String) throws(RegularExpressionError) {
+        var text = pattern
+        let created = text.withUTF8 { utf8 in
+            unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
+                // SAFETY: RE2 copies the bytes during the call.
+                unsafe cre2_new(bytes.baseAddress, bytes.count, true, Self.memoryBytesMax)
+            }
+        }
+        guard let raw = unsafe created else { throw RegularExpressionError(description: "out of memory") }
+        if let message = unsafe cre2_error(raw) {
+            let description = unsafe String(cString: message)
+            unsafe cre2_delete(raw)
+            throw RegularExpressionError(description: description)
+        }
+        unsafe self.raw = raw
+        self.pattern = pattern
+        groupCount = unsafe Int(cre2_group_count(raw))
+    }
+
+    deinit {
+        unsafe cre2_delete(raw)
+    }
+
+    /// The number of the group of a name; nil when there is none.
+    package func group(named name: String) -> Int? {
+        var name = name
+        let found = name.withUTF8 { utf8 in
+            unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
+                // SAFETY: a buffer without an address is empty, and no group has an empty name.
+                bytes.isEmpty
+                    ? -1 : unsafe cre2_group_named(raw, bytes.baseAddress.unsafelyUnwrapped, bytes.count)
+            }
+        }
+        return found < 0 ? nil : Int(found)
+    }
+
+    /// Whether the whole text matches.
+    package func matches(_ text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { utf8 in
+            unsafe match(utf8, from: 0, whole: true, into: nil)
+        }
+    }
+
+    /// Whether the whole text, bytes of UTF-8, matches. Allocates nothing.
+    package func matches(_ text: Span<UInt8>) -> Bool {
+        // SAFETY: the bytes are borrowed for the call.
+        unsafe text.withUnsafeBufferPointer { unsafe match($0, from: 0, whole: true, into: nil) }
+    }
+
+    /// Whether the pattern occurs in the text.
+    package func occurs(in text: String) -> Bool {
+        var text = text
+        return text.withUTF8 { utf8 in
+            unsafe match(utf8, from: 0, whole: false, into: nil)
+        }
+    }
+
+    /// What a template makes of a text that matches as a whole; nil when it does not match.
+    package func replace(_ text: String, with template: Template) -> String? {
+        var text = text
+        return text.withUTF8 { utf8 in
+            unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: Self.groupsMax) { ranges in
+                unsafe ranges.initialize(repeating: cre2_range())
+                guard unsafe match(utf8, from: 0, whole: true, into: ranges) else { return nil }
+                var result: [UInt8] = []
+                for part in template.parts {
+                    switch part {
+                    case .text(let bytes): result += bytes
+                    case .group(let index):
+                        let range = unsafe ranges[index]
+                        guard range.start >= 0 else { continue }
+                        // SAFETY: RE2 gives ranges inside the text.
+                        unsafe result += utf8[range.start..<range.start + range.count]
+                    }
+                }
+                return String(decoding: result, as: UTF8.self)
+            }
+        }
+    }
+
+    private func match(
+        _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
+        into ranges: UnsafeMutableBufferPointer<cre2_range>?
+    ) -> Bool {
+        let wanted = unsafe ranges == nil ? 0 : min(groupCount + 1, Self.groupsMax)
+        return unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
+            // SAFETY: the pattern lives as long as self, text and ranges are borrowed for the call, and `wanted` is
+            // at most the room in `ranges`.
+            unsafe cre2_match(
+                raw, bytes.baseAddress, bytes.count, from, whole, ranges?.baseAddress, Int32(wanted))
+        }
+    }
+}

@@ -1,0 +1,82 @@
+extension RegularExpression {
+    /// What replaces a match: text with `$1`, `${1}`, `$name`, `${name}` for groups and `$$` for a dollar sign.
+    ///
+    /// A name without braces is as long as letters, digits and underscores go: `$1x` is the group `1x`. Groups that do
+    /// not exist are empty, and so is a match's group that took no part; a `$` that begins neither stays.
+    package struct Template: Sendable {
+        enum Part: Sendable, Equatable {
+            case text([UInt8])
+            case group(Int)
+        }
+
+        let parts: [Part]
+        /// The only text it ever gives, if it names no group.
+        package let constant: String?
+
+        /// Reads a template for the groups of one expression.
+        package init(_ text: String, for expression: RegularExpression) {
+            var parts: [Part] = []
+            var literal: [UInt8] = []
+            var rest = Array(text.utf8)[...]
+            while let byte = rest.popFirst() {
+                guard byte == UInt8(ascii: "$") else {
+                    literal.append(byte)
+                    continue
+                }
+                if rest.first == UInt8(ascii: "$") {
+                    literal.append(byte)
+                    rest = rest.dropFirst()
+                    continue
+                }
+                guard let name = Self.name(&rest) else {
+                    literal.append(byte)
+                    continue
+                }
+                guard let group = Self.group(name, expression) else { continue }
+                if !literal.isEmpty { parts.append(.text(literal)) }
+                literal = []
+                parts.append(.group(group))
+            }
+            if !literal.isEmpty { parts.append(.text(literal)) }
+            self.parts = parts
+            if parts.isEmpty {
+                constant = ""
+            } else if parts.count == 1, case .text(let bytes) = parts[0] {
+                constant = String(decoding: bytes, as: UTF8.self)
+            } else {
+                constant = nil
+            }
+        }
+
+        /// Takes a name, with or without braces, off the front; nil, and nothing taken, when there is none.
+        private static func name(_ rest: inout ArraySlice<UInt8>) -> String? {
+            let isBraced = rest.first == UInt8(ascii: "{")
+            let name = (isBraced ? rest.dropFirst() : rest).prefix(while: isWordByte)
+            guard !name.isEmpty else { return nil }
+            let after = rest[name.endIndex...]
+            if isBraced {
+                guard after.first == UInt8(ascii: "}") else { return nil }
+                rest = after.dropFirst()
+            } else {
+                rest = after
+            }
+            return String(decoding: name, as: UTF8.self)
+        }
+
+        private static func group(_ name: String, _ expression: RegularExpression) -> Int? {
+            if let number = Int(name) {
+                return number <= min(expression.groupCount, groupsMax - 1) ? number : nil
+            }
+            return expression.group(named: name).flatMap { $0 < groupsMax ? $0 : nil }
+        }
+
+        private static func isWordByte(_ byte: UInt8) -> Bool {
+            switch byte {
+            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"):
+                true
+            default: false
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+import Configuration
+import Glibc
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import TestSupport
+import Testing
+
+@testable import HTTP
+
+/// TLS that can be had with the wrong certificate is as good as none.
+@Suite struct TLSTests {
+    private static let serverIdentity =
+        "cert_pem: |\n\(indented(TestCertificates.server))\nkey_pem: |\n\(indented(TestCertificates.serverKey))\n"
+    private static let clientIdentity =
+        "cert_pem: |\n\(indented(TestCertificates.client))\nkey_pem: |\n\(indented(TestCertificates.clientKey))\n"
+    private static let trust = "ca_pem: |\n\(indented(TestCertificates.authority))\n"
+    private static let otherTrust = "ca_pem: |\n\(indented(TestCertificates.otherAuthority))\n"
+
+    private static func indented(_ text: String) -> String {
+        text.split(separator: "\n").map { "  " + $0 }.joined(separator: "\n")
+    }
+
+    private static func section(_ yaml: String, _ diagnostics: Diagnostics) -> ConfigSection {
+        let lines = yaml.split(separator: "\n", omittingEmptySubsequences: true).map { "  " + $0 + "\n" }
+        return ConfigSection(yaml: "tls:\n" + lines.joined(), diagnostics: diagnostics)
+    }
+
+    private static func client(_ yaml: String, http2: Bool = false) throws -> ClientTLS {
+        let diagnostics = Diagnostics()
+        let config = section(yaml, diagnostics).clientTLS(schemeDecides: true)
+        #expect(!diagnostics.hasErrors, "\(diagnostics.render())")
+        return try ClientTLS(
+            config, protocols: HTTPClient.Options.protocols(http2: http2), logger: makeSilentLogger())
+    }
+
+    private static func server(_ yaml: String, _ protocols: [String]) throws -> ServerTLS {
+        let diagnostics = Diagnostics()
+        let config = section(serverIdentity + yaml, diagnostics).serverTLS()
+        #expect(!diagnostics.hasErrors, "\(diagnostics.render())")
+        return try ServerTLS(try #require(config), protocols: protocols, logger: makeSilentLogger())
+    }
+
+    /// One request over TLS; the server speaks HTTP/2 only.
+    private static func ask(
+        client clientYAML: String, server serverYAML: String = "", protocols: [String] = ["h2"]
+    ) async throws -> Result<String, HTTPClientError> {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let server = try await EchoServer.listen(group, tls: try server(serverYAML, protocols))
+        let tls = try client(clientYAML, http2: true)
+        let client = ClientUnderTest(
+            group, port: server.localAddress!.port!, scheme: .https,
+            options {
+                $0.tls = tls
+                $0.http2 = true
+            })
+        let result: Result<String, HTTPClientError>
+        do {
+            result = .success(try await client.post([ByteBuffer(string: "!")]).text)
+        } catch let error as HTTPClientError {
+            result = .failure(error)
+        }
+        try await client.close()
+        try await server.close().get()
+        try await group.shutdownGracefully()
+        return result
+    }
+
+    /// A client and a server that know each other talk, by HTTP/2 where both can.
+    @Test(arguments: [
+        (trust, ""), ("insecure_skip_verify: true", ""), (trust + "server_name_override: localhost", ""),
+        (trust + "min_version: \"1.3\"", ""), (trust + "max_version: \"1.2\"", ""),
+        (trust + "max_version: \"1.2\"\ncipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]", ""),
+        (trust + "curve_preferences: [P256]", "curve_preferences: [P256]"),
+        (trust + "include_system_ca_certs_pool: true", ""),
+    ])
+    func trustedServersAreAsked(client: String, server: String) async throws {
+        #expect(try await Self.ask(client: client, server: server) == .success("/p!"))
+    }
+
+    /// Others get not a byte of a request, and the operator reads why.
+    @Test(arguments: [
+        (otherTrust, "", "CERTIFICATE_VERIFY_FAILED"), ("", "", "tls::ca_file"),
+        (trust + "server_name_override: elsewhere", "", "elsewhere"),
+        (trust + "max_version: \"1.2\"", "min_version: \"1.3\"", "TLS"),
+    ])
+    func otherServersAreRefused(client: String, server: String, words: String) async throws {
+        let result = try await Self.ask(client: client, server: server)
+        guard case .failure(let error) = result, case .tls = error else {
+            Issue.record("\(result)")
+            return
+        }
+        #expect("\(error)".contains(words), "\(error)")
+        #expect(error.isRetryable)
+    }
+
+    /// With `client_ca_file` only clients with a certificate of that authority come in.
+    @Test func clientsAreAskedForTheirCertificates() async throws {
+        let path = "/tmp/sluice-test-ca-\(getpid()).pem"
+        let file = fopen(path, "w")!
+        fputs(TestCertificates.authority, file)
+        fclose(file)
+        defer { unlink(path) }
+        let server = "client_ca_file: \(path)"
+        #expect(
+            try await Self.ask(client: Self.trust + Self.clientIdentity, server: server) == .success("/p!"))
+        let stranger = try await Self.ask(client: Self.trust, server: server)
+        #expect(throws: HTTPClientError.self) { try stranger.get() }
+    }
+
+    /// HTTP/1.1 is spoken where the server does not offer HTTP/2.
+    @Test func protocolsAreAgreedUpon() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let tls = try Self.server("", ["http/1.1"])
+        let listener = try await ServerBootstrap(group: group)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try tls.addHandler(to: channel)
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                    try channel.pipeline.syncOperations.addHandler(HelloHandler())
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let clientTLS = try Self.client(Self.trust, http2: true)
+        let client = ClientUnderTest(
+            group, port: listener.localAddress!.port!, scheme: .https,
+            options {
+                $0.tls = clientTLS
+                $0.http2 = true
+            })
+        try await withThrowingTaskGroup(of: String.self) { tasks in
+            for _ in 0..<5 { tasks.addTask { try await client.get().text } }
+            for try await text in tasks { #expect(text == "hello") }
+        }
+        try await client.close()
+        try await listener.close().get()
+        try await group.shutdownGracefully()
+    }
+
+    /// A server without TLS is named as such, not as a server that is down.
+    @Test func plainServersAreNamed() async throws {
+        let tls = try Self.client(Self.trust)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let server = try await ScriptedServer(
+            group, [[.readBytes(1), .send("HTTP/1.1 400 Bad\r\n\r\n"), .close]])
+        let client = ClientUnderTest(
+            group, port: server.port, scheme: .https,
+            options {
+                $0.tls = tls
+            })
+        let error = try await client.failure(HTTPClientRequest(method: "GET", target: "/"))
+        #expect("\(error!)".contains("does not speak TLS"), "\(error!)")
+        try await client.close()
+        try await server.stop()
+        try await group.shutdownGracefully()
+    }
+
+    /// What cannot work is said when the configuration is read, at the key that is wrong.
+    @Test(arguments: [
+        (
+            "ca_file: /nowhere/ca.pem",
+            "tls::ca_file: cannot read \"/nowhere/ca.pem\": No such file or directory"
+        ),
+        ("ca_file: /etc/hostname", "tls::ca_file: \"/etc/hostname\" holds no certificate in PEM form"),
+        ("ca_pem: x\nca_file: y", "tls::ca_pem: cannot be written together with ca_file"),
+        ("cert_file: /x", "tls: has cert_file or cert_pem without key_file or key_pem"),
+        ("min_version: \"1.4\"", "tls::min_version: unknown value \"1.4\""),
+        ("max_version: \"1.1\"", "tls::max_version: must not be below min_version 1.2, found 1.1"),
+        ("cipher_suites: [TLS_AES_128_GCM_SHA256]", "is a suite of TLS 1.3, which are always on"),
+        ("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]", "\"TLS_RSA_WITH_AES_128_CBC_SHA\" is insecure"),
+        ("curve_preferences: [P255]", "did you mean \"P256\"?"),
+        ("server_name_override: \"a b\"", "\"a b\" is no host name"),
+        ("insecur: true", "did you mean \"insecure\"?"),
+        (
+            "cert_pem: |\n\(indented(TestCertificates.server))\nkey_pem: |\n\(indented(TestCertificates.clientKey))\n",
+            "the key does not belong to the certificate"
+        ),
+        ("cert_pem: x\nkey_pem: hush", "tls::cert_pem: the text holds no certificate in PEM form"),
+    ])
+    func mistakesAreReported(yaml: String, message: String) {
+        let diagnostics = Diagnostics()
+        let section = Self.section(yaml, diagnostics)
+        _ = section.clientTLS(schemeDecides: true)
+        section.finish()
+        #expect(diagnostics.render().contains(message), "\(diagnostics.render())")
+        #expect(!diagnostics.render().contains("hush"))
+    }
+
+    /// A server without a certificate is a mistake, too.
+    @Test func serversNeedACertificate() {
+        let diagnostics = Diagnostics()
+        _ = ConfigSection(yaml: "tls: {client_ca_file: /etc/hostname}", diagnostics: diagnostics).serverTLS()
+        #expect(diagnostics.render().contains("a server needs a certificate"))
+    }
+}
+
+/// Says hello to every request.
+private final class HelloHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        guard case .end = unwrapInboundIn(data) else { return }
+        let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "5"])
+        context.write(wrapOutboundOut(.head(head)), promise: nil)
+        context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: "hello")))), promise: nil)
+        context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+    }
+}

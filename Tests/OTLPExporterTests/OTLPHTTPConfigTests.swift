@@ -1,0 +1,85 @@
+import Configuration
+import HTTP
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import OTLPExporter
+
+/// A key that is read wrongly sends data to the wrong place, or more often than it should.
+@Suite struct OTLPHTTPConfigTests {
+    private func read(_ yaml: String) -> (OTLPHTTPConfig, Diagnostics) {
+        let diagnostics = Diagnostics()
+        let section = ConfigSection(yaml: yaml, path: "exporters::otlp_http", diagnostics: diagnostics)
+        return (OTLPHTTPConfig(section), diagnostics)
+    }
+
+    @Test func theDefaultsAreTheCollectors() {
+        let (config, diagnostics) = read("endpoint: http://loki:3100/otlp")
+        #expect(diagnostics.items.isEmpty, "\(diagnostics.render())")
+        #expect(config.compression == .gzip && config.encoding == .proto && config.timeout == .seconds(30))
+        #expect(config.maxIdleConns == 100 && config.maxConns == 0 && config.idleConnTimeout == .seconds(90))
+        #expect(config.forceAttemptHTTP2 && !config.disableKeepAlives && config.headers.isEmpty)
+        #expect(config.sendingQueue.numConsumers == 10 && config.retryOnFailure.enabled)
+    }
+
+    /// Paths are put together with one slash; a signal's own address is taken as it is.
+    @Test(arguments: [
+        ("endpoint: http://h:1", Signal.logs, "http://h:1/v1/logs"),
+        ("endpoint: http://h:1/", .logs, "http://h:1/v1/logs"),
+        ("endpoint: http://h:1/otlp/", .traces, "http://h:1/otlp/v1/traces"),
+        ("{endpoint: http://h:1, logs_endpoint: \"https://g/push?x=1\"}", .logs, "https://g/push?x=1"),
+        ("{endpoint: http://h:1, logs_endpoint: \"https://g/push\"}", .metrics, "http://h:1/v1/metrics"),
+        ("metrics_endpoint: http://h", .metrics, "http://h/"),
+    ])
+    func addressesArePutTogether(yaml: String, signal: Signal, url: String) {
+        let (config, diagnostics) = read(yaml)
+        #expect(diagnostics.items.isEmpty, "\(diagnostics.render())")
+        #expect(config.urls[signal]?.description == url)
+    }
+
+    @Test func connectionsAreTheCollectors() {
+        let (config, diagnostics) = read(
+            """
+            endpoint: https://h
+            max_idle_conns: 50
+            max_idle_conns_per_host: 7
+            max_conns_per_host: 3
+            idle_conn_timeout: 5s
+            disable_keep_alives: true
+            force_attempt_http2: false
+            http2_read_idle_timeout: 10s
+            http2_ping_timeout: 2s
+            compression_params: {level: 6}
+            read_buffer_size: 1
+            write_buffer_size: 2
+            headers: {Authorization: Bearer x}
+            """)
+        #expect(diagnostics.items.isEmpty, "\(diagnostics.render())")
+        #expect(config.maxIdleConns == 7 && config.maxConns == 3 && config.idleConnTimeout == .seconds(5))
+        #expect(config.disableKeepAlives && !config.forceAttemptHTTP2 && config.compressionLevel == 6)
+        #expect(config.http2ReadIdleTimeout == .seconds(10) && config.http2PingTimeout == .seconds(2))
+    }
+
+    @Test(arguments: [
+        ("compression: zlib", "compression: \"zlib\" is not supported yet; use none or gzip"),
+        ("proxy_url: http://p", "proxy_url: is not supported yet; the destination is asked directly"),
+        ("auth: {authenticator: x}", "auth: is not supported yet; write the credentials under \"headers\""),
+        ("cookies: {enabled: true}", "cookies::enabled: is not supported yet"),
+        ("encoding: xml", "encoding: unknown value \"xml\""), ("timeout: 5", "timeout: expected a duration"),
+        ("tls: {insecure: true}", "tls::insecure: has no effect: the scheme of the endpoint decides"),
+        ("max_idle_conn: 1", "did you mean \"max_idle_conns\"?"),
+    ])
+    func mistakesAreReported(yaml: String, message: String) {
+        let diagnostics = read("endpoint: http://h\n" + yaml).1
+        #expect(diagnostics.render().contains(message), "\(diagnostics.render())")
+    }
+
+    /// A signal that has no address is not sent anywhere else.
+    @Test func signalsWithoutAnAddressAreMissing() {
+        let (config, diagnostics) = read("logs_endpoint: http://h/x")
+        #expect(diagnostics.items.isEmpty)
+        #expect(config.urls[.traces] == nil && config.urls[.logs] != nil)
+    }
+}

@@ -1,0 +1,241 @@
+import NIOCore
+import NIOEmbedded
+import NIOHTTP1
+import Testing
+
+@testable import PrometheusExporter
+
+/// If these failed, a scrape would fail, or one scraper could harm another or the gateway.
+@Suite struct PageConnectionTests {
+    @Test func aPageIsServedAndTheConnectionKept() throws {
+        let client = try Client()
+        client.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n")
+        #expect(client.received() == "")
+        client.runner.runAll()
+        #expect(
+            client.received() == """
+                HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r
+                vary: accept, accept-encoding\r\ncontent-length: 20\r\n\r\ntext||underscores|[]
+                """)
+        client.send("GET /metrics?name[]=b&name[]=a HTTP/1.1\r\nhost: h\r\naccept-encoding: gzip\r\n\r\n")
+        client.runner.runAll()
+        let second = client.received()
+        #expect(second.contains("\r\ncontent-encoding: gzip\r\n"))
+        #expect(second.hasSuffix("text|gzip|underscores|[\"a\", \"b\"]"))
+        #expect(client.channel.isActive)
+    }
+
+    @Test func aHeadRequestGetsTheSameHeadersAndNoBody() throws {
+        let client = try Client()
+        client.send("HEAD /metrics HTTP/1.1\r\nhost: h\r\n\r\nGET /metrics HTTP/1.1\r\nhost: h\r\n\r\n")
+        client.runner.runAll()
+        client.runner.runAll()
+        let answers = client.received()
+        let heads = answers.components(of: "\r\n\r\n")
+        #expect(heads.count == 3 && heads[0] == heads[1] && heads[2] == "text||underscores|[]")
+    }
+
+    @Test(arguments: [
+        ("GET / HTTP/1.1", "404 Not Found"), ("GET /metrics/ HTTP/1.1", "404 Not Found"),
+        ("POST /metrics HTTP/1.1", "405 Method Not Allowed"),
+        ("DELETE /metrics HTTP/1.1", "405 Method Not Allowed"),
+        ("POST / HTTP/1.1", "404 Not Found"), ("OPTIONS * HTTP/1.1", "404 Not Found"),
+    ])
+    func whatIsNotAPageIsAnsweredAtOnce(line: String, status: String) throws {
+        let client = try Client()
+        client.send(line + "\r\nhost: h\r\ncontent-length: 2\r\n\r\nab")
+        let answer = client.received()
+        #expect(answer.hasPrefix("HTTP/1.1 \(status)\r\n") && client.channel.isActive)
+        #expect(answer.contains("\r\nallow: GET, HEAD\r\n") == status.hasPrefix("405"))
+        #expect(client.runner.count == 0)
+    }
+
+    @Test func whatTheConfigurationSaysIsInEveryAnswer() throws {
+        var rules = PageRules()
+        rules.headers = [("x-gateway", "one"), ("vary", "none")]
+        rules.keepsAlive = false
+        for target in ["/metrics", "/"] {
+            let client = try Client(rules)
+            client.send("GET \(target) HTTP/1.1\r\nhost: h\r\n\r\n")
+            client.runner.runAll()
+            let answer = client.received()
+            #expect(answer.contains("\r\nx-gateway: one\r\n") && answer.contains("\r\nvary: none\r\n"))
+            #expect(answer.contains("\r\nconnection: close\r\n") && !client.channel.isActive)
+        }
+    }
+
+    @Test func theConnectionIsClosedOrKeptAsAsked() throws {
+        for (version, header, isKept) in [
+            ("1.1", "connection: close", false), ("1.0", "accept: */*", false),
+            ("1.0", "connection: keep-alive", true),
+        ] {
+            let client = try Client()
+            client.send("GET /metrics HTTP/\(version)\r\nhost: h\r\n\(header)\r\n\r\n")
+            client.runner.runAll()
+            #expect(client.received().contains("\r\nconnection: \(isKept ? "keep-alive" : "close")\r\n"))
+            #expect(client.channel.isActive == isKept)
+        }
+    }
+
+    /// Scenario: a scraper that reads a chunk, waits, reads on.
+    /// Guarantees: no more of the page is handed to the socket than it takes; the page comes whole, in order.
+    @Test func aSlowScraperGetsThePageAsItReads() throws {
+        let client = try Client(chunks: 5)
+        client.channel.isWritable = false
+        client.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n")
+        client.runner.runAll()
+        #expect(client.received() == "")
+        var text = ""
+        client.sizes = []
+        for _ in 0..<200 where client.sizes.count < 5 {
+            // Takes one chunk at a time.
+            client.closesAfterOne = true
+            client.channel.isWritable = true
+            client.channel.pipeline.fireChannelWritabilityChanged()
+            text += client.received()
+        }
+        #expect(text.hasSuffix(String(repeating: "text||underscores|[]", count: 5)))
+        #expect(client.sizes.count == 5)
+    }
+
+    /// Guarantees: silence, a request sent a byte at a time, a page never written and a page never read hold a
+    /// connection for their limits and no longer.
+    @Test func nothingHoldsAConnectionForEver() throws {
+        var rules = PageRules()
+        rules.requestTime = .seconds(5)
+        rules.idleTime = .seconds(7)
+        rules.answerTime = .seconds(9)
+        let silent = try Client(rules)
+        silent.loop.advanceTime(by: .milliseconds(4999))
+        silent.send("GET /met")
+        #expect(silent.channel.isActive)
+        silent.loop.advanceTime(by: .milliseconds(1))
+        #expect(!silent.channel.isActive)
+
+        let kept = try Client(rules)
+        kept.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        kept.loop.advanceTime(by: .milliseconds(6999))
+        #expect(kept.channel.isActive)
+        kept.loop.advanceTime(by: .milliseconds(1))
+        #expect(!kept.channel.isActive)
+
+        let unwritten = try Client(rules)
+        unwritten.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n")
+        unwritten.loop.advanceTime(by: .milliseconds(8999))
+        #expect(unwritten.channel.isActive)
+        unwritten.loop.advanceTime(by: .milliseconds(1))
+        #expect(!unwritten.channel.isActive)
+        unwritten.runner.runAll()
+        #expect(unwritten.received() == "")
+
+        let unread = try Client(rules)
+        unread.channel.isWritable = false
+        unread.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n")
+        unread.runner.runAll()
+        unread.loop.advanceTime(by: .seconds(9))
+        #expect(!unread.channel.isActive)
+    }
+
+    @Test func largeBodiesAreRefused() throws {
+        let declared = try Client()
+        declared.send("GET /metrics HTTP/1.1\r\nhost: h\r\ncontent-length: 65537\r\n\r\n")
+        #expect(declared.received().hasPrefix("HTTP/1.1 413 ") && !declared.channel.isActive)
+
+        let chunked = try Client()
+        let chunk = "8000\r\n" + String(repeating: "x", count: 0x8000) + "\r\n"
+        chunked.send("GET /metrics HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n" + chunk + chunk)
+        #expect(chunked.received() == "" && chunked.channel.isActive)
+        chunked.send("1\r\nx\r\n")
+        #expect(chunked.received().hasPrefix("HTTP/1.1 413 ") && !chunked.channel.isActive)
+    }
+
+    @Test(arguments: ["\u{16}\u{3}\u{1}nonsense\r\n\r\n", "GET / HTTP/9\r\n\r\n", "\r\n\r\n\u{0}\r\n\r\n"])
+    func nonsenseIsAnsweredAndClosed(text: String) throws {
+        let client = try Client()
+        client.send(text)
+        #expect(client.received().hasPrefix("HTTP/1.1 400 ") && !client.channel.isActive)
+    }
+
+    /// Guarantees: requests sent ahead are answered in order, one after the other.
+    @Test func pipelinedRequestsWait() throws {
+        let client = try Client()
+        let request = "GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n"
+        client.send(request + request + request)
+        for _ in 0..<3 {
+            #expect(client.runner.count == 1)
+            client.runner.runAll()
+            #expect(client.received().components(of: "HTTP/1.1 200").count == 2)
+        }
+        #expect(client.runner.count == 0)
+    }
+}
+
+/// A connection without a socket, and a desk that works when the test says so.
+private final class Client {
+    let loop = EmbeddedEventLoop()
+    let channel: EmbeddedChannel
+    let runner = Runner()
+    /// Body chunks that were handed out.
+    var sizes: [Int] = []
+    /// The socket is full after one write.
+    var closesAfterOne = false
+
+    init(_ rules: PageRules = PageRules(), chunks: Int = 1) throws {
+        channel = EmbeddedChannel(loop: loop)
+        let runner = runner
+        let render: PageDesk.Render = { key in
+            let text = "\(key.format)|\(key.isGzipped ? "gzip" : "")|\(key.escaping)|\(key.names)"
+            return Array(repeating: ByteBuffer(string: text), count: chunks)
+        }
+        let desk = PageDesk(run: { runner.add($0) }, now: { .uptimeNanoseconds(1) }, render: render)
+        let full = FullAfterOne()
+        try channel.pipeline.syncOperations.addHandler(full)
+        try PageConnection.install(on: channel, desk: desk, rules: rules)
+        full.wrote = { [unowned self] size in
+            guard closesAfterOne else { return }
+            sizes.append(size)
+            channel.isWritable = false
+        }
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+    }
+
+    deinit {
+        _ = try? channel.finish(acceptAlreadyClosed: true)
+    }
+
+    func send(_ text: String) {
+        _ = try? channel.writeInbound(ByteBuffer(string: text))
+    }
+
+    func received() -> String {
+        loop.run()
+        var answer = ""
+        while let part = try? channel.readOutbound(as: ByteBuffer.self) { answer += String(buffer: part) }
+        return answer
+    }
+}
+
+/// Tells of every write of a body that reaches the socket.
+private final class FullAfterOne: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    var wrote: (Int) -> Void = { _ in }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        let buffer = unwrapOutboundIn(data)
+        if String(buffer: buffer).hasPrefix("text|") { wrote(buffer.readableBytes) }
+        context.write(data, promise: promise)
+    }
+}
+
+extension String {
+    fileprivate func components(of separator: String) -> [String] {
+        var parts: [String] = []
+        var rest = self[...]
+        while let range = rest.firstRange(of: separator) {
+            parts.append(String(rest[..<range.lowerBound]))
+            rest = rest[range.upperBound...]
+        }
+        return parts + [String(rest)]
+    }
+}

@@ -1,0 +1,160 @@
+import Configuration
+import Logging
+import NIOCore
+import NIOEmbedded
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import PrometheusExporter
+
+@Suite("The exporter as a stage of a pipeline")
+struct SeriesExporterTests {
+    private final class Parts {
+        let registry = MetricRegistry()
+        let loop = EmbeddedEventLoop()
+        let time = Noted(NIODeadline.uptimeNanoseconds(0))
+        let exporter: PrometheusExporter
+
+        init(_ change: (inout PrometheusExporterConfig) -> Void = { _ in }) {
+            var config = PrometheusExporterConfig(endpoint: EndpointConfig(host: "localhost", port: 0))
+            change(&config)
+            exporter = PrometheusExporter(
+                config, name: "prometheus",
+                counters: SendingQueue.Counters(registry, exporter: "prometheus", signal: .metrics),
+                eventLoop: loop,
+                registry: registry, logger: makeSilentLogger(), clock: { [time] in time.value })
+        }
+
+        var metrics: [String] {
+            String(decoding: registry.render(), as: UTF8.self).split(separator: "\n").map(String.init)
+        }
+
+        func text() -> String {
+            let key = PageKey(format: .text, escaping: .underscores, isGzipped: false, names: [])
+            return exporter.render(key).map { String(buffer: $0) }.joined()
+        }
+
+        @discardableResult
+        func take(_ metrics: [UInt8]..., items: Int, acknowledgement: Acknowledgement? = nil) -> Refusal? {
+            let payload = Payload(ByteBuffer(bytes: request(metrics).bytes))
+            return exporter.consume(
+                Batch(.metrics, payload: payload, items: items, acknowledgement: acknowledgement))
+        }
+    }
+
+    @Test(
+        "Every point ends counted, as sent or as failed with its reason; an operator must see what is missing"
+    )
+    func counts() {
+        let parts = Parts { $0.maxSeries = 2 }
+        let answers = Answers()
+        #expect(
+            parts.take(
+                gauge("a", point(1), point(2, [("k", "1")])), items: 2,
+                acknowledgement: answers.acknowledgement()) == nil)
+        parts.take(
+            gauge("a", point(3, time: 11), point(2, [("k", "2")]), point(2, [("k", "3")])),
+            upDownCounter("d", delta, point(1)),
+            items: 4, acknowledgement: answers.acknowledgement())
+        for line in [
+            "otelcol_exporter_sent_metric_points{exporter=\"prometheus\"} 3",
+            "otelcol_exporter_send_failed_metric_points{exporter=\"prometheus\"} 3",
+            "sluice_exporter_prometheus_series{exporter=\"prometheus\"} 2",
+            "sluice_exporter_prometheus_dropped_points{exporter=\"prometheus\",reason=\"max_series\"} 2",
+            "sluice_exporter_prometheus_dropped_points{exporter=\"prometheus\",reason=\"temporality\"} 1",
+            "sluice_exporter_prometheus_over_limit_points{exporter=\"prometheus\",metric=\"a\"} 2",
+        ] {
+            #expect(parts.metrics.contains { $0.replacing("_total{", with: "{") == line }, "\(line)")
+        }
+        #expect(answers.all.count == 2)
+        #expect(answers.all.first == .accepted)
+        if case .partial(let rejected, _)? = answers.all.last {
+            #expect(rejected == 3)
+        } else {
+            Issue.record("not partial")
+        }
+    }
+
+    @Test("A batch of several requests, and of parts of one, is taken whole")
+    func slices() {
+        let parts = Parts()
+        let batch = Batch(.metrics)
+        for value in 0..<3 {
+            let bytes = [0xFF, 0xFF] + request([gauge("a", point(1, [("k", "\(value)")]))]).bytes
+            batch.append(
+                Slice(Payload(ByteBuffer(bytes: bytes)), offset: 2, count: bytes.count - 2, items: 1))
+        }
+        #expect(parts.exporter.consume(batch) == nil)
+        #expect(parts.text().split(separator: "\n").count == 4)
+    }
+
+    @Test("Other signals are refused for good, and what is given up is counted as never enqueued")
+    func refusals() {
+        let parts = Parts()
+        let answers = Answers()
+        let batch = makeBatch(items: 3, acknowledgement: answers.acknowledgement())
+        let refusal = parts.exporter.consume(batch)
+        #expect(refusal?.isPermanent == true)
+        parts.exporter.drop(batch, because: refusal!)
+        #expect(answers.all == [.refused(refusal!)])
+        #expect(
+            parts.metrics.contains {
+                $0.hasPrefix("otelcol_exporter_enqueue_failed_metric_points") && $0.hasSuffix(" 3")
+            })
+    }
+
+    @Test("The timer removes expired series, so that an endpoint that nobody scrapes does not grow")
+    func expiry() {
+        let parts = Parts { $0.metricExpiration = .seconds(60) }
+        parts.take(gauge("a", point(1)), items: 1)
+        parts.time.value = .uptimeNanoseconds(59_000_000_000)
+        parts.take(gauge("b", point(1)), items: 1)
+        parts.time.value = .uptimeNanoseconds(60_020_000_000)
+        #expect(parts.text() == "# TYPE b gauge\nb 1\n")
+        let series = "sluice_exporter_prometheus_series{exporter=\"prometheus\"}"
+        #expect(parts.metrics.contains("\(series) 2"))
+        parts.loop.advanceTime(by: .seconds(1))
+        #expect(parts.metrics.contains("\(series) 1"))
+    }
+
+    @Test("Zero expiration is none")
+    func noExpiry() {
+        let parts = Parts { $0.metricExpiration = .zero }
+        parts.take(gauge("a", point(1)), items: 1)
+        parts.time.value = .uptimeNanoseconds(1_000_000_000_000_000)
+        parts.loop.advanceTime(by: .seconds(1))
+        #expect(parts.text() == "# TYPE a gauge\na 1\n")
+    }
+
+    @Test("Threads that send and threads that scrape do not disturb each other")
+    func threads() async {
+        let parts = Parts()
+        let exporter = parts.exporter
+        await withTaskGroup(of: Void.self) { group in
+            for sender in 0..<2 {
+                group.addTask {
+                    for round in 0..<200 {
+                        let metric = counter(
+                            "c",
+                            point(
+                                .int(Int64(round)), [("s", "\(sender)"), ("k", "\(round % 50)")],
+                                time: UInt64(round + 1)))
+                        let payload = Payload(ByteBuffer(bytes: request([metric]).bytes))
+                        _ = exporter.consume(Batch(.metrics, payload: payload, items: 1))
+                    }
+                }
+            }
+            for format in [ExpositionFormat.text, .protobuf] {
+                group.addTask {
+                    for _ in 0..<100 {
+                        _ = exporter.render(
+                            PageKey(format: format, escaping: .underscores, isGzipped: false, names: []))
+                    }
+                }
+            }
+        }
+        #expect(parts.text().split(separator: "\n").count == 101)
+    }
+}

@@ -1,0 +1,74 @@
+import Testing
+
+@testable import RegularExpression
+
+@Suite struct RegularExpressionTests {
+    /// A user whose `regex: web` also kept `web-canary` would scrape what he left out.
+    @Test(arguments: [
+        ("web", "web", true), ("web", "web-1", false), ("web|db", "db", true), ("", "", true),
+        ("", "x", false),
+        ("a.c", "a\nc", true), ("(?i)WEB", "web", true), ("pr.d-[0-9]+", "prod-17", true), (".*", "", true),
+        ("müller", "müller", true), (".", "ü", true), ("a|b", "ab", false), ("^a$", "a", true),
+    ])
+    func wholeTextsMatch(pattern: String, text: String, matches: Bool) throws {
+        let expression = try RegularExpression(pattern)
+        #expect(expression.matches(text) == matches)
+        #expect(expression.matches(Array(text.utf8).span) == matches)
+    }
+
+    /// A filter for a part of a log line would find nothing.
+    @Test func occurrencesAreFound() throws {
+        let expression = try RegularExpression("time ?out")
+        #expect(expression.occurs(in: "a timeout after 3 s"))
+        #expect(!expression.occurs(in: "tim eout"))
+    }
+
+    /// Relabelled addresses would point elsewhere.
+    @Test(arguments: [
+        ("(.*):(\\d+)", "host:9100", "$1:8080", "host:8080"),
+        ("(.*):(\\d+)", "host:9100", "${1}x$2", "hostx9100"),
+        ("(.*):(\\d+)", "host:9100", "$1x", ""),
+        ("(.*)", "a", "$$1", "$1"), ("(.*)", "a", "$", "$"), ("(.*)", "a", "${1", "${1"),
+        ("(.*)", "a", "cost: 5$ or ${}", "cost: 5$ or ${}"),
+        ("(?P<host>[^:]+):.*", "db:5432", "${host}-$host", "db-db"),
+        ("(a)|(b)", "b", "[$1][$2][$3]", "[][b][]"), (".*", "x", "constant", "constant"),
+        ("(.*)", "ü", "<$0>", "<ü>"),
+    ])
+    func templatesAreFilled(pattern: String, text: String, template: String, result: String) throws {
+        let expression = try RegularExpression(pattern)
+        #expect(expression.replace(text, with: .init(template, for: expression)) == result)
+    }
+
+    @Test func whatDoesNotMatchIsNotReplaced() throws {
+        let expression = try RegularExpression("a+")
+        #expect(expression.replace("ab", with: .init("x", for: expression)) == nil)
+    }
+
+    /// A template without groups needs no match to be known.
+    @Test(arguments: [("abc", "abc"), ("", ""), ("$7", ""), ("a$$b", "a$b")])
+    func constantTemplatesAreKnown(template: String, constant: String) throws {
+        #expect(RegularExpression.Template(template, for: try RegularExpression("(.*)")).constant == constant)
+        #expect(
+            RegularExpression.Template(template + "$1", for: try RegularExpression("(.*)")).constant == nil)
+    }
+
+    /// A broken pattern must be an error at the start, with the place in it.
+    @Test(arguments: ["(a", "a)", "[z-a]", "a{2,1}", "*", "(?<x", "\\8", "(?=a)", "a**"])
+    func brokenPatternsAreRefused(pattern: String) {
+        #expect(throws: RegularExpressionError.self) { try RegularExpression(pattern) }
+    }
+
+    /// A pattern that explodes elsewhere must not stop an event loop.
+    @Test func hostilePatternsStayLinear() throws {
+        let expression = try RegularExpression("(a*)*b")
+        #expect(!expression.matches(String(repeating: "a", count: 100_000)))
+        #expect(throws: RegularExpressionError.self) { try RegularExpression("((a{100}){100}){100}") }
+    }
+
+    /// More groups than anybody needs: those beyond are empty, none is read beyond its memory.
+    @Test func manyGroups() throws {
+        let expression = try RegularExpression(String(repeating: "(a)", count: 60))
+        let text = String(repeating: "a", count: 60)
+        #expect(expression.replace(text, with: .init("$31,$32,$60", for: expression)) == "a,,")
+    }
+}
