@@ -127,7 +127,9 @@ package struct GatewayPlan: Sendable {
     func queue(of id: ComponentID) -> SendingQueueConfig? {
         switch exporters[id] {
         case .otlpGRPC(let config): config.sendingQueue
-        case .debug, .nop, nil: nil
+        case .otlpHTTP(let config): config.sendingQueue
+        case .file(let config): config.sendingQueue
+        case .debug, .prometheus, .nop, nil: nil
         }
     }
 
