@@ -15,11 +15,19 @@ let cSettings: [CSetting] = [
     .unsafeFlags(["-std=c11", "-Wall", "-Wextra", "-Werror"])
 ]
 
+/// Components that have a README of their own, and where.
+let readmes = [
+    "HTTP": "README.md", "OTLP": "JSON/README.md", "PrometheusReceiver": "README.md",
+    "OTLPExporter": "README.md", "PrometheusExporter": "README.md", "LokiExporter": "README.md",
+    "FileExporter": "README.md", "FileStorage": "README.md",
+]
+
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
     .target(
         name: name,
         dependencies: dependencies,
         path: "Sources/" + folder + name,
+        exclude: readmes[name].map { [$0] } ?? [],
         swiftSettings: swiftSettings + [.strictMemorySafety()]
     )
 }
