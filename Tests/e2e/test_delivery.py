@@ -1,6 +1,7 @@
 """What is promised about data that was accepted: on disk, compressed, cut to size, or handed to somebody else."""
 
 import gzip
+import json
 import os
 import random
 import time
@@ -12,7 +13,7 @@ import pytest
 import data
 from backend import refuse
 from conftest import config, exporter, otlp
-from gateway import LOOPBACK, Balance, free_port, wait_until
+from gateway import LOOPBACK, Balance, command, free_port, wait_until
 from load import Load
 
 LONG = bool(os.environ.get("SLUICE_LONG"))
@@ -336,3 +337,23 @@ def test_everything_fails_at_random(gateway, backend, tmp_path):
         "otelcol_exporter_sent_spans", exporter="otlp/keeper"
     )
     running.stop()
+
+
+@pytest.mark.parametrize(
+    "exporters, extensions, words",
+    [
+        ({"sending_queue": {"storage": "file_storage"}}, [], "references extension"),
+        ({"sending_queue": {"storage": "file_storage"}, "on_permanent_failure": "otlp"}, ["file_storage"], "leads back"),
+        ({"on_permanent_failure": "otlp/nobody"}, [], "is not configured"),
+        ({"sending_queue": {"batch": {"sizer": "requests"}}}, [], "batch supports only items or bytes sizer"),
+    ],
+)
+def test_queues_that_cannot_be(tmp_path, exporters, extensions, words):
+    """If it failed, a mistake in the configuration would show when data is lost."""
+    configuration = config({"otlp": exporter("127.0.0.1:1", **exporters)}, extensions=extensions)
+    configuration["extensions"] = {name: {"directory": str(tmp_path)} for name in extensions}
+    file = tmp_path / "config.yaml"
+    file.write_text(json.dumps(configuration))
+    result = command("validate", "--config", file)
+    assert result.returncode == 1
+    assert words in result.stderr + result.stdout

@@ -386,7 +386,8 @@ def test_the_log_says_what_to_change(scripted):
             failed += 1
             client.export(records(["a"]))
             settled(running, sent, failed, dropped)
-        advice = [line for line in running.log.splitlines() if "Loki rejects" in line and str(status) in line]
+        said = [line for line in running.log.splitlines() if "Loki rejects" in line]
+        advice = [line for line in said if f"Loki answered {status}" in line]
         assert len(advice) == 1 and word in advice[0]
 
 

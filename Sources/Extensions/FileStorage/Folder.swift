@@ -9,6 +9,15 @@ enum Folder {
         }
     }
 
+    /// Makes a folder and those around it unless they are there.
+    static func makeAll(_ path: String, permissions: UInt32) throws(StorageFault) {
+        var made = ""
+        for part in path.split(separator: "/") {
+            made += "/\(part)"
+            try make(made, permissions: permissions)
+        }
+    }
+
     /// The names in a folder.
     static func names(_ path: String) throws(StorageFault) -> [String] {
         guard let folder = unsafe opendir(path) else { throw StorageFault("read", path) }

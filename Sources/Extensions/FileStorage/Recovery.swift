@@ -22,6 +22,9 @@ struct Recovery: @unchecked Sendable {
 
     /// Reads the folder. Damaged files are put aside under another name after what is whole of them was written anew.
     static func run(_ settings: SegmentStore.Settings, _ logger: Logger) throws(StorageFault) -> Recovery {
+        if settings.createsDirectory {
+            try Folder.makeAll(settings.directory, permissions: settings.permissions)
+        }
         try Folder.make(settings.folder, permissions: settings.permissions)
         var recovery = Recovery(lock: try FolderLock(settings.folder))
         var old: [Old] = []

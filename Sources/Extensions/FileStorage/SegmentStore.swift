@@ -21,7 +21,11 @@ package import Pipeline
 package final class SegmentStore: BatchStore {
     /// What a store is made of.
     package struct Settings: Sendable {
-        /// The queue's own folder; made when it is missing, inside a directory that is there.
+        /// Where the queues' folders are.
+        package var directory: String
+        /// Whether that is made when it is missing.
+        package var createsDirectory: Bool
+        /// The queue's own folder; made when it is missing.
         package var folder: String
         package var permissions: UInt32
         package var fsync: Bool
@@ -40,6 +44,8 @@ package final class SegmentStore: BatchStore {
                 let hex = String(byte, radix: 16)
                 return "%" + (hex.utf8.count == 1 ? "0" : "") + hex
             }
+            directory = config.directory
+            createsDirectory = config.createDirectory
             folder = "\(config.directory)/exporter_\(safe.joined())_\(signal.name)"
             permissions = config.directoryPermissions
             fsync = config.fsync
