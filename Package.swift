@@ -17,7 +17,7 @@ let cSettings: [CSetting] = [
 
 /// Components that have a README of their own, and where.
 let readmes = [
-    "HTTP": "README.md", "OTLP": "JSON/README.md", "PrometheusReceiver": "README.md",
+    "HTTP": "README.md", "Pipeline": "README.md", "OTLP": "JSON/README.md", "PrometheusReceiver": "README.md",
     "OTLPExporter": "README.md", "PrometheusExporter": "README.md", "LokiExporter": "README.md",
     "FileExporter": "README.md", "FileStorage": "README.md",
 ]

@@ -129,6 +129,8 @@ extension SendingQueue {
         let bound = NIOLoopBound((self, work), eventLoop: eventLoop)
         work.timer = eventLoop.scheduleTask(in: delay) {
             let (queue, work) = bound.value
+            // Cancelled when it was due already, the timer runs all the same.
+            guard work.timer != nil else { return }
             queue.attempt(work)
         }
     }
