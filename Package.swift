@@ -15,11 +15,19 @@ let cSettings: [CSetting] = [
     .unsafeFlags(["-std=c11", "-Wall", "-Wextra", "-Werror"])
 ]
 
+/// Components that have a README of their own, and where.
+let readmes = [
+    "HTTP": "README.md", "OTLP": "JSON/README.md", "PrometheusReceiver": "README.md",
+    "OTLPExporter": "README.md", "PrometheusExporter": "README.md", "LokiExporter": "README.md",
+    "FileExporter": "README.md", "FileStorage": "README.md",
+]
+
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
     .target(
         name: name,
         dependencies: dependencies,
         path: "Sources/" + folder + name,
+        exclude: readmes[name].map { [$0] } ?? [],
         swiftSettings: swiftSettings + [.strictMemorySafety()]
     )
 }
@@ -86,6 +94,8 @@ let package = Package(
                     [
                         "-use-ld=lld", "-Xlinker", "-z", "-Xlinker", "pack-relative-relocs", "-Xlinker",
                         "--icf=safe",
+                        // Exported symbols are kept though nobody uses them: most of BoringSSL.
+                        "-Xlinker", "--no-export-dynamic",
                     ], .when(configuration: .release))
             ]
         ),
@@ -94,8 +104,8 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "PrometheusExporter", "DebugExporter", "FileExporter", "NopExporter",
-                "HealthCheck", "FileStorage",
+                "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
+                "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -117,6 +127,9 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
         component(
             "OTLPExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "LokiExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         component(
             "DebugExporter", in: "Exporters/",
@@ -186,6 +199,12 @@ let package = Package(
         tests(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            of: "LokiExporter",
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
+                logging,
+            ]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(
             of: "FileExporter",

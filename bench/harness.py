@@ -290,9 +290,18 @@ def measure(bench, program, port, shape, seconds, warmup, affinity=None):
 
 
 def gateway_config(
-    ports, signal_name, exporter, compression, destination, limit_mib, queue=None, page=None
+    ports,
+    signal_name,
+    exporter,
+    compression,
+    destination,
+    limit_mib,
+    queue=None,
+    storage=None,
+    page=None,
 ):
-    """A configuration in the Collector's own format. Written as JSON, which is YAML."""
+    """A configuration in the Collector's own format. Written as JSON, which is YAML. With `queue` batches gather in
+    the queue instead of the batch processor if it says so; `storage` configures file_storage."""
     otlp_grpc = {
         "endpoint": f"127.0.0.1:{destination}",
         "tls": {"insecure": True},
@@ -302,8 +311,10 @@ def gateway_config(
         otlp_grpc["sending_queue"] = queue
     otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
     prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True, **(page or {})}
-    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus}
+    loki = {"endpoint": f"http://127.0.0.1:{destination}"}
+    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus, "loki": loki}
     exporters = {exporter: known.get(exporter, {})}
+    processors = ["memory_limiter"] if queue and "batch" in queue else ["memory_limiter", "batch"]
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
         "receivers": {
@@ -316,14 +327,17 @@ def gateway_config(
         },
         "processors": {"memory_limiter": {"check_interval": "1s", "limit_mib": limit_mib}, "batch": {}},
         "exporters": exporters,
-        "extensions": {"health_check": {"endpoint": f"127.0.0.1:{ports['health']}"}},
+        "extensions": {
+            "health_check": {"endpoint": f"127.0.0.1:{ports['health']}"},
+            **({"file_storage": storage} if storage else {}),
+        },
         "service": {
-            "extensions": ["health_check"],
+            "extensions": ["health_check", *(["file_storage"] if storage else [])],
             "telemetry": {"metrics": {"readers": [{"pull": pull}]}},
             "pipelines": {
                 signal_name: {
                     "receivers": ["otlp"],
-                    "processors": ["memory_limiter", "batch"],
+                    "processors": processors,
                     "exporters": list(exporters),
                 }
             },
@@ -334,7 +348,18 @@ def gateway_config(
 class Gateway:
     """A running gateway (or peer) for one path. `ready_ms`: from spawn to the first ready answer."""
 
-    def __init__(self, bench, kind, binary, path, destination, limit_mib=256, affinity=None, queue=None):
+    def __init__(
+        self,
+        bench,
+        kind,
+        binary,
+        path,
+        destination,
+        limit_mib=256,
+        affinity=None,
+        queue=None,
+        storage=None,
+    ):
         names = ("grpc", "http", "health", "telemetry", "page")
         self.ports = dict(zip(names, free_ports(len(names))))
         self.bench = bench
@@ -342,12 +367,12 @@ class Gateway:
             argv = self.rotel(binary, path, destination)
             ready = lambda: listening(self.ports["grpc"]) and listening(self.ports["http"])
         else:
-            argv = self.collector_like(bench, kind, binary, path, destination, limit_mib, queue)
+            argv = self.collector_like(bench, kind, binary, path, destination, limit_mib, queue, storage)
             ready = lambda: http_status(self.ports["health"], "/") == 200
         self.program = bench.start(kind, argv, affinity)
         self.ready_ms = wait_ready(self.program, ready)
 
-    def collector_like(self, bench, kind, binary, path, destination, limit_mib, queue):
+    def collector_like(self, bench, kind, binary, path, destination, limit_mib, queue, storage):
         config = gateway_config(
             self.ports,
             path["signal"],
@@ -356,6 +381,7 @@ class Gateway:
             destination,
             limit_mib,
             queue,
+            storage,
             path.get("page"),
         )
         file_name = os.path.join(bench.folder, f"{path['signal']}-{self.ports['grpc']}.yaml")

@@ -85,15 +85,6 @@ struct OpenMessage {
     }
 }
 
-extension WireBytes {
-    /// The fields in a range that holds whole fields, with offsets from the start of these bytes.
-    fileprivate func fields(_ range: Range<Int>) -> WireFields {
-        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range is outside of the bytes")
-        // SAFETY: the range was checked.
-        return unsafe WireFields(base: base, position: range.lowerBound, end: range.upperBound)
-    }
-}
-
 /// A piece while it is filled: for each open message what has been taken from it.
 struct PieceDraft {
     private(set) var itemsLeft: Int

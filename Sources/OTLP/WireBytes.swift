@@ -51,6 +51,15 @@ package struct WireBytes {
         unsafe WireFields(base: base, position: 0, end: count)
     }
 
+    /// The fields in a part of this message, which begins with a field. Their offsets count from the start of the
+    /// whole message.
+    @inlinable
+    package func fields(_ range: Range<Int>) -> WireFields {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range is outside of the bytes")
+        // SAFETY: the range was checked.
+        return unsafe WireFields(base: base, position: range.lowerBound, end: range.upperBound)
+    }
+
     /// A copy as text. Bytes that are not UTF-8 are repaired; text fields of a checked request are UTF-8.
     package var text: String {
         unsafe String(decoding: unsafeBytes, as: UTF8.self)

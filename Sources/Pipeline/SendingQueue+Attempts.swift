@@ -134,7 +134,9 @@ extension SendingQueue {
     }
 
     private func fail(_ work: Work, _ refusal: Refusal) {
-        counters.failed.add(work.batch.items)
+        let delivered = sender.itemsDelivered(of: work.batch)
+        counters.sent.add(delivered)
+        counters.failed.add(work.batch.items - delivered)
         if refusal.isPermanent, let deadLetter {
             // Its clients have their answer from here; what becomes of it there is counted there.
             let batch = work.batch.acknowledged(by: nil)

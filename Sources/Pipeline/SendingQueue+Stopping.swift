@@ -60,8 +60,10 @@ extension SendingQueue {
     }
 
     func giveUp(_ work: Work, isAnswered: Bool) {
-        givenUp.add(work.batch.items, ordering: .relaxed)
-        counters.dropped.add(work.batch.items)
+        let delivered = sender.itemsDelivered(of: work.batch)
+        counters.sent.add(delivered)
+        givenUp.add(work.batch.items - delivered, ordering: .relaxed)
+        counters.dropped.add(work.batch.items - delivered)
         size.subtract(work.weight, ordering: .relaxed)
         guard !isAnswered else { return }
         work.batch.settle(

@@ -140,6 +140,8 @@ extension SendingQueue {
 
     /// Lets go of a batch that stays on disk.
     func release(_ work: Work) {
+        // What the destination has of it is sent once more after the restart.
+        _ = sender.itemsDelivered(of: work.batch)
         work.timer?.cancel()
         active[ObjectIdentifier(work)] = nil
         size.subtract(work.weight, ordering: .relaxed)

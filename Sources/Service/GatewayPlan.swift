@@ -4,6 +4,7 @@ internal import DebugExporter
 internal import FileExporter
 internal import FileStorage
 internal import HealthCheck
+internal import LokiExporter
 internal import MemoryLimiter
 internal import NopExporter
 internal import OTLPExporter
@@ -27,6 +28,7 @@ package struct GatewayPlan: Sendable {
     enum Exporter: Sendable {
         case otlpGRPC(OTLPExporterConfig)
         case otlpHTTP(OTLPHTTPConfig)
+        case loki(LokiConfig)
         case debug(DebugConfig)
         case file(FileExporterConfig)
         case prometheus(PrometheusExporterConfig)
@@ -65,6 +67,7 @@ package struct GatewayPlan: Sendable {
         catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
         catalogue.add(.exporter, "otlp_http")
         catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
+        catalogue.add(.exporter, "loki", signals: [.logs])
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
         catalogue.add(.exporter, "file")
@@ -107,6 +110,7 @@ package struct GatewayPlan: Sendable {
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
             case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
             case (.exporter, "otlp_http"): exporters[component.id] = .otlpHTTP(OTLPHTTPConfig(section))
+            case (.exporter, "loki"): exporters[component.id] = .loki(LokiConfig(section))
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
                     DebugConfig(section, isLogging: component.id.type == "logging"))
@@ -132,7 +136,10 @@ package struct GatewayPlan: Sendable {
     func queue(of id: ComponentID) -> SendingQueueConfig? {
         switch exporters[id] {
         case .otlpGRPC(let config): config.sendingQueue
-        case .debug, .nop, nil: nil
+        case .otlpHTTP(let config): config.sendingQueue
+        case .loki(let config): config.sendingQueue
+        case .file(let config): config.sendingQueue
+        case .debug, .prometheus, .nop, nil: nil
         }
     }
 

@@ -5,6 +5,7 @@ internal import FileExporter
 internal import FileStorage
 internal import HTTP
 internal import Logging
+internal import LokiExporter
 internal import MemoryLimiter
 internal import NIOCore
 internal import NopExporter
@@ -188,7 +189,7 @@ struct PipelineParts: Sendable {
             let exporter = PrometheusExporter(
                 config, name: name, counters: counters, eventLoop: eventLoop, registry: registry,
                 logger: logger)
-            pages.append((name, PageServer(config, name: name, group: group, exporter: exporter)))
+            try serve(exporter, config, name, group, logger)
             return Destination(consumer: exporter, answersLater: false)
         case .debug(let config):
             let sender: DebugSender
@@ -230,8 +231,23 @@ struct PipelineParts: Sendable {
             }
             queue = SendingQueue(
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure,
-                timeout: TimeAmount(config.timeout), sender: sender, counters: counters, eventLoop: eventLoop,
-                logger: logger)
+                timeout: TimeAmount(config.timeout), sender: sender,
+                maxRequestBytes: config.maxRequestBytes == 0 ? .max : config.maxRequestBytes,
+                counters: counters, eventLoop: eventLoop, logger: logger)
+            keepsGzip = config.keepsGzip
+        case .loki(let config):
+            let sender: LokiSender
+            do throws(TLSProblem) {
+                sender = try LokiSender(
+                    config, name: name, version: version, registry: registry, eventLoop: eventLoop,
+                    logger: logger)
+            } catch {
+                throw GatewayError(description: "exporters::\(name)::\(error)")
+            }
+            // A batch is several pushes, each with the timeout of its own.
+            queue = SendingQueue(
+                name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
+                sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         }
         queues.append((name, queue))
         queueOf[key] = queue
@@ -314,6 +330,19 @@ extension PipelineParts {
             return writer
         } catch {
             throw GatewayError(description: "exporters::\(id)::path: \(error)")
+        }
+    }
+
+    /// Adds the page of a `prometheus` exporter.
+    private mutating func serve(
+        _ exporter: PrometheusExporter, _ config: PrometheusExporterConfig, _ name: String,
+        _ group: any EventLoopGroup, _ logger: Logger
+    ) throws(GatewayError) {
+        do throws(PageServerError) {
+            let page = try PageServer(config, name: name, group: group, exporter: exporter, logger: logger)
+            pages.append((name, page))
+        } catch {
+            throw GatewayError(description: "\(error)")
         }
     }
 }

@@ -79,6 +79,18 @@ struct FileWriterTests {
         #expect(lines(of: path) == (isKept ? ["old", "{}", ""] : ["{}", ""]))
     }
 
+    /// If it failed, the first batch after a crash would be glued to half a line, and be lost with it.
+    @Test func halfALineIsEnded() async throws {
+        let path = folder("half.jsonl")
+        put("{\"resourceLogs\":[", into: path)
+        for _ in 0..<2 {
+            let writer = try makeWriter(path) { $0.append = true }
+            #expect(await writer.write(batch(.logs, [])) == .written)
+            await writer.close()
+        }
+        #expect(lines(of: path) == ["{\"resourceLogs\":[", "{}", "{}", ""])
+    }
+
     /// If it failed, two exporters, or two gateways, would write into each other's lines.
     @Test func aFileHasOneWriter() async throws {
         let path = folder("one.jsonl")

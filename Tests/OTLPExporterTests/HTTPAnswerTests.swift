@@ -33,6 +33,12 @@ import Testing
             Issue.record("not read")
             return
         }
+        let json = ExportResponse(rejected: 3, message: "too old").encodeJSON(.logs)
+        guard case .sent(rejectedItems: 3, message: "too old") = result(200, json, type: "application/json")
+        else {
+            Issue.record("not read")
+            return
+        }
         // The page of some proxy that is no protobuf.
         guard case .sent(rejectedItems: 0, _) = result(200, Array("<html>".utf8), type: "text/html") else {
             Issue.record("not sent")
@@ -50,7 +56,7 @@ import Testing
         #expect(after == (status == 429 || status == 503 ? .seconds(7) : nil))
     }
 
-    @Test(arguments: [100, 300, 304, 400, 401, 404, 408, 413, 500, 501, 505]) func othersNeverPass(
+    @Test(arguments: [100, 300, 304, 400, 401, 404, 408, 500, 501, 505]) func othersNeverPass(
         status: Int
     ) {
         let answer = result(status, Array("no\r\n  \u{1}way".utf8), type: "text/plain")
@@ -59,6 +65,25 @@ import Testing
             return
         }
         #expect(message.hasPrefix("HTTP status \(status): no way"))
+    }
+
+    @Test func jsonIsReadToo() {
+        let body = RPCStatus(.invalidArgument, "no such tenant").encodeJSON()
+        guard
+            case .permanent("HTTP status 400: no such tenant") = result(
+                400, body, type: "application/json; x=y")
+        else {
+            Issue.record("not read")
+            return
+        }
+    }
+
+    /// What is too large for one request may fit two.
+    @Test func tooLargeIsCut() {
+        guard case .tooLarge("HTTP status 413") = result(413) else {
+            Issue.record("not cut")
+            return
+        }
     }
 
     /// A page of megabytes is not a log line.

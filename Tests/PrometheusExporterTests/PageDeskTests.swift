@@ -41,6 +41,21 @@ import Testing
         #expect(try later.wait() !== pages[0])
     }
 
+    @Test func aPageThatIsTooLargeIsRefusedToAllWhoWait() throws {
+        let loop = EmbeddedEventLoop()
+        let runner = runner
+        let desk = PageDesk(run: { runner.add($0) }, render: { _ in nil })
+        let waiting = [desk.page(key(), on: loop), desk.page(key(), on: loop)]
+        runner.runAll()
+        for page in waiting { #expect(throws: PageDeskError.tooLarge) { try page.wait() } }
+        // The next one tries again, and such pages are not held.
+        for _ in 0..<(2 * PageDesk.pagesMax) {
+            let next = desk.page(key(), on: loop)
+            runner.runAll()
+            #expect(throws: PageDeskError.tooLarge) { try next.wait() }
+        }
+    }
+
     @Test func pagesAreBounded() throws {
         let loop = EmbeddedEventLoop()
         let clock = Clock()

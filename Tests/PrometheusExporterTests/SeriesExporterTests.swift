@@ -33,7 +33,7 @@ struct SeriesExporterTests {
 
         func text() -> String {
             let key = PageKey(format: .text, escaping: .underscores, isGzipped: false, names: [])
-            return exporter.render(key).map { String(buffer: $0) }.joined()
+            return (exporter.render(key) ?? []).map { String(buffer: $0) }.joined()
         }
 
         @discardableResult

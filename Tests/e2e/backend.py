@@ -64,7 +64,8 @@ class Backend:
 
     def __init__(self, port=None, answer=None, options=(), credentials=None):
         self.port = port or free_port()
-        self.options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20), *options]
+        base = {"grpc.so_reuseport": 0, "grpc.max_receive_message_length": 64 << 20}
+        self.options = list({**base, **dict(options)}.items())
         self.answer = answer
         self.credentials = credentials
         self.requests = []

@@ -1,5 +1,4 @@
-"""A strict OTLP/HTTP server: what is not exactly what the specification asks for is answered with 400 and remembered.
-"""
+"""A strict OTLP/HTTP server: what is not what the specification asks for is answered with 400."""
 
 import gzip
 import http.server
@@ -8,26 +7,28 @@ import threading
 
 from google.rpc import status_pb2
 
+import otlp_json
 from backend import SIGNALS
 from gateway import LOOPBACK, free_port
 
 PATHS = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
 PROTOBUF = "application/x-protobuf"
+JSON = "application/json"
 SINGLE = {"host", "content-type", "content-length", "content-encoding", "user-agent", "authorization"}
 
 
 class HTTPBackend:
-    """Keeps what it gets, in `requests`, and the fields of the requests, in `heads`.
+    """Keeps what it gets, in `requests`, their header fields, in `heads`, and their bytes, in `bodies`.
 
-    `answer`, if set, is called with the request and the handler before the request is kept. It may return None, a
-    response message, or (status, fields, body), or raise ConnectionError to end the connection without an answer.
-    Only what is answered with 200 is kept. `paths` maps paths to signals.
+    `answer`, if set, is called with the request and the handler before the request is kept. It may return
+    None, a response message, or (status, fields, body), or raise ConnectionError to end the connection
+    without an answer. Only what is answered with 200 is kept. `paths` maps paths to signals.
     """
 
     def __init__(self, answer=None, paths=None, tls=None, port=None):
         self.answer = answer
         self.paths = paths or PATHS
-        self.requests, self.heads, self.faults = [], [], []
+        self.requests, self.heads, self.bodies, self.faults = [], [], [], []
         self.calls = self.connections = 0
         self.lock = threading.Lock()
         self.port = port or free_port()
@@ -53,7 +54,7 @@ class HTTPBackend:
 
     def clear(self):
         with self.lock:
-            self.requests, self.heads, self.calls = [], [], 0
+            self.requests, self.heads, self.bodies, self.calls = [], [], [], 0
 
     def stop(self):
         self.server.shutdown()
@@ -97,6 +98,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         with owner.lock:
             owner.requests.append(request)
             owner.heads.append(self.headers)
+            owner.bodies.append(body)
         self.reply(200, {"Content-Type": PROTOBUF}, answer or SIGNALS[signal][2]())
 
     def do_GET(self):
@@ -112,12 +114,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         assert "transfer-encoding" not in fields, "a body whose length is known needs no chunks"
         assert self.path in self.owner.paths, f"path {self.path}"
         assert self.headers["Host"] == f"{LOOPBACK}:{self.owner.port}", self.headers["Host"]
-        assert self.headers["Content-Type"] == PROTOBUF, self.headers["Content-Type"]
+        kind = self.headers["Content-Type"]
+        assert kind in (PROTOBUF, JSON), kind
         assert self.headers["User-Agent"], "no User-Agent"
         encoding = self.headers["Content-Encoding"]
         assert encoding in (None, "gzip"), encoding
         signal = self.owner.paths[self.path]
         message = gzip.decompress(body) if encoding else body
+        if kind == JSON:
+            assert otlp_json.decode(message)[0] == signal, self.path
+            return otlp_json.decode(message)
         return signal, SIGNALS[signal][1].FromString(message)
 
     def reply(self, status, fields, body):

@@ -1,10 +1,12 @@
-"""TLS on every connection: who has the wrong certificate gets in nowhere, who has the right one everywhere."""
+"""TLS: who has the wrong certificate gets in nowhere, who has the right one everywhere."""
 
 import http.client
+import json
 import shutil
 import ssl
 import subprocess
 import types
+import urllib.request
 
 import grpc
 import pytest
@@ -13,7 +15,7 @@ import data
 from backend import SIGNALS, Backend
 from client import PROTOBUF
 from conftest import backends, config, exporter, otlp
-from gateway import LOOPBACK, command, wait_until
+from gateway import LOOPBACK, command, free_port, wait_until
 from http_backend import HTTPBackend, server_context
 from test_backend import counts, settled
 from test_otlp_http import http_exporter
@@ -64,7 +66,9 @@ def grpc_export(port, request, authority, certificate=None, key=None):
     options = [("grpc.use_local_subchannel_pool", 1)]
     with grpc.secure_channel(f"{LOOPBACK}:{port}", credentials, options) as channel:
         call = channel.unary_unary(
-            TRACES, request_serializer=type(request).SerializeToString, response_deserializer=RESPONSE.FromString
+            TRACES,
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=RESPONSE.FromString,
         )
         return call(request, timeout=5)
 
@@ -85,7 +89,8 @@ def receiving(gateway, backend, certificates):
     def start(**keys):
         store = backend()
         tls = {**identity(certificates, "server"), **keys}
-        running = gateway(config({"otlp": exporter(store)}, receivers=otlp(grpc={"tls": tls}, http={"tls": tls})))
+        receivers = otlp(grpc={"tls": tls}, http={"tls": tls})
+        running = gateway(config({"otlp": exporter(store)}, receivers=receivers))
         return running, store
 
     return start
@@ -111,8 +116,11 @@ def test_curl_agrees_on_a_protocol(receiving, certificates, tmp_path, version):
     url = f"https://localhost:{running.http_port}/v1/traces"
     done = subprocess.run(
         ["curl", "-sS", version, "--cacert", certificates.ca, "-H", f"content-type: {PROTOBUF}"]
-        + ["--data-binary", f"@{body}", "-o", str(tmp_path / "out"), "-w", "%{http_code} %{http_version}", url],
-        capture_output=True, text=True, timeout=20,
+        + ["--data-binary", f"@{body}", "-o", str(tmp_path / "out")]
+        + ["-w", "%{http_code} %{http_version}", url],
+        capture_output=True,
+        text=True,
+        timeout=20,
     )
     assert done.stdout == ("200 2" if version == "--http2" else "200 1.1"), done.stderr
     settled(running, 2)
@@ -158,7 +166,7 @@ def test_old_versions_are_refused(receiving, certificates):
 
 
 def test_new_certificates_are_taken_up(receiving, certificates, tmp_path):
-    """If it failed, a certificate that is renewed would end all connections until somebody restarts the gateway."""
+    """If it failed, a certificate that is renewed would end all connections until somebody restarts it."""
     live = {"cert_file": str(tmp_path / "live.crt"), "key_file": str(tmp_path / "live.key")}
     for target, source in zip(live.values(), ("stranger", "stranger_key")):
         shutil.copy(getattr(certificates, source), target)
@@ -176,6 +184,27 @@ def test_new_certificates_are_taken_up(receiving, certificates, tmp_path):
     wait_until(lambda: is_new() is not None, "the new certificate")
 
 
+def test_scrapes_over_tls(gateway, certificates, clients):
+    """If it failed, metrics could not be scraped across a network that is not trusted."""
+    port = free_port()
+    tls = {**identity(certificates, "server"), "client_ca_file": certificates.ca}
+    url = f"https://localhost:{port}/metrics"
+    running = gateway(
+        config({"prometheus": {"endpoint": f"{LOOPBACK}:{port}", "tls": tls}}, signals=["metrics"])
+    )
+    clients.grpc(running).export(data.points(1))
+    context = ssl.create_default_context(cafile=certificates.ca)
+    with pytest.raises(OSError):
+        urllib.request.urlopen(url, context=context, timeout=5).read()
+    context.load_cert_chain(certificates.client, certificates.client_key)
+
+    def page():
+        with urllib.request.urlopen(url, context=context, timeout=5) as answer:
+            return answer.read().decode()
+
+    wait_until(lambda: "load" in page(), "the metric")
+
+
 # The way out
 
 
@@ -189,6 +218,7 @@ def secure_backend(certificates, needs_client):
 @pytest.mark.parametrize("kind", ["grpc", "http"])
 def test_backends_over_tls(gateway, owned, clients, certificates, kind, needs_client):
     """If it failed, telemetry could not be sent over a network that is not trusted."""
+    name = "otlp" if kind == "grpc" else "otlp_http"
     tls = {"ca_file": certificates.ca, **(identity(certificates, "client") if needs_client else {})}
     if kind == "grpc":
         store = backends(lambda: secure_backend(certificates, needs_client), owned)()
@@ -197,9 +227,9 @@ def test_backends_over_tls(gateway, owned, clients, certificates, kind, needs_cl
         context = server_context(certificates, certificates.ca if needs_client else None)
         store = backends(HTTPBackend, owned)(tls=context)
         url = store.url.replace("http:", "https:")
-        running = gateway(config({"otlp": http_exporter(url, tls=tls)}))
+        running = gateway(config({name: http_exporter(url, tls=tls)}))
     clients.grpc(running).export(data.spans(5))
-    settled(running, 5)
+    settled(running, 5, name=name)
     assert len(data.span_names(store.received())) == 5
 
 
@@ -208,6 +238,7 @@ def test_backends_over_tls(gateway, owned, clients, certificates, kind, needs_cl
 def test_other_backends_get_nothing(gateway, owned, clients, certificates, kind, fault):
     """If it failed, telemetry and credentials would go to whoever sits on the way."""
     needs_client = fault == "no certificate"
+    name = "otlp" if kind == "grpc" else "otlp_http"
     if kind == "grpc":
         store = backends(lambda: secure_backend(certificates, needs_client), owned)()
     else:
@@ -220,14 +251,15 @@ def test_other_backends_get_nothing(gateway, owned, clients, certificates, kind,
     if kind == "grpc":
         running = gateway(config({"otlp": {**exporter(store, **keys), "tls": tls}}))
     else:
-        running = gateway(config({"otlp": http_exporter(store.url.replace("http:", "https:"), tls=tls, **keys)}))
+        url = store.url.replace("http:", "https:")
+        running = gateway(config({name: http_exporter(url, tls=tls, **keys)}))
     clients.grpc(running).export(data.spans(5))
-    wait_until(lambda: counts(running)[1] == 5, lambda: running.log)
+    wait_until(lambda: counts(running, name)[1] == 5, lambda: running.log)
     assert store.received() == []
     words = {
         "another authority": "CERTIFICATE_VERIFY_FAILED",
         "another name": "elsewhere",
-        "no certificate": "CERTIFICATE_REQUIRED",
+        "no certificate": "CERTIFICATE_REQUIRED" if kind == "http" else "client certificate",
     }
     assert words[fault] in running.log, running.log
 
@@ -253,11 +285,42 @@ def test_a_backend_without_tls_is_named(gateway, backend, clients):
 )
 def test_mistakes(tmp_path, certificates, tls, words):
     """If it failed, an operator would learn of a mistake from clients."""
-    import json
-
     tls = {key: getattr(certificates, path.lower(), path) for key, path in tls.items()}
     file = tmp_path / "gateway.yaml"
     file.write_text(json.dumps(config({"nop": {}}, receivers=otlp(grpc={"tls": tls}))))
     done = command("validate", "--config", file)
     assert done.returncode == 1
     assert words in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("needs_client", [False, True])
+def test_the_page_for_prometheus_over_tls(gateway, certificates, needs_client):
+    """If it failed, metrics would have to be scraped in the clear, or anybody could read them."""
+    port = free_port()
+    tls = identity(certificates, "server") | ({"client_ca_file": certificates.ca} if needs_client else {})
+    gateway(config({"prometheus": {"endpoint": f"{LOOPBACK}:{port}", "tls": tls}}, signals=["metrics"]))
+
+    def scrape(authority, name=None):
+        context = ssl.create_default_context(cafile=authority)
+        if name:
+            context.load_cert_chain(getattr(certificates, name), getattr(certificates, f"{name}_key"))
+        connection = http.client.HTTPSConnection("localhost", port, timeout=5, context=context)
+        try:
+            connection.request("GET", "/metrics")
+            return connection.getresponse().status
+        finally:
+            connection.close()
+
+    assert scrape(certificates.ca, "client") == 200
+    with pytest.raises(OSError):
+        scrape(certificates.other, "client")
+    if needs_client:
+        for name in (None, "stranger"):
+            with pytest.raises((OSError, http.client.HTTPException)):
+                scrape(certificates.ca, name)
+    else:
+        assert scrape(certificates.ca) == 200
+    with pytest.raises((OSError, http.client.HTTPException)):
+        plain = http.client.HTTPConnection(LOOPBACK, port, timeout=5)
+        plain.request("GET", "/metrics")
+        plain.getresponse()

@@ -1,5 +1,6 @@
 #include "body.h"
 
+#include <snappy-c.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
@@ -17,6 +18,11 @@ int body_signal(const char *path, size_t length, bool *grpc) {
         }
     }
     return -1;
+}
+
+bool body_is_push(const char *path, size_t length) {
+    static const char push[] = "/loki/api/v1/push";
+    return length == sizeof push - 1 && !memcmp(path, push, length);
 }
 
 static bool keeps(const struct body_policy *policy) {
@@ -164,6 +170,22 @@ static bool walk(const uint8_t *bytes, size_t length, int signal, FILE *ids, uin
     return !request.bad;
 }
 
+/* Entries of a Loki push: the same levels but one, inside a snappy block. */
+static bool walk_push(const struct body *body, uint64_t *items) {
+    size_t length;
+    const char *block = (const char *)body->bytes;
+    if (snappy_uncompressed_length(block, body->length, &length) || length > BODY_LIMIT) return false;
+    uint8_t *plain = must_alloc(MAX(length, 1));
+    bool good = !snappy_uncompress(block, body->length, (char *)plain, &length);
+    struct cursor push = {.at = plain, .end = plain + length}, stream, entry;
+    while (good && next_field(&push, 1u << 1, &stream)) {
+        while (next_field(&stream, 1u << 2, &entry)) (*items)++;
+        good = !stream.bad;
+    }
+    free(plain);
+    return good && !push.bad;
+}
+
 enum body_result body_finish(struct body *body, const struct body_policy *policy, uint64_t *items) {
     if (body->oversize || body->signal < 0) return BODY_MALFORMED;
     if (body->grpc) {
@@ -179,7 +201,8 @@ enum body_result body_finish(struct body *body, const struct body_policy *policy
         if (!inflated) return BODY_MALFORMED;
     }
     uint64_t found = 0;
-    bool good = walk(plain, length, body->signal, policy->ids, &found);
+    bool good =
+        body->push ? walk_push(body, &found) : walk(plain, length, body->signal, policy->ids, &found);
     free(inflated);
     if (!good) return BODY_MALFORMED;
     *items += found;

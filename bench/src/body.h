@@ -21,6 +21,7 @@ struct body_policy {
 struct body {
     int signal; /* enum signal, -1 when the path names none */
     bool grpc, gzip, oversize;
+    bool push; /* a Loki push: snappy, entries instead of log records */
     uint8_t prefix[5];
     unsigned prefix_length;
     uint64_t received; /* bytes after the gRPC prefix */
@@ -39,6 +40,9 @@ enum body_result body_finish(struct body *body, const struct body_policy *policy
 
 /* Frees the copy. The body may be used again after it is zeroed. */
 void body_free(struct body *body);
+
+/* Whether a path is that of Loki's push endpoint, whose signal is logs. */
+bool body_is_push(const char *path, size_t length);
 
 /* Which signal a gRPC or OTLP/HTTP path means; -1 for none. */
 int body_signal(const char *path, size_t length, bool *grpc);

@@ -50,6 +50,13 @@ bool sink_http1_answer(struct sink_connection *connection, int status) {
     if (code != 200 && sink_options.retry_info >= 0) {
         snprintf(retry, sizeof retry, "Retry-After: %d\r\n", sink_options.retry_info);
     }
+    if (code == 200 && http->body.push) {
+        static const char no_content[] = "HTTP/1.1 204 No Content\r\n\r\n";
+        sink_write(connection, no_content, sizeof no_content - 1);
+        http->state = STATE_HEAD;
+        http->line_length = 0;
+        return !http->close_after;
+    }
     const char *reason = code == 200 ? "OK" : "Not accepted";
     int length =
         snprintf(answer, sizeof answer,
@@ -89,7 +96,9 @@ static bool parse_head(struct sink_connection *connection) {
     bool grpc;
     http->post = !strncmp(head, "POST ", 5);
     int signal = body_signal(path + 1, (size_t)(path_end - path - 1), &grpc);
-    http->body = (struct body){.signal = http->post ? signal : -1};
+    bool push = body_is_push(path + 1, (size_t)(path_end - path - 1));
+    if (push) signal = SIGNAL_LOGS;
+    http->body = (struct body){.signal = http->post ? signal : -1, .push = push};
     http->state = STATE_LENGTH;
     http->left = 0;
     http->close_after = false;

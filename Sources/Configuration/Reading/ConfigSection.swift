@@ -150,9 +150,13 @@ package final class ConfigSection {
     ///   - key: The key whose value breaks it; nil for the section as a whole.
     ///   - message: What is wrong, with the value seen and the limit.
     ///   - help: What to write instead.
-    package func report(_ key: String?, error message: String, help: String? = nil) {
+    ///   - showsLine: false when a secret may stand there.
+    package func report(
+        _ key: String?, error message: String, help: String? = nil, showsLine: Bool = true
+    ) {
         if let key { broken.insert(key) }
-        diagnostics.error(message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help)
+        diagnostics.error(
+            message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help, showsLine: showsLine)
     }
 
     /// Reports something that works, though probably not as meant. Parameters as for an error.

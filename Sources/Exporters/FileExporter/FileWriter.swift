@@ -96,9 +96,11 @@ package final class FileWriter: @unchecked Sendable {
     private static func open(
         _ config: FileExporterConfig, isFirst: Bool, _ now: Int64
     ) throws(FileError) -> OutputFile {
-        try OutputFile(
+        let file = try OutputFile(
             path: config.path, append: config.append || config.rotation != nil || !isFirst,
             gzip: config.compression == .gzip, now: Int(now / 1000))
+        if config.format == .json, config.compression == .none { try file.endLine() }
+        return file
     }
 
     private static func makeFolder(of path: String, _ permissions: UInt32) throws(FileError) {

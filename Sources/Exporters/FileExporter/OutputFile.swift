@@ -117,6 +117,24 @@ final class OutputFile {
         throw failure
     }
 
+    /// Ends the line that a killed process may have left half-written, so that the next one stands by itself.
+    ///
+    /// Looks at the last byte only; leaves a file alone that cannot be read.
+    /// - Throws: as `commit`.
+    func endLine() throws(FileError) {
+        guard isRegular, committedBytes > 0 else { return }
+        // SAFETY: the path is a C string for the call.
+        let reader = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard reader >= 0 else { return }
+        defer { close(reader) }
+        var last = UInt8(ascii: "\n")
+        // SAFETY: one byte is read into a byte that outlives the call.
+        _ = unsafe pread(reader, &last, 1, off_t(committedBytes - 1))
+        guard last != UInt8(ascii: "\n") else { return }
+        unsafe [UInt8(ascii: "\n")].withUnsafeBytes { unsafe writeAll($0) }
+        try commit()
+    }
+
     /// Waits until the disk has everything.
     /// - Throws: `cannotSync`.
     func sync() throws(FileError) {

@@ -64,7 +64,7 @@ final class GRPCCall {
 /// What a connection tells the channel that made it. Event loop only.
 protocol GRPCConnectionOwner: AnyObject {
     func connectionOpened(_ connection: GRPCConnection)
-    /// The server has said something: the first bytes, after TLS's own.
+    /// The server has answered for the first time.
     func connectionSpoke(_ connection: GRPCConnection)
     /// It takes no new calls; those under way go on.
     func connectionEnding(_ connection: GRPCConnection)
@@ -161,11 +161,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         }
     }
 
-    func reading(at now: NIODeadline) {
-        guard !hasSpoken else { return }
-        hasSpoken = true
-        owner?.connectionSpoke(self)
-    }
+    func reading(at now: NIODeadline) {}
 
     func connectionClosed(reason: String) {
         keepaliveTimer?.cancel()
@@ -180,6 +176,10 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
     }
 
     func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool) {
+        if !hasSpoken {
+            hasSpoken = true
+            owner?.connectionSpoke(self)
+        }
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
         if !isTrailers, let status = stream.headers[":status"].flatMap({ Int($0) }) {
             call.httpStatus = status

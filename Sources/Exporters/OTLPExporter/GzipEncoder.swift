@@ -1,5 +1,6 @@
 internal import Compression
 internal import NIOCore
+internal import OTLP
 internal import Pipeline
 import Synchronization
 
@@ -53,16 +54,32 @@ final class GzipEncoder: Sendable {
         return .members(members, bytes: bytes)
     }
 
-    /// The body: members that are there already, and one new member for each run of slices without.
-    func compress(_ batch: Batch) -> [ByteBuffer] {
+    /// One member of any bytes.
+    func compress(_ bytes: WireBytes) -> ByteBuffer {
+        withCompressor { lent in
+            _ = unsafe lent.input.writeBytes(bytes.unsafeBytes)
+            return Self.member(&lent)
+        }
+    }
+
+    private func withCompressor<Result>(_ body: (inout Idle) -> Result) -> Result {
         var lent = idle.withLock { $0.popLast() } ?? Idle(gzipper: Gzipper(level: level))
         defer {
             if lent.input.capacity > Self.keptBytesMax { lent.input = ByteBuffer() }
             if lent.output.capacity > Self.keptBytesMax { lent.output = ByteBuffer() }
             idle.withLock { $0.append(lent) }
         }
-        var members: [ByteBuffer] = []
         lent.input.clear()
+        return body(&lent)
+    }
+
+    /// The body: members that are there already, and one new member for each run of slices without.
+    func compress(_ batch: Batch) -> [ByteBuffer] {
+        withCompressor { lent in compress(batch, &lent) }
+    }
+
+    private func compress(_ batch: Batch, _ lent: inout Idle) -> [ByteBuffer] {
+        var members: [ByteBuffer] = []
         for slice in batch.slices {
             if recompress != .always, let original = slice.gzipMembers {
                 if lent.input.readableBytes > 0 { members.append(Self.member(&lent)) }

@@ -14,6 +14,15 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     /// How requests are written.
     package enum Encoding: String, Sendable, CaseIterable {
         case proto
+        case json
+
+        /// The `Content-Type` of requests and their answers.
+        var contentType: String {
+            switch self {
+            case .proto: "application/x-protobuf"
+            case .json: "application/json"
+            }
+        }
     }
 
     /// Where each signal goes; signals without a URL are missing. Keys `endpoint`, to which the signal's path is
@@ -25,6 +34,12 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     package var compression: Compression = .gzip
     /// 0…12; default 1, which costs a fraction of the others and saves nearly as much. Key `compression_params::level`.
     package var compressionLevel = 1
+    /// Default auto; JSON is always compressed anew. Key `recompress`, which the Collector does not have.
+    package var recompress: OTLPExporterConfig.Recompress = .auto
+    /// Larger batches, before compression, are sent as several requests; 0 = no limit. Default 64 KiB below 20 MiB,
+    /// which is what the Collector's receiver takes unless told otherwise. Key `max_request_bytes`, which the Collector
+    /// does not have.
+    package var maxRequestBytes = (20 << 20) - (64 << 10)
     /// Sent with every request. Default none. Key `headers`.
     package var headers: [SecretPair] = []
     /// For `https` URLs. Key `tls`.
@@ -53,14 +68,18 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
 
     package init() {}
 
+    /// Whether gzip members of clients may be passed on as they came.
+    package var keepsGzip: Bool { compression == .gzip && encoding == .proto && recompress != .always }
+
     /// Reads and checks the section; problems go to its diagnostics.
     package init(_ section: ConfigSection) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
         section.misplaced(["level"], under: "compression_params")
         readURLs(section)
-        encoding = section.choice("encoding", default: .proto, notYet: ["json"])
+        encoding = section.choice("encoding", default: .proto)
         readCompression(section)
+        maxRequestBytes = section.int("max_request_bytes", default: maxRequestBytes, in: 0...Int(Int32.max))
         headers = section.headers("headers")
         tls = section.clientTLS(schemeDecides: true)
         timeout = section.duration("timeout", default: timeout)
@@ -118,10 +137,12 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             return try HTTPURL(text)
         } catch {
             // A password may be in it.
-            let shown = text.contains("@") ? "the address" : quotedText(text)
+            let isSecret = text.contains("@")
             section.report(
-                key, error: "\(shown) \(error)",
-                help: error == .noScheme ? "write \(key): http://\(text) or https://\(text)" : nil)
+                key, error: "\(isSecret ? "the address" : quotedText(text)) \(error)",
+                help: error == .noScheme && !isSecret
+                    ? "write \(key): http://\(text) or https://\(text)" : nil,
+                showsLine: !isSecret)
             return nil
         }
     }
@@ -130,6 +151,10 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
         let others = ["zlib", "deflate", "snappy", "zstd", "lz4", "x-snappy-framed"]
         let word = section.choice("compression", of: ["none", "gzip", ""], default: "gzip", notYet: others)
         compression = word == "none" || word == "" ? .none : .gzip
+        recompress = section.choice("recompress", default: .auto)
+        if compression != .gzip, section.has("recompress") {
+            section.report("recompress", warning: "has no effect without compression: gzip")
+        }
         guard let params = section.section("compression_params") else { return }
         // -1 is the Collector's way to write the usual level, as is 0 in a section that is empty otherwise.
         let level = params.int("level", default: -1, in: -1...12)

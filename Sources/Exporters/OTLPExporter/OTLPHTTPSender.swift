@@ -13,12 +13,14 @@ package struct OTLPHTTPSenderError: Error, CustomStringConvertible {
 
 /// Sends batches of one signal to an OTLP/HTTP server: the last stage of `otlp_http`.
 ///
-/// A batch goes out as it is: its slices, one behind the other, are the body. Event loop only.
+/// A batch goes out as it is: its slices, one behind the other, are the body; unless JSON or compression is asked for.
+/// Event loop only.
 package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let client: HTTPClient
-    private let template: HTTPClientRequest
-    private let encoder: GzipEncoder?
+    private let plain: HTTPClientRequest
+    private let gzipped: HTTPClientRequest
+    private let encoder: HTTPBodyEncoder
     private let eventLoop: any EventLoop
 
     /// Reading more of a response is of no use: an export response is a few bytes.
@@ -35,8 +37,9 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
                 description: "either endpoint or \(signal.name)_endpoint must be specified")
         }
         self.eventLoop = eventLoop
-        encoder = config.compression == .gzip ? GzipEncoder(.always, level: config.compressionLevel) : nil
-        template = Self.template(config, url, version)
+        encoder = HTTPBodyEncoder(config)
+        plain = Self.template(config, url, version, encoding: nil)
+        gzipped = Self.template(config, url, version, encoding: "gzip")
         client = HTTPClient(
             origin: url.origin, options: try Self.options(config, url, logger), eventLoop: eventLoop,
             logger: logger)
@@ -66,11 +69,11 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
         return options
     }
 
-    private static func template(_ config: OTLPHTTPConfig, _ url: HTTPURL, _ version: String)
-        -> HTTPClientRequest
-    {
-        var headers = [(name: "Content-Type", value: "application/x-protobuf")]
-        if config.compression == .gzip { headers.append(("Content-Encoding", "gzip")) }
+    private static func template(
+        _ config: OTLPHTTPConfig, _ url: HTTPURL, _ version: String, encoding: String?
+    ) -> HTTPClientRequest {
+        var headers = [(name: "Content-Type", value: config.encoding.contentType)]
+        if let encoding { headers.append(("Content-Encoding", encoding)) }
         let own = config.headers.map { (name: $0.name, value: $0.value.value) }
         func isWritten(_ name: String) -> Bool { own.contains { $0.name.lowercased() == name } }
         if !isWritten("user-agent") { headers.append(("User-Agent", userAgent(version))) }
@@ -92,20 +95,26 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
-        guard let encoder else {
-            post(batch.slices.map { $0.bytes }, deadline, done)
-            return
+        switch encoder.plan(batch) {
+        case .plain(let body): post(plain, body, deadline, done)
+        case .gzip(let body): post(gzipped, body, deadline, done)
+        case .encode: encode(batch, deadline, done)
         }
-        // Compressing takes milliseconds: not on the loop.
+    }
+
+    /// That takes milliseconds: not on the loop.
+    private func encode(_ batch: Batch, _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
         let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
-        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
-            encoder.compress(batch)
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) { [encoder] in
+            encoder.encode(batch)
         }.whenComplete { result in
             let (sender, done) = bound.value
             switch result {
-            case .success(let body): sender.post(body, deadline, done)
+            case .success(let body):
+                sender.post(
+                    sender.encoder.compresses ? sender.gzipped : sender.plain, body, deadline, done)
             case .failure(let error):
-                done(.retryable("the batch could not be compressed: \(error)", after: nil))
+                done(.retryable("the batch could not be encoded: \(error)", after: nil))
             }
         }
     }
@@ -114,7 +123,10 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
         client.close()
     }
 
-    private func post(_ body: [ByteBuffer], _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
+    private func post(
+        _ template: HTTPClientRequest, _ body: [ByteBuffer], _ deadline: NIODeadline,
+        _ done: @escaping (SendResult) -> Void
+    ) {
         var request = template
         request.body = body
         let bound = NIOLoopBound(done, eventLoop: eventLoop)
@@ -143,29 +155,44 @@ enum HTTPAnswer {
         case 429, 503:
             return .retryable(message, after: response.headers.first("retry-after").flatMap(RetryAfter.delay))
         case 502, 504: return .retryable(message, after: nil)
+        case 413: return .tooLarge(message)
         default: return .permanent(message + remedy(response.status))
         }
     }
 
     private static func sent(_ response: HTTPClientResponse) -> SendResult {
-        guard isProtobuf(response), !response.bodyTruncated,
-            let answer = ExportResponse(decoding: Array(response.body.readableBytesView))
-        else { return .sent(rejectedItems: 0, message: "") }
+        let answer: ExportResponse? = unsafe decode(response) { bytes, form in
+            unsafe form == .json ? ExportResponse(decodingJSON: bytes) : ExportResponse(decoding: bytes)
+        }
+        guard let answer, !response.bodyTruncated else { return .sent(rejectedItems: 0, message: "") }
         return .sent(rejectedItems: Int(clamping: answer.rejected), message: answer.message)
     }
 
-    private static func isProtobuf(_ response: HTTPClientResponse) -> Bool {
+    /// Lends the body to a reader of its form; nil when it is none that OTLP knows.
+    private static func decode<Value>(
+        _ response: HTTPClientResponse,
+        _ read: (UnsafeRawBufferPointer, OTLPHTTPConfig.Encoding) -> Value?
+    ) -> Value? {
+        guard let form = form(response) else { return nil }
+        // SAFETY: the bytes are read inside the call only.
+        return unsafe response.body.withUnsafeReadableBytes { unsafe read($0, form) }
+    }
+
+    /// How the answer is written; nil for anything that OTLP does not know.
+    private static func form(_ response: HTTPClientResponse) -> OTLPHTTPConfig.Encoding? {
         let type = response.headers.first("content-type")?.lowercased() ?? ""
-        return type.hasPrefix("application/x-protobuf") || type.hasPrefix("application/protobuf")
+        return OTLPHTTPConfig.Encoding.allCases.first { type.hasPrefix($0.contentType) }
     }
 
     /// The server's own words.
     private static func text(_ response: HTTPClientResponse) -> String {
-        let body = Array(response.body.readableBytesView)
-        if isProtobuf(response), let status = RPCStatus(decoding: body) {
-            return status.message.isEmpty ? "" : ": " + status.message
+        let status: RPCStatus? = unsafe decode(response) { bytes, form in
+            unsafe form == .json ? RPCStatus(decodingJSON: bytes) : RPCStatus(decoding: bytes)
         }
-        let shown = body.prefix(shownBytesMax).map { (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: " ") }
+        if let status { return status.message.isEmpty ? "" : ": " + status.message }
+        let shown = response.body.readableBytesView.prefix(shownBytesMax).map {
+            (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: " ")
+        }
         let words = String(decoding: shown, as: UTF8.self).split(separator: " ").joined(separator: " ")
         return words.isEmpty ? "" : ": " + words
     }
@@ -174,7 +201,6 @@ enum HTTPAnswer {
         switch status {
         case 401, 403: "; check the credentials under \"headers\""
         case 404, 405: "; check the path of the endpoint"
-        case 413: "; send smaller batches (send_batch_max_size)"
         default: ""
         }
     }

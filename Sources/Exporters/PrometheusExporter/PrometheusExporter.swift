@@ -150,16 +150,23 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
 
     /// Writes a page on this thread, in parts, in order; any thread, for as long as it takes. Series that
     /// come or go meanwhile are on it whole or not at all.
-    func render(_ request: PageKey) -> [ByteBuffer] {
+    /// Nil when the page would be larger than `PageMaker.bytesMax`.
+    func render(_ request: PageKey) -> [ByteBuffer]? {
         let now = now
         var maker = PageMaker(request, sendsTimestamps: sendsTimestamps)
         let names = request.names.isEmpty ? nil : Set(request.names)
         let cursor = lock.withLock { _ in store.beginPage(names: names) }
         var isMore = true
-        while isMore {
+        while isMore, !maker.isTooLarge {
             isMore = lock.withLock { _ in maker.writeSlice(store, cursor, now: now) }
         }
         lock.withLock { _ in store.endPage(cursor) }
+        guard !maker.isTooLarge else {
+            logger.error(
+                "A page was given up, because it would be larger than 2 GiB.",
+                metadata: ["remedy": "lower max_series, or scrape families by name"])
+            return nil
+        }
         return maker.finish()
     }
 

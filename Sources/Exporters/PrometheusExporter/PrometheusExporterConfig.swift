@@ -1,4 +1,5 @@
 package import Configuration
+internal import HTTP
 
 /// The keys of the `prometheus` exporter. Those of its server are `HTTPServerConfig`'s.
 package struct PrometheusExporterConfig: Sendable, Equatable {
@@ -42,7 +43,7 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
         let example = EndpointConfig(host: "localhost", port: 8889)
         self.init(endpoint: example)
         let defaults = server
-        server = HTTPServerConfig(section, endpoint: example)
+        server = HTTPServerConfig(section, endpoint: example, readTLS: { $0.serverTLS() })
         if !section.has("read_header_timeout") { server.readHeaderTimeout = defaults.readHeaderTimeout }
         if !section.has("write_timeout") { server.writeTimeout = defaults.writeTimeout }
         if !section.has("idle_timeout") { server.idleTimeout = defaults.idleTimeout }

@@ -23,12 +23,14 @@ package enum TransportFault {
     static func isTLS(_ error: any Error) -> Bool {
         error is NIOSSLError || error is BoringSSLError || error is NIOSSLExtraError
             || error is HandshakeTimeout
+            || error is WrongServer
     }
 
     private static func text(_ error: NIOSSLError) -> String {
         switch error {
         case .handshakeFailed(let reason): return hint(words(reason))
-        case .uncleanShutdown: return "the connection ended without the end of TLS"
+        case .uncleanShutdown:
+            return "it ended without a word of TLS; the server may want a client certificate (tls::cert_file)"
         case .unableToValidateCertificate: return hint("CERTIFICATE_VERIFY_FAILED")
         default: return "\(error)"
         }

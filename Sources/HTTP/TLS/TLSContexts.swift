@@ -62,6 +62,7 @@ private final class ContextCell: Sendable {
 package final class ClientTLS: Sendable {
     private let cell: ContextCell
     private let serverName: String?
+    private let verifies: Bool
 
     /// Reads the files. Blocks, for tens of milliseconds where the system's authorities are read.
     ///
@@ -70,6 +71,7 @@ package final class ClientTLS: Sendable {
     ///   - logger: hears of files that cannot be read again.
     package init(_ config: ClientTLSConfig, protocols: [String], logger: Logger) throws(TLSProblem) {
         serverName = config.serverNameOverride
+        verifies = !config.insecureSkipVerify
         cell = try ContextCell(every: config.shared.reloadInterval, logger: logger) { () throws(TLSProblem) in
             try makeTLSContext(try Self.configuration(config, protocols))
         }
@@ -77,6 +79,8 @@ package final class ClientTLS: Sendable {
 
     /// Whether the files can be used. Blocks.
     package static func check(_ config: ClientTLSConfig) throws(TLSProblem) {
+        // The system's authorities take tens of milliseconds to read, and are not the configuration's fault.
+        guard config.shared.ca != nil || config.shared.certificate != nil else { return }
         _ = try makeTLSContext(try configuration(config, []))
     }
 
@@ -90,7 +94,8 @@ package final class ClientTLS: Sendable {
             tls.privateKey = identity.key
         }
         tls.applicationProtocols = protocols
-        if config.insecureSkipVerify { tls.certificateVerification = .none }
+        // Names are checked by `ServerName`.
+        tls.certificateVerification = config.insecureSkipVerify ? .none : .noHostnameVerification
         if let ca = config.shared.ca {
             let authorities = try TLSFiles.certificates(ca, "ca")
             if config.shared.includeSystemCACertsPool {
@@ -106,10 +111,16 @@ package final class ClientTLS: Sendable {
     /// Adds TLS to a connection that is being made. The connection's loop.
     /// - Parameter host: the server's name, or its address, which its certificate must then name.
     package func addHandler(to channel: any Channel, host: String) throws {
-        let name = serverName ?? host
-        // An address is compared with the certificate by the handler itself, and is not announced (RFC 6066 §3).
-        let isAddress = (try? SocketAddress(ipAddress: name, port: 0)) != nil
-        let handler = try NIOSSLClientHandler(context: cell.current, serverHostname: isAddress ? nil : name)
+        let name = ServerName(serverName ?? host)
+        guard verifies else {
+            let handler = try NIOSSLClientHandler(context: cell.current, serverHostname: name.announced)
+            return try channel.pipeline.syncOperations.addHandler(handler)
+        }
+        let handler = try NIOSSLClientHandler._makeSSLClientHandler(
+            context: cell.current, serverHostname: name.announced,
+            additionalPeerCertificateVerificationCallback: { certificate, channel in
+                channel.eventLoop.makeCompletedFuture { try name.check(certificate) }
+            })
         try channel.pipeline.syncOperations.addHandler(handler)
     }
 }

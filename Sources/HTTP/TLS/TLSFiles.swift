@@ -151,11 +151,10 @@ extension TLSVersionName {
 func makeTLSContext(_ configuration: TLSConfiguration) throws(TLSProblem) -> NIOSSLContext {
     do {
         return try NIOSSLContext(configuration: configuration)
+    } catch NIOSSLError.failedToLoadPrivateKey {
+        // Certificate and key were each read well.
+        throw TLSProblem("key_file", "the key does not belong to the certificate")
     } catch {
-        let text = TransportFault.text(error)
-        guard !text.contains("KEY_VALUES_MISMATCH"), !text.contains("KEY_TYPE_MISMATCH") else {
-            throw TLSProblem("key_file", "the key does not belong to the certificate")
-        }
-        throw TLSProblem(nil, text)
+        throw TLSProblem(nil, TransportFault.text(error))
     }
 }

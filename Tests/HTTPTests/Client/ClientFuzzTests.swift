@@ -77,8 +77,8 @@ import Testing
                 got += $0.readableBytes
                 return got < limit
             })
-        var ends = 0
-        call.result.whenComplete { _ in ends += 1 }
+        let ends = Noted(0)
+        call.result.whenComplete { _ in ends.change { $0 += 1 } }
         connection.start(call)
         loop.run()
         var bytes = http2 ? http2Answer(&random) : Array(answers[random.below(answers.count)].utf8)
@@ -94,9 +94,9 @@ import Testing
         if channel.isActive { _ = try? channel.finish() }
         loop.run()
         // Withdrawn calls end by whoever withdrew them.
-        if ends == 0 { call.finish(.cancelled) }
+        if ends.value == 0 { call.finish(.cancelled) }
         loop.run()
-        #expect(ends == 1 && owner.closed == 1, "seed \(seed), http2 \(http2)")
+        #expect(ends.value == 1 && owner.closed == 1, "seed \(seed), http2 \(http2)")
     }
 
     private static func http2Answer(_ random: inout SeededRandom) -> [UInt8] {

@@ -6,9 +6,9 @@ import Testing
 /// A destination that asks for a pause and does not get it stays overloaded.
 @Suite struct RetryAfterTests {
     @Test(arguments: [
-        ("0", 0), ("120", 120), ("Sun, 06 Nov 1994 08:49:37 GMT", 784_111_777 - 784_111_700),
-        ("Sun, 06 Nov 1994 08:48:19 GMT", 0), ("Tue, 29 Feb 2000 00:00:00 GMT", 366 * 86_400),
-        ("99999999999999999999", 366 * 86_400),
+        ("0", 0), ("120", 120), ("Sun, 06 Nov 1994 08:49:37 GMT", 77),
+        ("Sun, 06 Nov 1994 08:48:19 GMT", 0), ("Tue, 29 Feb 2000 00:00:00 GMT", 31_622_400),
+        ("99999999999999999999", 31_622_400),
     ])
     func delaysAreRead(text: String, seconds: Int64) {
         #expect(RetryAfter.delay(text, unixSeconds: 784_111_700) == .seconds(seconds))

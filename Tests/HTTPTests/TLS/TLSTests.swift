@@ -66,24 +66,29 @@ import Testing
         return result
     }
 
-    /// A client and a server that know each other talk, by HTTP/2 where both can.
-    @Test(arguments: [
+    private static let trusted: [(String, String)] = [
         (trust, ""), ("insecure_skip_verify: true", ""), (trust + "server_name_override: localhost", ""),
         (trust + "min_version: \"1.3\"", ""), (trust + "max_version: \"1.2\"", ""),
         (trust + "max_version: \"1.2\"\ncipher_suites: [TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384]", ""),
         (trust + "curve_preferences: [P256]", "curve_preferences: [P256]"),
         (trust + "include_system_ca_certs_pool: true", ""),
-    ])
+    ]
+
+    /// A client and a server that know each other talk, by HTTP/2 where both can.
+    @Test(arguments: trusted)
     func trustedServersAreAsked(client: String, server: String) async throws {
-        #expect(try await Self.ask(client: client, server: server) == .success("/p!"))
+        let text = try await Self.ask(client: client, server: server)
+        #expect(text == .success("/p!"))
     }
 
-    /// Others get not a byte of a request, and the operator reads why.
-    @Test(arguments: [
+    private static let untrusted: [(String, String, String)] = [
         (otherTrust, "", "CERTIFICATE_VERIFY_FAILED"), ("", "", "tls::ca_file"),
         (trust + "server_name_override: elsewhere", "", "elsewhere"),
         (trust + "max_version: \"1.2\"", "min_version: \"1.3\"", "TLS"),
-    ])
+    ]
+
+    /// Others get not a byte of a request, and the operator reads why.
+    @Test(arguments: untrusted)
     func otherServersAreRefused(client: String, server: String, words: String) async throws {
         let result = try await Self.ask(client: client, server: server)
         guard case .failure(let error) = result, case .tls = error else {
@@ -155,8 +160,7 @@ import Testing
         try await group.shutdownGracefully()
     }
 
-    /// What cannot work is said when the configuration is read, at the key that is wrong.
-    @Test(arguments: [
+    private static let mistakes: [(String, String)] = [
         (
             "ca_file: /nowhere/ca.pem",
             "tls::ca_file: cannot read \"/nowhere/ca.pem\": No such file or directory"
@@ -176,7 +180,10 @@ import Testing
             "the key does not belong to the certificate"
         ),
         ("cert_pem: x\nkey_pem: hush", "tls::cert_pem: the text holds no certificate in PEM form"),
-    ])
+    ]
+
+    /// What cannot work is said when the configuration is read, at the key that is wrong.
+    @Test(arguments: mistakes)
     func mistakesAreReported(yaml: String, message: String) {
         let diagnostics = Diagnostics()
         let section = Self.section(yaml, diagnostics)

@@ -7,6 +7,8 @@ struct PageMaker: ~Copyable {
     /// What is written under the store's lock at once, at most, give or take a series.
     private static let sliceSeries = 256
     private static let sliceBytes = 128 << 10
+    /// What a page may have at most, before it is compressed: it is held in memory.
+    static let bytesMax = 2 << 30
 
     private var text: TextPage
     private var protobuf: ProtobufPage
@@ -23,6 +25,9 @@ struct PageMaker: ~Copyable {
             sendsTimestamps: sendsTimestamps)
         protobuf = ProtobufPage(escaping: request.escaping, sendsTimestamps: sendsTimestamps)
     }
+
+    /// Whether what is written is more than a page may have.
+    var isTooLarge: Bool { writer.count > Self.bytesMax }
 
     /// Writes the next series: a short time's work, under the store's lock.
     ///

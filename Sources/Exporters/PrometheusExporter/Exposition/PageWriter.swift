@@ -1,3 +1,4 @@
+internal import Glibc
 internal import NIOCore
 internal import OTLP
 
@@ -21,10 +22,15 @@ struct PageWriter: ~Copyable {
     init(isContiguous: Bool) {
         self.isContiguous = isContiguous
         capacity = Self.partBytes + 64 << 10
-        unsafe base = .allocate(capacity: capacity)
+        unsafe base = Self.checked(malloc(capacity))
     }
 
-    deinit { unsafe base.deallocate() }
+    deinit { unsafe free(base) }
+
+    private static func checked(_ memory: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<UInt8> {
+        guard let memory = unsafe memory else { fatalError("Out of memory for a page.") }
+        return unsafe memory.assumingMemoryBound(to: UInt8.self)
+    }
 
     /// Everything written so far.
     var count: Int { partBytes + used }
@@ -40,11 +46,9 @@ struct PageWriter: ~Copyable {
         if !isContiguous, used >= Self.partBytes / 2 { closePart() }
         guard capacity - used < count else { return }
         capacity = max(capacity * 2, used + count)
-        let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: capacity)
-        // SAFETY: the new memory is larger.
-        unsafe larger.update(from: base, count: used)
-        unsafe base.deallocate()
-        unsafe base = larger
+        // Memory of a large page is moved by the kernel, without copying.
+        // SAFETY: `base` came from malloc or realloc.
+        unsafe base = Self.checked(realloc(base, capacity))
     }
 
     private mutating func closePart() {

@@ -247,7 +247,6 @@ struct TextPage {
             if place < finite, let bounds {
                 cumulative &+= view.count(place)
                 putBound(bounds, place, &writer)
-                writer.put("\"} ")
                 writer.put(cumulative)
             } else {
                 writer.put("+Inf\"} ")

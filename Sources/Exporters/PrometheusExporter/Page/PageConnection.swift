@@ -72,6 +72,8 @@ final class PageConnection: ChannelInboundHandler {
 
     /// Adds the HTTP codec and this handler. On the channel's event loop.
     static func install(on channel: any Channel, desk: PageDesk, rules: PageRules) throws {
+        // A client may end its side after the request and still wants the page.
+        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
         try pipeline.addHandler(PageConnection(desk: desk, rules: rules))
@@ -103,6 +105,12 @@ final class PageConnection: ChannelInboundHandler {
         case (.end, .reading(let head, _)): answer(head, context)
         default: break
         }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // Comes when the answer under way has been sent: the handler before this one keeps it until then.
+        if let event = event as? ChannelEvent, event == .inputClosed { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -141,6 +149,11 @@ final class PageConnection: ChannelInboundHandler {
             guard case .writing = handler.state else { return }
             switch result {
             case .success(let page): handler.send(page, head, choice, context)
+            case .failure(PageDeskError.tooLarge):
+                handler.answer(
+                    head, status: .internalServerError,
+                    "500 the page would be larger than 2 GiB; ask for a part of it with name[], or lower max_series\n",
+                    context)
             case .failure:
                 handler.answer(
                     head, status: .serviceUnavailable, "503 too many pages are being sent\n",

@@ -48,6 +48,8 @@ final class Page: Sendable {
 enum PageDeskError: Error {
     /// As many pages as there may be are being written and sent, all of them young.
     case busy
+    /// The page would be larger than any may be.
+    case tooLarge
 }
 
 /// Has pages written on a thread of their own, each once for all who ask for it while it is being written.
@@ -56,8 +58,8 @@ enum PageDeskError: Error {
 /// many, whoever still reads the oldest is cut off, if it had `graceTime` to read; else the newcomer is refused. Any
 /// thread.
 final class PageDesk: Sendable {
-    /// Writes a page. Runs on the pages' thread and may take long.
-    typealias Render = @Sendable (PageKey) -> [ByteBuffer]
+    /// Writes a page; nil when it would be too large. Runs on the pages' thread and may take long.
+    typealias Render = @Sendable (PageKey) -> [ByteBuffer]?
 
     /// Pages that are being written or sent at a time.
     static let pagesMax = 16
@@ -106,7 +108,7 @@ final class PageDesk: Sendable {
         self.render = render
     }
 
-    /// The page, when it is written; fails with `PageDeskError` when there are too many.
+    /// The page, when it is written; fails with `PageDeskError` when there are too many, or it is too large.
     func page(_ key: PageKey, on eventLoop: any EventLoop) -> EventLoopFuture<Page> {
         let promise = eventLoop.makePromise(of: Page.self)
         let time = now()
@@ -136,16 +138,18 @@ final class PageDesk: Sendable {
 
     private func write(_ key: PageKey) {
         run { [self] in
-            let page = Page(render(key))
-            for promise in finish(key, page) { promise.succeed(page) }
+            let page = render(key).map { Page($0) }
+            for promise in finish(key, page) {
+                if let page { promise.succeed(page) } else { promise.fail(PageDeskError.tooLarge) }
+            }
         }
     }
 
     /// Notes the end of writing; returns who waited for it.
-    private func finish(_ key: PageKey, _ page: Page) -> [EventLoopPromise<Page>] {
+    private func finish(_ key: PageKey, _ page: Page?) -> [EventLoopPromise<Page>] {
         let time = now()
         return state.withLock { state in
-            state.held.append(Held(page: page, since: time))
+            if let page { state.held.append(Held(page: page, since: time)) }
             return state.waiting.removeValue(forKey: key) ?? []
         }
     }

@@ -1,27 +1,48 @@
 internal import Configuration
 package import HTTP
+package import Logging
 package import NIOCore
+
+/// Why a page cannot be served: the key and what is wrong with it.
+package struct PageServerError: Error, CustomStringConvertible {
+    package let description: String
+}
 
 /// The server of one exporter's page. Any thread; start once, stop after that.
 package final class PageServer: Sendable {
     private let server: AdminServer
 
-    /// A server that does not listen yet.
+    /// A server that does not listen yet. Reads certificates, which blocks.
     ///
     /// - Parameters:
     ///   - name: the exporter's id, as the configuration has it.
     ///   - exporter: writes the pages, on their own thread.
+    ///   - logger: hears of certificates that cannot be read again.
+    /// - Throws: when the certificates cannot be used.
     package init(
         _ config: PrometheusExporterConfig, name: String, group: any EventLoopGroup,
-        exporter: PrometheusExporter
-    ) {
+        exporter: PrometheusExporter, logger: Logger
+    ) throws(PageServerError) {
+        let tls = try Self.tls(config.server.tls, name, logger)
         let desk = PageDesk { exporter.render($0) }
         let rules = PageRules(config)
         server = AdminServer(
             group: group, host: config.server.endpoint.host, port: config.server.endpoint.port,
             key: "exporters::\(name)::endpoint"
         ) { channel in
+            try tls?.addHandler(to: channel)
             try PageConnection.install(on: channel, desk: desk, rules: rules)
+        }
+    }
+
+    private static func tls(
+        _ config: ServerTLSConfig?, _ name: String, _ logger: Logger
+    ) throws(PageServerError) -> ServerTLS? {
+        guard let config else { return nil }
+        do throws(TLSProblem) {
+            return try ServerTLS(config, protocols: ["http/1.1"], logger: logger)
+        } catch {
+            throw PageServerError(description: "exporters::\(name)::\(error)")
         }
     }
 

@@ -4,7 +4,8 @@ internal import OTLP
 final class BoundsSet {
     /// Ascending.
     let values: [Double]
-    /// `le` as the text format and as OpenMetrics write it, one behind the other; where each begins; the end.
+    /// `le` as the text format and as OpenMetrics write it, with what ends the labels, one behind the other; where
+    /// each begins; the end.
     let texts: (plain: [UInt8], plainStarts: [Int], open: [UInt8], openStarts: [Int])
     fileprivate let key: SeriesKey
     fileprivate var references = 0
@@ -14,9 +15,9 @@ final class BoundsSet {
         self.key = key
         var texts: (plain: [UInt8], plainStarts: [Int], open: [UInt8], openStarts: [Int]) = ([], [0], [], [0])
         for value in values {
-            texts.plain += NumberText.plain(value).utf8
+            texts.plain += (NumberText.plain(value) + "\"} ").utf8
             texts.plainStarts.append(texts.plain.count)
-            texts.open += NumberText.open(value).utf8
+            texts.open += (NumberText.open(value) + "\"} ").utf8
             texts.openStarts.append(texts.open.count)
         }
         self.texts = texts

@@ -67,7 +67,9 @@ struct ByteIndex {
         // SAFETY: both are borrowed for the call and have the same count.
         return unsafe own.withUnsafeBytes { own in
             unsafe key.withUnsafeBytes { key in
-                guard let left = own.baseAddress, let right = key.baseAddress else { return true }
+                guard let left = own.baseAddress, let right = key.baseAddress else {
+                    return true
+                }
                 return unsafe memcmp(left, right, key.count) == 0
             }
         }

@@ -1,0 +1,262 @@
+package import HTTP
+package import Logging
+package import NIOCore
+internal import NIOPosix
+internal import OTLP
+package import Pipeline
+
+/// Who carries a push to Loki. Event loop only.
+protocol PushTransport: AnyObject {
+    /// Fails with `HTTPClientError` only.
+    func send(_ request: HTTPClientRequest, deadline: NIODeadline) -> EventLoopFuture<HTTPClientResponse>
+    func close() -> EventLoopFuture<Void>
+}
+
+extension HTTPClient: PushTransport {}
+
+/// Sends batches of logs to Loki's push endpoint: the last stage of `loki`. Event loop only.
+///
+/// A batch leaves as several pushes, one after the other, each encoded only when the one before was answered. What
+/// was answered is never sent again: the sender remembers how far it got until the batch is done or abandoned.
+package final class LokiSender: PartialBatchSender, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
+    private let encoders: EncoderPool
+    private let transport: any PushTransport
+    private let request: PushRequest
+    private let timeout: TimeAmount
+    private let eventLoop: any EventLoop
+    private let counters: LokiCounters
+    private let logger: Logger
+    /// Most bytes of a push before compression; less than configured after an answer of 413.
+    private var pushBytes: Int
+    private var deliveries: [ObjectIdentifier: Delivery] = [:]
+    /// Kinds of rejections that the log has seen.
+    private var reported: Set<String> = []
+    private var isClosed = false
+
+    /// Compressed pushes of one batch that wait for another attempt, in bytes, before the others wait, too.
+    private static let heldBytesMax = 32 << 20
+    /// Smaller pushes are not made for an answer of 413.
+    private static let pushBytesMin = 16 << 10
+    private static let reportsMax = 64
+
+    /// - Parameters:
+    ///   - name: the exporter's id, for metrics.
+    ///   - version: of the gateway, for `User-Agent`.
+    /// - Throws: the files of `tls` cannot be used.
+    package convenience init(
+        _ config: LokiConfig, name: String, version: String, registry: MetricRegistry,
+        eventLoop: any EventLoop, logger: Logger
+    ) throws(TLSProblem) {
+        var options = HTTPClient.Options()
+        options.connectionsMax = config.sendingQueue.numConsumers
+        options.idleTimeout = TimeAmount(config.idleConnectionTimeout)
+        options.keepsAlive = !config.disableKeepAlives
+        if config.url.origin.scheme == .https {
+            options.tls = try ClientTLS(
+                config.tls, protocols: HTTPClient.Options.protocols(http2: false), logger: logger)
+        }
+        let client = HTTPClient(
+            origin: config.url.origin, options: options, eventLoop: eventLoop, logger: logger)
+        self.init(
+            config, transport: client, name: name, version: version, registry: registry,
+            eventLoop: eventLoop, logger: logger)
+    }
+
+    init(
+        _ config: LokiConfig, transport: any PushTransport, name: String, version: String,
+        registry: MetricRegistry, eventLoop: any EventLoop, logger: Logger
+    ) {
+        encoders = EncoderPool(config.encoding)
+        self.transport = transport
+        request = PushRequest(config, version: version)
+        timeout = TimeAmount(config.timeout)
+        self.eventLoop = eventLoop
+        self.logger = logger
+        counters = LokiCounters(registry, exporter: name)
+        pushBytes = config.encoding.pushBytes
+    }
+
+    // MARK: - BatchSender
+
+    package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
+        eventLoop.assertInEventLoop()
+        let delivery: Delivery
+        if let known = deliveries[ObjectIdentifier(batch)] {
+            delivery = known
+        } else {
+            delivery = Delivery(batch)
+            deliveries[ObjectIdentifier(batch)] = delivery
+        }
+        delivery.begin(deadline: deadline, done)
+        let bound = NIOLoopBound((self, delivery), eventLoop: eventLoop)
+        eventLoop.execute {
+            let (sender, delivery) = bound.value
+            sender.goOn(delivery)
+        }
+    }
+
+    package func abandon(_ batch: Batch) -> Int {
+        guard let delivery = deliveries.removeValue(forKey: ObjectIdentifier(batch)) else { return 0 }
+        delivery.isAbandoned = true
+        return delivery.stored
+    }
+
+    package func close() -> EventLoopFuture<Void> {
+        isClosed = true
+        return transport.close()
+    }
+
+    // MARK: - One batch
+
+    /// Does what is next: a push, a chunk, or the end of the attempt.
+    private func goOn(_ delivery: Delivery) {
+        guard !delivery.isAbandoned else { return }
+        if let push = delivery.nextPush() {
+            send(push, delivery)
+        } else if let cursor = delivery.cursor, !delivery.isStopped, delivery.heldBytes < Self.heldBytesMax {
+            encode(delivery, from: cursor)
+        } else {
+            finish(delivery)
+        }
+    }
+
+    private func encode(_ delivery: Delivery, from cursor: PushCursor) {
+        let bound = NIOLoopBound((self, delivery), eventLoop: eventLoop)
+        // Takes milliseconds: not on the loop.
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
+            [encoders, batch = delivery.batch, pushBytes] in
+            encoders.encode(batch, from: cursor, pushBytes: pushBytes)
+        }.whenComplete { result in
+            let (sender, delivery) = bound.value
+            switch result {
+            case .success(let chunk):
+                sender.counters.add(chunk.changes)
+                delivery.take(chunk)
+                sender.goOn(delivery)
+            case .failure(let error):
+                delivery.stop("the batch could not be encoded: \(error)", after: nil)
+                sender.goOn(delivery)
+            }
+        }
+    }
+
+    private func send(_ push: Push, _ delivery: Delivery) {
+        guard !isClosed else {
+            delivery.hold(push)
+            delivery.stop("the exporter was shut down", after: nil)
+            return finish(delivery)
+        }
+        let ownDeadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
+        let bound = NIOLoopBound((self, push, delivery), eventLoop: eventLoop)
+        transport.send(request.make(push), deadline: min(ownDeadline, delivery.deadline)).whenComplete {
+            let (sender, push, delivery) = bound.value
+            switch $0 {
+            case .success(let response):
+                let answer = LokiAnswer(response, entries: push.entries, path: sender.request.url.path)
+                sender.answered(answer, status: response.status, push, delivery)
+            case .failure(let error):
+                sender.failed(error, push, delivery)
+            }
+        }
+    }
+
+    private func failed(_ error: any Error, _ push: Push, _ delivery: Delivery) {
+        let message = "\(error)"
+        if let error = error as? HTTPClientError, !error.isRetryable {
+            counters.rejected.add()
+            delivery.settle(push, rejected: push.entries, message)
+            report("transport", message, advice: "check \"endpoint\"", push.entries)
+        } else {
+            counters.retried.add()
+            delivery.hold(push)
+            delivery.stop(message, after: nil)
+        }
+        goOn(delivery)
+    }
+
+    private func answered(_ answer: LokiAnswer, status: Int, _ push: Push, _ delivery: Delivery) {
+        switch answer {
+        case .stored:
+            counters.stored.add()
+            delivery.settle(push, rejected: 0, "")
+        case .rejected(let entries, let message, let advice):
+            (entries < push.entries ? counters.stored : counters.rejected).add()
+            delivery.settle(push, rejected: entries, message)
+            report("\(status) " + Self.kind(of: message), message, advice: advice, entries)
+        case .retryable(let message, let after, let isTenants):
+            counters.retried.add()
+            delivery.hold(push)
+            if isTenants {
+                delivery.holdTenant(push.tenant, message, after: after)
+            } else {
+                delivery.stop(message, after: after)
+            }
+        case .tooLarge(let message):
+            counters.tooLarge.add()
+            return split(push, delivery, message)
+        }
+        goOn(delivery)
+    }
+
+    /// Halves a push, and later ones with it.
+    private func split(_ push: Push, _ delivery: Delivery, _ message: String) {
+        let smaller = max(Self.pushBytesMin, pushBytes / 2)
+        if smaller < pushBytes {
+            pushBytes = smaller
+            logger.warning(
+                "Loki finds pushes too large. Sending smaller ones.",
+                metadata: ["error": "\(message)", "bytes": "\(smaller)", "help": "lower max_push_bytes"])
+        }
+        let bound = NIOLoopBound((self, delivery), eventLoop: eventLoop)
+        NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
+            PushSplitter.halves(push)
+        }.whenComplete { result in
+            let (sender, delivery) = bound.value
+            switch result {
+            case .success(let halves?): delivery.prepend(halves)
+            case .success(nil):
+                delivery.settle(push, rejected: push.entries, message)
+                sender.report("413", message, advice: "one record alone is too large for it", push.entries)
+            case .failure(let error):
+                delivery.hold(push)
+                delivery.stop("the push could not be split: \(error)", after: nil)
+            }
+            sender.goOn(delivery)
+        }
+    }
+
+    private func finish(_ delivery: Delivery) {
+        guard let done = delivery.end() else { return }
+        guard delivery.isComplete else {
+            done(.retryable(delivery.trouble ?? "the push was not sent", after: delivery.retryAfter))
+            return
+        }
+        deliveries[ObjectIdentifier(delivery.batch)] = nil
+        if delivery.stored == 0, delivery.rejected > 0 {
+            done(.permanent(delivery.rejection))
+        } else {
+            done(.sent(rejectedItems: delivery.rejected, message: delivery.rejection))
+        }
+    }
+
+    // MARK: - Rejections
+
+    /// Says in the log what Loki rejects, once for each kind; the counters say how much of it there is.
+    private func report(_ kind: String, _ message: String, advice: String?, _ entries: Int) {
+        guard reported.count < Self.reportsMax, reported.insert(kind).inserted else { return }
+        var metadata: Logger.Metadata = ["error": "\(message)", "entries": "\(entries)"]
+        if let advice { metadata["help"] = "\(advice)" }
+        logger.error("Loki rejects entries. Further ones of this kind are counted only.", metadata: metadata)
+    }
+
+    /// What distinguishes the texts of rejections, which name times and streams.
+    private static func kind(of message: String) -> String {
+        let phrases = [
+            "too far behind", "out of order", "timestamp too old", "timestamp too new",
+            "max entry size", "maximum size", "label names", "label name", "label value", "invalid labels",
+            "structured metadata", "at least one label", "stream limit", "blocked",
+        ]
+        return phrases.first { message.contains($0) } ?? ""
+    }
+}

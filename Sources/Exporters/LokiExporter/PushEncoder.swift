@@ -1,0 +1,338 @@
+internal import Compression
+internal import NIOCore
+internal import OTLP
+internal import Pipeline
+
+/// A push on its way: one request to Loki.
+struct Push: Sendable {
+    /// Whom it is for; nil is the tenant of the configured headers.
+    var tenant: String?
+    /// A `PushRequest`, compressed.
+    var body: ByteBuffer
+    /// Entries in it; each is a log record.
+    var entries: Int
+}
+
+/// How far a batch has been encoded: the next record, by the offsets of the fields that lead to it.
+struct PushCursor: Equatable, Sendable {
+    var slice = 0
+    /// From the slice's start; the others are the same.
+    var resource = 0
+    var scope: Int?
+    var record: Int?
+}
+
+/// What one step of encoding gives: pushes of one chunk of a batch, one for each tenant.
+struct PushChunk: Sendable {
+    var pushes: [Push]
+    /// Where to go on; nil when the batch has no more records.
+    var next: PushCursor?
+    /// What was changed to stay within Loki's limits.
+    var changes: LokiLimits.Changes
+}
+
+/// Writes pushes from the wire form of log records.
+///
+/// A chunk at a time: records are written as entries, one behind the other in wire order, until they would make a push
+/// that is too large; then they are grouped by stream, ordered by time and compressed. So the memory taken is that
+/// of a push, whatever the batch, and what was written is still in the cache when it is compressed.
+///
+/// Resources, keys and streams seen before cost a look-up. One thread at a time.
+struct PushEncoder: ~Copyable {
+    /// An entry in `arena`.
+    struct Place {
+        var stream: UInt32
+        var start: UInt32
+        var count: UInt32
+        /// Nanoseconds since 1970.
+        var time: UInt64
+    }
+
+    /// A stream of the chunk.
+    struct Stream {
+        var labels: [UInt8]
+        var tenant: Int
+        var entries = 0
+        /// Of its entries.
+        var bytes = 0
+    }
+
+    /// What a record belongs to. Borrowed.
+    private struct Source {
+        let context: ResourceContext
+        let resource: WireBytes
+        let scope: WireBytes
+    }
+
+    private struct StreamKey: Hashable {
+        var tenant: Int
+        var labels: [UInt8]
+    }
+
+    /// Room before the first entry for the head of a push of one stream, which then needs no copy.
+    static let headRoom = 4096
+    /// What a stream's head takes beside its labels, at most; the same for an entry.
+    static let frameBytesMax = 12
+    /// Larger buffers, of larger entries, are given back after use.
+    private static let keptBytesMax = 4 << 20
+
+    let settings: EncoderSettings
+    var keys: KeyCache
+    private var contexts = ContextCache()
+    /// Entries of the chunk, after `headRoom` bytes.
+    var arena = ByteDraft(capacity: 64 << 10)
+    var places: ContiguousArray<Place> = []
+    var streams: [Stream] = []
+    private var streamIndices: [StreamKey: Int] = [:]
+    var tenants: [[UInt8]] = []
+    private var tenantIndices: [[UInt8]: Int] = [:]
+    /// Bytes that the streams' heads will take.
+    private var headBytes = 0
+    /// The metadata that the records of a scope have in common: that of the scope, then that of the resource.
+    var tail = ByteDraft(capacity: 1024)
+    var tailPairs = 0
+    var tailBytes = 0
+    private var tailChanges = LokiLimits.Changes()
+    private var tailScope: [UInt8] = []
+    private var tailContext: ResourceContext?
+    var scratch = ByteDraft(capacity: 256)
+    var push = ByteDraft(capacity: 16)
+    private var compressed = ByteBuffer()
+    var changes = LokiLimits.Changes()
+    /// Numbers the chunks, and in them the slices of other tenants, so that contexts know whether the stream that they
+    /// remember is of this one.
+    private var epoch: UInt64 = 0
+    /// The tenant of a slice's records without a hint; empty for that of the configuration.
+    private(set) var sliceTenant: [UInt8] = []
+    /// Taken for records without a time.
+    var now: UInt64 = 0
+
+    init(_ settings: EncoderSettings) {
+        self.settings = settings
+        keys = KeyCache(settings.logRules)
+    }
+
+    /// Encodes the next chunk of a batch of logs.
+    /// - Parameter pushBytes: most bytes of a push before compression.
+    mutating func encode(
+        _ batch: Batch, from cursor: PushCursor, pushBytes: Int, now: UInt64
+    ) -> PushChunk {
+        self.now = now
+        begin()
+        let slices = batch.slices
+        var position = cursor
+        var next: PushCursor?
+        while next == nil, position.slice < slices.count {
+            let bytes = slices[position.slice].bytes
+            setTenant(of: slices[position.slice])
+            unsafe bytes.withUnsafeReadableBytes { memory in
+                next = unsafe encodeSlice(WireBytes(memory), from: position, pushBytes: pushBytes)
+            }
+            position = PushCursor(slice: position.slice + 1)
+        }
+        defer { end() }
+        return PushChunk(pushes: makePushes(), next: next, changes: changes)
+    }
+
+    private mutating func begin() {
+        epoch += 1
+        changes = LokiLimits.Changes()
+        arena.skip(Self.headRoom)
+    }
+
+    private mutating func end() {
+        arena.truncate(to: 0)
+        push.truncate(to: 0)
+        arena.trim(to: Self.keptBytesMax)
+        push.trim(to: Self.keptBytesMax)
+        if compressed.capacity > Self.keptBytesMax { compressed = ByteBuffer() }
+        places.removeAll(keepingCapacity: true)
+        streams.removeAll(keepingCapacity: true)
+        streamIndices.removeAll(keepingCapacity: true)
+        tenants.removeAll(keepingCapacity: true)
+        tenantIndices.removeAll(keepingCapacity: true)
+        headBytes = 0
+    }
+
+    // MARK: - Walking
+
+    /// Encodes a slice's records. Returns where the chunk became full.
+    private mutating func encodeSlice(
+        _ request: WireBytes, from cursor: PushCursor, pushBytes: Int
+    ) -> PushCursor? {
+        var position = cursor
+        for entry in request.fields(cursor.resource..<request.count)
+        where entry.number == Field.Request.resources && entry.isBytes {
+            position.resource = entry.start
+            let resource = entry.bytes.message(Field.ResourceEntry.resource)
+            let context = contexts.context(resource, settings)
+            for scope in request.fields((position.scope ?? entry.contentStart)..<entry.end)
+            where scope.number == Field.ResourceEntry.scopes && scope.isBytes {
+                position.scope = scope.start
+                let scopeMessage = scope.bytes.message(Field.ScopeEntry.scope)
+                setTail(scopeMessage, context)
+                let source = Source(context: context, resource: resource, scope: scopeMessage)
+                for record in request.fields((position.record ?? scope.contentStart)..<scope.end)
+                where record.number == Field.ScopeEntry.entries && record.isBytes {
+                    guard encode(record.bytes, of: source, pushBytes: pushBytes) else {
+                        position.record = record.start
+                        return position
+                    }
+                }
+                position.record = nil
+            }
+            position.scope = nil
+        }
+        return nil
+    }
+
+    /// Writes an entry; takes it back and says false when the push would be too large by it.
+    private mutating func encode(
+        _ record: WireBytes, of source: Source, pushBytes: Int
+    ) -> Bool {
+        let context = source.context
+        let before = (start: arena.count, streams: streams.count, heads: headBytes)
+        let changesBefore = changes
+        var quick: Place?
+        if !context.needsGeneral, !settings.severityTextAsLabel, settings.allowsQuick {
+            quick = encodeQuickly(record, context)
+            if quick != nil { changes.add(context.labelChanges) }
+        }
+        let place =
+            quick
+            ?? encodeGenerally(record, context, resource: source.resource, scope: source.scope)
+        changes.add(tailChanges)
+        let size = arena.count - Self.headRoom + headBytes
+        if size > pushBytes || places.count >= settings.pushEntries, !places.isEmpty {
+            arena.truncate(to: before.start)
+            changes = changesBefore
+            // A stream of this entry only stays in the list, without entries: it is not written.
+            headBytes = before.heads
+            return false
+        }
+        places.append(place)
+        streams[Int(place.stream)].entries &+= 1
+        streams[Int(place.stream)].bytes &+= Int(place.count)
+        return true
+    }
+
+    /// Makes the tail of a scope's records, unless it is that of the scope before.
+    private mutating func setTail(_ scope: WireBytes, _ context: ResourceContext) {
+        guard settings.mapping == .native else { return }
+        if tailContext === context, unsafe tailScope.withUnsafeBytes({ unsafe isSame($0, scope.unsafeBytes) })
+        {
+            return
+        }
+        tailContext = context
+        tailScope = scope.array
+        tail.truncate(to: 0)
+        var budget = MetadataBudget(settings.limits)
+        var dropped: UInt64 = 0
+        for field in scope.fields {
+            switch field.number {
+            case Field.Scope.name: addToTail("scope_name", field.bytes, &budget)
+            case Field.Scope.version: addToTail("scope_version", field.bytes, &budget)
+            case Field.Scope.droppedAttributesCount: dropped = UInt64(UInt32(truncatingIfNeeded: field.bits))
+            case Field.Scope.attributes where field.isBytes:
+                let attribute = Attribute(field.bytes)
+                // A label must be the same for a whole stream; a scope's attribute is metadata or nothing.
+                guard settings.scopeRules.action(for: attribute.key.text) != .drop else { continue }
+                tail.appendPairs(attribute, &budget)
+            default: break
+            }
+        }
+        if dropped != 0 {
+            scratch.truncate(to: 0)
+            scratch.appendDecimal(dropped)
+            unsafe addToTail("scope_dropped_attributes_count", WireBytes(scratch.unsafeBytes), &budget)
+        }
+        tailPairs = settings.limits.metadataPairs - budget.pairs + context.metadataPairs
+        tailBytes = settings.limits.metadataBytes - budget.bytes + context.metadataBytes
+        tailChanges = budget.changes
+        tailChanges.add(context.metadataChanges)
+        tail.append(context.metadata)
+    }
+
+    private mutating func addToTail(
+        _ name: StaticString, _ value: WireBytes, _ budget: inout MetadataBudget
+    ) {
+        guard value.count > 0, budget.take(name.utf8CodeUnitCount + value.count) else { return }
+        unsafe tail.appendPair(name: name.bytes, value.unsafeBytes)
+    }
+
+    // MARK: - Streams
+
+    /// Takes the tenant of a slice's records from what its client sent beside them.
+    private mutating func setTenant(of slice: Slice) {
+        guard let key = settings.tenantMetadataKey else { return }
+        var tenant = slice.payload.metadata?[key].map { Array($0.utf8) } ?? []
+        if !tenant.isEmpty, !isTenant(tenant) {
+            changes.add(.tenant, slice.items)
+            tenant = []
+        }
+        guard tenant != sliceTenant else { return }
+        sliceTenant = tenant
+        epoch += 1
+    }
+
+    /// The stream of a resource's records.
+    @inline(__always)
+    mutating func stream(of context: ResourceContext) -> Int {
+        if context.epoch == epoch { return context.stream }
+        let index = stream(context.labelText, tenant: context.tenant ?? sliceTenant)
+        context.epoch = epoch
+        context.stream = index
+        return index
+    }
+
+    /// The stream of these labels and this tenant, which is empty for that of the configuration.
+    mutating func stream(_ labels: [UInt8], tenant: [UInt8]) -> Int {
+        var tenantIndex = 0
+        if let known = tenantIndices[tenant] {
+            tenantIndex = known
+        } else {
+            tenantIndex = tenants.count
+            tenantIndices[tenant] = tenantIndex
+            tenants.append(tenant)
+        }
+        let key = StreamKey(tenant: tenantIndex, labels: labels)
+        if let index = streamIndices[key] { return index }
+        streamIndices[key] = streams.count
+        streams.append(Stream(labels: labels, tenant: tenantIndex))
+        headBytes += labels.count + Self.frameBytesMax
+        return streams.count - 1
+    }
+
+    // MARK: - Compression
+
+    /// Compresses a push that lies in memory.
+    mutating func compress(_ bytes: UnsafeRawBufferPointer) -> ByteBuffer {
+        compressed.clear()
+        // SAFETY: the bytes live for the call.
+        _ = unsafe Snappy.compress(RawSpan(_unsafeBytes: bytes)) { minimum, fill in
+            compressed.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
+        }
+        var body = ByteBuffer()
+        body.reserveCapacity(compressed.readableBytes)
+        body.writeImmutableBuffer(compressed)
+        return body
+    }
+}
+
+extension WireBytes {
+    /// The content of a message field, of several the last; empty when there is none. When the first field is the
+    /// one, as all senders write it, the others are not looked at.
+    @inline(__always)
+    func message(_ number: UInt32) -> WireBytes {
+        var found = WireBytes.none
+        var isFirst = true
+        for field in fields {
+            if field.number == number, field.isBytes {
+                found = field.bytes
+                if isFirst { break }
+            }
+            isFirst = false
+        }
+        return found
+    }
+}

@@ -1,0 +1,166 @@
+internal import Glibc
+internal import OTLP
+
+/// What the records of one resource have in common, worked out once. One thread at a time.
+final class ResourceContext {
+    /// The resource's bytes, by which it is found again.
+    let raw: [UInt8]
+    /// Its labels, before limits.
+    let labels: Labels
+    /// Its labels after limits, as Loki reads them.
+    let labelText: [UInt8]
+    /// The structured metadata of its entries, as fields of an entry; at most what the limits allow.
+    let metadata: [UInt8]
+    /// Pairs in `metadata`, and their names and values in bytes.
+    let metadataPairs: Int
+    let metadataBytes: Int
+    /// Labels over the limits; they are in `metadata`.
+    let moved: [Labels.Pair]
+    /// What the limits have changed of the labels, for each entry; and of the metadata.
+    let labelChanges: LokiLimits.Changes
+    let metadataChanges: LokiLimits.Changes
+    let hints: Hints
+    /// The tenant, where the resource alone decides.
+    let tenant: [UInt8]?
+    /// Whether records need more than the quick way.
+    let needsGeneral: Bool
+
+    /// The stream of its records in the chunk of this number.
+    var epoch: UInt64 = 0
+    var stream = 0
+
+    /// - Parameter resource: a `Resource` message; empty for none.
+    init(_ resource: WireBytes, _ settings: EncoderSettings) {
+        raw = resource.array
+        let attributes = AttributeList(resource, Field.Resource.attributes)
+        var hints = Hints()
+        var own: [Attribute] = []
+        for attribute in attributes.all where !hints.take(attribute) { own.append(attribute) }
+        self.hints = hints
+        tenant = hints.tenantAttribute.flatMap { attributes.value($0) }.map { Self.text($0) }.flatMap {
+            isTenant($0) ? $0 : nil
+        }
+
+        var labels = Labels()
+        var labelChanges = LokiLimits.Changes()
+        var budget = MetadataBudget(settings.limits)
+        var draft = ByteDraft(capacity: 512)
+        for name in hints.resourceLabels {
+            if let value = attributes.value(name) {
+                labels.set(labelName(Array(name.utf8)), Self.text(value))
+            }
+        }
+        let promoted = hints.resourceLabels
+        own.removeAll { attribute in promoted.contains { AttributeList.isNamed(attribute, $0) } }
+        var metadata: [Attribute] = []
+        switch settings.mapping {
+        case .legacy: Self.addDefaults(settings.defaultLabels, attributes, &labels)
+        case .native:
+            for attribute in own {
+                switch settings.resourceRules.action(for: attribute.key.text) {
+                case .indexLabel:
+                    var leaves = Leaves(bytesMax: settings.limits.metadataBytes)
+                    leaves.add(attribute)
+                    labelChanges.add(.labelValueLength, leaves.tooLong)
+                    for leaf in leaves.pairs { labels.set(leaf.name, leaf.value) }
+                case .structuredMetadata: metadata.append(attribute)
+                case .drop: break
+                }
+            }
+        }
+        self.labels = labels
+        moved = labels.applyLimits(settings.limits, &labelChanges)
+        if settings.mapping == .native { for pair in moved { draft.appendPair(pair, &budget) } }
+        for attribute in metadata { draft.appendPairs(attribute, &budget) }
+        labelText = labels.text
+        self.metadata = draft.array
+        metadataPairs = settings.limits.metadataPairs - budget.pairs
+        metadataBytes = settings.limits.metadataBytes - budget.bytes
+        self.labelChanges = labelChanges
+        metadataChanges = budget.changes
+        needsGeneral =
+            settings.mapping == .legacy || !hints.attributeLabels.isEmpty || hints.format != nil
+            || (hints.tenantAttribute != nil && tenant == nil)
+    }
+
+    /// `job`, `instance` and `exporter`, as far as they are on.
+    private static func addDefaults(
+        _ defaults: LokiConfig.DefaultLabels, _ attributes: AttributeList, _ labels: inout Labels
+    ) {
+        if defaults.exporter { labels.set("exporter", Array("OTLP".utf8)) }
+        if defaults.job, let name = attributes.value("service.name").map({ text($0) }), !name.isEmpty {
+            let space = attributes.value("service.namespace").map { text($0) } ?? []
+            labels.set("job", space.isEmpty ? name : space + [UInt8(ascii: "/")] + name)
+        }
+        if defaults.instance, let instance = attributes.value("service.instance.id").map({ text($0) }) {
+            labels.set("instance", instance)
+        }
+    }
+
+    /// A value as the text of a label.
+    static func text(_ value: AttributeValue) -> [UInt8] {
+        var draft = ByteDraft(capacity: 64)
+        draft.appendText(value)
+        return draft.array
+    }
+}
+
+/// The contexts of resources seen before: a fixed table with a slot for each hash, and a limit of bytes.
+struct ContextCache {
+    private static let slotsBits: UInt64 = 10
+    /// Bytes of resources that are kept; then all are forgotten.
+    private static let bytesMax = 2 << 20
+
+    private var slots: [ResourceContext?] = Array(repeating: nil, count: 1 << Int(slotsBits))
+    private var bytes = 0
+
+    /// The context of a resource, made when it is new.
+    mutating func context(_ resource: WireBytes, _ settings: EncoderSettings) -> ResourceContext {
+        let index = Int(truncatingIfNeeded: Self.hash(resource) >> (64 - Self.slotsBits))
+        if let known = slots[index], known.raw.count == resource.count,
+            unsafe known.raw.withUnsafeBytes({ unsafe isSame($0, resource.unsafeBytes) })
+        {
+            return known
+        }
+        let context = ResourceContext(resource, settings)
+        let size = context.raw.count + context.metadata.count + context.labelText.count
+        if bytes + size > Self.bytesMax {
+            for slot in slots.indices { slots[slot] = nil }
+            bytes = 0
+        }
+        if size <= Self.bytesMax / 8 {
+            if let old = slots[index] {
+                bytes -= old.raw.count + old.metadata.count + old.labelText.count
+            }
+            slots[index] = context
+            bytes += size
+        }
+        return context
+    }
+
+    private static func hash(_ resource: WireBytes) -> UInt64 {
+        let bytes = unsafe resource.unsafeBytes
+        var state = UInt64(truncatingIfNeeded: resource.count) &* 0x9E37_79B9_7F4A_7C15
+        var offset = 0
+        while offset &+ 8 <= resource.count {
+            // SAFETY: 8 bytes are left.
+            let word = unsafe bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            state = (state ^ word) &* 0xD6E8_FEB8_6659_FD93
+            state ^= state >> 32
+            offset &+= 8
+        }
+        while offset < resource.count {
+            state = (state ^ UInt64(resource[offset])) &* 0xD6E8_FEB8_6659_FD93
+            offset &+= 1
+        }
+        return (state ^ state >> 29) &* 0xD6E8_FEB8_6659_FD93
+    }
+}
+
+/// Whether two ranges of the same length hold the same bytes.
+func isSame(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
+    guard left.count == right.count else { return false }
+    guard left.count > 0, let left = left.baseAddress, let start = right.baseAddress else { return true }
+    // SAFETY: both have so many bytes.
+    return unsafe memcmp(left, start, right.count) == 0
+}

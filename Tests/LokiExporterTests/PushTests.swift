@@ -1,0 +1,140 @@
+import Glibc
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import LokiExporter
+
+/// Without these records would be lost, sent twice or refused between a batch and its pushes.
+@Suite("Batches as pushes")
+struct PushTests {
+    @Test(
+        "every record is in exactly one push, whatever the pushes' size", arguments: [1, 700, 5000, 100_000])
+    func nothingIsLost(pushBytes: Int) {
+        var requests: [[UInt8]] = []
+        var expected: [String] = []
+        for index in 0..<12 {
+            var lines: [String] = []
+            for line in 0..<(index * 3) { lines.append("\(index)-\(line)") }
+            requests.append(
+                request(
+                    resource: { $0.attribute(1, "service.name", "s\(index % 5)") },
+                    lines: lines))
+            expected += lines
+        }
+        let (pushes, _) = encode(requests, pushBytes: pushBytes)
+        let lines = pushes.flatMap { $0.streams.flatMap { $0.entries.map(\.line) } }
+        #expect(lines.sorted() == expected.sorted())
+        for push in pushes {
+            #expect(push.bytes <= pushBytes || push.streams.flatMap(\.entries).count == 1)
+            #expect(Set(push.streams.map(\.labels)).count == push.streams.count)
+        }
+        #expect(pushes.count <= max(2, 198 * 200 / pushBytes))
+    }
+
+    @Test("entries are in order of time, those of one time in order of arrival")
+    func order() {
+        let times: [UInt64] = [5, 3, 9, 3, 1, 5, 3]
+        var writer = ProtoWriter()
+        for (index, time) in times.enumerated() {
+            // Two resources that differ in metadata only: one stream.
+            writer.message(1) {
+                $0.message(1) {
+                    $0.attribute(1, "service.name", "shop")
+                    $0.attribute(1, "host.name", "h\(index % 2)")
+                }
+                $0.message(2) {
+                    $0.message(2) {
+                        $0.fixed64(1, time)
+                        $0.body("\(index)")
+                    }
+                }
+            }
+        }
+        let entries = encodeOne(writer.bytes).entries
+        #expect(entries.map(\.line) == ["4", "1", "3", "6", "0", "5", "2"])
+        #expect(entries.map { $0["host_name"] } == ["h0", "h1", "h1", "h0", "h0", "h1", "h0"])
+    }
+
+    @Test("a push has no more entries than it may")
+    func entries() {
+        var settings = EncoderSettings()
+        settings.pushEntries = 10
+        let (pushes, _) = encode([RequestBuilder.make(.logs, items: 25)], settings)
+        #expect(pushes.map { $0.streams[0].entries.count } == [10, 10, 5])
+    }
+
+    @Test("ten thousand label sets are ten thousand streams")
+    func manyStreams() {
+        var requests: [[UInt8]] = []
+        for index in 0..<10_000 {
+            requests.append(
+                request(
+                    resource: { $0.attribute(1, "service.name", "s\(index)") },
+                    records: { $0.body("\(index)") }))
+        }
+        let (pushes, changes) = encode(requests + requests)
+        var lines: [String: Int] = [:]
+        for stream in pushes.flatMap(\.streams) {
+            for entry in stream.entries {
+                #expect(stream.labels == "{service_name=\"s\(entry.line)\"}")
+                lines[entry.line, default: 0] += 1
+            }
+        }
+        #expect(lines.count == 10_000 && lines.values.allSatisfy { $0 == 2 } && changes.isEmpty)
+    }
+
+    @Test("a batch without records makes no push", arguments: [[], [[]], [[0x0A, 0x00]]] as [[[UInt8]]])
+    func empty(requests: [[UInt8]]) {
+        #expect(encode(requests).pushes.isEmpty)
+    }
+
+    /// Senders write the scope before its records; other orders are allowed.
+    @Test("fields may come in any order")
+    func anyOrder() {
+        var writer = ProtoWriter()
+        writer.message(1) {
+            $0.message(2) {
+                $0.message(2) { $0.body("a") }
+                $0.text(3, "https://schema")
+                $0.message(1) { $0.text(1, "lib") }
+            }
+            $0.message(1) { $0.attribute(1, "service.name", "shop") }
+        }
+        let stream = encodeOne(writer.bytes)
+        #expect(stream.labels == #"{service_name="shop"}"#)
+        #expect(stream.entries[0].metadata == ["scope_name=lib"])
+    }
+
+    /// Guarantees: no bytes, whatever they are, make the encoder read or write outside of what is its own, or stop.
+    /// Lengthened by SLUICE_FUZZ_SECONDS.
+    @Test("bytes of any kind harm nobody")
+    func fuzz() {
+        let seconds = getenv("SLUICE_FUZZ_SECONDS").flatMap { Double(String(cString: $0)) } ?? 0.5
+        let clock = ContinuousClock()
+        let end = clock.now + .seconds(seconds)
+        var random = SeededRandom(seed: 11)
+        var rounds: UInt64 = 0
+        var legacy = EncoderSettings()
+        legacy.mapping = .legacy
+        repeat {
+            rounds += 1
+            var bytes = RandomRequest.make(.logs, seed: rounds)
+            if bytes.isEmpty { continue }
+            for _ in 0..<random.below(6) { bytes[random.below(bytes.count)] = UInt8(random.below(256)) }
+            if (try? bytes.withUnsafeBytes({ try summarize($0, as: .logs) })) != nil {
+                // What the receiver lets in is text of UTF-8 all over: the pushes can be read.
+                _ = encode([bytes], pushBytes: 1 + random.below(2000))
+                _ = encode([bytes], legacy)
+            } else {
+                var encoder = PushEncoder(random.below(2) == 0 ? legacy : EncoderSettings())
+                var cursor: PushCursor? = PushCursor()
+                while let position = cursor {
+                    cursor =
+                        encoder.encode(makeLogs([bytes]), from: position, pushBytes: 900, now: now).next
+                }
+            }
+        } while clock.now < end || rounds < 100
+    }
+}

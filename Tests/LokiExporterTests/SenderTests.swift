@@ -1,0 +1,269 @@
+import Configuration
+import HTTP
+import Logging
+import NIOCore
+import NIOPosix
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import LokiExporter
+
+/// Loki, as the test tells it to answer.
+private final class FakeLoki: PushTransport, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): pushes come on one event loop; the test looks when none is under way.
+    typealias Answer = (DecodedPush) -> (status: Int, text: String, fields: [(name: String, value: String)])?
+
+    let eventLoop: any EventLoop
+    let answer: Answer
+    private(set) var stored: [DecodedPush] = []
+    private(set) var asked: [DecodedPush] = []
+    private(set) var heads: [[(name: String, value: String)]] = []
+
+    init(_ eventLoop: any EventLoop, _ answer: @escaping Answer) {
+        self.eventLoop = eventLoop
+        self.answer = answer
+    }
+
+    func send(_ request: HTTPClientRequest, deadline: NIODeadline) -> EventLoopFuture<HTTPClientResponse> {
+        eventLoop.assertInEventLoop()
+        heads.append(request.headers)
+        let tenant = request.headers.first { $0.name.lowercased() == "x-scope-orgid" }?.value
+        let push = DecodedPush(tenant: tenant, body: request.body[0])
+        asked.append(push)
+        guard let (status, text, fields) = answer(push) else {
+            let origin = HTTPOrigin(scheme: .http, host: "loki", port: 3100)
+            return eventLoop.makeFailedFuture(HTTPClientError.connect(origin: origin, reason: "as told"))
+        }
+        if status < 260 { stored.append(push) }
+        return eventLoop.makeSucceededFuture(
+            HTTPClientResponse(
+                status: status, headers: HTTPClientHeaders(fields), body: ByteBuffer(string: text),
+                bodyTruncated: false))
+    }
+
+    func close() -> EventLoopFuture<Void> { eventLoop.makeSucceededVoidFuture() }
+
+    var storedLines: [String] { stored.flatMap { $0.streams.flatMap { $0.entries.map(\.line) } }.sorted() }
+}
+
+/// Without these a push that fails would cost others, be sent for ever or twice, or vanish without a count.
+@Suite("From a batch to Loki's answers")
+struct SenderTests {
+    private let eventLoop: any EventLoop = MultiThreadedEventLoopGroup.singleton.any()
+    private let registry = MetricRegistry()
+
+    private func config(_ yaml: String) -> LokiConfig {
+        let diagnostics = Diagnostics()
+        let config = LokiConfig(ConfigSection(yaml: yaml, path: "exporters::loki", diagnostics: diagnostics))
+        precondition(!diagnostics.hasErrors, diagnostics.render())
+        return config
+    }
+
+    private func sender(_ loki: FakeLoki, _ yaml: String = "") -> LokiSender {
+        LokiSender(
+            config("endpoint: http://loki:3100\n" + yaml), transport: loki, name: "loki", version: "1",
+            registry: registry, eventLoop: eventLoop, logger: makeSilentLogger())
+    }
+
+    /// One attempt.
+    private func send(_ batch: Batch, _ sender: LokiSender) async throws -> SendResult {
+        let promise = eventLoop.makePromise(of: SendResult.self)
+        eventLoop.execute {
+            sender.send(batch, deadline: .distantFuture) { promise.succeed($0) }
+        }
+        return try await promise.futureResult.get()
+    }
+
+    private func abandon(_ batch: Batch, _ sender: LokiSender) async throws -> Int {
+        try await eventLoop.submit { sender.abandon(batch) }.get()
+    }
+
+    /// Three requests of a line each, of three services.
+    private func threeLines() -> Batch {
+        makeLogs(
+            ["a", "b", "c"].map { name in
+                request(resource: { $0.attribute(1, "service.name", name) }, lines: [name])
+            }, items: 1)
+    }
+
+    private func isSent(_ result: SendResult, rejected: Int = 0) -> Bool {
+        if case .sent(rejected, _) = result { true } else { false }
+    }
+
+    @Test("a batch is sent as it should be")
+    func sent() async throws {
+        let loki = FakeLoki(eventLoop) { _ in (204, "", []) }
+        let sender = sender(loki, "headers: {X-Scope-OrgID: me, X-Other: o}")
+        #expect(isSent(try await send(threeLines(), sender)))
+        #expect(loki.asked.count == 1 && loki.storedLines == ["a", "b", "c"])
+        #expect(loki.asked[0].tenant == "me")
+        let head = Dictionary(uniqueKeysWithValues: loki.heads[0].map { ($0.name.lowercased(), $0.value) })
+        #expect(head["content-type"] == "application/x-protobuf" && head["x-other"] == "o")
+        #expect(head["user-agent"] == "sluice/1")
+    }
+
+    @Test("only what failed is sent again", arguments: [500, 503, 429, 0])
+    func resumed(status: Int) async throws {
+        let failures = Noted(1)
+        let loki = FakeLoki(eventLoop) { push in
+            guard push.streams[0].labels.contains("\"b\""), failures.value > 0 else { return (204, "", []) }
+            failures.change { $0 -= 1 }
+            return status == 0 ? nil : (status, "busy", [(name: "Retry-After", value: "7")])
+        }
+        let sender = sender(loki, "max_push_entries: 1")
+        let batch = threeLines()
+        guard case .retryable(let message, let after) = try await send(batch, sender) else {
+            Issue.record("was not retryable")
+            return
+        }
+        #expect(after == (status == 0 ? nil : .seconds(7)))
+        #expect(message.contains(status == 0 ? "connection" : "\(status): busy"))
+        #expect(isSent(try await send(batch, sender)))
+        #expect(loki.storedLines == ["a", "b", "c"] && loki.asked.count == 4)
+    }
+
+    @Test("a tenant without room holds up nobody else")
+    func tenants() async throws {
+        let isBusy = Noted(true)
+        let loki = FakeLoki(eventLoop) { push in
+            push.tenant == "red" && isBusy.value ? (429, "rate limit", []) : (204, "", [])
+        }
+        let requests = ["red", "blue", "red", "blue"].map { tenant in
+            request(
+                resource: {
+                    $0.attribute(1, "loki.tenant", "t")
+                    $0.attribute(1, "t", tenant)
+                }, lines: [tenant])
+        }
+        let sender = sender(loki, "max_push_entries: 1\nheaders: {x-scope-orgid: other}")
+        let batch = makeLogs(requests, items: 1)
+        guard case .retryable = try await send(batch, sender) else {
+            Issue.record("was not retryable")
+            return
+        }
+        #expect(loki.storedLines == ["blue", "blue"])
+        // After the first refusal its second push was not even tried.
+        #expect(loki.asked.filter { $0.tenant == "red" }.count == 1)
+        isBusy.value = false
+        #expect(isSent(try await send(batch, sender)))
+        #expect(loki.storedLines == ["blue", "blue", "red", "red"])
+    }
+
+    @Test("what Loki has of a batch that is given up counts as delivered")
+    func abandoned() async throws {
+        let loki = FakeLoki(eventLoop) { $0.streams[0].labels.contains("\"c\"") ? nil : (204, "", []) }
+        let sender = sender(loki, "max_push_entries: 1")
+        let batch = threeLines()
+        guard case .retryable = try await send(batch, sender) else {
+            Issue.record("was not retryable")
+            return
+        }
+        #expect(try await abandon(batch, sender) == 2)
+        #expect(try await abandon(batch, sender) == 0)
+    }
+
+    @Test(
+        "a rejection is counted and not repeated",
+        arguments: [
+            (400, "entry too far behind,\ntotal ignored: 1 out of 2 for stream: {}", 1),
+            (400, "a total ignored: 1 out of 1, total ignored: 1 out of 1", 2),
+            (400, "total ignored: 99 out of 99", 2), (400, "max entry size exceeded", 2),
+            (401, "no org id", 2),
+            (403, "", 2), (404, "404 page not found", 2), (422, "no streams", 2), (260, "blocked", 2),
+        ])
+    func rejected(status: Int, text: String, count: Int) async throws {
+        let loki = FakeLoki(eventLoop) { push in
+            push.streams[0].labels.contains("\"x\"") ? (status, text, []) : (204, "", [])
+        }
+        let sender = sender(loki, "max_push_entries: 2")
+        let bad = request(resource: { $0.attribute(1, "service.name", "x") }, lines: ["1", "2"])
+        let good = request(resource: { $0.attribute(1, "service.name", "y") }, lines: ["3", "4"])
+        #expect(isSent(try await send(makeLogs([bad, good], items: 2), sender), rejected: count))
+        let alone = try await send(makeLogs([bad], items: 2), sender)
+        if count == 2 {
+            guard case .permanent(let message) = alone else {
+                Issue.record("was not permanent: \(alone)")
+                return
+            }
+            #expect(message.contains("\(status)"))
+        } else {
+            #expect(isSent(alone, rejected: count))
+        }
+    }
+
+    @Test("what is too large is halved until it is not, one record that is gets counted")
+    func halved() async throws {
+        let loki = FakeLoki(eventLoop) { push in
+            push.bytes > 400 ? (413, "request too large", []) : (204, "", [])
+        }
+        let lines = (0..<40).map { "line \($0)" }
+        let requests = [
+            request(resource: { $0.attribute(1, "service.name", "a") }, lines: lines),
+            request(
+                resource: { $0.attribute(1, "service.name", "b") },
+                lines: [String(repeating: "x", count: 500)] + lines),
+        ]
+        let batch = makeLogs(requests)
+        #expect(isSent(try await send(batch, sender(loki)), rejected: 1))
+        #expect(loki.storedLines == (lines + lines).sorted())
+        #expect(loki.stored.flatMap(\.streams).allSatisfy { $0.labels.hasPrefix("{service_name=") })
+    }
+
+    @Test("a batch without records is done at once")
+    func empty() async throws {
+        let loki = FakeLoki(eventLoop) { _ in (204, "", []) }
+        #expect(isSent(try await send(makeLogs([[]]), sender(loki))))
+        #expect(loki.asked.isEmpty)
+    }
+
+    @Test("what was changed to fit is counted by its reason")
+    func changes() async throws {
+        let loki = FakeLoki(eventLoop) { _ in (204, "", []) }
+        let sender = sender(loki, "limits: {max_line_size: 3}")
+        let request = request(resource: { _ in }, lines: ["1234", "123"])
+        #expect(isSent(try await send(makeLogs([request], items: 2), sender)))
+        let page = String(decoding: registry.render(), as: UTF8.self)
+        #expect(page.contains(#"sluice_exporter_loki_limited{exporter="loki",reason="line_size"} 1"#))
+        #expect(page.contains(#"sluice_exporter_loki_pushes{exporter="loki",outcome="stored"} 1"#))
+    }
+
+    /// Guarantees: whatever Loki answers, sent, failed and dropped add up, and nothing is stored that was not counted.
+    @Test("the accounts hold through all failures", arguments: (1...20).map { UInt64($0) })
+    func accounts(seed: UInt64) async throws {
+        let random = Noted(SeededRandom(seed: seed))
+        let loki = FakeLoki(eventLoop) { _ in
+            var roll = 0
+            random.change { roll = $0.below(10) }
+            switch roll {
+            case 0: return nil
+            case 1: return (500, "", [])
+            case 2: return (429, "", [])
+            case 3: return (400, "total ignored: 1 out of 9", [])
+            case 4: return (413, "", [])
+            default: return (204, "", [])
+            }
+        }
+        let sender = sender(loki, "max_push_bytes: 1024")
+        var retry = RetryConfig()
+        retry.initialInterval = .microseconds(10)
+        retry.maxInterval = .microseconds(100)
+        retry.maxElapsedTime = .milliseconds(20)
+        let counters = SendingQueue.Counters(registry, exporter: "loki", signal: .logs)
+        let queue = SendingQueue(
+            name: "loki", config: SendingQueueConfig(), retry: retry, timeout: .zero, sender: sender,
+            counters: counters, eventLoop: eventLoop, logger: makeSilentLogger())
+        var items = 0
+        for index in 0..<30 {
+            let count = 1 + index % 20
+            items += count
+            let request = RequestBuilder.make(.logs, items: count, seed: UInt64(index))
+            #expect(queue.consume(makeLogs([request], items: count)) == nil)
+        }
+        _ = await queue.drain(until: .now() + .seconds(30))
+        let left = counters.sent.value + counters.failed.value + counters.dropped.value
+        #expect(left == UInt64(items))
+        #expect(counters.sent.value > 0)
+    }
+}
