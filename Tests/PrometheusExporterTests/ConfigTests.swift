@@ -128,7 +128,14 @@ struct ConfigTests {
     func endpoint() {
         #expect(read("").1 == ["prometheus: requires a non-empty \"endpoint\""])
         #expect(read("endpoint: 8889").1.count == 1)
-        #expect(problems("tls: {cert_file: x}").count == 1)
+    }
+
+    @Test("certificates that cannot be used are refused before the start")
+    func tls() {
+        let missing = problems("tls: {cert_file: /nowhere/a, key_file: /nowhere/b}")
+        #expect(missing.count == 1 && missing[0].hasPrefix("prometheus::tls::cert_file: cannot read"))
+        #expect(!problems("tls: {cert_file: x}").isEmpty)
+        #expect(read("endpoint: :1").0.server.tls == nil)
     }
 
     @Test("with UTF-8 names a constant label may have any name")

@@ -156,6 +156,20 @@ import Testing
         #expect(client.received().hasPrefix("HTTP/1.1 400 ") && !client.channel.isActive)
     }
 
+    /// Scenario: a client that ends its side after the request; one that does so instead of sending one.
+    @Test func aClientThatHasNoMoreToSayGetsItsPage() throws {
+        let client = try Client()
+        client.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n")
+        client.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(client.channel.isActive)
+        client.runner.runAll()
+        #expect(client.received().hasSuffix("text||underscores|[]") && !client.channel.isActive)
+
+        let silent = try Client()
+        silent.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        #expect(!silent.channel.isActive)
+    }
+
     /// Guarantees: requests sent ahead are answered in order, one after the other.
     @Test func pipelinedRequestsWait() throws {
         let client = try Client()

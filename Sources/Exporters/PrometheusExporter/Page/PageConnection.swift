@@ -72,6 +72,8 @@ final class PageConnection: ChannelInboundHandler {
 
     /// Adds the HTTP codec and this handler. On the channel's event loop.
     static func install(on channel: any Channel, desk: PageDesk, rules: PageRules) throws {
+        // A client may end its side after the request and still wants the page.
+        try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
         try pipeline.addHandler(PageConnection(desk: desk, rules: rules))
@@ -103,6 +105,12 @@ final class PageConnection: ChannelInboundHandler {
         case (.end, .reading(let head, _)): answer(head, context)
         default: break
         }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        // Comes when the answer under way has been sent: the handler before this one keeps it until then.
+        if let event = event as? ChannelEvent, event == .inputClosed { context.close(promise: nil) }
+        context.fireUserInboundEventTriggered(event)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
