@@ -11,7 +11,8 @@ from gateway import LOOPBACK, fetch, free_port, wait_until
 
 def lint(page):
     """What promtool has to say about a page in the text format; empty when it is well."""
-    done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=60)
+    command = ["promtool", "check", "metrics"]
+    done = subprocess.run(command, input=page, capture_output=True, text=True, timeout=60)
     return (done.stdout + done.stderr).strip() if done.returncode else ""
 
 
@@ -89,7 +90,7 @@ class Prometheus:
             seen.append(self.value(expression))
             return seen[-1] is not None and is_right(seen[-1])
 
-        wait_until(check, lambda: f"{expression}, which is {seen[-1]}; {self.target()}", timeout, interval=0.1)
+        wait_until(check, lambda: f"{expression}, which is {seen[-1]}; {self.target()}", timeout, 0.1)
         return seen[-1]
 
     def target(self):
@@ -105,7 +106,8 @@ class Prometheus:
     def wait_for_scrapes(self, count=2, timeout=30):
         """Waits until so many more scrapes have been stored."""
         begin = self.scrapes()[0]
-        wait_until(lambda: self.scrapes()[0] >= begin + count, lambda: f"scrapes; {self.target()}", timeout, 0.1)
+        enough = lambda: self.scrapes()[0] >= begin + count
+        wait_until(enough, lambda: f"scrapes; {self.target()}", timeout, 0.1)
 
     def stop(self):
         self.process.terminate()

@@ -18,8 +18,9 @@ from opentelemetry.sdk.metrics.view import ExponentialBucketHistogramAggregation
 from opentelemetry.sdk.resources import Resource
 
 import data
+from client import raw_http
 from conftest import MIB, config, otlp
-from gateway import LOOPBACK, Balance, fetch, free_port, wait_until
+from gateway import LOOPBACK, Balance, command, fetch, free_port, wait_until
 from metrics import DELTA, PageGateway, counter, gauge, histogram, repeatedly, request
 from prometheus import Page, Prometheus, lint
 
@@ -140,8 +141,8 @@ STRATEGIES = {
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_names(served, strategy):
-    """If it failed, dashboards made for a Collector would stay empty. A scraper that says nothing gets names that
-    every Prometheus reads."""
+    """If it failed, dashboards made for a Collector would stay empty. A scraper that says nothing gets names
+    that every Prometheus reads."""
     target = served(translation_strategy=strategy, namespace="ns", const_labels={"zone": "z"})
     target.send(
         counter("http.requests", 3, unit="{request}", **{"http.method": "GET"}),
@@ -183,7 +184,8 @@ def test_resource_attributes(served):
 
 def test_data_of_all_kinds_does_not_break_the_page(served):
     """If it failed, one application with odd metrics would take the page from all others."""
-    target = served(enable_open_metrics=True, send_timestamps=True, resource_to_telemetry_conversion={"enabled": True})
+    keys = {"enable_open_metrics": True, "send_timestamps": True}
+    target = served(resource_to_telemetry_conversion={"enabled": True}, **keys)
     target.client.export(data.filled(request(), seed=1))
     target.send(gauge("good", 1), gauge("a.b", 1), gauge("a_b", 2), counter("good", 5), gauge("___", 1))
     target.send(gauge("x", 1, **{"a.b": "1", "a_b": "2", "le": "3", "job": "4", "__name__": "5", "": "6"}))
@@ -231,6 +233,8 @@ def test_the_page_over_http(served):
 
     only = Page(ask(target.port, "/metrics?name[]=load&name%5B%5D=other&name[]=nothing")[2].decode())
     assert only.names() == {"load", "other"}
+    # A client may end its side of the connection and still gets its page.
+    assert raw_http(target.port, b"GET /metrics HTTP/1.0\r\n\r\n").endswith(body)
     assert ask(target.port, "/metrics", "POST")[0] == 405
     assert ask(target.port, "/")[0] == 404
 
@@ -241,16 +245,16 @@ def test_the_page_over_http(served):
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_prometheus_scrapes_under_load(served, prometheus, kind):
-    """If it failed, metrics would have holes, and rates and quantiles would be wrong. With SLUICE_LONG=1 for ten
-    minutes."""
+    """If it failed, metrics would have holes, and rates and quantiles would be wrong. With SLUICE_LONG=1 for
+    ten minutes."""
     keys, features = FORMATS[kind]
     target = served(**keys)
     state = collections.Counter()
     lock = threading.Lock()
 
     def work():
-        """In a tenth of a second: ten orders, and ten times of which half are up to 1 s, three up to 2 and two up
-        to 4."""
+        """In a tenth of a second: ten orders, and ten times of which half are up to 1 s, three up to 2 and two
+        up to 4."""
         with lock:
             state["ticks"] += 1
             ticks = state["ticks"]
@@ -305,8 +309,8 @@ def test_exemplars_reach_prometheus(served, prometheus):
 
     with repeatedly(work, 0.2):
         buckets = {("1.0", TRACE, 0.5), ("+Inf", TRACE[::-1], 2.5)}
-        wait_until(lambda: found("latency_seconds_bucket") == buckets, lambda: found("latency_seconds_bucket"), 20)
-        wait_until(lambda: found("orders_total") == {(None, TRACE, 1.0)}, lambda: found("orders_total"), 20)
+        for query, right in {"latency_seconds_bucket": buckets, "orders_total": {(None, TRACE, 1.0)}}.items():
+            wait_until(lambda: found(query) == right, lambda: found(query), 20)
 
 
 def test_ten_scrapers_at_once(served):
@@ -368,8 +372,8 @@ def test_a_slow_scraper_costs_nobody_else(served):
 
 
 def test_a_client_that_invents_label_values(served):
-    """If it failed, one client with a careless label would fill the memory and take the page from all others. With
-    SLUICE_LONG=1 for ten minutes."""
+    """If it failed, one client with a careless label would fill the memory and take the page from all others.
+    With SLUICE_LONG=1 for ten minutes."""
     target = served(max_series=5000, max_series_per_metric=2000)
     target.send(counter("orders", 1))
 
@@ -420,9 +424,8 @@ def test_series_that_are_not_updated_vanish_unscraped(served):
 def test_one_page_for_several_pipelines(gateway, clients):
     """If it failed, two pipelines to one exporter would fight for its port, or each show half."""
     port = free_port()
-    configuration = config(
-        {"prometheus": {"endpoint": f"{LOOPBACK}:{port}"}}, {"batch": {"timeout": "10ms"}}, signals=["metrics"]
-    )
+    exporters = {"prometheus": {"endpoint": f"{LOOPBACK}:{port}"}}
+    configuration = config(exporters, {"batch": {"timeout": "10ms"}}, signals=["metrics"])
     pipelines = configuration["service"]["pipelines"]
     pipelines["metrics/second"] = {**pipelines["metrics"], "processors": []}
     running = gateway(configuration)
@@ -431,9 +434,8 @@ def test_one_page_for_several_pipelines(gateway, clients):
     both = {"orders_total", "pens_total"}
     wait_until(lambda: both <= Page(fetch(f"http://{LOOPBACK}:{port}/metrics")[1]).names(), "both metrics")
     # Each point goes both ways.
-    wait_until(
-        lambda: running.metrics().sum("otelcol_exporter_sent_metric_points", exporter="prometheus") == 4, "sent"
-    )
+    sent = "otelcol_exporter_sent_metric_points"
+    wait_until(lambda: running.metrics().sum(sent, exporter="prometheus") == 4, "sent")
 
 
 def test_a_port_that_is_taken(gateway):
@@ -467,8 +469,6 @@ def test_delta_counters_and_histograms_add_up(served):
 
 def test_pipelines_of_other_signals_are_refused(tmp_path):
     """If it failed, traces would end on a page for metrics, unseen."""
-    from gateway import command
-
     file = tmp_path / "gateway.yaml"
     file.write_text(
         "receivers: {otlp: {protocols: {grpc: }}}\nexporters: {prometheus: {endpoint: \"localhost:0\"}}\n"

@@ -267,7 +267,7 @@ def test_mistakes(tmp_path, certificates, tls, words):
 def test_the_page_for_prometheus_over_tls(gateway, certificates, needs_client):
     """If it failed, metrics would have to be scraped in the clear, or anybody could read them."""
     port = free_port()
-    tls = {**identity(certificates, "server"), **({"client_ca_file": certificates.ca} if needs_client else {})}
+    tls = identity(certificates, "server") | ({"client_ca_file": certificates.ca} if needs_client else {})
     gateway(config({"prometheus": {"endpoint": f"{LOOPBACK}:{port}", "tls": tls}}, signals=["metrics"]))
 
     def scrape(authority, name=None):
