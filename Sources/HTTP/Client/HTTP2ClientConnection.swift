@@ -57,6 +57,7 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
         call.phase = .asked
         idleSince = nil
         guard let handler, let session = handler.session else {
+            owner?.connectionEnding(self)
             later(call, .closed(origin: origin, beforeAnswer: true, reason: "the connection ended"))
             return
         }
@@ -68,6 +69,9 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
             callCount += 1
             handler.flushSoon()
         } catch {
+            // No more streams here. Those that are open go on.
+            owner?.connectionEnding(self)
+            if callCount == 0 { handler.close(because: "HTTP/2: \(error)") }
             later(call, .closed(origin: origin, beforeAnswer: true, reason: "HTTP/2: \(error)"))
         }
     }

@@ -162,6 +162,20 @@ final class EchoServer: HTTP2ConnectionDelegate {
         }
     }
 
+    /// A server that has gone without a word is found out before its requests' deadlines, if pings are asked for.
+    @Test func silentServersArePinged() async throws {
+        let script: [ScriptedServer.Step] = [.read(until: "SM\r\n\r\n"), .sendBytes(Frame.settings())]
+        let impatient = options {
+            $0.http2 = true
+            $0.pingAfter = .milliseconds(20)
+            $0.pingTimeout = .milliseconds(20)
+        }
+        try await withScripts([script], impatient) { client, _ in
+            let error = try await client.failure(HTTPClientRequest(method: "GET", target: "/"))
+            #expect("\(error!)".contains("no answer to a ping in time"), "\(error!)")
+        }
+    }
+
     /// A server of HTTP/1.1 is told from one that is down.
     @Test func otherProtocolsAreNamed() async throws {
         try await withScripts(
