@@ -41,7 +41,8 @@ final class AnswerWriter: Sendable {
                     + extraFields))
         var accepted = ByteBuffer()
         Self.writeHTTP1(
-            HTTPResponse(status: 200, fields: [("content-type", MediaType.protobuf.rawValue)] + extraFields, body: []),
+            HTTPResponse(
+                status: 200, fields: [("content-type", MediaType.protobuf.rawValue)] + extraFields, body: []),
             .none,
             to: &accepted)
         http1Accepted = accepted
