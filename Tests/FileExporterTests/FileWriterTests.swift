@@ -8,8 +8,6 @@ import Pipeline
 import TestSupport
 import Testing
 
-/// One at a time: one of them limits the size of files for the whole process.
-@Suite(.serialized)
 struct FileWriterTests {
     private let folder = Folder()
 
@@ -128,39 +126,6 @@ struct FileWriterTests {
             return
         }
         #expect(message.hasPrefix("cannot write to \"/dev/full\": No space left on device"))
-    }
-
-    /// If it failed, a full disk would leave half a line, to which the next batch would be glued, or batches that
-    /// were reported as failed would come twice.
-    @Test(arguments: [FileExporterConfig.Compression.none, .gzip])
-    func aFullDiskLeavesNoHalfBatch(compression: FileExporterConfig.Compression) async throws {
-        let path = folder("full.jsonl")
-        let writer = try makeWriter(path) { $0.compression = compression }
-        let small = batch(.logs, RequestBuilder.makeLogs(records: 1))
-        let large = batch(.traces, RequestBuilder.makeTraces(spans: 3000))
-        #expect(await writer.write(small) == .written)
-        let before = contents(of: path)
-
-        var limit = rlimit()
-        getrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-        let unlimited = limit
-        limit.rlim_cur = 200_000
-        signal(SIGXFSZ, SIG_IGN)
-        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-        let results = await writer.write([large, small])
-        limit = unlimited
-        setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit)
-
-        #expect(
-            results[0] == .failed(message: "cannot write to \"\(path)\": File too large (errno \(EFBIG))"))
-        let written = results.count { $0 == .written }
-        if written == 0 { #expect(contents(of: path) == before) }
-        #expect(await writer.write([small, large]) == [.written, .written])
-        await writer.close()
-        guard compression == .none else { return }
-        let all = lines(of: path)
-        #expect(all.count == 1 + written + 2 + 1)
-        #expect(all.dropLast().allSatisfy { $0.hasPrefix("{") && $0.hasSuffix("}]}") })
     }
 
     /// If it failed, files would grow without end, lose what they held, or old ones would be kept for ever.

@@ -89,7 +89,9 @@ class Metrics:
 
 
 class Gateway:
-    """Started by the constructor and ready when it returns. The configuration is a dictionary: JSON is YAML.
+    """Started by the constructor and ready when it returns.
+
+    The configuration is a dictionary (JSON is YAML), or what makes the text of a file of two ports.
     """
 
     def __init__(self, folder, config, arguments=(), env=None, is_ready=True):
@@ -97,7 +99,11 @@ class Gateway:
         self.log_file = self.config_file.with_suffix(".log")
         self.health_port = free_port()
         self.grpc_port = self.http_port = self.metrics_port = None
-        self.config_file.write_text(json.dumps(self._with_ports(config), indent=2))
+        if callable(config):
+            self.grpc_port, self.http_port = free_port(), free_port()
+            self.config_file.write_text(config(self.grpc_port, self.http_port))
+        else:
+            self.config_file.write_text(json.dumps(self._with_ports(config), indent=2))
         self.started = time.monotonic()
         self._log = open(self.log_file, "wb")
         self.process = subprocess.Popen(

@@ -172,45 +172,43 @@ service:
 def test_what_is_not_built_yet_is_named(tmp_path):
     """If it failed, a user who brings a Collector's file would not learn what is missing, or would think it
     all is."""
-    result = validate(tmp_path, PLATFORM)
+    result = validate(tmp_path, PLATFORM.replace("  prometheus:\n    config", "  zipkin:\n    config"))
     assert result.returncode == 1
     errors = [line for line in result.stderr.splitlines() if ": error: " in line]
-    assert len(errors) == 1, result.stderr
-    assert ':8:3: error: receivers: receiver "prometheus"' in errors[0]
-    assert all("not" in line for line in errors)
-    warnings = [line for line in result.stderr.splitlines() if ": warning: " in line]
-    assert [line for line in warnings if "logging" in line], result.stderr
+    assert len(errors) == 2, result.stderr
+    assert ':8:3: error: receivers: receiver "zipkin" is not built' in errors[0]
+    assert 'references receiver "prometheus" which is not configured' in errors[1]
 
 
-def test_the_platform_runs_without_what_is_not_built(gateway, backend, clients):
-    """If it failed, the traces of a Collector's configuration would not flow unchanged."""
+def test_the_platforms_file_runs_as_it_is(gateway, backend, clients):
+    """If it failed, a Collector could not be swapped for the gateway by changing the binary."""
     tempo = backend()
-    configuration = {
-        "receivers": {"otlp": {"protocols": {"grpc": {}, "http": {}}}},
-        "processors": {
-            "batch": {"send_batch_size": 1024, "timeout": "10s"},
-            "memory_limiter": {"check_interval": "1s", "limit_mib": 512},
-        },
-        "exporters": {
-            "otlp": {"endpoint": tempo.endpoint, "tls": {"insecure": True}},
-            "logging": {"loglevel": "debug"},
-        },
-        "service": {
-            "pipelines": {
-                "traces": {
-                    "receivers": ["otlp"],
-                    "processors": ["memory_limiter", "batch"],
-                    "exporters": ["otlp", "logging"],
-                }
-            }
-        },
-    }
-    running = gateway(configuration)
+    page, own = free_port(), free_port()
+
+    def platform(grpc_port, http_port):
+        # Nothing but addresses is changed: tests run beside each other.
+        return (
+            PLATFORM.replace("0.0.0.0:4317", f"{LOOPBACK}:{grpc_port}")
+            .replace("0.0.0.0:4318", f"{LOOPBACK}:{http_port}")
+            .replace("0.0.0.0:8889", f"{LOOPBACK}:{page}")
+            .replace("localhost:8888", f"{LOOPBACK}:{own}")
+            .replace("tempo:4317", tempo.endpoint)
+            .replace("scrape_interval: 10s", "scrape_interval: 1s")
+            .replace("timeout: 10s", "timeout: 1s")
+        )
+
+    reader = {"pull": {"exporter": {"prometheus": {"host": LOOPBACK, "port": own}}}}
+    running = gateway(platform, "--set", f"service.telemetry.metrics.readers={json.dumps([reader])}")
+    assert '"logging" is deprecated' in running.log
     client = clients.grpc(running)
     for number in range(11):
         client.export(data.spans(100, first=100 * number))
-    wait_until(lambda: len(data.span_names(tempo.received())) >= 1100, "the batch")
-    assert [data.item_count(request) for request in tempo.received()] == [1100]
+    wait_until(lambda: len(data.span_names(tempo.received())) >= 1100, "the spans")
+    wait_until(
+        lambda: 'job="gateway"' in (text := fetch(f"http://{LOOPBACK}:{page}/metrics")[1])
+        and "otelcol_receiver_accepted_spans" in text,
+        "its own metrics, scraped, on its page",
+    )
 
 
 def test_environment_variables(gateway, backend, clients, tmp_path):

@@ -19,7 +19,8 @@ NOUNS = {"traces": "spans", "metrics": "metric_points", "logs": "log_records"}
 
 def read(path):
     """Signal and request of every line; the last one must be ended, too."""
-    text = path.read_text()
+    packed = path.read_bytes()
+    text = (gzip.decompress(packed) if packed.startswith(b"\x1f\x8b") else packed).decode()
     assert text == "" or text.endswith("\n")
     return [decode(line) for line in text.split("\n")[:-1]]
 
@@ -88,13 +89,15 @@ def test_protobuf_behind_its_length(gateway, clients, tmp_path, compression):
     assert sorted(r.SerializeToString() for r in found) == sorted(r.SerializeToString() for r in sent)
 
 
-def test_a_full_disk_costs_nothing(gateway, clients, tmp_path):
+@pytest.mark.parametrize(("compression", "room"), [("none", 100_000), ("gzip", 15_000)])
+def test_a_full_disk_costs_nothing(gateway, clients, tmp_path, compression, room):
     """If it failed, a disk that is full for a while would cost data, or leave half lines or lines twice."""
     path = tmp_path / "out.jsonl"
-    running = gateway(config({"file": {"path": str(path), "retry_on_failure": RETRY}}, signals=["traces"]))
+    exporter = {"path": str(path), "compression": compression, "retry_on_failure": RETRY}
+    running = gateway(config({"file": exporter}, signals=["traces"]))
     client = clients.grpc(running)
     # A limit on the size of files stands for the disk's end; it cuts writes in the middle.
-    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY))
     for number in range(40):
         client.export(data.spans(20, first=20 * number, padding=100))
     wait_until(lambda: "File too large" in running.log, "the full disk in the log")

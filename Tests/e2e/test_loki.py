@@ -129,7 +129,13 @@ def test_the_sdks_logging_handler(gateway, loki_backend):
     running = gateway(only_logs(loki))
     provider = LoggerProvider(
         resource=Resource.create(
-            {"service.name": "shop", "service.namespace": "eu", "k8s.pod.name": "shop-1", "host.name": "h1"}
+            {
+                "service.name": "shop",
+                "service.namespace": "eu",
+                "service.instance.id": "7",
+                "k8s.pod.name": "shop-1",
+                "host.name": "h1",
+            }
         )
     )
     exporter = OTLPLogExporter(endpoint=f"{LOOPBACK}:{running.grpc_port}", insecure=True)
@@ -147,7 +153,12 @@ def test_the_sdks_logging_handler(gateway, loki_backend):
         provider.shutdown()
     wait_until(lambda: loki.entries, "the entry")
     entry = loki.entries[0]
-    assert entry.labels == {"service_name": "shop", "service_namespace": "eu", "k8s_pod_name": "shop-1"}
+    assert entry.labels == {
+        "service_name": "shop",
+        "service_namespace": "eu",
+        "service_instance_id": "7",
+        "k8s_pod_name": "shop-1",
+    }
     assert entry.line == "order 7 placed"
     assert before <= entry.time <= time.time_ns()
     metadata = dict(entry.metadata)

@@ -113,7 +113,7 @@ extension PushEncoder {
             changes.add(.lineSize)
             scratch.truncateText(to: settings.limits.lineBytes)
         }
-        unsafe arena.appendField(0x12, scratch.unsafeBytes)
+        if scratch.count > 0 { unsafe arena.appendField(0x12, scratch.unsafeBytes) }
     }
 
     // MARK: - Metadata

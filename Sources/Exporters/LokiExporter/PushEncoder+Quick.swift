@@ -99,13 +99,13 @@ extension PushEncoder {
         let value = AttributeValue(body)
         if case .string(let text) = value {
             guard text.count <= settings.limits.lineBytes else { return false }
-            unsafe arena.appendField(0x12, text.unsafeBytes)
+            if text.count > 0 { unsafe arena.appendField(0x12, text.unsafeBytes) }
             return true
         }
         scratch.truncate(to: 0)
         scratch.appendText(value)
         guard scratch.count <= settings.limits.lineBytes else { return false }
-        unsafe arena.appendField(0x12, scratch.unsafeBytes)
+        if scratch.count > 0 { unsafe arena.appendField(0x12, scratch.unsafeBytes) }
         return true
     }
 

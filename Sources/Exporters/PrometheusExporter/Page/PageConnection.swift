@@ -64,6 +64,8 @@ final class PageConnection: ChannelInboundHandler {
     private var state = State.idle
     private var timeout: Scheduled<Void>?
     private var isInSend = false
+    /// The client has ended its side: nothing comes after the answer under way.
+    private var hasEnded = false
 
     init(desk: PageDesk, rules: PageRules) {
         self.desk = desk
@@ -108,9 +110,18 @@ final class PageConnection: ChannelInboundHandler {
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        // Comes when the answer under way has been sent: the handler before this one keeps it until then.
-        if let event = event as? ChannelEvent, event == .inputClosed { context.close(promise: nil) }
+        if let event = event as? ChannelEvent, event == .inputClosed { inputClosed(context) }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Comes behind all requests; the answer to the last of them may be under way.
+    private func inputClosed(_ context: ChannelHandlerContext) {
+        hasEnded = true
+        switch state {
+        case .idle, .reading: context.close(promise: nil)
+        case .sending(let page, let next, _): state = .sending(page, next: next, closing: true)
+        case .writing, .closing: break
+        }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -215,7 +226,7 @@ final class PageConnection: ChannelInboundHandler {
         _ request: HTTPRequestHead, _ status: HTTPResponseStatus, _ headers: HTTPHeaders, length: Int,
         closing: Bool = false, _ context: ChannelHandlerContext
     ) -> Bool {
-        let closing = closing || !request.isKeepAlive || !rules.keepsAlive
+        let closing = closing || hasEnded || !request.isKeepAlive || !rules.keepsAlive
         var headers = headers
         for header in rules.headers { headers.replaceOrAdd(name: header.name, value: header.value) }
         headers.replaceOrAdd(name: "content-length", value: String(length))
