@@ -94,6 +94,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     private var accumulator: BatchAccumulator?
     private(set) var disk: DiskQueue?
     var deadLetter: DeadLetter?
+    var isStarting = false
     var stopping = false
     var troubled = false
     var stopped = false
