@@ -68,6 +68,8 @@ package final class HTTP2Session {
     private var output = HTTP2Output()
     private var slots: [HTTP2Stream] = []
     private var freeSlots: [Int] = []
+    /// Of the section that is being read.
+    private let headers = HeaderBlock()
     /// The stream whose header section is being read: sections are never interleaved.
     private var headerStream: HTTP2Stream?
     /// Streams that were answered before the peer had sent all of its request, by number.
@@ -291,7 +293,7 @@ package final class HTTP2Session {
 
     private func takeStream() -> HTTP2Stream {
         if let slot = freeSlots.popLast() { return slots[slot] }
-        let stream = HTTP2Stream(slot: slots.count)
+        let stream = HTTP2Stream(slot: slots.count, headers: headers)
         slots.append(stream)
         return stream
     }

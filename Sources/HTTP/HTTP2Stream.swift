@@ -6,8 +6,9 @@ package final class HTTP2Stream {
     package internal(set) var id: Int32 = 0
     /// A small number that is this stream's alone while it is open: an index for the owner's own state.
     package let slot: Int
-    /// The header section that is being read or was read last.
-    package let headers = HeaderBlock()
+    /// The header section that is being read; in `headersEnded`, the one that was read. The session's only one, since
+    /// sections follow each other (RFC 9113 §4.3): one a stream would let a client fill memory with a few bytes each.
+    package let headers: HeaderBlock
     /// Whether the header section that is being read is the first of the stream (else it is trailers).
     var readingFirstSection = true
     /// Whether our side has sent, or queued, everything that it will send.
@@ -26,8 +27,9 @@ package final class HTTP2Stream {
     private(set) var bodyBytesLeft = 0
     var trailers: HTTP2Fields?
 
-    init(slot: Int) {
+    init(slot: Int, headers: HeaderBlock) {
         self.slot = slot
+        self.headers = headers
     }
 
     func open(id: Int32) {
