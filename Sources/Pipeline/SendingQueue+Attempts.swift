@@ -8,6 +8,7 @@ import Synchronization
 
 extension SendingQueue {
     func startWork() {
+        guard heir == nil else { return handOverWaiting() }
         while active.count < config.numConsumers, let work = waiting.popFirst() {
             if work.batch.bytes > maxRequestBytes {
                 let limit = "larger than the limit of \(maxRequestBytes) bytes a request"
@@ -98,6 +99,7 @@ extension SendingQueue {
             release(work)
             return
         }
+        guard heir == nil else { return handOver(work) }
         guard retry.enabled, !stopping else {
             logger.error(
                 "Exporting failed. Dropping data.",
@@ -159,7 +161,7 @@ extension SendingQueue {
     private func finish(_ work: Work, _ outcome: Outcome) {
         active[ObjectIdentifier(work)] = nil
         size.subtract(work.weight, ordering: .relaxed)
-        if answersLater { work.batch.settle(outcome, by: self) }
+        if answersLater { work.batch.settle(outcome, by: speaker) }
         startWork()
         wakeIfIdle()
     }
