@@ -229,3 +229,20 @@ let package = Package(
     ],
     cLanguageStandard: .c11
 )
+
+// Only for who asks, since it takes a minute more to build: SLUICE_BENCHMARKS=1, as bench/micro does.
+if Context.environment["SLUICE_BENCHMARKS"] != nil {
+    package.dependencies.append(
+        .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []))
+    package.targets.append(
+        .executableTarget(
+            name: "Micro",
+            dependencies: [
+                "Compression", "OTLP", "Pipeline", "TestSupport", nioCore, nioEmbedded,
+                .product(name: "Benchmark", package: "benchmark"),
+            ],
+            path: "bench/Benchmarks/Micro",
+            swiftSettings: swiftSettings,
+            plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
+        ))
+}

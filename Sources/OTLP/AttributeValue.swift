@@ -1,6 +1,6 @@
 /// An `AnyValue`, read from the wire: the value of an attribute or the body of a log record. Borrows as
 /// `WireBytes`.
-package enum AttributeValue {
+public enum AttributeValue {
     /// No value was set.
     case empty
     /// UTF-8 text.
@@ -16,7 +16,7 @@ package enum AttributeValue {
 
     /// Reads an `AnyValue` message; of several values the last counts.
     @inlinable
-    package init(_ message: WireBytes) {
+    public init(_ message: WireBytes) {
         self = .empty
         for field in message.fields {
             switch field.number {
@@ -34,14 +34,15 @@ package enum AttributeValue {
 }
 
 /// A `KeyValue`, read from the wire. Borrows as `WireBytes`.
-package struct Attribute {
+public struct Attribute {
     /// UTF-8 text.
-    package var key: WireBytes
-    package var value: AttributeValue
+    public var key: WireBytes
+    /// `empty` when there is none.
+    public var value: AttributeValue
 
     /// Reads a `KeyValue` message; of several keys or values the last counts.
     @inlinable
-    package init(_ message: WireBytes) {
+    public init(_ message: WireBytes) {
         key = WireBytes.none
         value = .empty
         for field in message.fields {
@@ -57,7 +58,7 @@ package struct Attribute {
 extension WireBytes {
     /// No bytes.
     @inlinable
-    package static var none: WireBytes {
+    public static var none: WireBytes {
         // SAFETY: there is nothing to read.
         unsafe WireBytes(UnsafeRawBufferPointer(start: nil, count: 0))
     }

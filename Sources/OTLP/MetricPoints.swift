@@ -1,13 +1,15 @@
 internal import COTLP
 
 /// 128 bits that stand for bytes; also what a hash goes on from.
-package struct WireHash: Equatable, Sendable {
-    package var low: UInt64
-    package var high: UInt64
+public struct WireHash: Equatable, Sendable {
+    /// The lower 64 bits.
+    public var low: UInt64
+    /// The upper 64 bits.
+    public var high: UInt64
 
     /// From its halves.
     @inlinable
-    package init(low: UInt64, high: UInt64) {
+    public init(low: UInt64, high: UInt64) {
         self.low = low
         self.high = high
     }
@@ -16,11 +18,11 @@ package struct WireHash: Equatable, Sendable {
 /// Hashes bytes with a secret, so that nobody outside can make two texts of one hash. Any thread.
 ///
 /// The hash is for tables in memory only: it is another one in every process.
-package struct WireHasher: Sendable {
+public struct WireHasher: Sendable {
     private let key: cotlp_hash_key
 
     /// With a new secret.
-    package init() {
+    public init() {
         var source = SystemRandomNumberGenerator()
         var key = cotlp_hash_key()
         key.words = (
@@ -31,7 +33,7 @@ package struct WireHasher: Sendable {
     }
 
     /// The hash of bytes that come behind those that `from` stands for.
-    package func hash(_ bytes: WireBytes, from: WireHash) -> WireHash {
+    public func hash(_ bytes: WireBytes, from: WireHash) -> WireHash {
         // SAFETY: the C function reads the key and exactly these bytes, during the call.
         let hash = unsafe withUnsafePointer(to: key) { key in
             unsafe cotlp_hash_bytes(
@@ -42,7 +44,7 @@ package struct WireHasher: Sendable {
     }
 
     /// The hash of a number behind what `from` stands for.
-    package func hash(_ number: UInt64, from: WireHash) -> WireHash {
+    public func hash(_ number: UInt64, from: WireHash) -> WireHash {
         // SAFETY: the eight bytes of `number` live for the call.
         unsafe withUnsafeBytes(of: number.littleEndian) { unsafe hash(WireBytes($0), from: from) }
     }
@@ -61,27 +63,30 @@ extension WireHash {
 }
 
 /// A `Metric` but for its points. Borrows as `WireBytes`.
-package struct MetricHead {
+public struct MetricHead {
     /// UTF-8 text, empty when it is not there.
-    package let name: WireBytes
-    package let description: WireBytes
-    package let unit: WireBytes
+    public let name: WireBytes
+    /// UTF-8 text, as the unit.
+    public let description: WireBytes
+    /// UTF-8 text, empty when it is not there.
+    public let unit: WireBytes
     /// The last `Gauge`, `Sum`, … message.
-    package let data: WireBytes
+    public let data: WireBytes
     /// Points in the messages of the metric's kind.
-    package let points: Int
+    public let points: Int
     /// One of `Field.Metric.gauge`, `sum`, …; 0 for none.
-    package let kind: UInt32
+    public let kind: UInt32
     /// 0 unspecified, 1 delta, 2 cumulative; other numbers mean nothing.
-    package let temporality: UInt32
-    package let isMonotonic: Bool
+    public let temporality: UInt32
+    /// Of a sum.
+    public let isMonotonic: Bool
     /// Whether there is a field `metadata`.
-    package let hasMetadata: Bool
+    public let hasMetadata: Bool
     /// Whether there is more than one message of the kind, or of several kinds; `data` is but the last.
-    package let isScattered: Bool
+    public let isScattered: Bool
 
     /// Reads a `Metric`; of several kinds the last counts.
-    package init(_ message: WireBytes) {
+    public init(_ message: WireBytes) {
         var metric = unsafe cotlp_metric()
         // SAFETY: the C function reads exactly these bytes, during the call.
         unsafe cotlp_metric_read(message.bytePointer, message.count, &metric)
@@ -99,52 +104,56 @@ package struct MetricHead {
 }
 
 /// A data point of any kind, as far as every store of series needs it. Borrows as `WireBytes`.
-package struct MetricPoint {
+public struct MetricPoint {
     /// What kind of number a point has.
-    package enum NumberKind: UInt8, Sendable {
+    public enum NumberKind: UInt8, Sendable {
         case none
         case int
         case double
     }
 
     /// The message of the point.
-    package internal(set) var whole = WireBytes.none
+    public internal(set) var whole = WireBytes.none
     /// Of the attributes, in the order in which they are written.
-    package internal(set) var hash = WireHash(low: 0, high: 0)
+    public internal(set) var hash = WireHash(low: 0, high: 0)
     /// Nanoseconds since 1970; 0 when unknown. Zero for points of `nextOther`, as all that follows.
-    package internal(set) var startTime: UInt64 = 0
-    package internal(set) var time: UInt64 = 0
+    public internal(set) var startTime: UInt64 = 0
+    /// Nanoseconds since 1970.
+    public internal(set) var time: UInt64 = 0
     /// The bits of the value, or of a histogram's sum.
-    package internal(set) var number: UInt64 = 0
+    public internal(set) var number: UInt64 = 0
     /// Of a histogram.
-    package internal(set) var count: UInt64 = 0
+    public internal(set) var count: UInt64 = 0
     /// A histogram's bucket counts: little-endian 64-bit numbers, not aligned.
-    package internal(set) var bucketCounts = WireBytes.none
+    public internal(set) var bucketCounts = WireBytes.none
     /// A histogram's bounds: little-endian doubles, not aligned.
-    package internal(set) var bounds = WireBytes.none
-    package internal(set) var flags: UInt32 = 0
-    package internal(set) var numberKind = NumberKind.none
-    package internal(set) var hasExemplars = false
+    public internal(set) var bounds = WireBytes.none
+    /// `DataPointFlags`.
+    public internal(set) var flags: UInt32 = 0
+    /// Which field held the value.
+    public internal(set) var numberKind = NumberKind.none
+    /// Whether there is a field `exemplars`.
+    public internal(set) var hasExemplars = false
     /// Whether counts and bounds must be read from `whole`, because they are in several parts.
-    package internal(set) var isScattered = false
+    public internal(set) var isScattered = false
 
     /// An empty point, to be read into.
-    package init() {}
+    public init() {}
 
     /// The flag NO_RECORDED_VALUE: the series ended.
-    @inlinable package var hasNoRecordedValue: Bool { flags & 1 != 0 }
+    @inlinable public var hasNoRecordedValue: Bool { flags & 1 != 0 }
 }
 
 /// Walks the points of one `Gauge`, `Sum`, … message. Borrows as `WireBytes`.
 @safe
-package struct MetricPoints {
+public struct MetricPoints {
     private var points: cotlp_points
     private var read = unsafe cotlp_point()
     private let hasher: WireHasher
     private let from: cotlp_hash
 
     /// - Parameter from: what the hashes of the points go on from.
-    package init(_ data: WireBytes, hasher: WireHasher, from: WireHash) {
+    public init(_ data: WireBytes, hasher: WireHasher, from: WireHash) {
         // SAFETY: the end of the borrowed bytes is a valid address.
         unsafe points = cotlp_points(next: data.bytePointer, end: data.bytePointer + data.count)
         self.hasher = hasher
@@ -152,7 +161,7 @@ package struct MetricPoints {
     }
 
     /// Reads the next `NumberDataPoint`; false at the end.
-    package mutating func nextNumber(into point: inout MetricPoint) -> Bool {
+    public mutating func nextNumber(into point: inout MetricPoint) -> Bool {
         // SAFETY: the C function reads inside the borrowed bytes.
         let found = unsafe hasher.withKey { unsafe cotlp_number_next(&points, $0, from, &read) }
         guard found != 0 else { return false }
@@ -161,7 +170,7 @@ package struct MetricPoints {
     }
 
     /// Reads the next `HistogramDataPoint`; false at the end.
-    package mutating func nextHistogram(into point: inout MetricPoint) -> Bool {
+    public mutating func nextHistogram(into point: inout MetricPoint) -> Bool {
         // SAFETY: as above.
         let found = unsafe hasher.withKey { unsafe cotlp_histogram_next(&points, $0, from, &read) }
         guard found != 0 else { return false }
@@ -176,7 +185,7 @@ package struct MetricPoints {
     /// Finds the next point of another kind, of which only `whole` and `hash` are read; false at the end.
     ///
     /// - Parameter attributes: the number of the field that holds the attributes.
-    package mutating func nextOther(attributes: UInt32, into point: inout MetricPoint) -> Bool {
+    public mutating func nextOther(attributes: UInt32, into point: inout MetricPoint) -> Bool {
         // SAFETY: as above.
         let found = unsafe hasher.withKey { unsafe cotlp_point_next(&points, attributes, $0, from, &read) }
         guard found != 0 else { return false }

@@ -1,4 +1,4 @@
-package import Synchronization
+public import Synchronization
 
 /// A bounded queue of many producers and one consumer, without locks.
 ///
@@ -11,7 +11,7 @@ package import Synchronization
 ///
 /// `push` from any thread; `pop` and `isEmpty` from one thread at a time. Allocates only in `init`.
 @safe
-package final class BoundedRing<Element: Sendable>: @unchecked Sendable {
+public final class BoundedRing<Element: Sendable>: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): values are touched only between the acquire and the release of their sequence.
     @usableFromInline let mask: Int
     @usableFromInline let sequences: UnsafeMutablePointer<Atomic<Int>>
@@ -20,7 +20,7 @@ package final class BoundedRing<Element: Sendable>: @unchecked Sendable {
     @usableFromInline let head: UnsafeMutablePointer<Int>
 
     /// Room for at least `capacity` elements, rounded up to a power of two.
-    package init(capacity: Int) {
+    public init(capacity: Int) {
         precondition(capacity > 0 && capacity <= 1 << 24, "ring capacity \(capacity) is not in 1...16777216")
         var size = 2
         while size < capacity { size *= 2 }
@@ -45,11 +45,11 @@ package final class BoundedRing<Element: Sendable>: @unchecked Sendable {
     }
 
     /// How many elements fit.
-    package var capacity: Int { mask + 1 }
+    public var capacity: Int { mask + 1 }
 
     /// Appends an element; false, with the ring unchanged, when it is full. Any thread.
     @inlinable
-    package func push(_ element: consuming Element) -> Bool {
+    public func push(_ element: consuming Element) -> Bool {
         // SAFETY: index & mask is below the allocated size; the slot is ours after the exchange succeeded.
         var position = unsafe tail.pointee.load(ordering: .relaxed)
         while true {
@@ -77,7 +77,7 @@ package final class BoundedRing<Element: Sendable>: @unchecked Sendable {
 
     /// Takes the oldest element; nil when there is none, or when its producer has not finished writing. Consumer only.
     @inlinable
-    package func pop() -> Element? {
+    public func pop() -> Element? {
         // SAFETY: head is the consumer's alone; the value was published by the release that this load acquires.
         let position = unsafe head.pointee
         let slot = position & mask
@@ -90,7 +90,7 @@ package final class BoundedRing<Element: Sendable>: @unchecked Sendable {
 
     /// Whether `pop` would find nothing. Consumer only.
     @inlinable
-    package var isEmpty: Bool {
+    public var isEmpty: Bool {
         // SAFETY: as in `pop`. Sequentially consistent for the consumer's look between "sleeping" and sleep.
         let position = unsafe head.pointee
         return unsafe sequences[position & mask].load(ordering: .sequentiallyConsistent) != position &+ 1

@@ -259,8 +259,18 @@ extension WireBytes {
     /// Whether all bytes are zero.
     @inline(__always)
     var isZero: Bool {
-        var all: UInt8 = 0
-        for index in 0..<count { all |= self[index] }
+        // SAFETY: every read is below count.
+        let bytes = unsafe unsafeBytes
+        var all: UInt64 = 0
+        var index = 0
+        while index &+ 8 <= count {
+            unsafe all |= bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            index &+= 8
+        }
+        while index < count {
+            unsafe all |= UInt64(bytes.load(fromByteOffset: index, as: UInt8.self))
+            index &+= 1
+        }
         return all == 0
     }
 }

@@ -5,13 +5,13 @@
 // who reads a count of items that left, then the count of items that came in, never sees more leave than came,
 // because each item was counted in before it was handed on.
 
-package import Synchronization
+public import Synchronization
 
 /// A count that only grows.
 ///
 /// Any thread. The value sits on cache lines of its own, so that two threads that count different things
 /// do not slow each other.
-package final class Counter: Sendable {
+public final class Counter: Sendable {
     private let _padBefore = InlineArray<14, UInt64>(repeating: 0)
     @usableFromInline let storage = Atomic<UInt64>(0)
     private let _padAfter = InlineArray<15, UInt64>(repeating: 0)
@@ -20,19 +20,19 @@ package final class Counter: Sendable {
 
     /// Adds `count`, wrapping at 2^64. Allocates nothing.
     @inlinable
-    package func add(_ count: UInt64 = 1) {
+    public func add(_ count: UInt64 = 1) {
         storage.wrappingAdd(count, ordering: .releasing)
     }
 
     /// Adds `count`, which must not be negative. Allocates nothing.
     @inlinable
-    package func add(_ count: Int) {
+    public func add(_ count: Int) {
         storage.wrappingAdd(UInt64(count), ordering: .releasing)
     }
 
     /// The count now.
     @inlinable
-    package var value: UInt64 {
+    public var value: UInt64 {
         storage.load(ordering: .acquiring)
     }
 }
@@ -40,7 +40,7 @@ package final class Counter: Sendable {
 /// A whole number that goes up and down: a size, a capacity, requests in flight.
 ///
 /// Any thread. On cache lines of its own, as `Counter`.
-package final class Gauge: Sendable {
+public final class Gauge: Sendable {
     private let _padBefore = InlineArray<14, UInt64>(repeating: 0)
     @usableFromInline let storage = Atomic<Int64>(0)
     private let _padAfter = InlineArray<15, UInt64>(repeating: 0)
@@ -49,19 +49,19 @@ package final class Gauge: Sendable {
 
     /// Replaces the value.
     @inlinable
-    package func set(_ value: Int) {
+    public func set(_ value: Int) {
         storage.store(Int64(value), ordering: .releasing)
     }
 
     /// Adds `delta`, which may be negative.
     @inlinable
-    package func add(_ delta: Int) {
+    public func add(_ delta: Int) {
         storage.wrappingAdd(Int64(delta), ordering: .releasing)
     }
 
     /// The value now.
     @inlinable
-    package var value: Int {
+    public var value: Int {
         Int(storage.load(ordering: .acquiring))
     }
 }
@@ -69,9 +69,9 @@ package final class Gauge: Sendable {
 /// How observed values are spread over fixed buckets.
 ///
 /// Any thread. One `observe` is a search over the bounds and two atomic updates; it allocates nothing.
-@safe package final class Histogram: Sendable {
+@safe public final class Histogram: Sendable {
     /// Upper bounds, inclusive, strictly ascending, finite. The bucket above the last one is implied.
-    package let bounds: [Double]
+    public let bounds: [Double]
 
     // SAFETY: `bounds.count + 1` initialized counters, owned by this object, freed in deinit; the pointer never
     // changes and what it points to is atomic, so any thread may use it.
@@ -97,7 +97,7 @@ package final class Gauge: Sendable {
     }
 
     /// Counts one value. A value that is not a number goes to the last bucket and poisons the sum.
-    package func observe(_ value: Double) {
+    public func observe(_ value: Double) {
         var index = 0
         while index < bounds.count, !(value <= bounds[index]) {
             index += 1
@@ -117,7 +117,7 @@ package final class Gauge: Sendable {
     /// The buckets now, the one above the last bound included, not cumulative; and the sum of all values.
     ///
     /// The count of all values is the sum of the buckets, so the two never disagree on a page.
-    package func read() -> (counts: [UInt64], sum: Double) {
+    public func read() -> (counts: [UInt64], sum: Double) {
         var counts: [UInt64] = []
         counts.reserveCapacity(bounds.count + 1)
         for index in 0...bounds.count {

@@ -1,0 +1,103 @@
+import Benchmark
+import Compression
+import NIOCore
+import NIOEmbedded
+import OTLP
+import Pipeline
+import TestSupport
+
+// What the hot path is made of, by itself. bench/README.md says how to run it; figures of the whole are bench/run's.
+let benchmarks: @Sendable () -> Void = {
+    Benchmark.defaultConfiguration = .init(
+        metrics: [.wallClock, .throughput], warmupIterations: 5, scalingFactor: .kilo,
+        maxDuration: .seconds(3), maxIterations: 1000)
+
+    thePass()
+    theSplitter()
+    theRing()
+    theBatcher()
+    theCodecs()
+}
+
+/// One pass over a request of 100 items: structure, lengths, wire types, nesting and texts checked, items counted.
+private func thePass() {
+    for signal in Signal.allCases {
+        let request = RequestBuilder.make(signal, items: 100)
+        Benchmark("pass over 100 \(signal.itemNoun), \(request.count) bytes") { benchmark in
+            for _ in benchmark.scaledIterations {
+                request.withUnsafeBytes { bytes in blackHole(try? summarize(bytes, as: signal)) }
+            }
+        }
+    }
+}
+
+/// A request of 1000 spans cut into pieces of 300, by envelopes.
+private func theSplitter() {
+    let request = RequestBuilder.makeTraces(spans: 1000)
+    Benchmark("split 1000 spans by 300", configuration: .init(scalingFactor: .one)) { benchmark in
+        for _ in benchmark.scaledIterations {
+            request.withUnsafeBytes { bytes in
+                var splitter = RequestSplitter(bytes, .traces)
+                while let piece = splitter.next(maxItems: 300, maxBytes: .max) { blackHole(piece.items) }
+            }
+        }
+    }
+}
+
+/// A batch through the ring between two stages, on one thread: what a hand-over costs without a wake-up.
+private func theRing() {
+    let batch = Batch(.traces, payload: Payload(ByteBuffer()), items: 0)
+    let ring = BoundedRing<Batch>(capacity: 1024)
+    Benchmark("ring: push and pop a batch") { benchmark in
+        for _ in benchmark.scaledIterations {
+            guard ring.push(batch), ring.pop() != nil else { return benchmark.error("the ring is full") }
+        }
+    }
+}
+
+/// Requests of 100 spans gathered until there are 8192 spans; and the same cut at 8192 exactly.
+private func theBatcher() {
+    let request = ByteBuffer(bytes: RequestBuilder.makeTraces(spans: 100))
+    for (name, maxSize) in [("", 0), (", at most 8192", 8192)] {
+        Benchmark("batcher: a request of 100 spans\(name)") { benchmark in
+            let limits = BatchAccumulator.Limits(timeout: .seconds(3600), minSize: 8192, maxSize: maxSize)
+            let accumulator = BatchAccumulator(limits, signal: .traces, eventLoop: EmbeddedEventLoop()) {
+                batch, _, _ in blackHole(batch.items)
+            }
+            for _ in benchmark.scaledIterations {
+                accumulator.append(Batch(.traces, payload: Payload(request), items: 100)) { _, _ in }
+            }
+            accumulator.flush()
+        }
+    }
+}
+
+/// gzip of a request of 100 spans, both ways.
+private func theCodecs() {
+    let request = RequestBuilder.makeTraces(spans: 100)
+    let gzipper = Gzipper()
+    let gunzipper = Gunzipper()
+    var member = ByteBuffer()
+    _ = gzipper.compress(request.span.bytes) {
+        member.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1)
+    }
+    let compressed = [UInt8](buffer: member)
+    Benchmark("gzip \(request.count) bytes", configuration: .init(scalingFactor: .one)) { benchmark in
+        var output = ByteBuffer()
+        for _ in benchmark.scaledIterations {
+            output.clear()
+            _ = gzipper.compress(request.span.bytes) {
+                output.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1)
+            }
+        }
+    }
+    Benchmark("gunzip to \(request.count) bytes", configuration: .init(scalingFactor: .one)) { benchmark in
+        var output = ByteBuffer()
+        for _ in benchmark.scaledIterations {
+            output.clear()
+            _ = try gunzipper.inflate(
+                compressed.span.bytes, as: .gzip, limitBytes: 4 << 20,
+                appending: { output.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1) })
+        }
+    }
+}
