@@ -7,7 +7,8 @@ extension Batch {
     /// Slices that fit are passed on; one that straddles a limit is cut by writing its envelopes anew. The pieces of a
     /// cut slice are copied into payloads of their own, so that every slice stays a whole run of fields: one copy of
     /// one request a batch, about 0.1 ns a byte. Acknowledgements are owed by every piece. An item that is by itself
-    /// larger than `maxBytes` comes alone, in a batch that says so.
+    /// larger than `maxBytes` comes alone, in a batch that says so; so does, whole, a slice whose pieces would together
+    /// take several times its bytes, because most of it is envelope: a few kilobytes sent must not become gigabytes.
     ///
     /// - Parameters:
     ///   - maxItems: at least 1; `Int.max` for no limit.
@@ -32,6 +33,7 @@ extension Batch {
                 continue
             }
             var pieces: [(Payload, items: Int)] = []
+            var bytesLeft = 4 * slice.count + Self.cutBytesSlack
             unsafe slice.bytes.withUnsafeReadableBytes { bytes in
                 var splitter = unsafe RequestSplitter(bytes, signal)
                 var roomItems = maxItems - filling.items
@@ -39,15 +41,18 @@ extension Batch {
                 if roomItems <= 0 || roomBytes <= 0 { (roomItems, roomBytes) = (maxItems, maxBytes) }
                 while let piece = splitter.next(maxItems: roomItems, maxBytes: roomBytes) {
                     (roomItems, roomBytes) = (maxItems, maxBytes)
+                    bytesLeft -= piece.bytes
+                    guard bytesLeft >= 0 else { break }
                     let payload = unsafe Payload(piece, of: bytes, ledger: slice.payload.ledger)
                     payload.metadata = slice.payload.metadata
                     pieces.append((payload, piece.items))
                 }
             }
-            if pieces.isEmpty {
-                // Nothing but fields that no entry holds, more of them than a message may have: cannot be cut.
-                if filling.sliceCount > 0 { close() }
+            if pieces.isEmpty || bytesLeft < 0 {
+                // Or nothing but fields that no entry holds, more of them than a message may have: cannot be cut.
+                close()
                 filling.append(slice)
+                close()
                 continue
             }
             slice.acknowledgement?.expect(pieces.count - 1)
@@ -63,6 +68,9 @@ extension Batch {
         close()
         return done
     }
+
+    /// What the pieces of any slice may take beyond four times its bytes.
+    private static let cutBytesSlack = 4 << 20
 }
 
 extension Payload {

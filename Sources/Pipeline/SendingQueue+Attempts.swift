@@ -9,6 +9,10 @@ import Synchronization
 extension SendingQueue {
     func startWork() {
         guard heir == nil else { return handOverWaiting() }
+        // What is dropped below ends its work, which asks for the next.
+        guard !isStarting else { return }
+        isStarting = true
+        defer { isStarting = false }
         while active.count < config.numConsumers, let work = waiting.popFirst() {
             if work.batch.bytes > maxRequestBytes {
                 let limit = "larger than the limit of \(maxRequestBytes) bytes a request"
@@ -78,7 +82,7 @@ extension SendingQueue {
         let pieces = work.batch.cut(maxItems: .max, maxBytes: maxBytes)
         guard pieces.count > 1 else {
             logger.error(
-                "Exporting failed. Dropping data: a single item is too large.",
+                "Exporting failed. Dropping data: a single item, with what it belongs to, is too large.",
                 metadata: [
                     "error": "\(message)", "item": "\(work.batch.firstItemName)",
                     "bytes": "\(work.batch.bytes)", "dropped_items": "\(work.batch.items)",

@@ -97,6 +97,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     var deadLetter: DeadLetter?
     /// Takes everything that comes to this queue, which is on its way out; nil: it is not.
     var heir: ((Batch) -> Void)?
+    var isStarting = false
     var stopping = false
     var troubled = false
     var stopped = false

@@ -53,6 +53,33 @@ struct BatchCutterTests {
         }
     }
 
+    /// If it failed, a client could fill the gateway's memory with a few kilobytes: 4 MB of envelope for every one of
+    /// 30 000 empty spans.
+    @Test(
+        "what is nearly all envelope is not multiplied",
+        arguments: [(Int.max, 4_128_768), (1, Int.max), (100, 4_128_768)])
+    func nearlyAllEnvelope(maxItems: Int, maxBytes: Int) throws {
+        var writer = ProtoWriter()
+        writer.message(1) { entry in
+            entry.message(1) { resource in
+                resource.message(1) { $0.text(1, String(repeating: "a", count: 4_128_700)) }
+            }
+            entry.message(2) { scope in
+                for _ in 0..<30_000 { scope.message(2) { _ in } }
+            }
+        }
+        let request = writer.bytes
+        let batch = Batch(.traces)
+        let answers = Answers()
+        let ledger = MemoryLedger()
+        try append(request, to: batch, answers, ledger)
+        try append(RequestBuilder.makeTraces(spans: 3), to: batch, answers, ledger)
+        let cut = batch.cut(maxItems: maxItems, maxBytes: maxBytes)
+        #expect(cut.reduce(0) { $0 + $1.items } == 30_003)
+        #expect(cut.reduce(0) { $0 + $1.bytes } < 6 * batch.bytes)
+        #expect(cut[0].items == 30_000 && cut[0].sliceCount == 1)
+    }
+
     private func check(_ cut: [Batch], _ maxItems: Int, _ maxBytes: Int, _ seed: UInt64) throws {
         for batch in cut {
             let whole = batch.slices.flatMap(bytes)
