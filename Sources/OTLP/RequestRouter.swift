@@ -44,7 +44,9 @@ package struct RequestRouter {
     private var resources: [Envelope] = []
     private var scopes: [Envelope] = []
     private var ranges: [Range<Int>] = []
-    private var request = Envelope(parent: 0, ranges: 0..<0, bytes: 0)
+    /// The request's own fields.
+    private var own: [Range<Int>] = []
+    private var ownBytes = 0
     /// Contents' lengths of the messages that `write` opens, in order.
     private var lengths: [Int] = []
     private var lastTrace: (low: UInt64, high: UInt64) = (0, 0)
@@ -66,11 +68,10 @@ package struct RequestRouter {
     ) -> Int? {
         begin()
         let message = unsafe WireBytes(bytes)
-        var own = Envelope(parent: 0, ranges: 0..<0, bytes: 0)
-        defer { request = own }
         for field in message.fields {
             guard shape.isChild(field, level: 0) else {
-                add(field.start..<field.end, to: &own)
+                own.append(field.start..<field.end)
+                ownBytes += field.end - field.start
                 continue
             }
             switch key {
@@ -97,17 +98,14 @@ package struct RequestRouter {
         resources.removeAll(keepingCapacity: true)
         scopes.removeAll(keepingCapacity: true)
         ranges.removeAll(keepingCapacity: true)
+        own.removeAll(keepingCapacity: true)
+        ownBytes = 0
         // The last destination is another function's.
         lastTrace = (0, 0)
     }
 
+    /// Precondition: no other envelope has got a range since this one got its first.
     private mutating func add(_ range: Range<Int>, to envelope: inout Envelope) {
-        // The request's own fields may stand between others' ranges: they are moved to the end, together.
-        if envelope.ranges.upperBound != ranges.count {
-            let begin = ranges.count
-            ranges += ranges[envelope.ranges]
-            envelope.ranges = begin..<ranges.count
-        }
         ranges.append(range)
         envelope.ranges = envelope.ranges.lowerBound..<ranges.count
         envelope.bytes += range.count
@@ -171,12 +169,13 @@ package struct RequestRouter {
     ) {
         let scope = scopes.count
         var envelope = Envelope(parent: resource, ranges: ranges.count..<ranges.count, bytes: 0)
-        for field in message.fields(entry.contentStart..<entry.end) where !shape.isChild(field, level: 2) {
-            add(field.start..<field.end, to: &envelope)
-        }
         scopes.append(envelope)
         var own = Whole()
-        for field in message.fields(entry.contentStart..<entry.end) where shape.isChild(field, level: 2) {
+        for field in message.fields(entry.contentStart..<entry.end) {
+            guard shape.isChild(field, level: 2) else {
+                add(field.start..<field.end, to: &envelope)
+                continue
+            }
             let place: Int
             if let trace = traceID(field.bytes) {
                 if trace != lastTrace {
@@ -191,6 +190,7 @@ package struct RequestRouter {
             own.add(1, place)
             append(Run(level: 2, parent: scope, start: field.start, end: field.end, items: 1), place)
         }
+        scopes[scope] = envelope
         if let place = own.place {
             while let last = runs[place].last, last.level == 2, last.parent == scope {
                 runs[place].removeLast()
@@ -253,17 +253,17 @@ package struct RequestRouter {
     package mutating func measure(_ destination: Int) -> (items: Int, bytes: Int) {
         lengths.removeAll(keepingCapacity: true)
         var items = 0
-        var total = request.bytes
+        var total = ownBytes
         var resource = Opened()
         var scope = Opened()
         for run in runs[destination] {
             items += run.items
-            let own = run.level == 0 ? -1 : run.level == 1 ? run.parent : scopes[run.parent].parent
+            let entry = run.level == 0 ? -1 : run.level == 1 ? run.parent : scopes[run.parent].parent
             if scope.envelope >= 0, run.level != 2 || run.parent != scope.envelope {
                 resource.count += close(&scope)
             }
-            if resource.envelope >= 0, own != resource.envelope { total += close(&resource) }
-            if own >= 0, resource.envelope < 0 { open(&resource, own, resources[own].bytes) }
+            if resource.envelope >= 0, entry != resource.envelope { total += close(&resource) }
+            if entry >= 0, resource.envelope < 0 { open(&resource, entry, resources[entry].bytes) }
             if run.level == 2, scope.envelope < 0 { open(&scope, run.parent, scopes[run.parent].bytes) }
             switch run.level {
             case 0: total += run.end - run.start
@@ -309,16 +309,16 @@ package struct RequestRouter {
         _ destination: Int, of bytes: UnsafeRawBufferPointer, to target: UnsafeMutableRawBufferPointer
     ) {
         var writer = unsafe PartWriter(source: bytes, target: target)
-        for range in ranges[request.ranges] { writer.copy(range) }
+        for range in own { writer.copy(range) }
         var resource = -1
         var scope = -1
         var next = 0
         for run in runs[destination] {
-            let own = run.level == 0 ? -1 : run.level == 1 ? run.parent : scopes[run.parent].parent
-            if own != resource {
-                resource = own
+            let entry = run.level == 0 ? -1 : run.level == 1 ? run.parent : scopes[run.parent].parent
+            if entry != resource {
+                resource = entry
                 scope = -1
-                if own >= 0 { header(&writer, Field.Request.resources, &next, resources[own]) }
+                if entry >= 0 { header(&writer, Field.Request.resources, &next, resources[entry]) }
             }
             if run.level != 2 {
                 scope = -1
