@@ -110,7 +110,7 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
             }
             let divided = routes.divide(batch, by: key)
             if let refusals = hand(divided, if: routes) {
-                if refusals.count == divided.count {
+                if !divided.isEmpty, refusals.count == divided.count {
                     batch.unite(divided.map { $0.part })
                     return refusals.first { !$0.refusal.isPermanent }?.refusal ?? refusals[0].refusal
                 }

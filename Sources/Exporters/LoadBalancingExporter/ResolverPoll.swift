@@ -15,8 +15,13 @@ final class ResolverPoll: @unchecked Sendable {
     private var next: Scheduled<Void>?
     private var stopped = false
     private var asking = false
+    /// Whether the last question has been given up as unanswered.
+    private var isLate = false
     private var reported = ""
     private var first: EventLoopPromise<Void>?
+
+    /// Of a name with more addresses the first ones are used, by their texts.
+    private static let backendsMax = 256
 
     init(_ dns: LoadBalancingConfig.DNS, _ parts: LoadBalancer.Parts) {
         self.dns = dns
@@ -63,7 +68,9 @@ final class ResolverPoll: @unchecked Sendable {
         // One question at a time: the answer to the last one is used whenever it comes.
         guard !asking else { return }
         asking = true
+        isLate = false
         let overdue = parts.eventLoop.scheduleTask(in: TimeAmount(dns.timeout)) { [self] in
+            isLate = true
             failed("no answer for \(dns.hostname) within \(dns.timeout)")
         }
         parts.resolver.resolve(dns.hostname, port: dns.port, on: parts.eventLoop).whenComplete { [self] in
@@ -72,7 +79,8 @@ final class ResolverPoll: @unchecked Sendable {
             guard !stopped else { return }
             switch $0 {
             case .success(let addresses) where !addresses.isEmpty:
-                successes.add(1)
+                // What came late was counted as a failure.
+                if !isLate { successes.add(1) }
                 if !reported.isEmpty {
                     reported = ""
                     parts.logger.info("The backends' name can be resolved again.")
@@ -82,10 +90,13 @@ final class ResolverPoll: @unchecked Sendable {
                     let endpoint = EndpointConfig(host: address.ipAddress ?? "", port: dns.port)
                     if !endpoints.contains(endpoint) { endpoints.append(endpoint) }
                 }
-                balancer?.use(endpoints)
+                // Gateways that get the addresses in another order must leave out the same.
+                endpoints.sort { "\($0)" < "\($1)" }
+                balancer?.use(Array(endpoints.prefix(Self.backendsMax)))
                 endFirst()
-            case .success: failed("the name \(dns.hostname) has no addresses")
-            case .failure(let error): failed("\(error)")
+            case .success where !isLate: failed("the name \(dns.hostname) has no addresses")
+            case .failure(let error) where !isLate: failed("\(error)")
+            case .success, .failure: break
             }
         }
     }
