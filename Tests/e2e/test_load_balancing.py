@@ -5,6 +5,7 @@ import random
 import threading
 
 import grpc
+import pytest
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -13,7 +14,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 import data
 from backend import refuse
 from conftest import config, exporter
-from gateway import LOOPBACK, Balance, command, free_port, wait_until
+from gateway import LOOPBACK, Balance, command, free_port, wait_until, with_names
 
 BATCH = {"batch": {"timeout": "20ms", "send_batch_size": 100}}
 ID = "loadbalancing"
@@ -218,6 +219,105 @@ def test_backends_of_a_name(gateway, backend, clients):
     if running.metrics().sum("otelcol_loadbalancer_num_backends") == 1:
         clients.grpc(running).export(data.spans(10))
         wait_until(lambda: len(spans_of(one)) == 10, "all spans")
+
+
+class Name:
+    """A name of backends at several loopback addresses with one port, as /etc/hosts of a gateway has it."""
+
+    def __init__(self, folder, hosts):
+        self.file = folder / "hosts"
+        self.set(hosts)
+        self.launcher = with_names(self.file)
+        if self.launcher is None:
+            pytest.skip("needs a mount namespace")
+
+    def set(self, hosts):
+        # In place: another file would not be the one that is mounted.
+        self.file.write_text("".join(f"{host} samplers\n" for host in hosts))
+
+
+HOSTS = ["127.0.0.2", "127.0.0.3", "127.0.0.4"]
+
+
+def test_a_backend_that_is_gone_from_the_name(gateway, backend, clients, tmp_path):
+    """If it failed, what waits for a pod that was removed would be lost, or come twice."""
+    name = Name(tmp_path, HOSTS)
+    port = free_port()
+    three = [backend(port=port, host=host) for host in HOSTS]
+    resolver = {"dns": {"hostname": "samplers", "port": port, "interval": "50ms"}}
+    base = balancing([], resolver=resolver, retry_on_failure={"initial_interval": "30s", "max_interval": "30s"})
+    running = gateway(config({ID: base}, BATCH, signals=("traces",)), launcher=name.launcher)
+    client = clients.grpc(running)
+
+    def count():
+        return sum(len(spans_of(one)) for one in three)
+
+    def backends():
+        return running.metrics().sum("otelcol_loadbalancer_num_backends")
+
+    with Balance(running, [ID]):
+        assert backends() == 3
+        client.export(data.spans(300))
+        wait_until(lambda: count() == 300, "all spans")
+        assert all(spans_of(one) for one in three)
+        before = check_affinity(three)
+        three[2].stop()
+        client.export(data.spans(300, first=300))
+
+        def others_have_theirs():
+            page = running.metrics()
+            routed = [page.sum("sluice_loadbalancer_routed_items", endpoint=one.endpoint) for one in three]
+            return sum(routed) == 600 and routed[:2] == [len(spans_of(one)) for one in three[:2]]
+
+        wait_until(others_have_theirs, "the others' share")
+        assert count() < 600
+        assert running.metrics().sum("otelcol_exporter_queue_size", endpoint=three[2].endpoint) > 0
+        name.set(HOSTS[:2])
+        wait_until(lambda: count() == 600, lambda: f"what waited for it\n{running.log}", timeout=10)
+        assert backends() == 2
+        client.export(data.spans(300, first=600))
+        wait_until(lambda: count() == 900, "all spans, at two backends")
+        homes = check_affinity(three)
+        # It comes back, and has its own again.
+        three[2].start()
+        name.set(HOSTS)
+        wait_until(lambda: backends() == 3, "its return")
+        client.export(data.spans(300))
+        wait_until(lambda: count() == 1200, "all spans, at three backends")
+    assert all(check_affinity(three)[trace] == home for trace, home in before.items())
+    assert len(homes) == 900
+    everything = collections.Counter(name for one in three for name, _, _ in spans_of(one))
+    assert everything == {str(number): 2 if number < 300 else 1 for number in range(900)}
+    page = running.metrics()
+    assert page.sum("otelcol_exporter_sent_spans", exporter=ID) == 1200
+    assert page.sum("sluice_exporter_pending_items", exporter=ID) == 0
+
+
+def test_otlp_spreads_over_addresses(gateway, backend, clients, tmp_path):
+    """If it failed, all data would go to one of the replicas behind a headless service."""
+    name = Name(tmp_path, HOSTS)
+    port = free_port()
+    three = [backend(port=port, host=host) for host in HOSTS]
+    running = gateway(
+        config({"otlp": exporter(f"samplers:{port}")}, signals=("traces",)), launcher=name.launcher
+    )
+    client = clients.grpc(running)
+
+    def count():
+        return sum(len(spans_of(one)) for one in three)
+
+    with Balance(running, ["otlp"]):
+        for number in range(60):
+            client.export(data.spans(10, first=number * 10))
+            wait_until(lambda: count() == (number + 1) * 10, "all spans")
+        # The first call waits for one connection only.
+        assert all(len(one.received()) >= 15 for one in three)
+        three[0].stop()
+        for number in range(60, 90):
+            client.export(data.spans(10, first=number * 10))
+        wait_until(lambda: count() == 900, "all spans, without one of them")
+    everything = sorted(int(name) for one in three for name, _, _ in spans_of(one))
+    assert everything == list(range(900))
 
 
 def test_the_destinations_word_goes_back(gateway, backend, clients):
