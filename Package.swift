@@ -19,7 +19,7 @@ let cSettings: [CSetting] = [
 let readmes = [
     "HTTP": "README.md", "Pipeline": "README.md", "OTLP": "JSON/README.md", "PrometheusReceiver": "README.md",
     "OTLPExporter": "README.md", "PrometheusExporter": "README.md", "LokiExporter": "README.md",
-    "FileExporter": "README.md", "FileStorage": "README.md",
+    "FileExporter": "README.md", "FileStorage": "README.md", "LoadBalancingExporter": "README.md",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -105,7 +105,7 @@ let package = Package(
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
-                "NopExporter", "HealthCheck", "FileStorage",
+                "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -128,6 +128,9 @@ let package = Package(
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component(
+            "LoadBalancingExporter", in: "Exporters/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", nioCore, logging]),
         component(
             "LokiExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
@@ -199,6 +202,9 @@ let package = Package(
         tests(
             of: "OTLPExporter",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(
+            of: "LoadBalancingExporter",
+            ["Pipeline", "OTLP", "HTTP", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),
         tests(
             of: "LokiExporter",
             [

@@ -312,7 +312,18 @@ def gateway_config(
     otlp_http = {"endpoint": f"http://127.0.0.1:{destination}", "compression": compression}
     prometheus = {"endpoint": f"127.0.0.1:{ports['page']}", "enable_open_metrics": True, **(page or {})}
     loki = {"endpoint": f"http://127.0.0.1:{destination}"}
-    known = {"otlp_grpc": otlp_grpc, "otlp_http": otlp_http, "prometheus": prometheus, "loki": loki}
+    # Two backends that are one sink under two names, so that it counts everything.
+    loadbalancing = {
+        "protocol": {"otlp": {key: value for key, value in otlp_grpc.items() if key != "endpoint"}},
+        "resolver": {"static": {"hostnames": [f"127.0.0.1:{destination}", f"localhost:{destination}"]}},
+    }
+    known = {
+        "otlp_grpc": otlp_grpc,
+        "otlp_http": otlp_http,
+        "prometheus": prometheus,
+        "loki": loki,
+        "loadbalancing": loadbalancing,
+    }
     exporters = {exporter: known.get(exporter, {})}
     processors = ["memory_limiter"] if queue and "batch" in queue else ["memory_limiter", "batch"]
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}

@@ -8,6 +8,7 @@ import Synchronization
 
 extension SendingQueue {
     func startWork() {
+        guard heir == nil else { return handOverWaiting() }
         // What is dropped below ends its work, which asks for the next.
         guard !isStarting else { return }
         isStarting = true
@@ -102,6 +103,7 @@ extension SendingQueue {
             release(work)
             return
         }
+        guard heir == nil else { return handOver(work) }
         guard retry.enabled, !stopping else {
             logger.error(
                 "Exporting failed. Dropping data.",
@@ -163,7 +165,7 @@ extension SendingQueue {
     private func finish(_ work: Work, _ outcome: Outcome) {
         active[ObjectIdentifier(work)] = nil
         size.subtract(work.weight, ordering: .relaxed)
-        if answersLater { work.batch.settle(outcome, by: self) }
+        if answersLater { work.batch.settle(outcome, by: speaker) }
         startWork()
         wakeIfIdle()
     }

@@ -22,6 +22,8 @@ extension SendingQueue {
 
     private func drainOnLoop(until deadline: NIODeadline) -> EventLoopFuture<Int> {
         stopping = true
+        // From here on the end is the gateway's, not the destination's.
+        heir = nil
         mailbox.drainNow()
         flushAccumulator()
         if disk != nil {
@@ -34,6 +36,7 @@ extension SendingQueue {
             }
         }
         let empty = eventLoop.makePromise(of: Void.self)
+        if let earlier = whenEmpty { empty.futureResult.cascade(to: earlier) }
         if isIdle {
             empty.succeed()
         } else {
@@ -67,6 +70,7 @@ extension SendingQueue {
         size.subtract(work.weight, ordering: .relaxed)
         guard !isAnswered else { return }
         work.batch.settle(
-            .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")), by: self)
+            .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")),
+            by: speaker)
     }
 }

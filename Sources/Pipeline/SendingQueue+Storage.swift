@@ -63,7 +63,7 @@ extension SendingQueue {
                     disk.refusing = false
                     logger.info("Data can be stored again.")
                 }
-                batch.settle(.accepted, by: self)
+                batch.settle(.accepted, by: speaker)
                 var weightLeft = weight
                 for (index, part) in parts.enumerated() {
                     let share = index == parts.count - 1 ? weightLeft : weight / parts.count
@@ -79,7 +79,7 @@ extension SendingQueue {
                 }
                 counters.dropped.add(batch.items)
                 size.subtract(weight, ordering: .relaxed)
-                batch.settle(.refused(refusal), by: self)
+                batch.settle(.refused(refusal), by: speaker)
             }
             wakeIfIdle()
         }
@@ -145,7 +145,7 @@ extension SendingQueue {
         work.timer?.cancel()
         active[ObjectIdentifier(work)] = nil
         size.subtract(work.weight, ordering: .relaxed)
-        work.batch.settle(.refused(Refusal(.shuttingDown, "stays in the store")), by: self)
+        work.batch.settle(.refused(Refusal(.shuttingDown, "stays in the store")), by: speaker)
         wakeIfIdle()
     }
 

@@ -87,6 +87,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     private(set) var mailbox: Mailbox<Batch>!
     private let full: Refusal
     private let room: Int
+    private weak var spokesman: (any Consumer)?
 
     // Event loop only.
     var waiting = CircularBuffer<Work>()
@@ -94,6 +95,8 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     private var accumulator: BatchAccumulator?
     private(set) var disk: DiskQueue?
     var deadLetter: DeadLetter?
+    /// Takes everything that comes to this queue, which is on its way out; nil: it is not.
+    var heir: ((Batch) -> Void)?
     var isStarting = false
     var stopping = false
     var troubled = false
@@ -170,6 +173,15 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
         self.deadLetter = deadLetter
     }
 
+    /// Settles in the name of another consumer, of which this queue is a part: what several parts reject of one request
+    /// adds up then. Before the first batch.
+    package func speak(for consumer: any Consumer) {
+        spokesman = consumer
+    }
+
+    /// In whose name batches are settled.
+    var speaker: any Consumer { spokesman ?? self }
+
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {
@@ -201,7 +213,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     package func drop(_ batch: Batch, because refusal: Refusal) {
         counters.dropped.add(batch.items)
         if refusal.reason == .shuttingDown { givenUp.add(batch.items, ordering: .relaxed) }
-        batch.settle(.refused(refusal), by: self)
+        batch.settle(.refused(refusal), by: speaker)
     }
 
     func weight(items: Int, bytes: Int) -> Int {
@@ -225,14 +237,17 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
 
     private func enqueue(_ batch: Batch) {
         let weight = weight(items: batch.items, bytes: batch.bytes)
-        if stopped {
+        if let heir {
+            size.subtract(weight, ordering: .relaxed)
+            heir(batch)
+        } else if stopped {
             // Its producer passed the door before `drain` shut it, and put the batch down after the last look.
             giveUp(Work(batch, weight: weight), isAnswered: false)
         } else if disk != nil {
             persist(batch, weight: weight)
         } else {
             guard !waitsForDestination, batch.isAwaited else { return admit(batch, weight: weight) }
-            batch.settle(.accepted, by: self)
+            batch.settle(.accepted, by: speaker)
             // Others may still owe answers for this batch; nothing that becomes of it here does.
             admit(batch.acknowledged(by: nil), weight: weight)
         }
@@ -252,7 +267,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
                 isPermanent: true)
             counters.dropped.add(batch.items)
             size.subtract(weight, ordering: .relaxed)
-            batch.settle(.refused(refusal), by: self)
+            batch.settle(.refused(refusal), by: speaker)
         }
     }
 

@@ -122,7 +122,7 @@ package final class Gateway: Sendable {
                 if entry.isMetrics { addresses.metrics = address } else { addresses.health = address }
             }
             for (name, queue) in parts.queues {
-                let found = try await queue.openStore().get()
+                let found = try await queue.start().get()
                 guard found > 0 else { continue }
                 logger.info(
                     "Sending what an earlier process left in the store.",
@@ -164,7 +164,7 @@ package final class Gateway: Sendable {
     }
 
     private func drain(
-        _ queues: [(String, SendingQueue)], until deadline: NIODeadline
+        _ queues: [(String, any ExporterQueue)], until deadline: NIODeadline
     ) async -> [(String, Int)] {
         await withTaskGroup(of: (String, Int).self) { group in
             for (name, queue) in queues { group.addTask { (name, await queue.drain(until: deadline)) } }

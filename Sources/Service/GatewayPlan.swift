@@ -4,9 +4,11 @@ internal import DebugExporter
 internal import FileExporter
 internal import FileStorage
 internal import HealthCheck
+internal import LoadBalancingExporter
 internal import LokiExporter
 internal import MemoryLimiter
 internal import NopExporter
+internal import OTLP
 internal import OTLPExporter
 internal import OTLPReceiver
 internal import Pipeline
@@ -28,6 +30,7 @@ package struct GatewayPlan: Sendable {
     enum Exporter: Sendable {
         case otlpGRPC(OTLPExporterConfig)
         case otlpHTTP(OTLPHTTPConfig)
+        case loadBalancing(LoadBalancingConfig, OTLPExporterConfig)
         case loki(LokiConfig)
         case debug(DebugConfig)
         case file(FileExporterConfig)
@@ -67,6 +70,7 @@ package struct GatewayPlan: Sendable {
         catalogue.addAlias(.exporter, "otlp", of: "otlp_grpc")
         catalogue.add(.exporter, "otlp_http")
         catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
+        catalogue.add(.exporter, "loadbalancing")
         catalogue.add(.exporter, "loki", signals: [.logs])
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
@@ -110,6 +114,8 @@ package struct GatewayPlan: Sendable {
             case (.processor, "batch"): processors[component.id] = .batch(BatchConfig(section))
             case (.exporter, "otlp_grpc"): exporters[component.id] = .otlpGRPC(OTLPExporterConfig(section))
             case (.exporter, "otlp_http"): exporters[component.id] = .otlpHTTP(OTLPHTTPConfig(section))
+            case (.exporter, "loadbalancing"):
+                exporters[component.id] = Self.loadBalancing(section)
             case (.exporter, "loki"): exporters[component.id] = .loki(LokiConfig(section))
             case (.exporter, "debug"):
                 exporters[component.id] = .debug(
@@ -137,16 +143,42 @@ package struct GatewayPlan: Sendable {
         switch exporters[id] {
         case .otlpGRPC(let config): config.sendingQueue
         case .otlpHTTP(let config): config.sendingQueue
+        case .loadBalancing(_, let otlp): otlp.sendingQueue
         case .loki(let config): config.sendingQueue
         case .file(let config): config.sendingQueue
         case .debug, .prometheus, .nop, nil: nil
         }
     }
 
+    private static func loadBalancing(_ section: ConfigSection) -> Exporter {
+        var otlp = OTLPExporterConfig()
+        let config = LoadBalancingConfig(section) { section in
+            otlp = OTLPExporterConfig(section, endpoint: false)
+            if otlp.sendingQueue.storage != nil {
+                section.section("sending_queue")?.report(
+                    "storage", error: "is not supported under loadbalancing: backends come and go",
+                    help: "remove it; what a backend that goes has not delivered goes to the others")
+            }
+        }
+        return .loadBalancing(config, otlp)
+    }
+
+    /// Checks that no pipeline of metrics goes by trace ids.
+    private func checkRouting(of component: GatewayConfig.Component) {
+        guard case .loadBalancing(let config, _) = exporters[component.id], config.routingKey == .traceID,
+            pipelines.contains(where: { $0.id.signal == .metrics && $0.exporters.contains(component.id) })
+        else { return }
+        component.section.report(
+            "routing_key",
+            error: "\"traceID\" is none for metrics, and a pipeline of metrics uses the exporter",
+            help: "write routing_key: service, or an exporter of its own for metrics")
+    }
+
     /// Checks that what a queue names is there: `storage`, `on_permanent_failure`.
     private func checkReferences(of component: GatewayConfig.Component) {
+        checkRouting(of: component)
         guard let queue = queue(of: component.id) else { return }
-        if let storage = queue.storage {
+        if let storage = queue.storage, component.type != "loadbalancing" {
             let isStorage = extensions.contains { id, config in
                 if case .fileStorage = config { id == storage } else { false }
             }

@@ -4,6 +4,7 @@ internal import DebugExporter
 internal import FileExporter
 internal import FileStorage
 internal import HTTP
+internal import LoadBalancingExporter
 internal import Logging
 internal import LokiExporter
 internal import MemoryLimiter
@@ -23,10 +24,10 @@ struct PipelineParts: Sendable {
     private(set) var limiters: [MemoryLimiter] = []
     private(set) var batchers: [BatchProcessor] = []
     /// In the order in which they must end: who hands on what fails before who gets it.
-    private(set) var queues: [(String, SendingQueue)] = []
+    private(set) var queues: [(String, any ExporterQueue)] = []
     /// What `prometheus` exporters serve.
     private(set) var pages: [(String, PageServer)] = []
-    private var queueOf: [ExporterKey: SendingQueue] = [:]
+    private var queueOf: [ExporterKey: any ExporterQueue] = [:]
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
     /// One for each `file` exporter, shared by its signals.
@@ -43,6 +44,13 @@ struct PipelineParts: Sendable {
         init(consumer: any Consumer, answersLater: Bool) {
             self.consumer = consumer
             self.answersLater = answersLater
+        }
+
+        init(_ balancer: LoadBalancer, keepsGzip: Bool) {
+            consumer = balancer
+            answersLater = balancer.answersLater
+            gate = balancer.stopsReading ? balancer : nil
+            self.keepsGzip = keepsGzip
         }
 
         init(_ queue: SendingQueue, keepsGzip: Bool) {
@@ -235,6 +243,13 @@ struct PipelineParts: Sendable {
                 maxRequestBytes: config.maxRequestBytes == 0 ? .max : config.maxRequestBytes,
                 counters: counters, eventLoop: eventLoop, logger: logger)
             keepsGzip = config.keepsGzip
+        case .loadBalancing(let config, let otlp):
+            let balancer = try Self.loadBalancer(
+                config, otlp, key, version, eventLoop, group, registry, logger)
+            queueOf[key] = balancer
+            // Divided requests are compressed anew; a service's mostly are whole.
+            let isWhole = config.key(for: key.signal) == .service
+            return Destination(balancer, keepsGzip: isWhole && otlp.keepsGzip)
         case .loki(let config):
             let sender: LokiSender
             do throws(TLSProblem) {
@@ -249,7 +264,6 @@ struct PipelineParts: Sendable {
                 name: name, config: config.sendingQueue, retry: config.retryOnFailure, timeout: .zero,
                 sender: sender, counters: counters, eventLoop: eventLoop, logger: logger)
         }
-        queues.append((name, queue))
         queueOf[key] = queue
         useStore(of: queue, key, plan, eventLoop, registry, ledger, logger)
         let labels: MetricLabels = ["exporter": name, "data_type": "\(key.signal)"]
@@ -303,17 +317,19 @@ extension PipelineParts {
                     name: "\(id)", consumer: destinations[target]!.consumer,
                     counter: Balance.deadLetters(registry, to: "\(id)", signal: key.signal)))
         }
-        let depths = queueOf.mapValues { queue in
-            queueOf.values.filter { Self.reaches($0, queue, plan) }.count
-        }
+        let ids = Array(queueOf.keys)
+        let depths = Dictionary(
+            uniqueKeysWithValues: ids.map { key in
+                (key, ids.filter { Self.reaches($0.id, key.id, plan) }.count)
+            })
         queues = queueOf.sorted { depths[$0.key]! < depths[$1.key]! }.map { ("\($0.key.id)", $0.value) }
     }
 
-    /// Whether what one queue cannot deliver may come to another one.
-    private static func reaches(_ from: SendingQueue, _ to: SendingQueue, _ plan: GatewayPlan) -> Bool {
-        var next = from.onPermanentFailure
+    /// Whether what one exporter cannot deliver may come to another one.
+    private static func reaches(_ from: ComponentID, _ to: ComponentID, _ plan: GatewayPlan) -> Bool {
+        var next = plan.queue(of: from)?.onPermanentFailure
         while let id = next {
-            if "\(id)" == to.name { return true }
+            if id == to { return true }
             next = plan.queue(of: id)?.onPermanentFailure
         }
         return false
@@ -344,47 +360,5 @@ extension PipelineParts {
         } catch {
             throw GatewayError(description: "\(error)")
         }
-    }
-}
-
-extension Entrance {
-    /// One entrance for all pipelines that a receiver feeds with one signal.
-    static func joining(_ entrances: [Entrance]) -> Entrance {
-        Entrance(
-            consumer: FanOut.joining(entrances.map { $0.consumer }),
-            limiters: entrances.flatMap { $0.limiters },
-            answersLater: entrances.contains { $0.answersLater },
-            keepsGzip: entrances.contains { $0.keepsGzip })
-    }
-}
-
-extension Signal {
-    init(_ signal: PipelineSignal) {
-        switch signal {
-        case .traces: self = .traces
-        case .metrics: self = .metrics
-        case .logs: self = .logs
-        }
-    }
-}
-
-extension PipelineSignal {
-    init(_ signal: Signal) {
-        switch signal {
-        case .traces: self = .traces
-        case .metrics: self = .metrics
-        case .logs: self = .logs
-        }
-    }
-}
-
-extension Logger {
-    /// A logger whose lines name a component as the Collector's do.
-    fileprivate func of(_ kind: String, _ id: String, _ pipeline: PipelineID?) -> Logger {
-        var logger = self
-        logger[metadataKey: "otelcol.component.id"] = "\(id)"
-        logger[metadataKey: "otelcol.component.kind"] = "\(kind)"
-        if let pipeline { logger[metadataKey: "otelcol.pipeline.id"] = "\(pipeline)" }
-        return logger
     }
 }

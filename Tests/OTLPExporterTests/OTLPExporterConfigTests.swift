@@ -126,6 +126,11 @@ struct OTLPExporterConfigTests {
                 "exporters::otlp/tempo::auth: is not supported yet; write the credentials under \"headers\""
             ),
             (
+                "{endpoint: \"a:1\", tls: {insecure: true}, balancer_name: least_request}",
+                "exporters::otlp/tempo::balancer_name: unknown value \"least_request\"; must be round_robin or"
+                    + " pick_first"
+            ),
+            (
                 "{endpoint: \"a:1\", tls: {insecure: true}, connections: 65}",
                 "exporters::otlp/tempo::connections: must be between 1 and 64, found 65"
             ),

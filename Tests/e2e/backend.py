@@ -62,7 +62,8 @@ class Backend:
     abort, block, or return a response of its own. Only what is answered with OK is kept.
     """
 
-    def __init__(self, port=None, answer=None, options=(), credentials=None):
+    def __init__(self, port=None, answer=None, options=(), credentials=None, host=LOOPBACK):
+        self.host = host
         self.port = port or free_port()
         base = {"grpc.so_reuseport": 0, "grpc.max_receive_message_length": 64 << 20}
         self.options = list({**base, **dict(options)}.items())
@@ -77,7 +78,7 @@ class Backend:
 
     @property
     def endpoint(self):
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self):
         self._server = grpc.server(ThreadPoolExecutor(32), options=self.options)

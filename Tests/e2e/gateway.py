@@ -57,6 +57,14 @@ def fetch(url, timeout=5.0):
         return error.code, error.read().decode()
 
 
+def with_names(hosts_file):
+    """What starts a gateway for which this is /etc/hosts, in a mount namespace of its own; None where that is not allowed."""
+    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
+    launcher = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, str(hosts_file)]
+    is_allowed = subprocess.run([*launcher, "true"], capture_output=True).returncode == 0
+    return launcher if is_allowed else None
+
+
 def command(*arguments, env=None, timeout=20):
     """Runs a subcommand to its end."""
     environment = dict(os.environ, SWIFT_BACKTRACE="enable=no", **(env or {}))
@@ -91,10 +99,11 @@ class Metrics:
 class Gateway:
     """Started by the constructor and ready when it returns.
 
-    The configuration is a dictionary (JSON is YAML), or what makes the text of a file of two ports.
+    The configuration is a dictionary (JSON is YAML), or what makes the text of a file of two ports. `launcher` is what
+    comes before the command.
     """
 
-    def __init__(self, folder, config, arguments=(), env=None, is_ready=True):
+    def __init__(self, folder, config, arguments=(), env=None, is_ready=True, launcher=()):
         self.config_file = pathlib.Path(folder) / f"gateway-{free_port()}.yaml"
         self.log_file = self.config_file.with_suffix(".log")
         self.health_port = free_port()
@@ -108,6 +117,7 @@ class Gateway:
         self._log = open(self.log_file, "wb")
         self.process = subprocess.Popen(
             [
+                *launcher,
                 BINARY,
                 "run",
                 "--config",

@@ -2,17 +2,27 @@ internal import HTTP
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
-internal import OTLP
 
-/// A way to one gRPC server: connects when it is needed, again after a loss, and not too often. Event loop only.
+/// What a channel tells the balancer that made it. Event loop only.
+protocol GRPCChannelOwner: AnyObject {
+    /// It takes calls from here on.
+    func channelReady(_ channel: GRPCChannel)
+    /// No address answered.
+    func channelFailed(_ channel: GRPCChannel, reason: String)
+    /// Its connection ended; it may connect again.
+    func channelLost(_ channel: GRPCChannel)
+    /// No server has looked at this call and the one that had it never will (RFC 9113 §8.7).
+    func callRefused(_ call: GRPCCall, reason: String)
+}
+
+/// A way to one address of a gRPC server, or to whichever of several answers first: one connection at a time, made when
+/// the owner asks, again after a loss, and not too often. Event loop only.
 final class GRPCChannel: GRPCConnectionOwner {
     struct Settings: Sendable {
         var host: String
         var port: Int
         /// nil = plain text.
         var tls: ClientTLS?
-        /// Whether calls wait for a connection until their deadline, instead of failing with the last attempt.
-        var waitForReady: Bool
         var keepalive: GRPCConnection.Keepalive?
         var http2 = HTTP2Settings()
     }
@@ -22,17 +32,17 @@ final class GRPCChannel: GRPCConnectionOwner {
         case connecting
         case ready(GRPCConnection)
         /// The last attempt failed; the next one is due then.
-        case failed(until: NIODeadline, reason: String)
+        case failed(until: NIODeadline)
         case closed
     }
 
     private let settings: Settings
     private let eventLoop: any EventLoop
     private let logger: Logger
+    private weak var owner: (any GRPCChannelOwner)?
     private var state = State.idle
     /// All connections that are open: the ready one and those that only finish their calls.
     private var connections: [ObjectIdentifier: (GRPCConnection, any Channel)] = [:]
-    private var waiting: [GRPCCall] = []
     private var backoff = GRPCChannel.firstBackoff
     private var reported = ""
 
@@ -40,53 +50,69 @@ final class GRPCChannel: GRPCConnectionOwner {
     private static let backoffMax = TimeAmount.seconds(120)
     private static let connectTimeout = TimeAmount.seconds(20)
 
-    /// Calls under way or waiting.
-    private(set) var load = 0
+    /// Where it connects to. Never empty.
+    private(set) var addresses: [SocketAddress]
+    /// Calls under way; counted by the calls.
+    var load = 0
 
-    init(_ settings: Settings, eventLoop: any EventLoop, logger: Logger) {
+    init(
+        _ settings: Settings, to addresses: [SocketAddress], eventLoop: any EventLoop, logger: Logger,
+        owner: any GRPCChannelOwner
+    ) {
+        precondition(!addresses.isEmpty, "a channel needs an address")
         self.settings = settings
+        self.addresses = addresses
         self.eventLoop = eventLoop
         self.logger = logger
+        self.owner = owner
     }
 
-    /// Makes a unary call. `done` is called once, later, on the event loop.
-    /// - Parameter body: the message with its five-byte prefix.
-    func call(
-        _ head: HTTP2Fields, body: [ByteBuffer], deadline: NIODeadline, done: @escaping (GRPCResult) -> Void
-    ) {
-        load += 1
-        let call = GRPCCall(head, body: body) { [self] result in
-            load -= 1
-            done(result)
-        }
-        if deadline < .distantFuture {
-            let bound = NIOLoopBound((self, call), eventLoop: eventLoop)
-            call.timer = eventLoop.scheduleTask(deadline: deadline) {
-                let (channel, call) = bound.value
-                channel.expire(call)
-            }
-        }
-        dispatch(call)
+    /// Whether it takes calls.
+    var isReady: Bool { if case .ready = state { true } else { false } }
+
+    /// Whether an attempt to connect is under way.
+    var isConnecting: Bool { if case .connecting = state { true } else { false } }
+
+    /// When it may be asked to connect again, after an attempt that failed.
+    var retryTime: NIODeadline? { if case .failed(let until) = state { until } else { nil } }
+
+    /// Whether nothing is left of it, after `drain`.
+    var hasEnded: Bool { connections.isEmpty }
+
+    /// Starts a call. Precondition: `isReady`.
+    func start(_ call: GRPCCall) {
+        guard case .ready(let connection) = state else { preconditionFailure("the channel is not ready") }
+        call.move(to: self)
+        connection.start(call)
     }
 
-    private func dispatch(_ call: GRPCCall) {
-        switch state {
-        case .ready(let connection):
-            connection.start(call)
-        case .failed(let until, let reason) where NIODeadline.now() < until && !settings.waitForReady:
-            fail(call, reason)
-        case .closed:
-            fail(call, "the exporter was shut down")
-        case .idle, .failed, .connecting:
-            waiting.append(call)
-            connectIfDue()
+    /// Ends a call's stream, if it has one here.
+    func cancel(_ call: GRPCCall) {
+        for (connection, _) in connections.values { connection.cancel(call) }
+    }
+
+    /// Takes other addresses from now on. A connection to one that is none of them finishes its calls.
+    func retarget(_ addresses: [SocketAddress]) {
+        self.addresses = addresses
+        guard case .ready(let connection) = state,
+            let (_, channel) = connections[ObjectIdentifier(connection)],
+            let remote = channel.remoteAddress, !addresses.contains(remote)
+        else { return }
+        state = .idle
+        connection.drain(because: "its address is none of the destination's any more")
+    }
+
+    /// Takes no more calls; those under way go on.
+    func drain() {
+        state = .closed
+        for (connection, _) in connections.values {
+            connection.drain(because: "its address is none of the destination's any more")
         }
     }
 
     /// Ends all connections and calls.
     func close() -> EventLoopFuture<Void> {
         state = .closed
-        failWaiting("the exporter was shut down")
         let closing = connections.values.map { $0.1.closeFuture }
         for (connection, channel) in connections.values {
             connection.close(because: "the exporter was shut down")
@@ -96,36 +122,19 @@ final class GRPCChannel: GRPCConnectionOwner {
         return .andAllComplete(closing, on: eventLoop)
     }
 
-    private func fail(_ call: GRPCCall, _ reason: String) {
-        let bound = NIOLoopBound(call, eventLoop: eventLoop)
-        eventLoop.execute { bound.value.finish(.unavailable(reason)) }
-    }
-
-    private func failWaiting(_ reason: String) {
-        let failed = waiting
-        waiting = []
-        for call in failed { fail(call, reason) }
-    }
-
-    private func expire(_ call: GRPCCall) {
-        guard !call.isDone else { return }
-        waiting.removeAll { $0 === call }
-        for (connection, _) in connections.values { connection.cancel(call) }
-        call.finish(GRPCResult(code: .deadlineExceeded, message: "no answer within the timeout"))
-    }
-
     // MARK: - Connecting
 
-    private func connectIfDue() {
+    /// Connects, unless there is a connection or the wait after a failure is not over.
+    func connectIfDue() {
         switch state {
         case .idle: break
-        case .failed(let until, _): if NIODeadline.now() < until { return }
+        case .failed(let until): if NIODeadline.now() < until { return }
         case .connecting, .ready, .closed: return
         }
         state = .connecting
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         let settings = settings
-        ClientBootstrap(group: eventLoop)
+        let bootstrap = ClientBootstrap(group: eventLoop)
             .connectTimeout(Self.connectTimeout)
             .channelOption(.tcpOption(.tcp_nodelay), value: 1)
             .channelOption(
@@ -141,8 +150,12 @@ final class GRPCChannel: GRPCConnectionOwner {
                         HTTP2Handler(role: .client, settings: settings.http2, delegate: connection))
                 }
             }
-            .connect(host: settings.host, port: settings.port)
-            .whenFailure { error in bound.value.connectionFailed(TransportFault.text(error)) }
+        let attempt =
+            addresses.count == 1
+            ? bootstrap.connect(to: addresses[0])
+            : bootstrap.resolver(KnownAddresses(addresses, eventLoop: eventLoop))
+                .connect(host: settings.host, port: settings.port)
+        attempt.whenFailure { error in bound.value.connectionFailed(TransportFault.text(error)) }
     }
 
     private func prepare(_ channel: any Channel) throws -> GRPCConnection {
@@ -157,25 +170,25 @@ final class GRPCChannel: GRPCConnectionOwner {
         return connection
     }
 
+    /// The endpoint as it was written, with the address where that says more.
+    private var place: String {
+        let written = settings.host.contains(":") ? "[\(settings.host)]" : settings.host
+        let name = "\(written):\(settings.port)"
+        guard addresses.count == 1, addresses[0].text != name else { return name }
+        return "\(name) (\(addresses[0].ipAddress ?? ""))"
+    }
+
     private func connectionFailed(_ reason: String) {
         guard case .connecting = state else { return }
-        let text = "connection to \(settings.host):\(settings.port) failed: \(reason)"
+        let text = "connection to \(place) failed: \(reason)"
         let jittered = Double(backoff.nanoseconds) * Double.random(in: 0.8..<1.2)
-        let delay = TimeAmount.nanoseconds(Int64(jittered))
         backoff = min(.nanoseconds(backoff.nanoseconds / 5 * 8), Self.backoffMax)
-        state = .failed(until: .now() + delay, reason: text)
+        state = .failed(until: .now() + .nanoseconds(Int64(jittered)))
         if reported != text {
             reported = text
             logger.warning("Connection failed.", metadata: ["error": "\(text)"])
         }
-        guard settings.waitForReady else {
-            failWaiting(text)
-            return
-        }
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.scheduleTask(in: delay) {
-            if !bound.value.waiting.isEmpty { bound.value.connectIfDue() }
-        }
+        owner?.channelFailed(self, reason: text)
     }
 
     // MARK: - GRPCConnectionOwner
@@ -186,19 +199,19 @@ final class GRPCChannel: GRPCConnectionOwner {
             return
         }
         state = .ready(connection)
-        let ready = waiting
-        waiting = []
-        for call in ready { connection.start(call) }
+        owner?.channelReady(self)
     }
 
     func connectionSpoke(_ connection: GRPCConnection) {
         guard !reported.isEmpty else { return }
         reported = ""
-        logger.info("Connected.", metadata: ["endpoint": "\(settings.host):\(settings.port)"])
+        logger.info("Connected.", metadata: ["endpoint": "\(place)"])
     }
 
     func connectionEnding(_ connection: GRPCConnection) {
-        if case .ready(let current) = state, current === connection { state = .idle }
+        guard case .ready(let current) = state, current === connection else { return }
+        state = .idle
+        owner?.channelLost(self)
     }
 
     func connectionClosed(_ connection: GRPCConnection, reason: String, spoke: Bool) {
@@ -212,12 +225,11 @@ final class GRPCChannel: GRPCConnectionOwner {
             return
         }
         state = .idle
+        owner?.channelLost(self)
     }
 
     func callRefused(_ call: GRPCCall, reason: String) {
-        guard !call.isDone else { return }
-        guard !call.wasRefused else { return call.finish(.unavailable(reason)) }
-        call.wasRefused = true
-        dispatch(call)
+        guard let owner else { return call.finish(.unavailable(reason)) }
+        owner.callRefused(call, reason: reason)
     }
 }

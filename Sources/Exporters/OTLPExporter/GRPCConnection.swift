@@ -25,6 +25,8 @@ final class GRPCCall {
     var wasRefused = false
     private var done: ((GRPCResult) -> Void)?
     var timer: Scheduled<Void>?
+    /// Where it is under way.
+    private(set) var channel: GRPCChannel?
     fileprivate var stream: HTTP2Stream?
     fileprivate var streamID: Int32 = 0
     fileprivate var response = ByteBuffer()
@@ -50,10 +52,18 @@ final class GRPCCall {
     /// Whether it has ended.
     var isDone: Bool { done == nil }
 
+    /// Counts it as the load of another channel, or of none.
+    func move(to channel: GRPCChannel?) {
+        self.channel?.load -= 1
+        self.channel = channel
+        channel?.load += 1
+    }
+
     /// Ends the call; later ends of the same call are ignored.
     func finish(_ result: GRPCResult) {
         guard let done else { return }
         self.done = nil
+        move(to: nil)
         body = []
         timer?.cancel()
         timer = nil
@@ -93,6 +103,8 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
     private var keepaliveTimer: RepeatedTask?
     private var pingSent: NIODeadline?
     private var hasSpoken = false
+    /// Why it ends with the last of its calls; nil: it does not.
+    private var drainReason: String?
 
     /// Reading more of a response is of no use: an export response is a few bytes.
     private static let responseBytesMax = 64 << 10
@@ -128,11 +140,33 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
             handler?.session?.reset(stream, code: 8)  // CANCEL
             handler?.flushSoon()
         }
+        closeIfDrained()
     }
 
     /// Ends the connection.
     func close(because reason: String) {
         handler?.close(because: reason)
+    }
+
+    /// Takes no more calls, and ends when those under way have ended.
+    func drain(because reason: String) {
+        drainReason = reason
+        closeIfDrained()
+    }
+
+    private func closeIfDrained() {
+        guard let drainReason, !calls.contains(where: { $0 != nil }) else { return }
+        close(because: drainReason)
+    }
+
+    /// Gives a call back that no server has looked at, after the session's own call has returned.
+    private func refuse(_ call: GRPCCall, _ reason: String) {
+        let bound = NIOLoopBound((self, call), eventLoop: eventLoop)
+        eventLoop.execute {
+            let (connection, call) = bound.value
+            guard let owner = connection.owner else { return call.finish(.unavailable(reason)) }
+            owner.callRefused(call, reason: reason)
+        }
     }
 
     /// Ends a call after the session's own call has returned: the next batch may follow at once.
@@ -145,6 +179,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
         calls[stream.slot] = nil
         later(call, result)
+        closeIfDrained()
     }
 
     // MARK: - HTTP2ConnectionDelegate
@@ -172,7 +207,14 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         let spoke = session?.hasPeerSettings ?? false
         session = nil
         owner?.connectionClosed(self, reason: reason, spoke: spoke)
-        for case let call? in broken { later(call, .unavailable("the connection was lost: \(reason)")) }
+        for case let call? in broken {
+            // One that never spoke HTTP/2 has looked at nothing; another address may.
+            if spoke {
+                later(call, .unavailable("the connection was lost: \(reason)"))
+            } else {
+                refuse(call, "the connection was lost: \(reason)")
+            }
+        }
     }
 
     func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool) {
@@ -219,13 +261,8 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         // REFUSED_STREAM says that the server did not look at the call; without the message it could not.
         if code == 7 || !stream.isBodyBegun, stream.slot < calls.count, let call = calls[stream.slot] {
             calls[stream.slot] = nil
-            let bound = NIOLoopBound((self, call), eventLoop: eventLoop)
-            eventLoop.execute {
-                let (connection, call) = bound.value
-                let reason = "the server refused the stream with HTTP/2 error code \(code)"
-                guard let owner = connection.owner else { return call.finish(.unavailable(reason)) }
-                owner.callRefused(call, reason: reason)
-            }
+            refuse(call, "the server refused the stream with HTTP/2 error code \(code)")
+            closeIfDrained()
             return
         }
         finish(stream, .unavailable("the stream was reset with HTTP/2 error code \(code)"))

@@ -81,14 +81,27 @@ package struct OTLPExporterConfig: Sendable, Equatable {
 
     package init() {}
 
+    /// The same for another destination.
+    package func sending(to endpoint: EndpointConfig) -> OTLPExporterConfig {
+        var copy = self
+        copy.endpoint = endpoint
+        copy.endpointText = "\(endpoint)"
+        return copy
+    }
+
     /// Whether connections use TLS.
     package var usesTLS: Bool { schemeAsksForTLS || tls.isOn }
 
     /// Reads and checks the section; problems go to its diagnostics.
-    package init(_ section: ConfigSection) {
+    /// - Parameter endpoint: false: somebody else says where to send, and the key has no effect.
+    package init(_ section: ConfigSection, endpoint hasEndpoint: Bool = true) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
-        readEndpoint(section)
+        if hasEndpoint {
+            readEndpoint(section)
+        } else {
+            section.ignored("endpoint", "the resolver names the backends")
+        }
         tls = section.clientTLS()
         compression = Self.compression(section)
         recompress = section.choice("recompress", default: .auto)

@@ -14,17 +14,27 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let signal: Signal
     private let head: HTTP2Fields
-    private let channels: [GRPCChannel]
+    private let balancer: GRPCBalancer
     private let encoder: GzipEncoder?
     private let eventLoop: any EventLoop
-    private var next = 0
 
     /// Reads the certificates, which blocks.
     /// - Parameter version: of the gateway, for `user-agent`.
-    package init(
+    package convenience init(
         _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop,
         logger: Logger
     ) throws(TLSProblem) {
+        let tls = config.usesTLS ? try ClientTLS(config.tls, protocols: ["h2"], logger: logger) : nil
+        self.init(
+            config, tls: tls, signal: signal, version: version, resolver: SystemResolver.shared,
+            eventLoop: eventLoop, logger: logger)
+    }
+
+    /// - Parameter tls: what several senders share; nil = plain text.
+    package init(
+        _ config: OTLPExporterConfig, tls: ClientTLS?, signal: Signal, version: String,
+        resolver: any AddressResolver, eventLoop: any EventLoop, logger: Logger
+    ) {
         self.signal = signal
         self.eventLoop = eventLoop
         encoder = config.compression == .gzip ? GzipEncoder(config.recompress) : nil
@@ -34,14 +44,12 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
                 time: TimeAmount($0.time), timeout: TimeAmount($0.timeout),
                 permitWithoutStream: $0.permitWithoutStream)
         }
-        let settings = GRPCChannel.Settings(
-            host: config.endpoint.host, port: config.endpoint.port,
-            tls: config.usesTLS ? try ClientTLS(config.tls, protocols: ["h2"], logger: logger) : nil,
-            waitForReady: config.waitForReady,
-            keepalive: keepalive)
-        channels = (0..<config.connections).map { _ in
-            GRPCChannel(settings, eventLoop: eventLoop, logger: logger)
-        }
+        let settings = GRPCBalancer.Settings(
+            channel: GRPCChannel.Settings(
+                host: config.endpoint.host, port: config.endpoint.port, tls: tls, keepalive: keepalive),
+            policy: config.balancerName, connections: config.connections,
+            waitForReady: config.waitForReady)
+        balancer = GRPCBalancer(settings, resolver: resolver, eventLoop: eventLoop, logger: logger)
     }
 
     private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields
@@ -108,7 +116,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     }
 
     package func close() -> EventLoopFuture<Void> {
-        .andAllComplete(channels.map { $0.close() }, on: eventLoop)
+        balancer.close()
     }
 
     private static func prefix(isCompressed: Bool, _ bytes: Int) -> ByteBuffer {
@@ -119,11 +127,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     }
 
     private func call(_ body: [ByteBuffer], _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
-        // The next one in turn, unless another has less to do.
-        next = (next + 1) % channels.count
-        var channel = channels[next]
-        for other in channels where other.load < channel.load { channel = other }
-        channel.call(head, body: body, deadline: deadline) { done(Self.result($0)) }
+        balancer.call(head, body: body, deadline: deadline) { done(Self.result($0)) }
     }
 
     /// What a gRPC status means for the batch (OTLP specification, "Failures").
