@@ -72,7 +72,8 @@ struct Sluice {
         // A closed pipe and a file at its limit are errors of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
         signal(SIGXFSZ, SIG_IGN)
-        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
+        raiseFileLimit()
+        let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint, .sighup)
         guard let plan = try load(arguments)?.plan else { return .failed }
         let logger: Logger
         let gateway: Gateway
@@ -92,10 +93,10 @@ struct Sluice {
             return .failed
         }
         logger.info("Everything is ready. Begin running and processing data.")
-        for await signal in signals {
-            logger.info("Received signal from OS", metadata: ["signal": "\(signal)"])
-            break
-        }
+        let (ends, end) = AsyncStream.makeStream(of: Void.self)
+        let watching = Task { await watch(signals, arguments, logger) { end.yield() } }
+        defer { watching.cancel() }
+        for await _ in ends { break }
         let leftover = await gateway.stop(until: .now() + .seconds(Int64(timeout)))
         for (exporter, items) in leftover.items.sorted(by: { $0.key < $1.key }) {
             logger.error(
@@ -107,6 +108,40 @@ struct Sluice {
         }
         logger.info("Shutdown complete.")
         return leftover.items.isEmpty ? .ok : .itemsLost
+    }
+
+    /// Calls `end` at the first signal that asks for it; at the second one it ends the process.
+    private static func watch(
+        _ signals: UnixSignalsSequence, _ arguments: Arguments, _ logger: Logger, end: () -> Void
+    ) async {
+        var isEnding = false
+        for await signal in signals {
+            logger.info("Received signal from OS", metadata: ["signal": "\(signal)"])
+            if signal == .sighup {
+                // What is wrong with the file is on standard error.
+                let isValid = ((try? load(arguments)) ?? nil) != nil
+                logger.warning(
+                    "A changed configuration needs a restart; what runs goes on as it was.",
+                    metadata: ["valid": "\(isValid)"])
+            } else if isEnding {
+                // Who asks twice does not want to wait for what is under way.
+                logger.warning("Stopping at once.")
+                exit(Exit.itemsLost.rawValue)
+            } else {
+                isEnding = true
+                end()
+            }
+        }
+    }
+
+    /// A connection is a file: as many as the system lets the process have, since the usual 1024 are soon used up.
+    private static func raiseFileLimit() {
+        var limit = rlimit()
+        let files = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+        // SAFETY: one structure, which outlives both calls. Without success the limit stays as it was.
+        guard unsafe getrlimit(files, &limit) == 0, limit.rlim_cur < limit.rlim_max else { return }
+        limit.rlim_cur = limit.rlim_max
+        _ = unsafe setrlimit(files, &limit)
     }
 
     private static func probes(_ arguments: Arguments) throws(UsageError) -> Probes? {

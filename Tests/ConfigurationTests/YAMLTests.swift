@@ -56,6 +56,11 @@ struct YAMLTests {
             ("a: &x 1\nb: &x 2\nc: *x", "{a: 1, b: 2, c: 2}"), ("&x k: *x", "{k: \"k\"}"),
             ("a: &x word\n*x : 1", "{a: \"word\", word: 1}"), ("a: [&x {b: 1}, *x]", "{a: [{b: 1}, {b: 1}]}"),
             ("a: &x {p: 1}\nb: {q: 2, <<: *x}", "{a: {p: 1}, b: {p: 1, q: 2}}"),
+            // Whole values: a plain-text destination's `tls` must not leak into one that says its own.
+            (
+                "a: &x {t: {insecure: true}}\nb: {<<: *x, t: {name: n}}",
+                "{a: {t: {insecure: true}}, b: {t: {name: \"n\"}}}"
+            ),
             (
                 "a: &x {p: 1}\nb: &y {p: 2, q: 2}\nc: {<<: [*x, *y]}",
                 "{a: {p: 1}, b: {p: 2, q: 2}, c: {p: 1, q: 2}}"

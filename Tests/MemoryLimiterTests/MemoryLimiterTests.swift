@@ -63,11 +63,14 @@ struct MemoryLimiterTests {
     func hard() {
         let rig = Rig()
         #expect(rig.limiter.admit(bytes: 1000) == nil && rig.refused.value == 0)
-        let refusal = rig.limiter.admit(bytes: 1001)
+        // What does not even fit alone must not be asked to come again.
+        let never = rig.limiter.admit(bytes: 1001)
+        #expect(never?.reason == .tooLarge && never?.isPermanent == true)
+        rig.hold(700)
+        #expect(rig.limiter.admit(bytes: 300) == nil)
+        let refusal = rig.limiter.admit(bytes: 301)
         #expect(
             refusal?.reason == .memory && refusal?.isPermanent == false && refusal?.retryAfterSeconds == 1)
-        rig.hold(700)
-        #expect(rig.limiter.admit(bytes: 300) == nil && rig.limiter.admit(bytes: 301) != nil)
         #expect(rig.refused.value == 2)
     }
 

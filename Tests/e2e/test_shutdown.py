@@ -85,6 +85,36 @@ def test_a_stop_with_a_backend_that_hangs(gateway, backend, clients):
     assert "11" in next(line for line in running.log.splitlines() if "not delivered" in line)
 
 
+def test_a_second_signal_stops_at_once(gateway, backend, clients):
+    """If it failed, an operator who cannot wait would have to kill the gateway, without a word in its log."""
+    flows = threading.Event()
+    tempo = backend(answer=lambda request, context: flows.wait(20) and None)
+    running = gateway(config({"otlp": exporter(tempo, timeout="60s")}, BATCH))
+    clients.grpc(running).export(data.spans(11))
+    wait_until(lambda: tempo.calls, "the call")
+    running.terminate()
+    wait_until(lambda: "Received signal" in running.log, "the first signal")
+    begin = time.monotonic()
+    running.terminate()
+    try:
+        assert running.wait() == 3
+    finally:
+        flows.set()
+    assert time.monotonic() - begin < 3
+    assert "Stopping at once." in running.log
+
+
+def test_a_hangup_stops_nothing(gateway, backend, clients):
+    """If it failed, the signal that makes a Collector read its file anew would end the gateway with all it holds."""
+    tempo = backend()
+    running = gateway(config({"otlp": exporter(tempo)}, BATCH))
+    running.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: "needs a restart" in running.log, "advice")
+    clients.grpc(running).export(data.spans(11))
+    running.stop()
+    assert len(data.span_names(tempo.received())) == 11
+
+
 def test_a_stop_with_clients_that_hang(gateway, backend):
     """If it failed, a client that never ends its request would keep the gateway from ending, or cost it all
     the time."""

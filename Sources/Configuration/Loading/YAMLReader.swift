@@ -159,7 +159,7 @@ struct YAMLReader {
             }
         }
         if !merged.entries.isEmpty {
-            merged.merge(written)
+            merged.replace(with: written)
             written = merged
         }
         return Value(node: ConfigNode(.map(written), origin: origin), height: height)
@@ -225,7 +225,7 @@ struct YAMLReader {
                 fail("\"<<\" needs a section, found \(section.inWords)", at: section.origin)
                 return
             }
-            merged.merge(map)
+            merged.replace(with: map)
         }
     }
 

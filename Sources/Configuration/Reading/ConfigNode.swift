@@ -83,6 +83,11 @@ package struct ConfigMap: Sendable {
         }
     }
 
+    /// Puts all of another section over this one, whole values for whole values: what `<<` of YAML means.
+    mutating func replace(with other: ConfigMap) {
+        for entry in other.entries { set(entry.key, entry.keyOrigin, entry.value) }
+    }
+
     /// Puts all of another section over this one: sections deeply, anything else by replacing.
     mutating func merge(_ other: ConfigMap) {
         for entry in other.entries {

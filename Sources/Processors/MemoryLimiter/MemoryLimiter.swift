@@ -86,6 +86,10 @@ package final class MemoryLimiter: AdmissionControl {
     // MARK: - AdmissionControl
 
     package func admit(bytes: Int) -> Refusal? {
+        if bytes > ledgerLimits.hardBytes {
+            refusedRequests.add(1)
+            return tooLarge(bytes)
+        }
         let after = ledger.bytes + bytes
         guard after > ledgerLimits.softBytes || residentOver.load(ordering: .relaxed) else { return nil }
         if after > ledgerLimits.hardBytes || refusing.load(ordering: .relaxed)
@@ -95,6 +99,14 @@ package final class MemoryLimiter: AdmissionControl {
             return refusal
         }
         return nil
+    }
+
+    /// What could not be taken with nothing else in memory: to come again would be for ever.
+    private func tooLarge(_ bytes: Int) -> Refusal {
+        Refusal(
+            .tooLarge,
+            "a request of \(bytes) bytes in memory is larger than memory_limiter leaves for requests, \(ledgerLimits.hardBytes) bytes of \(residentLimit >> 20) MiB (limit_mib)",
+            isPermanent: true, retryAfterSeconds: nil)
     }
 
     package var shouldPause: Bool {

@@ -52,7 +52,9 @@ enum Answer: Sendable {
 
 extension Answer.Failure {
     init(_ refusal: Refusal) {
-        if refusal.isPermanent {
+        if refusal.isPermanent, refusal.reason == .tooLarge {
+            self.init(.resourceExhausted, 413, refusal.message)
+        } else if refusal.isPermanent {
             self.init(.internal, 500, refusal.message)
         } else {
             self.init(.unavailable, 503, refusal.message, retryAfterSeconds: refusal.retryAfterSeconds ?? 1)
