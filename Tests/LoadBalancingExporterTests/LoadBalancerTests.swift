@@ -93,6 +93,12 @@ private final class Rig: @unchecked Sendable {
                 acknowledgement: answers.acknowledgement()))
     }
 
+    /// Leaves a backend to its balancer.
+    func forget(_ host: String) {
+        senders[host] = nil
+        queues[host] = nil
+    }
+
     /// Spans that a backend has been asked to take and has not answered.
     func spans(at host: String) -> [ItemInContext] {
         senders[host]!.calls.flatMap { call in
@@ -220,6 +226,26 @@ struct LoadBalancerTests {
         #expect(sent > 0 && rig.ends == [120, 0, 0])
         // No client hears of it.
         #expect(rig.answers.all == [.accepted, .accepted, .accepted])
+    }
+
+    @Test("a backend that is gone leaves nothing in memory: pods come and go for months")
+    func released() {
+        let rig = Rig(Rig.dns())
+        rig.resolver.say(["10.0.0.1", "10.0.0.2"])
+        _ = rig.balancer.start()
+        rig.loop.run()
+        #expect(rig.offer(spans: 40) == nil)
+        rig.answer("10.0.0.1", .success)
+        rig.answer("10.0.0.2", .down)
+        weak let queue = rig.queues["10.0.0.2"]
+        weak let sender = rig.senders["10.0.0.2"]
+        rig.forget("10.0.0.2")
+        #expect(queue != nil && sender != nil)
+        rig.resolver.say(["10.0.0.1"])
+        rig.loop.advanceTime(by: .seconds(5))
+        #expect(queue == nil && sender == nil)
+        rig.answer("10.0.0.1", .success)
+        #expect(rig.ends == [40, 0, 0])
     }
 
     @Test("with wait_for_result the client waits for the backend that inherits")
