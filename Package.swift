@@ -161,7 +161,7 @@ let package = Package(
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
         component("RegularExpression", ["CRE2"]),
-        component("Compression", ["CLibdeflate", "CSnappy"]),
+        component("Compression", ["CLibdeflate", "CSnappy", "CZstd"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
         cTarget("COTLP", links: "protobuf-c", flags: ["-O2"]),
@@ -170,6 +170,7 @@ let package = Package(
         cTarget("CMalloc"),
         cTarget("CZlib", links: "z"),
         cTarget("CLibdeflate", links: "deflate"),
+        cTarget("CZstd", links: ":libzstd.a"),
         // Linked statically: one library less to load at the start.
         cxxTarget("CRE2", links: ":libre2.a"),
         // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.

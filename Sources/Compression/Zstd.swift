@@ -1,0 +1,160 @@
+internal import CZstd
+
+/// Decodes whole zstd bodies (RFC 8878): any number of frames back to back.
+///
+/// One per event loop: not thread-safe, and meant to be reused. What a frame says about its own size is only a
+/// first guess; what is allocated for the output stays within the caller's limit, and the window within
+/// `windowBytesMax`.
+@safe package final class ZstdDecompressor {
+    /// Frames that need a larger window are refused. RFC 8878 asks every decoder for 8 MiB and no more.
+    package static let windowBytesMax = 1 << windowLogMax
+    private static let windowLogMax = 23
+    /// The first room is at most this many times the input, whatever a frame declares.
+    private static let firstExpansionMax = 64
+    private static let nextRoomBytes = 64 << 10
+
+    // SAFETY: owned, made in init, freed in deinit, never handed out.
+    private let context: OpaquePointer
+
+    package init() {
+        guard let context = unsafe ZSTD_createDCtx() else { fatalError("Out of memory for a decompressor.") }
+        unsafe self.context = context
+        let code = unsafe ZSTD_DCtx_setParameter(context, ZSTD_d_windowLogMax, Int32(Self.windowLogMax))
+        precondition(ZSTD_isError(code) == 0, "The window's limit is one that zstd has")
+    }
+
+    deinit {
+        // SAFETY: allocated in init, and nothing can use it any more.
+        _ = unsafe ZSTD_freeDCtx(context)
+    }
+
+    /// Inflates `input`, all of it, and appends at most `limitBytes` bytes to the caller's buffer.
+    ///
+    /// Calls `append` as often as room runs out. After an error some bytes may have been appended; the caller
+    /// drops them.
+    ///
+    /// - Returns: the number of bytes appended.
+    /// - Throws: `.tooLarge` when there is more than the limit, else `.corrupt` when anything is wrong: the last
+    ///   frame must be whole, and checksums are verified where a frame has one.
+    package func inflate(
+        _ input: borrowing RawSpan, limitBytes: Int, appending append: AppendingRoom
+    ) throws(InflateError) -> Int {
+        precondition(limitBytes >= 0, "A limit cannot be negative: \(limitBytes)")
+        guard !input.isEmpty else { throw .corrupt(.empty) }
+        // SAFETY: the context is ours. A reset of the session alone cannot fail and keeps the window's limit.
+        _ = unsafe ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
+        var consumed = 0
+        var produced = 0
+        var room = Self.firstRoom(input)
+        while true {
+            // A byte more than the limit, to see whether there is more; it never counts as initialized.
+            let left = limitBytes - produced
+            let wanted = min(room, left + 1)
+            var step = Step(code: 0, inputBytes: 0, outputBytes: 0, isFull: false)
+            append(wanted) { output in
+                precondition(output.freeCapacity >= wanted, "Less room than asked for")
+                step = decode(input, from: consumed, into: &output, limitBytes: left)
+            }
+            guard ZSTD_isError(step.code) == 0 else {
+                throw .corrupt(consumed == 0 && produced == 0 ? .wrongFormat : .damaged)
+            }
+            consumed += step.inputBytes
+            produced += step.outputBytes
+            guard produced <= limitBytes else { throw .tooLarge(limitBytes: limitBytes) }
+            if consumed == input.byteCount {
+                // 0: the frame is complete and all of it is written.
+                if step.code == 0 { return produced }
+                guard step.isFull else { throw .corrupt(.damaged) }
+            }
+            room = max(Self.nextRoomBytes, produced)
+        }
+    }
+
+    private struct Step {
+        /// What zstd returned: 0 at the end of a frame.
+        var code: Int
+        var inputBytes: Int
+        /// One more than the limit when there is more than that.
+        var outputBytes: Int
+        /// Whether the room ended before the data did.
+        var isFull: Bool
+    }
+
+    /// One call of zstd.
+    private func decode(
+        _ input: borrowing RawSpan, from start: Int, into output: inout OutputRawSpan, limitBytes: Int
+    ) -> Step {
+        // SAFETY: both buffers live for the closures; zstd reads at most `source.count - start` bytes from
+        // `start` (at most the count) and writes at most the free capacity behind what is initialized already.
+        unsafe input.withUnsafeBytes { source in
+            unsafe output.withUnsafeMutableBytes { target, initializedCount in
+                let into = unsafe target.baseAddress.unsafelyUnwrapped + initializedCount
+                let size = min(target.count - initializedCount, limitBytes + 1)
+                var from = unsafe ZSTD_inBuffer(src: source.baseAddress, size: source.count, pos: start)
+                var to = unsafe ZSTD_outBuffer(dst: into, size: size, pos: 0)
+                let code = unsafe ZSTD_decompressStream(context, &to, &from)
+                initializedCount += unsafe min(to.pos, limitBytes)
+                return unsafe Step(
+                    code: code, inputBytes: from.pos - start, outputBytes: to.pos, isFull: to.pos == size)
+            }
+        }
+    }
+
+    /// The size that the first frame declares, as far as so few bytes make it likely.
+    private static func firstRoom(_ input: borrowing RawSpan) -> Int {
+        // SAFETY: reads at most the source's bytes, during the call.
+        let declared = unsafe input.withUnsafeBytes { source in
+            unsafe ZSTD_getFrameContentSize(source.baseAddress, source.count)
+        }
+        // The two highest numbers say that it is unknown or not readable.
+        guard declared < UInt64(UInt32.max) else { return input.byteCount * 4 }
+        return max(1, min(Int(declared), input.byteCount * firstExpansionMax))
+    }
+}
+
+/// Compresses whole bodies, one zstd frame each.
+///
+/// One per event loop: not thread-safe, and meant to be reused.
+@safe package final class ZstdCompressor {
+    // SAFETY: owned, made in init, freed in deinit, never handed out.
+    private let context: OpaquePointer
+
+    /// A compressor of this level; 3 is zstd's own default. A level that zstd has not traps.
+    package init(level: Int = 3) {
+        guard let context = unsafe ZSTD_createCCtx() else { fatalError("Out of memory for a compressor.") }
+        unsafe self.context = context
+        precondition((1...Int(ZSTD_maxCLevel())).contains(level), "No such level: \(level)")
+        let code = unsafe ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, Int32(level))
+        precondition(ZSTD_isError(code) == 0, "The level is one that zstd has")
+    }
+
+    deinit {
+        // SAFETY: allocated in init, and nothing can use it any more.
+        _ = unsafe ZSTD_freeCCtx(context)
+    }
+
+    /// Compresses `input`, which may be empty, and appends one frame to the caller's buffer.
+    ///
+    /// - Returns: the number of bytes appended.
+    package func compress(_ input: borrowing RawSpan, appending append: AppendingRoom) -> Int {
+        let bound = ZSTD_compressBound(input.byteCount)
+        var written = 0
+        append(bound) { output in
+            precondition(output.freeCapacity >= bound, "Less room than asked for: \(output.freeCapacity)")
+            // SAFETY: both buffers live for the closures; zstd reads the whole source (nil only when it is empty)
+            // and writes at most the free capacity, behind what is initialized already.
+            written = unsafe input.withUnsafeBytes { source in
+                unsafe output.withUnsafeMutableBytes { target, initializedCount in
+                    let into = unsafe target.baseAddress.unsafelyUnwrapped + initializedCount
+                    let count = unsafe ZSTD_compress2(
+                        context, into, target.count - initializedCount, source.baseAddress, source.count)
+                    // Only no memory for the tables can be wrong: the room was asked for.
+                    guard ZSTD_isError(count) == 0 else { fatalError("Out of memory for a compressor.") }
+                    initializedCount += count
+                    return count
+                }
+            }
+        }
+        return written
+    }
+}
