@@ -141,6 +141,13 @@ package final class Batch: @unchecked Sendable {
         return copy
     }
 
+    /// The same data, and who waits for it, as a batch of its own.
+    package func copy() -> Batch {
+        let copy = Batch(signal, reservingSlices: single == nil ? list.count : 0)
+        for slice in slices { copy.add(slice) }
+        return copy
+    }
+
     /// Whether somebody waits for a part of it.
     package var isAwaited: Bool {
         if let single { return single.acknowledgement != nil }

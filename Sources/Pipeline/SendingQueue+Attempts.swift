@@ -24,6 +24,7 @@ extension SendingQueue {
     }
 
     private func start(_ work: Work) {
+        work.standApart(from: active.values)
         active[ObjectIdentifier(work)] = work
         work.backoff = Backoff(retry, now: eventLoop.now)
         attempt(work)

@@ -58,7 +58,8 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     }
 
     final class Work {
-        let batch: Batch
+        /// Of this work only: senders tell batches apart by identity.
+        fileprivate(set) var batch: Batch
         let weight: Int
         /// From the first attempt on: time spent waiting for a turn is not time spent trying.
         var backoff: Backoff?
@@ -67,6 +68,11 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
         init(_ batch: Batch, weight: Int) {
             self.batch = batch
             self.weight = weight
+        }
+
+        /// Two pipelines of one exporter hand it the same batch.
+        func standApart(from others: some Sequence<Work>) {
+            if others.contains(where: { $0.batch === batch }) { batch = batch.copy() }
         }
     }
 

@@ -181,6 +181,32 @@ def test_bodies_of_every_kind(gateway, loki_backend, clients):
     assert loki.faults == []
 
 
+def test_two_pipelines_of_one_exporter(gateway, loki_backend, clients):
+    """If it failed, a configuration that the Collector takes would crash the gateway."""
+    loki = loki_backend(answer=lambda tenant, entries: time.sleep(0.05))
+    configuration = only_logs(loki)
+    pipelines = configuration["service"]["pipelines"]
+    pipelines["logs/2"] = dict(pipelines["logs"])
+    running = gateway(configuration)
+    client = clients.grpc(running)
+    for number in range(20):
+        client.export(records([str(number)]))
+    wait_until(lambda: sorted(loki.lines()) == sorted([str(number) for number in range(20)] * 2), loki.lines)
+    running.stop()
+
+
+def test_passwords_are_not_shown(tmp_path):
+    """If it failed, a password in an address would be in logs and support tickets."""
+    for address in ("http://user:secret@host:x", "http://user:secret@host?query", "http://user:sec/ret@host:1"):
+        for exporter in ("loki", "otlp_http"):
+            file = tmp_path / "gateway.yaml"
+            file.write_text(json.dumps(config({exporter: {"endpoint": address}}, signals=("logs",)), indent=1))
+            shown = command("validate", "--config", file)
+            assert "secret" not in shown.stderr and "sec/ret" not in shown.stderr, shown.stderr
+            printed = command("print-config", "--config", file)
+            assert "secret" not in printed.stdout and "sec/ret" not in printed.stdout, printed.stdout
+
+
 def test_configured_labels(gateway, loki_backend, clients):
     """If it failed, operators could not choose what their streams are."""
     loki = loki_backend()

@@ -46,6 +46,14 @@ private struct ConfigPrinter {
             || Self.secretSections.contains { path.hasSuffix("::\($0)::\(key)") }
     }
 
+    /// Whether a value is an address with a user's name and password in it.
+    private func holdsPassword(_ value: ConfigNode) -> Bool {
+        guard redacted, value.isScalar, let scheme = value.original.firstRange(of: "://") else {
+            return false
+        }
+        return value.original[scheme.upperBound...].contains("@")
+    }
+
     private func join(_ path: String, _ key: String) -> String {
         path.isEmpty ? key : path + "::" + key
     }
@@ -57,7 +65,8 @@ private struct ConfigPrinter {
         for entry in map.entries {
             out += String(repeating: " ", count: indentation) + yamlText(entry.key, isKey: true) + ":"
             yamlValue(
-                entry.value, join(path, entry.key), isSecret(entry.key, join(path, entry.key)), indentation)
+                entry.value, join(path, entry.key),
+                isSecret(entry.key, join(path, entry.key)) || holdsPassword(entry.value), indentation)
         }
     }
 
@@ -111,7 +120,7 @@ private struct ConfigPrinter {
             out += index == 0 ? "\n" : ",\n"
             out += String(repeating: " ", count: indentation + 2) + Self.inQuotes(entry.key) + ": "
             let inner = join(path, entry.key)
-            if isSecret(entry.key, inner), !entry.value.isNull {
+            if isSecret(entry.key, inner) || holdsPassword(entry.value), !entry.value.isNull {
                 out += "\"\(Secret.placeholder)\""
             } else {
                 jsonValue(entry.value, inner, indentation + 2)

@@ -35,7 +35,10 @@ enum LokiAnswer: Equatable {
                 message, after: response.headers.first("retry-after").flatMap(RetryAfter.delay),
                 isTenants: false)
         case 400:
-            self = .rejected(entries: Self.ignoredEntries(text, of: entries), message, advice: nil)
+            // The whole text: Loki lists entries first, and counts them at its end.
+            self = .rejected(
+                entries: Self.ignoredEntries(String(buffer: response.body), of: entries), message, advice: nil
+            )
         default:
             self = .rejected(
                 entries: entries, message, advice: Self.advice(response.status, path: path))

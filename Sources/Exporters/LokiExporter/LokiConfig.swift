@@ -96,11 +96,15 @@ package struct LokiConfig: Sendable {
             if read.path.hasSuffix("/otlp") || read.path.hasSuffix("/otlp/v1/logs") {
                 section.report(
                     "endpoint", error: "is Loki's OTLP endpoint; this exporter pushes to \(Self.pushPath)",
-                    help: "write the push endpoint, or use the otlp_http exporter for this one")
+                    help: "write the push endpoint, or use the otlp_http exporter for this one",
+                    showsLine: !text.contains("@"))
             }
         } catch {
-            // Not the text itself: it may hold a password.
-            section.report("endpoint", error: "\(error)", help: "write endpoint: \(example)")
+            // A password may be in it.
+            let isSecret = text.contains("@")
+            section.report(
+                "endpoint", error: isSecret ? "is no address" : "\(error)",
+                help: "write endpoint: \(example)", showsLine: !isSecret)
         }
     }
 

@@ -29,6 +29,8 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     private let logger: Logger
     /// Most bytes of a push before compression; less than configured after an answer of 413.
     private var pushBytes: Int
+    /// The configured size.
+    private let pushBytesMax: Int
     private var deliveries: [ObjectIdentifier: Delivery] = [:]
     /// Kinds of rejections that the log has seen.
     private var reported: Set<String> = []
@@ -75,6 +77,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         self.logger = logger
         counters = LokiCounters(registry, exporter: name)
         pushBytes = config.encoding.pushBytes
+        pushBytesMax = pushBytes
     }
 
     // MARK: - BatchSender
@@ -179,6 +182,8 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         switch answer {
         case .stored:
             counters.stored.add()
+            // Back to the configured size in small steps, in case the limit was raised, or not Loki's.
+            pushBytes = min(pushBytesMax, pushBytes + pushBytes / 64)
             delivery.settle(push, rejected: 0, "")
         case .rejected(let entries, let message, let advice):
             (entries < push.entries ? counters.stored : counters.rejected).add()
@@ -201,8 +206,9 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
 
     /// Halves a push, and later ones with it.
     private func split(_ push: Push, _ delivery: Delivery, _ message: String) {
-        let smaller = max(Self.pushBytesMin, pushBytes / 2)
-        if smaller < pushBytes {
+        // Of several pushes under way that are too large for the same reason, the first makes later ones smaller.
+        let smaller = max(Self.pushBytesMin, min(pushBytes, push.plainBytes / 2))
+        if push.entries > 1, smaller < pushBytes {
             pushBytes = smaller
             logger.warning(
                 "Loki finds pushes too large. Sending smaller ones.",

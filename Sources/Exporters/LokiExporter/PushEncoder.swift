@@ -11,6 +11,16 @@ struct Push: Sendable {
     var body: ByteBuffer
     /// Entries in it; each is a log record.
     var entries: Int
+
+    /// Bytes before compression, which a snappy block begins with.
+    var plainBytes: Int {
+        var size = 0
+        for (index, byte) in body.readableBytesView.prefix(5).enumerated() {
+            size |= Int(byte & 0x7F) << (7 * index)
+            if byte < 0x80 { break }
+        }
+        return size
+    }
 }
 
 /// How far a batch has been encoded: the next record, by the offsets of the fields that lead to it.

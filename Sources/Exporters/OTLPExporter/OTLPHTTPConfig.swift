@@ -104,9 +104,13 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             let base = Self.url(section, "endpoint", text)
             isBroken = base == nil
             if let base, base.target.contains("?") {
+                let isSecret = text.contains("@")
                 section.report(
-                    "endpoint", error: "\(quotedText(text)) has a query, behind which no path can be added",
-                    help: "write the whole address under traces_endpoint, metrics_endpoint or logs_endpoint")
+                    "endpoint",
+                    error:
+                        "\(isSecret ? "the address" : quotedText(text)) has a query, behind which no path can be added",
+                    help: "write the whole address under traces_endpoint, metrics_endpoint or logs_endpoint",
+                    showsLine: !isSecret)
                 isBroken = true
             } else if let base {
                 for signal in Signal.allCases {
@@ -139,7 +143,7 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             // A password may be in it.
             let isSecret = text.contains("@")
             section.report(
-                key, error: "\(isSecret ? "the address" : quotedText(text)) \(error)",
+                key, error: isSecret ? "is no address" : "\(quotedText(text)) \(error)",
                 help: error == .noScheme && !isSecret
                     ? "write \(key): http://\(text) or https://\(text)" : nil,
                 showsLine: !isSecret)
