@@ -8,6 +8,36 @@ import Testing
 
 @Suite("Pages")
 struct ExpositionTests {
+    @Test("a metric that has the name of another one's samples does not cost the scraper the page")
+    func derivedNames() {
+        let under = StoreUnderTest(strategy: .underscoreEscapingWithoutSuffixes)
+        under.take(
+            histogram("a", histogramPoint([1, 2], [5], sum: 3)), gauge("a_count", point(7)),
+            gauge("b", point(8)), counter("b_total", point(9)))
+        let types = { (format: ExpositionFormat) in
+            under.text(format).split(separator: "\n").filter { $0.hasPrefix("# TYPE") }.map(String.init)
+        }
+        #expect(types(.text) == ["# TYPE a histogram", "# TYPE b gauge", "# TYPE b_total counter"])
+        #expect(types(.openMetrics) == ["# TYPE a histogram", "# TYPE b gauge"])
+        #expect(!under.text().contains("a_count 7") && under.text().contains("a_count 3"))
+    }
+
+    @Test(
+        "a scraper that knows no UTF-8 names gets a page that it can read, whatever names and units there are"
+    )
+    func unitsAndExemplars() {
+        let under = StoreUnderTest(strategy: .noUTF8EscapingWithSuffixes)
+        let exemplars = [exemplar(2, trace: [], attributes: [("http.method", "GET")])]
+        under.take(
+            gauge("a", unit: "kg.m", point(1)), gauge("b", unit: "x\ny 1", point(2)),
+            gauge("c", unit: "s", point(3)), counter("d", point(4, exemplars: exemplars)))
+        let page = under.text(.openMetrics, escaping: .underscores)
+        let units = page.split(separator: "\n").filter { $0.hasPrefix("# UNIT") }
+        #expect(units == ["# UNIT c_seconds seconds"])
+        #expect(page.contains(" # {http_method=\"GET\"} 2") && !page.contains("\ny 1"))
+        #expect(under.text(.openMetrics).contains(" # {\"http.method\"=\"GET\"} 2"))
+    }
+
     @Test("OpenMetrics: names without _total, units, created times, exemplars, the end")
     func openMetrics() {
         let under = StoreUnderTest()

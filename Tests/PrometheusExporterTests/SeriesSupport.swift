@@ -232,13 +232,13 @@ func exemplar(
 
 func exponentialPoint(
     scale: Int, zeros: UInt64 = 0, positive: (Int, [UInt64]) = (0, []), negative: (Int, [UInt64]) = (0, []),
-    sum: Double? = nil, start: UInt64 = 0, time: UInt64 = 10, flags: UInt64 = 0
+    sum: Double? = nil, start: UInt64 = 0, time: UInt64 = 10, flags: UInt64 = 0, count: UInt64? = nil
 ) -> [UInt8] {
     func zigzag(_ value: Int) -> UInt64 { UInt64(bitPattern: Int64(value) << 1 ^ Int64(value) >> 63) }
     var writer = ProtoWriter()
     if start > 0 { writer.fixed64(2, seconds(start)) }
     writer.fixed64(3, seconds(time))
-    writer.fixed64(4, zeros + positive.1.reduce(0, +) + negative.1.reduce(0, +))
+    writer.fixed64(4, count ?? zeros + positive.1.reduce(0, +) + negative.1.reduce(0, +))
     if let sum { writer.double(5, sum) }
     writer.integer(6, zigzag(scale))
     writer.fixed64(7, zeros)

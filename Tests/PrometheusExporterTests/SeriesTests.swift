@@ -54,6 +54,17 @@ struct SeriesTests {
             (histogram("a", histogramPoint([1, 2, 3], [2, 1])), .malformed),
             (histogram("a", histogramPoint([1, 2], [.nan])), .malformed),
             (exponential("a", exponentialPoint(scale: -5, positive: (0, [1]))), .malformed),
+            // Prometheus refuses the whole page for buckets that are not the count.
+            (exponential("a", exponentialPoint(scale: 0, positive: (0, [2, 3]), count: 4)), .malformed),
+            (
+                exponential("a", exponentialPoint(scale: 0, positive: (0, [1 << 63]), count: 1 << 63)),
+                .malformed
+            ),
+            (
+                exponential(
+                    "a", exponentialPoint(scale: 0, positive: (0, [UInt64](repeating: 1, count: 70_000)))),
+                .malformed
+            ),
         ])
     func refused(metric: [UInt8], reason: DropReason) {
         let under = StoreUnderTest()

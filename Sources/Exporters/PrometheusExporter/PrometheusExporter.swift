@@ -14,6 +14,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `store` is used under `lock` only; everything else is Sendable.
     private let store: SeriesStore
     private let lock = Mutex<Void>(())
+    /// Metrics of which the log has said that they are left out of pages.
+    private let hiddenNoted = Mutex<Set<String>>([])
     private let name: String
     private let sendsTimestamps: Bool
     private let counters: SendingQueue.Counters
@@ -27,6 +29,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     private static let sweepsPerPass = 15
     /// Records looked at while the lock is held.
     private static let sweepSlice = 2048
+    private static let hiddenNotedMax = 1024
     /// How finely the time of updates is known.
     private static let tickNanoseconds: UInt64 = 10_000_000
 
@@ -167,7 +170,19 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
                 metadata: ["remedy": "lower max_series, or scrape families by name"])
             return nil
         }
+        for family in maker.hidden { logHidden(family) }
         return maker.finish()
+    }
+
+    /// Once for each name.
+    private func logHidden(_ family: String) {
+        let isNew = hiddenNoted.withLock { noted in
+            noted.count < Self.hiddenNotedMax && noted.insert(family).inserted
+        }
+        guard isNew else { return }
+        logger.warning(
+            "Metric left out of the page: another one has its name, or has samples of it.",
+            metadata: ["metric": "\(family)", "remedy": "rename one of the two"])
     }
 
     // MARK: - Time

@@ -15,10 +15,19 @@ struct PageMaker: ~Copyable {
     private var writer: PageWriter
     private let format: ExpositionFormat
     private let isGzipped: Bool
+    private let escaping: NameEscaping
+    /// Names, as the scraper knows them, that families on the page have or whose samples have.
+    private var taken: Set<String> = []
+    /// Whether the family at hand is left out.
+    private var isHidden = false
+    /// The first families that were left out, because a scraper would refuse the whole page for their names.
+    private(set) var hidden: [String] = []
+    private static let hiddenMax = 16
 
     init(_ request: PageKey, sendsTimestamps: Bool) {
         format = request.format
         isGzipped = request.isGzipped
+        escaping = request.escaping
         writer = PageWriter(isContiguous: request.isGzipped)
         text = TextPage(
             isOpenMetrics: request.format == .openMetrics, escaping: request.escaping,
@@ -57,14 +66,43 @@ struct PageMaker: ~Copyable {
     private func isShown(_ view: SeriesView) -> Bool { view.kind != .exponential || format == .protobuf }
 
     private mutating func begin(_ family: Family) {
+        let names = names(family)
+        isHidden = names.contains { taken.contains($0) }
+        if isHidden {
+            if hidden.count < Self.hiddenMax { hidden.append(family.name) }
+            return
+        }
+        taken.formUnion(names)
         if format == .protobuf { protobuf.begin(family, &writer) } else { text.begin(family, &writer) }
     }
 
+    /// The names that a family takes: its own and, in text, those that its samples are given.
+    private func names(_ family: Family) -> [String] {
+        let base = family.name
+        var names = [base]
+        if format != .protobuf {
+            if family.type == .histogram { names.append(base + "_bucket") }
+            if family.type == .histogram || family.type == .summary {
+                names += [base + "_sum", base + "_count"]
+            }
+        }
+        if format == .openMetrics {
+            if family.type == .histogram || family.type == .summary { names.append(base + "_created") }
+            if family.type == .counter, base.hasSuffix("_total"), base.utf8.count > 6 {
+                let title = String(base.dropLast(6))
+                names += [title, title + "_created"]
+            }
+        }
+        return names.map { escaping.metricName($0) }
+    }
+
     private mutating func endFamily() {
+        guard !isHidden else { return }
         if format == .protobuf { protobuf.end(&writer) }
     }
 
     private mutating func write(_ view: SeriesView, _ store: SeriesStore) {
+        guard !isHidden else { return }
         if format == .protobuf {
             protobuf.write(view, store, &writer)
         } else {

@@ -66,7 +66,8 @@ struct TextPage {
             }
         }
         hasCreated = isOpenMetrics && (type == .counter || type == .histogram || type == .summary)
-        let title = SampleName.inComment(escaping.metricName(base))
+        let shown = escaping.metricName(base)
+        let title = SampleName.inComment(shown)
         if !family.help.isEmpty {
             writer.put("# HELP ")
             writer.put(title)
@@ -81,7 +82,10 @@ struct TextPage {
         writer.put(UInt8(ascii: " "))
         writer.put(type == .unknown && !isOpenMetrics ? "untyped" : type.rawValue)
         writer.put(UInt8(ascii: "\n"))
-        if isOpenMetrics, !family.unit.isEmpty, base.hasSuffix("_" + family.unit) {
+        // A unit that is not the end of the name costs the scraper the page, as does a line end within one.
+        if isOpenMetrics, !family.unit.isEmpty, shown.hasSuffix("_" + family.unit),
+            NameEscaping.isLegacy("_" + family.unit, colons: true)
+        {
             writer.put("# UNIT ")
             writer.put(title)
             writer.put(UInt8(ascii: " "))
@@ -207,7 +211,14 @@ struct TextPage {
         let exemplar = record.exemplars[place]
         guard !exemplar.isEmpty else { return }
         writer.put(" # {")
-        writer.put(exemplar.labels)
+        if escaping == .allowUTF8 {
+            writer.put(exemplar.labels)
+        } else {
+            let labels = LabelTextReader(exemplar.labels).map {
+                Label(name: escaping.labelName($0.name), value: $0.value)
+            }
+            writer.put(LabelMaker.text(LabelMaker.joined(labels)).text)
+        }
         writer.put("} ")
         writer.put(Double(bitPattern: exemplar.value))
         if exemplar.time > 0 {

@@ -210,19 +210,42 @@ struct ExponentialState {
             case Field.ExponentialPoint.scale: scale = Int64(Int32(truncatingIfNeeded: field.zigzag))
             case Field.ExponentialPoint.zeroCount: zeroCount = field.bits
             case Field.ExponentialPoint.zeroThreshold: zeroThreshold = field.double
-            case Field.ExponentialPoint.positive: positive = Self.buckets(field.bytes)
-            case Field.ExponentialPoint.negative: negative = Self.buckets(field.bytes)
+            case Field.ExponentialPoint.positive, Field.ExponentialPoint.negative:
+                guard let side = Self.buckets(field.bytes) else { return nil }
+                if field.number == Field.ExponentialPoint.positive {
+                    positive = side
+                } else {
+                    negative = side
+                }
             case Field.ExponentialPoint.flags: hasNoRecordedValue = field.bits & 1 != 0
             default: break
             }
         }
         if hasNoRecordedValue { return }
+        // Prometheus gives up the whole scrape for a histogram that does not add up.
+        guard total == count else { return nil }
         positive.trim()
         negative.trim()
         guard fit(to: Self.scales.upperBound) else { return nil }
     }
 
-    private static func buckets(_ message: WireBytes) -> Buckets {
+    /// What all buckets hold; nil when that is more than a native histogram can hold.
+    private var total: UInt64? {
+        var total = zeroCount
+        for count in [positive.counts, negative.counts].joined() {
+            let (sum, overflow) = total.addingReportingOverflow(count)
+            if overflow { return nil }
+            total = sum
+        }
+        return total <= UInt64(Int64.max) ? total : nil
+    }
+
+    /// What an SDK sends at most is 160 buckets a side; each is a byte at least.
+    private static let bucketBytesMax = 64 << 10
+
+    /// Nil when there are more buckets than anybody would send.
+    private static func buckets(_ message: WireBytes) -> Buckets? {
+        guard message.count <= bucketBytesMax else { return nil }
         var buckets = Buckets()
         for field in message.fields {
             if field.number == Field.Buckets.offset {
@@ -267,8 +290,9 @@ struct ExponentialState {
         }
         new.positive = new.positive.adding(old.positive)
         new.negative = new.negative.adding(old.negative)
-        new.count &+= old.count
         new.zeroCount &+= old.zeroCount
+        guard let total = new.total else { return nil }
+        new.count = total
         new.zeroThreshold = max(new.zeroThreshold, old.zeroThreshold)
         if let sum = new.sum, let before = old.sum { new.sum = sum + before } else { new.sum = nil }
         new.startTime = old.startTime

@@ -34,24 +34,18 @@ struct LabelMaker: Sendable {
     /// Sorted by name; values of one name joined by `;` in their order here.
     static func joined(_ labels: [Label]) -> [Label] {
         guard labels.count > 1 else { return labels }
-        var sorted: [Label] = []
-        sorted.reserveCapacity(labels.count)
-        // Insertion keeps the order of equals, and labels are few and often in order already.
-        for label in labels {
-            var place = sorted.count
-            while place > 0, sorted[place - 1].name.utf8Precedes(label.name) == false,
-                sorted[place - 1].name != label.name
-            {
-                place -= 1
-            }
-            if place > 0, sorted[place - 1].name == label.name {
-                sorted[place - 1].value.append(UInt8(ascii: ";"))
-                sorted[place - 1].value += label.value
+        var joined: [Label] = []
+        joined.reserveCapacity(labels.count)
+        // Stable: equal names stay in their order.
+        for label in labels.sorted(by: { $0.name.utf8Precedes($1.name) }) {
+            if joined.last?.name == label.name {
+                joined[joined.count - 1].value.append(UInt8(ascii: ";"))
+                joined[joined.count - 1].value += label.value
             } else {
-                sorted.insert(label, at: place)
+                joined.append(label)
             }
         }
-        return sorted
+        return joined
     }
 
     /// `a="1",b="2"`, as text formats write it for a scraper that knows all UTF-8.
