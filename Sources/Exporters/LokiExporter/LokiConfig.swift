@@ -103,7 +103,7 @@ package struct LokiConfig: Sendable {
             // A password may be in it.
             let isSecret = text.contains("@")
             section.report(
-                "endpoint", error: isSecret ? "is no address" : "\(error)",
+                "endpoint", error: isSecret ? error.withoutText : "\(error)",
                 help: "write endpoint: \(example)", showsLine: !isSecret)
         }
     }

@@ -143,7 +143,7 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             // A password may be in it.
             let isSecret = text.contains("@")
             section.report(
-                key, error: isSecret ? "is no address" : "\(quotedText(text)) \(error)",
+                key, error: isSecret ? "the address \(error.withoutText)" : "\(quotedText(text)) \(error)",
                 help: error == .noScheme && !isSecret
                     ? "write \(key): http://\(text) or https://\(text)" : nil,
                 showsLine: !isSecret)

@@ -124,6 +124,16 @@ package enum HTTPURLProblem: Error, Sendable, Equatable, CustomStringConvertible
             "has a space, a control character or a character that is not ASCII; write it as %XX"
         }
     }
+
+    /// The same without any of the text, in which a password may be.
+    package var withoutText: String {
+        switch self {
+        case .badPort: "has the port outside of 1 to 65535"
+        case .badHost: "has a host which is no name or address"
+        case .otherScheme: "must start with http:// or https://"
+        default: description
+        }
+    }
 }
 
 func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte | 0x20) }
