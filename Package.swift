@@ -133,7 +133,10 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", "HTTP", nioCore, logging]),
         component(
             "LokiExporter", in: "Exporters/",
-            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "RegularExpression", nioCore,
+                nioPosix, logging,
+            ]),
         component(
             "DebugExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),

@@ -46,7 +46,7 @@ struct ConfigTests {
                     attributes: [service.name, region]
                   - {action: drop, attributes: [secret]}
               scope_attributes: [{action: drop, attributes: [internal]}]
-              log_attributes: [{action: index_label, attributes: [level]}]
+              log_attributes: [{action: index_label, attributes: [level]}, {action: drop, regex: "tmp[.].*"}]
               severity_text_as_label: true
             limits:
               max_label_names_per_series: 30
@@ -71,6 +71,8 @@ struct ConfigTests {
         #expect(encoding.resourceRules.action(for: "secret") == .drop)
         #expect(encoding.scopeRules.action(for: "internal") == .drop)
         #expect(encoding.logRules.action(for: "level") == .indexLabel && encoding.severityTextAsLabel)
+        #expect(encoding.logRules.action(for: "tmp.x") == .drop)
+        #expect(encoding.logRules.action(for: "a.tmp.x") == .structuredMetadata)
         #expect(encoding.limits.labels == 30 && encoding.limits.metadataPairs == 64)
         #expect(encoding.pushBytes == 500_000 && encoding.pushEntries == 100)
     }
@@ -120,7 +122,20 @@ struct ConfigTests {
             ),
             (
                 "{endpoint: \"http://l\", otlp_config: {log_attributes: [{action: drop}]}}",
-                "exporters::loki::otlp_config::log_attributes::0: requires \"attributes\""
+                "exporters::loki::otlp_config::log_attributes::0: requires \"attributes\" or \"regex\""
+            ),
+            (
+                "{endpoint: \"http://l\", otlp_config: {log_attributes: [{action: drop, regex: (a}]}}",
+                "exporters::loki::otlp_config::log_attributes::0::regex: \"(a\" is no regular expression: "
+                    + "missing ): (a"
+            ),
+            (
+                "{endpoint: \"http://l\", otlp_config: {log_attributes: [{action: drop, regex: a, attributes: [b]}]}}",
+                "exporters::loki::otlp_config::log_attributes::0::regex: cannot be written beside \"attributes\""
+            ),
+            (
+                "{endpoint: \"http://l\", compression: none}",
+                "exporters::loki::compression: has no effect: pushes are always snappy, as Loki wants them"
             ),
             (
                 "{endpoint: \"http://l\", otlp_config: {scope_attributes: [{action: index_label, attributes: [a]}]}}",

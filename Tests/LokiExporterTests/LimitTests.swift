@@ -1,3 +1,6 @@
+import NIOCore
+import OTLP
+import Pipeline
 import TestSupport
 import Testing
 
@@ -44,18 +47,63 @@ struct LimitTests {
                     }, records: { _ in }, { _ in })
             ], settings)
         let stream = pushes[0].streams[0]
-        #expect(stream.labels.split(separator: ",").count == 15)
+        // Loki does not count the service.
+        #expect(stream.labels.split(separator: ",").count == 16)
         #expect(stream.labels.contains(#"service_name="shop""#))
         #expect(stream.entries.count == 2)
         for entry in stream.entries {
             #expect(
                 Set(entry.metadata) == [
-                    "l0=" + text(2049), text(1025) + "=v", "l15=v", "l16=v", "l17=v",
+                    "l0=" + text(2049), text(1025) + "=v", "l16=v", "l17=v",
                 ])
         }
         // For each entry.
         #expect(changes[.labelValueLength] == 2 && changes[.labelNameLength] == 2)
-        #expect(changes[.labelCount] == 6)
+        #expect(changes[.labelCount] == 4)
+    }
+
+    /// If it failed, values would vanish without a word where two keys make one name.
+    @Test("of labels of one name the last is the label, the others are metadata", arguments: [false, true])
+    func collision(isHinted: Bool) {
+        var settings = EncoderSettings()
+        settings.resourceRules.rules = [.init(action: .indexLabel, attributes: ["a.b", "a_b", "a-b", "c"])]
+        let (pushes, changes) = encode(
+            [
+                request(
+                    resource: {
+                        $0.attribute(1, "a.b", "first")
+                        $0.attribute(1, "a_b", "second")
+                        $0.attribute(1, "c", "same")
+                        if !isHinted { $0.attribute(1, "a-b", "") }
+                    },
+                    records: { record in
+                        guard isHinted else { return }
+                        record.attribute(6, "loki.attribute.labels", "a/b, c")
+                        record.attribute(6, "a/b", "third")
+                        record.attribute(6, "c", "same")
+                    })
+            ], settings)
+        let stream = pushes[0].streams[0]
+        #expect(stream.labels == "{a_b=\"\(isHinted ? "third" : "second")\", c=\"same\"}")
+        #expect(stream.entries[0].metadata.sorted() == ["a_b=first"] + (isHinted ? ["a_b=second"] : []))
+        #expect(changes[.labelCollision] == (isHinted ? 2 : 1))
+    }
+
+    /// If it failed, the count of refused names of tenants would grow with the number of pushes.
+    @Test("records of a tenant that Loki does not take are counted once")
+    func tenants() {
+        let settings = {
+            var settings = EncoderSettings()
+            settings.tenantMetadataKey = "team"
+            settings.pushEntries = 3
+            return settings
+        }()
+        let bytes = request(resource: { _ in }, lines: (0..<10).map { "\($0)" })
+        let payload = Payload(ByteBuffer(bytes: bytes))
+        payload.metadata = ClientMetadata([.init("team", "a b")])
+        let batch = Batch(.logs)
+        batch.append(Slice(payload, offset: 0, count: bytes.count, items: 10))
+        #expect(encode(batch, settings).changes[.tenant] == 10)
     }
 
     @Test("of too much metadata the resource's goes first, the record's own fields last")

@@ -52,6 +52,19 @@ struct NativeMappingTests {
         #expect(stream.entries[0].metadata.count == metadata.count)
     }
 
+    /// Of a field that comes twice the last counts, as everywhere in protobuf.
+    @Test("of two bodies the last is the line", arguments: [true, false])
+    func twoBodies(allowsQuick: Bool) {
+        var settings = EncoderSettings()
+        settings.allowsQuick = allowsQuick
+        let bytes = request(records: {
+            $0.body("first")
+            $0.body("")
+        })
+        let stream = encodeOne(bytes, settings)
+        #expect(stream.entries.map(\.line) == [""])
+    }
+
     @Test("what is not set makes no metadata, and an entry has a time in any case")
     func nothing() {
         let stream = encodeOne(

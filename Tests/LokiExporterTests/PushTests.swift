@@ -85,6 +85,35 @@ struct PushTests {
         #expect(lines.count == 10_000 && lines.values.allSatisfy { $0 == 2 } && changes.isEmpty)
     }
 
+    /// If it failed, every batch of a large cluster would work out its labels anew.
+    @Test("what was worked out for ten thousand resources is kept")
+    func manyContexts() {
+        var encoder = PushEncoder(EncoderSettings())
+        let batch = makeLogs(
+            (0..<10_000).map { index in
+                request(resource: { $0.attribute(1, "service.name", "s\(index)") }, records: { _ in })
+            })
+        for _ in 0..<2 {
+            var cursor: PushCursor? = PushCursor()
+            while let position = cursor {
+                cursor = encoder.encode(batch, from: position, pushBytes: 1 << 20, now: now).next
+            }
+        }
+        #expect((10_000...12_000).contains(encoder.contexts.made))
+    }
+
+    /// If it failed, one record of many megabytes would take its memory for as long as the gateway runs.
+    @Test("memory of a large record is given back")
+    func memoryIsGivenBack() {
+        var encoder = PushEncoder(EncoderSettings())
+        let batch = makeLogs([
+            request(records: { $0.message(5) { $0.field(7, [UInt8](repeating: 1, count: 9 << 20)) } })
+        ])
+        let chunk = encoder.encode(batch, from: PushCursor(), pushBytes: 1 << 20, now: now)
+        #expect(chunk.changes[.lineSize] == 1)
+        #expect(encoder.scratch.capacity <= 4 << 20)
+    }
+
     @Test("a batch without records makes no push", arguments: [[], [[]], [[0x0A, 0x00]]] as [[[UInt8]]])
     func empty(requests: [[UInt8]]) {
         #expect(encode(requests).pushes.isEmpty)

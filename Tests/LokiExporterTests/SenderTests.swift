@@ -45,6 +45,9 @@ private final class FakeLoki: PushTransport, @unchecked Sendable {
 
     func close() -> EventLoopFuture<Void> { eventLoop.makeSucceededVoidFuture() }
 
+    /// Forgets what it was asked for.
+    func forget() { asked = [] }
+
     var storedLines: [String] { stored.flatMap { $0.streams.flatMap { $0.entries.map(\.line) } }.sorted() }
 }
 
@@ -61,10 +64,12 @@ struct SenderTests {
         return config
     }
 
-    private func sender(_ loki: FakeLoki, _ yaml: String = "") -> LokiSender {
+    private func sender(
+        _ loki: FakeLoki, _ yaml: String = "", heldBytesMax: Int = 1 << 20
+    ) -> LokiSender {
         LokiSender(
             config("endpoint: http://loki:3100\n" + yaml), transport: loki, name: "loki", version: "1",
-            registry: registry, eventLoop: eventLoop, logger: makeSilentLogger())
+            registry: registry, eventLoop: eventLoop, logger: makeSilentLogger(), heldBytesMax: heldBytesMax)
     }
 
     /// One attempt.
@@ -169,6 +174,11 @@ struct SenderTests {
         arguments: [
             (400, "entry too far behind,\ntotal ignored: 1 out of 2 for stream: {}", 1),
             (400, "a total ignored: 1 out of 1, total ignored: 1 out of 1", 2),
+            (
+                400,
+                String(repeating: "entry ignored, reason: 'timestamp too old',\n", count: 40)
+                    + "user 'fake', total ignored: 1 out of 2 for stream: {}", 1
+            ),
             (400, "total ignored: 99 out of 99", 2), (400, "max entry size exceeded", 2),
             (401, "no org id", 2),
             (403, "", 2), (404, "404 page not found", 2), (422, "no streams", 2), (260, "blocked", 2),
@@ -209,6 +219,114 @@ struct SenderTests {
         #expect(isSent(try await send(batch, sender(loki)), rejected: 1))
         #expect(loki.storedLines == (lines + lines).sorted())
         #expect(loki.stored.flatMap(\.streams).allSatisfy { $0.labels.hasPrefix("{service_name=") })
+    }
+
+    /// Lines of 200 bytes, of one service.
+    private func longLines(_ count: Int) -> Batch {
+        let lines = (0..<count).map { "\($0) ".padding(to: 200) }
+        return makeLogs(
+            [request(resource: { $0.attribute(1, "service.name", "a") }, lines: lines)], items: count)
+    }
+
+    /// If it failed, a few records that are too large would make every later push small, for good.
+    @Test("a record that is too large alone leaves the size of pushes as it is")
+    func oneTooLarge() async throws {
+        let loki = FakeLoki(eventLoop) { push in
+            push.bytes > 90_000 ? (413, "request too large", []) : (204, "", [])
+        }
+        let sender = sender(loki, "max_push_bytes: 80000")
+        let huge = request(resource: { _ in }, lines: ["".padding(to: 100_000)])
+        for _ in 0..<3 {
+            guard case .permanent = try await send(makeLogs([huge], items: 1), sender) else {
+                Issue.record("was not permanent")
+                return
+            }
+        }
+        let before = loki.asked.count
+        #expect(isSent(try await send(longLines(300), sender)))
+        #expect(loki.asked.count == before + 1)
+    }
+
+    /// If it failed, a proxy's limit of an hour ago would cost requests for as long as the gateway runs.
+    @Test("pushes that were too large grow again")
+    func growing() async throws {
+        let isSmall = Noted(true)
+        let loki = FakeLoki(eventLoop) { push in
+            isSmall.value && push.bytes > 20_000 ? (413, "request too large", []) : (204, "", [])
+        }
+        let sender = sender(loki, "max_push_bytes: 80000")
+        #expect(isSent(try await send(longLines(300), sender)))
+        isSmall.value = false
+        loki.forget()
+        #expect(isSent(try await send(longLines(300), sender)))
+        // Those after an answer of 413 fit.
+        #expect((4...6).contains(loki.asked.count) && loki.asked.allSatisfy { $0.bytes <= 20_000 })
+        for _ in 0..<40 { #expect(isSent(try await send(longLines(300), sender))) }
+        loki.forget()
+        #expect(isSent(try await send(longLines(300), sender)))
+        #expect(loki.asked.count == 1)
+    }
+
+    /// How many records were encoded so far, each of which has a line that is cut.
+    private var encodedLines: Int {
+        let page = String(decoding: registry.render(), as: UTF8.self)
+        let line = page.split(separator: "\n").first { $0.contains(#"reason="line_size""#) }
+        return line.flatMap { $0.split(separator: " ").last }.flatMap { Int($0) } ?? -1
+    }
+
+    private func requests(_ tenants: [String]) -> [[UInt8]] {
+        tenants.map { tenant in
+            request(
+                resource: {
+                    $0.attribute(1, "loki.tenant", "t")
+                    $0.attribute(1, "t", tenant)
+                }, lines: ["a long line"])
+        }
+    }
+
+    /// If it failed, a rate limit of Loki would fill the memory with pushes that wait, which no limiter counts.
+    @Test("a tenant's batch is not encoded on while it has no room")
+    func notEncodedInVain() async throws {
+        let isBusy = Noted(true)
+        let loki = FakeLoki(eventLoop) { _ in isBusy.value ? (429, "rate limit", []) : (204, "", []) }
+        let sender = sender(loki, "max_push_entries: 1\nlimits: {max_line_size: 6}")
+        let batch = makeLogs(requests([String](repeating: "red", count: 20)), items: 1)
+        for attempt in 1...3 {
+            guard case .retryable = try await send(batch, sender) else {
+                Issue.record("was not retryable")
+                return
+            }
+            #expect(encodedLines == 1 + attempt && loki.asked.count == attempt)
+        }
+        isBusy.value = false
+        #expect(isSent(try await send(batch, sender)))
+        #expect(loki.storedLines.count == 20 && encodedLines == 20)
+    }
+
+    @Test("what waits is bounded for all batches together")
+    func sharedBound() async throws {
+        let isBusy = Noted(true)
+        let loki = FakeLoki(eventLoop) { push in
+            push.tenant == "red" && isBusy.value ? (429, "rate limit", []) : (204, "", [])
+        }
+        let yaml = "max_push_entries: 1\nlimits: {max_line_size: 6}"
+        // Two pushes reach it, one does not.
+        let sender = sender(loki, yaml, heldBytesMax: 100)
+        var encoded = 0
+        var batches: [Batch] = []
+        for count in [3, 2] {
+            let batch = makeLogs(requests(["blue", "red", "red", "red", "red"]), items: 1)
+            batches.append(batch)
+            guard case .retryable = try await send(batch, sender) else {
+                Issue.record("was not retryable")
+                return
+            }
+            encoded += count
+            #expect(encodedLines == encoded)
+        }
+        isBusy.value = false
+        for batch in batches { #expect(isSent(try await send(batch, sender))) }
+        #expect(loki.storedLines.count == 10)
     }
 
     @Test("a batch without records is done at once")
@@ -265,5 +383,12 @@ struct SenderTests {
         let left = counters.sent.value + counters.failed.value + counters.dropped.value
         #expect(left == UInt64(items))
         #expect(counters.sent.value > 0)
+    }
+}
+
+extension String {
+    /// The text with `x` behind it up to so many characters.
+    fileprivate func padding(to count: Int) -> String {
+        self + String(repeating: "x", count: max(0, count - self.count))
     }
 }

@@ -135,8 +135,14 @@ let now: UInt64 = 1_764_000_000_000_000_000
 func encode(
     _ requests: [[UInt8]], _ settings: EncoderSettings = EncoderSettings(), pushBytes: Int? = nil
 ) -> (pushes: [DecodedPush], changes: LokiLimits.Changes) {
+    encode(makeLogs(requests), settings, pushBytes: pushBytes)
+}
+
+/// The same of a batch.
+func encode(
+    _ batch: Batch, _ settings: EncoderSettings, pushBytes: Int? = nil
+) -> (pushes: [DecodedPush], changes: LokiLimits.Changes) {
     var encoder = PushEncoder(settings)
-    let batch = makeLogs(requests)
     var cursor: PushCursor? = PushCursor()
     var pushes: [DecodedPush] = []
     var changes = LokiLimits.Changes()

@@ -1,3 +1,5 @@
+internal import RegularExpression
+
 /// What becomes of attributes by their keys: `otlp_config` for one of resource, scope and log record.
 struct AttributeRules: Sendable, Equatable {
     /// What becomes of an attribute.
@@ -7,10 +9,20 @@ struct AttributeRules: Sendable, Equatable {
         case drop
     }
 
-    /// One entry of a list: these attributes, that action.
+    /// One entry of a list: these attributes, or those whose whole key matches, that action.
     struct Rule: Sendable, Equatable {
         var action: Action
-        var attributes: [String]
+        var attributes: [String] = []
+        var regex: RegularExpression?
+
+        func names(_ key: String) -> Bool {
+            regex.map { $0.matches(key) } ?? attributes.contains(key)
+        }
+
+        static func == (left: Rule, right: Rule) -> Bool {
+            left.action == right.action && left.attributes == right.attributes
+                && left.regex?.pattern == right.regex?.pattern
+        }
     }
 
     /// The first rule that names a key decides; a key that none names becomes structured metadata.
@@ -27,7 +39,7 @@ struct AttributeRules: Sendable, Equatable {
 
     /// What is to be done with an attribute. A search: the answers are kept by who asks often.
     func action(for key: String) -> Action {
-        for rule in rules where rule.attributes.contains(key) { return rule.action }
+        for rule in rules where rule.names(key) { return rule.action }
         return .structuredMetadata
     }
 }

@@ -10,10 +10,13 @@ final class Delivery {
     private var waiting: CircularBuffer<Push> = []
     /// Pushes for the next attempt.
     private var held: [Push] = []
-    /// Compressed bytes of those.
-    private(set) var heldBytes = 0
-    /// Tenants that have no room now.
+    /// Compressed bytes of all of them.
+    private(set) var bytes = 0
+    /// Tenants of the batch so far, and those that have no room now.
+    private var tenants: Set<String?> = []
     private var heldTenants: Set<String?> = []
+    /// Chunks encoded in this attempt since all those tenants were without room.
+    private var chunksInVain = 0
     /// Records that Loki has, and that it will never take.
     private(set) var stored = 0
     private(set) var rejected = 0
@@ -38,8 +41,8 @@ final class Delivery {
         self.done = done
         waiting = CircularBuffer(held)
         held = []
-        heldBytes = 0
         heldTenants = []
+        chunksInVain = 0
         trouble = nil
         retryAfter = nil
         isStopped = false
@@ -49,7 +52,8 @@ final class Delivery {
     /// - Returns: what is to be told; nil when it has ended before.
     func end() -> ((SendResult) -> Void)? {
         // An attempt that was stopped leaves pushes behind.
-        while let push = waiting.popFirst() { hold(push) }
+        held += waiting
+        waiting = []
         defer { done = nil }
         return done
     }
@@ -60,21 +64,40 @@ final class Delivery {
     /// The push to send now.
     func nextPush() -> Push? {
         while !isStopped, let push = waiting.popFirst() {
-            guard heldTenants.contains(push.tenant) else { return push }
-            hold(push)
+            guard heldTenants.contains(push.tenant) else {
+                bytes -= push.body.readableBytes
+                return push
+            }
+            held.append(push)
         }
         return nil
     }
+
+    /// Whether encoding more serves nobody in this attempt: no tenant seen so far has room, and what was encoded to
+    /// look for another one was all theirs.
+    var isInVain: Bool { chunksInVain >= Self.chunksInVainMax }
+
+    /// Further chunks of one tenant's batch only take memory; those of a batch of many may be somebody else's.
+    private static let chunksInVainMax = 1
 
     /// Adds what was encoded.
     func take(_ chunk: PushChunk) {
         waiting.append(contentsOf: chunk.pushes)
         cursor = chunk.next
+        for push in chunk.pushes {
+            bytes += push.body.readableBytes
+            tenants.insert(push.tenant)
+        }
+        let isForNobody = !heldTenants.isEmpty && tenants.isSubset(of: heldTenants)
+        chunksInVain = isForNobody ? chunksInVain + 1 : 0
     }
 
     /// Puts the parts of a push in its place.
     func prepend(_ parts: [Push]) {
-        for part in parts.reversed() { waiting.prepend(part) }
+        for part in parts.reversed() {
+            waiting.prepend(part)
+            bytes += part.body.readableBytes
+        }
     }
 
     /// Notes that a push was answered for good.
@@ -84,10 +107,10 @@ final class Delivery {
         if count > 0 { rejection = message }
     }
 
-    /// Keeps a push for the next attempt.
+    /// Keeps a push that was taken for the next attempt.
     func hold(_ push: Push) {
         held.append(push)
-        heldBytes += push.body.readableBytes
+        bytes += push.body.readableBytes
     }
 
     /// Keeps all pushes of a tenant for the next attempt.

@@ -1,6 +1,7 @@
 internal import OTLP
 
-/// The labels of a stream while they are gathered. Each name once; the last value counts.
+/// The labels of a stream while they are gathered. Each name once; the last value counts, and those that it displaces
+/// are kept beside the labels.
 struct Labels: Equatable, Sendable {
     struct Pair: Equatable, Sendable {
         var name: [UInt8]
@@ -9,37 +10,44 @@ struct Labels: Equatable, Sendable {
 
     /// In the order in which the names came.
     private(set) var pairs: [Pair] = []
+    /// What labels of the same name had before: of attributes `a.b` and `a_b`, or of a hint.
+    private var displaced: [Pair] = []
 
     init() {}
 
     /// Adds a label, or gives one that is there another value. A label without a value is no label.
     mutating func set(_ name: [UInt8], _ value: [UInt8]) {
-        if let index = pairs.firstIndex(where: { $0.name == name }) {
-            if value.isEmpty { pairs.remove(at: index) } else { pairs[index].value = value }
-        } else if !value.isEmpty {
+        guard !value.isEmpty else { return }
+        guard let index = pairs.firstIndex(where: { $0.name == name }) else {
             pairs.append(Pair(name: name, value: value))
+            return
         }
+        guard pairs[index].value != value else { return }
+        displaced.append(pairs[index])
+        pairs[index].value = value
     }
 
     mutating func set(_ name: StaticString, _ value: [UInt8]) { set(Array("\(name)".utf8), value) }
 
-    /// Takes out what Loki would refuse, as `LokiLimits` says, and counts it.
+    /// Takes out what Loki would refuse, as `LokiLimits` says, and what was displaced, and counts it.
+    ///
+    /// `service_name` is not among the labels that are limited: Loki does not count it, because it adds it itself.
     mutating func applyLimits(_ limits: LokiLimits, _ changes: inout LokiLimits.Changes) -> [Pair] {
         var kept: [Pair] = []
-        var removed: [Pair] = []
-        // The service is what people look for first.
+        var removed = displaced
+        changes.add(.labelCollision, displaced.count)
+        displaced = []
+        var room = limits.labels
         let service = Array("service_name".utf8)
-        let hasService = pairs.contains { $0.name == service && $0.value.count <= limits.labelValueBytes }
         for pair in pairs {
-            let room = limits.labels - kept.count
-            let isServiceToCome = hasService && !kept.contains { $0.name == service }
             if pair.name.count > limits.labelNameBytes {
                 changes.add(.labelNameLength)
             } else if pair.value.count > limits.labelValueBytes {
                 changes.add(.labelValueLength)
-            } else if room <= 0 || (room == 1 && isServiceToCome && pair.name != service) {
+            } else if pair.name != service, room == 0 {
                 changes.add(.labelCount)
             } else {
+                if pair.name != service { room -= 1 }
                 kept.append(pair)
                 continue
             }

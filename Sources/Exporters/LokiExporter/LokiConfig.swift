@@ -1,6 +1,7 @@
 package import Configuration
 package import HTTP
 package import Pipeline
+internal import RegularExpression
 
 /// The keys of the `loki` exporter.
 package struct LokiConfig: Sendable {
@@ -94,9 +95,10 @@ package struct LokiConfig: Sendable {
                     origin: read.origin, target: Self.pushPath, basicAuthorization: read.basicAuthorization)
                 : read
             if read.path.hasSuffix("/otlp") || read.path.hasSuffix("/otlp/v1/logs") {
+                let key = read.path.hasSuffix("/otlp") ? "endpoint" : "logs_endpoint"
                 section.report(
                     "endpoint", error: "is Loki's OTLP endpoint; this exporter pushes to \(Self.pushPath)",
-                    help: "write the push endpoint, or use the otlp_http exporter for this one",
+                    help: "write the push endpoint, or use otlp_http with this one as \(key)",
                     showsLine: !text.contains("@"))
             }
         } catch {
@@ -112,7 +114,12 @@ package struct LokiConfig: Sendable {
         _ = section.bufferSize("read_buffer_size", default: 0)
         _ = section.bufferSize("write_buffer_size", default: 512 << 10)
         let others = ["gzip", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"]
-        _ = section.choice("compression", of: ["snappy", "none", ""], default: "snappy", notYet: others)
+        let words = ["snappy", "none", ""]
+        if section.choice("compression", of: words, default: "snappy", notYet: others) == "none" {
+            section.report(
+                "compression", warning: "has no effect: pushes are always snappy, as Loki wants them",
+                help: "write compression: snappy, or remove it")
+        }
         for key in ["max_idle_conns", "max_idle_conns_per_host", "max_conns_per_host"] {
             section.ignored(key, "there is one connection for each of the queue's consumers")
         }
@@ -196,11 +203,30 @@ extension AttributeRules {
                     help: "use structured_metadata or drop")
             }
             let attributes = entry.stringList("attributes")
-            entry.notSupportedYet("regex", "name the attributes")
-            if attributes.isEmpty, !entry.isBroken("attributes"), !entry.has("regex") {
-                entry.report(nil, error: "requires \"attributes\"", help: "write attributes: [name]")
+            let pattern = entry.optionalString("regex") ?? ""
+            switch (attributes.isEmpty, pattern.isEmpty) {
+            case (true, true):
+                guard !entry.isBroken("attributes"), !entry.isBroken("regex") else { continue }
+                entry.report(
+                    nil, error: "requires \"attributes\" or \"regex\"", help: "write attributes: [name]")
+            case (false, false):
+                entry.report(
+                    "regex", error: "cannot be written beside \"attributes\"",
+                    help: "make two entries of them, with the same action")
+            case (false, true): rules.append(Rule(action: action, attributes: attributes))
+            case (true, false):
+                guard let regex = Self.compile(pattern, entry) else { continue }
+                rules.append(Rule(action: action, regex: regex))
             }
-            rules.append(Rule(action: action, attributes: attributes))
+        }
+    }
+
+    private static func compile(_ pattern: String, _ section: ConfigSection) -> RegularExpression? {
+        do throws(RegularExpressionError) {
+            return try RegularExpression(pattern)
+        } catch {
+            section.report("regex", error: "\"\(pattern)\" is no regular expression: \(error)")
+            return nil
         }
     }
 }

@@ -3,11 +3,12 @@
 /// What is over a limit is changed before it is sent, by these rules, and counted by its reason:
 ///
 /// - a line is cut, between two characters;
-/// - a label is made structured metadata instead (dropped by `mapping: legacy`, which has none);
+/// - a label is made structured metadata instead (dropped by `mapping: legacy`, which has none), also one whose name
+///   another one has;
 /// - of structured metadata, the pairs that fit no more are dropped: an entry's own fields come first, then the
 ///   record's attributes, then the scope, then the resource.
 package struct LokiLimits: Sendable, Equatable {
-    /// Labels of a stream. Default 15, 1…128. Key `max_label_names_per_series`.
+    /// Labels of a stream beside `service_name`. Default 15, 1…128. Key `max_label_names_per_series`.
     package var labels = 15
     /// Bytes of a label's name. Default 1024, 1…65536. Key `max_label_name_length`.
     package var labelNameBytes = 1024
@@ -28,6 +29,8 @@ package struct LokiLimits: Sendable, Equatable {
         case labelCount = "label_count"
         case labelNameLength = "label_name_length"
         case labelValueLength = "label_value_length"
+        /// Two attributes whose keys make the same name.
+        case labelCollision = "label_collision"
         case metadataSize = "structured_metadata_size"
         case metadataCount = "structured_metadata_count"
         /// A name that `loki.tenant` gives and Loki does not take: the record goes to the configured tenant.
@@ -36,7 +39,7 @@ package struct LokiLimits: Sendable, Equatable {
 
     /// How often something was changed, by reason.
     struct Changes: Sendable, Equatable {
-        private var counts = InlineArray<7, Int>(repeating: 0)
+        private var counts = InlineArray<8, Int>(repeating: 0)
         private(set) var isEmpty = true
 
         init() {}
@@ -68,6 +71,7 @@ package struct LokiLimits: Sendable, Equatable {
             case .metadataSize: 4
             case .metadataCount: 5
             case .tenant: 6
+            case .labelCollision: 7
             }
         }
     }

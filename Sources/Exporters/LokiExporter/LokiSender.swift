@@ -36,8 +36,9 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     private var reported: Set<String> = []
     private var isClosed = false
 
-    /// Compressed pushes of one batch that wait for another attempt, in bytes, before the others wait, too.
-    private static let heldBytesMax = 32 << 20
+    /// Compressed pushes of all batches that wait for another attempt, in bytes; beyond, no batch that is in trouble
+    /// adds to them.
+    private let heldBytesMax: Int
     /// Smaller pushes are not made for an answer of 413.
     private static let pushBytesMin = 16 << 10
     private static let reportsMax = 64
@@ -67,8 +68,9 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
 
     init(
         _ config: LokiConfig, transport: any PushTransport, name: String, version: String,
-        registry: MetricRegistry, eventLoop: any EventLoop, logger: Logger
+        registry: MetricRegistry, eventLoop: any EventLoop, logger: Logger, heldBytesMax: Int = 32 << 20
     ) {
+        self.heldBytesMax = heldBytesMax
         encoders = EncoderPool(config.encoding)
         self.transport = transport
         request = PushRequest(config, version: version)
@@ -117,11 +119,17 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         guard !delivery.isAbandoned else { return }
         if let push = delivery.nextPush() {
             send(push, delivery)
-        } else if let cursor = delivery.cursor, !delivery.isStopped, delivery.heldBytes < Self.heldBytesMax {
+        } else if let cursor = delivery.cursor, mayEncode(delivery) {
             encode(delivery, from: cursor)
         } else {
             finish(delivery)
         }
+    }
+
+    private func mayEncode(_ delivery: Delivery) -> Bool {
+        if delivery.isStopped || delivery.isInVain { return false }
+        // Without trouble it holds nothing.
+        return delivery.trouble == nil || deliveries.values.reduce(0) { $0 + $1.bytes } < heldBytesMax
     }
 
     private func encode(_ delivery: Delivery, from cursor: PushCursor) {

@@ -62,6 +62,7 @@ extension PushEncoder {
         let entry = arena.beginMessage(0x12)
         var own = RecordFields()
         var metadata = MetadataCount()
+        var hasBody = false
         for field in record.fields {
             switch field.number {
             case Field.LogRecord.attributes:
@@ -70,10 +71,12 @@ extension PushEncoder {
                     return nil
                 }
             case Field.LogRecord.body:
-                guard addLineQuickly(field.bytes) else {
+                // Of several, which no sender writes, the last counts.
+                guard !hasBody, addLineQuickly(field.bytes) else {
                     arena.truncate(to: start)
                     return nil
                 }
+                hasBody = true
             default: own.take(field)
             }
         }

@@ -44,8 +44,9 @@ struct PushChunk: Sendable {
 /// Writes pushes from the wire form of log records.
 ///
 /// A chunk at a time: records are written as entries, one behind the other in wire order, until they would make a push
-/// that is too large; then they are grouped by stream, ordered by time and compressed. So the memory taken is that
-/// of a push, whatever the batch, and what was written is still in the cache when it is compressed.
+/// that is too large; then they are grouped by stream, ordered by time and compressed. So an encoder takes the memory of
+/// two pushes, one before and one behind the grouping, whatever the batch, and what was written is still in the cache
+/// when it is compressed. Between chunks it keeps `keptBytesMax` of each and what its caches hold.
 ///
 /// Resources, keys and streams seen before cost a look-up. One thread at a time.
 struct PushEncoder: ~Copyable {
@@ -88,7 +89,7 @@ struct PushEncoder: ~Copyable {
 
     let settings: EncoderSettings
     var keys: KeyCache
-    private var contexts = ContextCache()
+    private(set) var contexts = ContextCache()
     /// Entries of the chunk, after `headRoom` bytes.
     var arena = ByteDraft(capacity: 64 << 10)
     var places: ContiguousArray<Place> = []
@@ -134,7 +135,7 @@ struct PushEncoder: ~Copyable {
         var next: PushCursor?
         while next == nil, position.slice < slices.count {
             let bytes = slices[position.slice].bytes
-            setTenant(of: slices[position.slice])
+            setTenant(of: slices[position.slice], counts: position.record == nil)
             unsafe bytes.withUnsafeReadableBytes { memory in
                 next = unsafe encodeSlice(WireBytes(memory), from: position, pushBytes: pushBytes)
             }
@@ -155,6 +156,12 @@ struct PushEncoder: ~Copyable {
         push.truncate(to: 0)
         arena.trim(to: Self.keptBytesMax)
         push.trim(to: Self.keptBytesMax)
+        scratch.truncate(to: 0)
+        scratch.trim(to: Self.keptBytesMax)
+        if tailScope.count > Self.keptBytesMax {
+            tailScope = []
+            tailContext = nil
+        }
         if compressed.capacity > Self.keptBytesMax { compressed = ByteBuffer() }
         places.removeAll(keepingCapacity: true)
         streams.removeAll(keepingCapacity: true)
@@ -273,11 +280,12 @@ struct PushEncoder: ~Copyable {
     // MARK: - Streams
 
     /// Takes the tenant of a slice's records from what its client sent beside them.
-    private mutating func setTenant(of slice: Slice) {
+    /// - Parameter counts: not for a slice whose first records an earlier chunk has.
+    private mutating func setTenant(of slice: Slice, counts: Bool) {
         guard let key = settings.tenantMetadataKey else { return }
         var tenant = slice.payload.metadata?[key].map { Array($0.utf8) } ?? []
         if !tenant.isEmpty, !isTenant(tenant) {
-            changes.add(.tenant, slice.items)
+            if counts { changes.add(.tenant, slice.items) }
             tenant = []
         }
         guard tenant != sliceTenant else { return }

@@ -25,6 +25,11 @@ final class ResourceContext {
     /// Whether records need more than the quick way.
     let needsGeneral: Bool
 
+    /// Memory that it takes, about: each of its arrays has 32 bytes beside its elements.
+    var sizeBytes: Int {
+        512 + raw.count + metadata.count + labelText.count + 128 * (labels.pairs.count + moved.count)
+    }
+
     /// The stream of its records in the chunk of this number.
     var epoch: UInt64 = 0
     var stream = 0
@@ -105,37 +110,60 @@ final class ResourceContext {
     }
 }
 
-/// The contexts of resources seen before: a fixed table with a slot for each hash, and a limit of bytes.
+/// The contexts of resources seen before: a fixed table of sets of four, and a limit of bytes.
+///
+/// A new resource takes a free place of its set, else in turn that of another. Beyond the limit, places are emptied in
+/// the order of the table, which is that of the hashes.
 struct ContextCache {
-    private static let slotsBits: UInt64 = 10
-    /// Bytes of resources that are kept; then all are forgotten.
-    private static let bytesMax = 2 << 20
+    private static let setsBits: UInt64 = 12
+    private static let ways = 4
+    /// Bytes of contexts that are kept.
+    private static let bytesMax = 8 << 20
 
-    private var slots: [ResourceContext?] = Array(repeating: nil, count: 1 << Int(slotsBits))
+    private var slots: [ResourceContext?] = Array(repeating: nil, count: ways << Int(setsBits))
     private var bytes = 0
+    /// The way that goes when a set is full, and the slot that goes when there are too many bytes.
+    private var nextWay = 0
+    private var hand = 0
+    /// How many contexts were made.
+    private(set) var made = 0
 
     /// The context of a resource, made when it is new.
     mutating func context(_ resource: WireBytes, _ settings: EncoderSettings) -> ResourceContext {
-        let index = Int(truncatingIfNeeded: Self.hash(resource) >> (64 - Self.slotsBits))
-        if let known = slots[index], known.raw.count == resource.count,
-            unsafe known.raw.withUnsafeBytes({ unsafe isSame($0, resource.unsafeBytes) })
-        {
-            return known
+        let set = Int(truncatingIfNeeded: Self.hash(resource) >> (64 - Self.setsBits))
+        let first = set * Self.ways
+        var free: Int?
+        for index in first..<(first + Self.ways) {
+            guard let known = slots[index] else {
+                free = free ?? index
+                continue
+            }
+            if known.raw.count == resource.count,
+                unsafe known.raw.withUnsafeBytes({ unsafe isSame($0, resource.unsafeBytes) })
+            {
+                return known
+            }
         }
         let context = ResourceContext(resource, settings)
-        let size = context.raw.count + context.metadata.count + context.labelText.count
-        if bytes + size > Self.bytesMax {
-            for slot in slots.indices { slots[slot] = nil }
-            bytes = 0
-        }
-        if size <= Self.bytesMax / 8 {
-            if let old = slots[index] {
-                bytes -= old.raw.count + old.metadata.count + old.labelText.count
-            }
-            slots[index] = context
-            bytes += size
+        made += 1
+        // A large one would push many others out.
+        guard context.sizeBytes <= Self.bytesMax / 8 else { return context }
+        if free == nil { nextWay = (nextWay + 1) % Self.ways }
+        let place = free ?? first + nextWay
+        empty(place)
+        slots[place] = context
+        bytes += context.sizeBytes
+        while bytes > Self.bytesMax {
+            hand = (hand + 1) % slots.count
+            if hand != place { empty(hand) }
         }
         return context
+    }
+
+    private mutating func empty(_ index: Int) {
+        guard let old = slots[index] else { return }
+        bytes -= old.sizeBytes
+        slots[index] = nil
     }
 
     private static func hash(_ resource: WireBytes) -> UInt64 {
