@@ -118,6 +118,18 @@ import Testing
         #expect(try read(path) == "Traces\t{\"resource spans\": 1, \"spans\": 1}\n")
     }
 
+    /// If it failed, every user of the machine could read the telemetry.
+    @Test func onlyTheOwnerMayRead() async throws {
+        let path = temporaryPath()
+        unlink(path)
+        defer { unlink(path) }
+        let sender = try DebugSender(
+            config(.basic, paths: [path]), signal: .logs, eventLoop: loop, logger: Journal().logger())
+        try await sender.close().get()
+        var status = stat()
+        #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+    }
+
     @Test func aPathThatCannotBeOpenedStopsTheStart() {
         let path = "/nowhere/at/all"
         #expect(throws: DebugOutputError.cannotOpen(path: path, errno: ENOENT)) {

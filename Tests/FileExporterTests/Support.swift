@@ -53,9 +53,11 @@ func contents(of path: String) -> [UInt8] {
     return all
 }
 
-func put(_ text: String, into path: String) {
+func put(_ text: String, into path: String) { put(Array(text.utf8), into: path) }
+
+func put(_ bytes: [UInt8], into path: String) {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644)
-    precondition(descriptor >= 0 && write(descriptor, text, text.utf8.count) == text.utf8.count)
+    precondition(descriptor >= 0 && write(descriptor, bytes, bytes.count) == bytes.count)
     close(descriptor)
 }
 

@@ -1,6 +1,7 @@
 """The file exporter: what was accepted is in the file, whole, once."""
 
 import gzip
+import json
 import resource
 import signal
 
@@ -139,6 +140,43 @@ def test_a_killed_gateway_leaves_what_it_counted(gateway, clients, tmp_path):
     running.process.wait()
     requests = [request for _, request in read(path)]
     assert sorted(map(int, data.span_names(requests))) == list(range(100))
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("format", ["json", "proto"])
+def test_a_file_that_a_crash_has_cut(gateway, clients, tmp_path, compression, format):
+    """If it failed, nobody could read what follows a crash, or all of a compressed file."""
+    path = tmp_path / "out"
+    exporter = {"path": str(path), "append": True, "format": format, "compression": compression}
+    for first in (0, 40):
+        running = gateway(config({"file": exporter}, signals=["traces"]))
+        for number in range(4):
+            clients.grpc(running).export(data.spans(10, first=first + 10 * number))
+            wait_until(
+                lambda: running.metrics().sum("otelcol_exporter_sent_spans", exporter="file") == 10 * (number + 1),
+                "the batch in the file",
+            )
+        running.stop()
+        if first == 0:
+            assert path.stat().st_mode & 0o777 == 0o600
+            path.write_bytes(path.read_bytes()[:-25])
+    rest = path.read_bytes()
+    if compression == "gzip":
+        rest = gzip.decompress(rest)
+    if format == "json":
+        lines = rest.decode().split("\n")
+        assert lines.pop() == ""
+        if compression == "none":
+            with pytest.raises(json.JSONDecodeError):
+                json.loads(lines.pop(3))
+        found = [decode(line)[1] for line in lines]
+    else:
+        found = []
+        while rest:
+            count = int.from_bytes(rest[:4], "big")
+            found.append(SIGNALS["traces"][1].FromString(rest[4 : 4 + count]))
+            rest = rest[4 + count :]
+    assert list(map(int, data.span_names(found))) == [*range(30), *range(40, 80)]
 
 
 def test_a_file_that_cannot_be_had(gateway, tmp_path):

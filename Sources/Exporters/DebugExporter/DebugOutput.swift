@@ -67,7 +67,7 @@ final class DebugPaths: Sendable {
 
     private let targets: [Target]
 
-    /// Opens `stdout`, `stderr` or files, which are made when they are missing and never cut.
+    /// Opens `stdout`, `stderr` or files, which are made, for their owner only, when they are missing, and never cut.
     /// - Throws: `noPath`, `cannotOpen`.
     init(_ paths: [String]) throws(DebugOutputError) {
         guard !paths.isEmpty else { throw .noPath }
@@ -78,7 +78,7 @@ final class DebugPaths: Sendable {
             case "stderr": targets.append(Target(path: path, descriptor: STDERR_FILENO, isOurs: false))
             default:
                 // SAFETY: the path is a C string for the call.
-                let descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+                let descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
                 guard descriptor >= 0 else {
                     let code = errno
                     for target in targets where target.isOurs { close(target.descriptor) }

@@ -9,7 +9,7 @@ import Synchronization
 /// Writes the batches of one `file` exporter, of all its signals, to its file.
 ///
 /// A thread of its own per path writes; what comes while it is writing is written together afterwards and made
-/// final by one commit. A batch is in the file whole or not at all. Any thread.
+/// final by one commit. Any thread.
 package final class FileWriter: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Thread only` are touched by jobs of `thread` only, which
     // runs one at a time, and by `init`.
@@ -66,7 +66,7 @@ package final class FileWriter: @unchecked Sendable {
     ) throws(FileError) {
         if config.createDirectory { try Self.makeFolder(of: config.path, config.directoryPermissions) }
         let output = CurrentFile()
-        output.file = try Self.open(config, isFirst: true, clock())
+        output.file = try Self.open(config, isFirst: true, clock(), logger)
         self.output = output
         self.config = config
         self.logger = logger
@@ -94,13 +94,45 @@ package final class FileWriter: @unchecked Sendable {
     }
 
     private static func open(
+        _ config: FileExporterConfig, isFirst: Bool, _ now: Int64, _ logger: Logger
+    ) throws(FileError) -> OutputFile {
+        let file = try openAsItIs(config, isFirst: isFirst, now)
+        let found: FoundFile
+        switch (config.format, config.compression) {
+        case (.json, .none):
+            try file.endLine()
+            return file
+        case (_, .gzip): found = file.found(FoundFile.ofMembers)
+        case (.proto, .none): found = file.found(FoundFile.ofMessages)
+        }
+        switch found {
+        case .batches(file.bytes): return file
+        case .batches(let bytes):
+            logger.warning(
+                "Cut off what a killed process has left of a batch.",
+                metadata: ["path": "\(config.path)", "bytes": "\(file.bytes - bytes)"])
+            try file.cut(to: bytes)
+            return file
+        case .foreign:
+            let rotation = FileRotation(path: config.path, config: config.rotation ?? .init())
+            let aside = rotation.endedPath(unixMilliseconds: now)
+            // SAFETY: both paths are C strings for the call.
+            guard unsafe rename(config.path, aside) == 0 else {
+                throw .cannotRename(path: config.path, errno: errno)
+            }
+            logger.warning(
+                "Renamed a file which does not hold what this exporter writes, so that nothing is mixed with it.",
+                metadata: ["path": "\(config.path)", "to": "\(aside)"])
+            return try openAsItIs(config, isFirst: isFirst, now)
+        }
+    }
+
+    private static func openAsItIs(
         _ config: FileExporterConfig, isFirst: Bool, _ now: Int64
     ) throws(FileError) -> OutputFile {
-        let file = try OutputFile(
+        try OutputFile(
             path: config.path, append: config.append || config.rotation != nil || !isFirst,
             gzip: config.compression == .gzip, now: Int(now / 1000))
-        if config.format == .json, config.compression == .none { try file.endLine() }
-        return file
     }
 
     private static func makeFolder(of path: String, _ permissions: UInt32) throws(FileError) {
@@ -182,7 +214,7 @@ package final class FileWriter: @unchecked Sendable {
     private func isReady() -> Bool {
         do throws(FileError) {
             guard let file = output.file else {
-                output.file = try Self.open(config, isFirst: false, clock())
+                output.file = try Self.open(config, isFirst: false, clock(), logger)
                 return true
             }
             if file.failure != nil { try file.commit() }
@@ -213,8 +245,9 @@ package final class FileWriter: @unchecked Sendable {
 
     /// Brings the batches into the file for good, or out of it.
     private func commit(_ jobs: ArraySlice<Job>) {
-        writer.text.flush()
         guard let file = output.file, !jobs.isEmpty else { return }
+        file.end()
+        writer.text.flush()
         let before = file.committedBytes
         do throws(FileError) {
             try file.commit()

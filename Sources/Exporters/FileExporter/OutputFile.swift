@@ -5,7 +5,7 @@ internal import OTLP
 
 /// An open file at whose end batches are put. One thread at a time.
 ///
-/// Bytes written since `commit` can be taken back, so that a file never holds a part of a batch. What is not a
+/// Bytes written since `commit` can be taken back, so that only a killed process leaves a part of a batch. What is not a
 /// regular file (a pipe, a terminal) keeps them.
 final class OutputFile {
     let path: String
@@ -18,6 +18,9 @@ final class OutputFile {
     private(set) var committedBytes: Int
     /// Bytes put behind those.
     private var openBytes = 0
+    /// Whether what is written now is the last before `commit`, and whether a member says so.
+    private var isEnding = false
+    private var isEndWritten = false
     /// The first failure since `commit`; nothing is written after it.
     private(set) var failure: FileError?
     /// When the file was begun, in seconds since 1970; of one that was found, when it was last written.
@@ -26,14 +29,14 @@ final class OutputFile {
     /// Bytes of the file when everything written is committed.
     var bytes: Int { committedBytes + openBytes }
 
-    /// Opens or makes a file and locks it against other writers.
+    /// Opens a file or makes one that only its owner may read, and locks it against other writers.
     /// - Parameters:
     ///   - append: keeps what it holds.
     ///   - now: seconds since 1970.
     /// - Throws: `cannotOpen`, `inUse`.
     init(path: String, append: Bool, gzip: Bool, now: Int) throws(FileError) {
         // SAFETY: the path is a C string for the call.
-        let descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o644)
+        let descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
         guard descriptor >= 0 else { throw .cannotOpen(path: path, errno: errno) }
         var status = stat()
         if let error = Self.takeOver(descriptor, path, append: append, &status) {
@@ -71,11 +74,8 @@ final class OutputFile {
             return
         }
         member.clear()
-        // SAFETY: the bytes live for the call.
-        let input = unsafe RawSpan(_unsafeBytes: bytes.unsafeBytes)
-        _ = gzipper.compress(input) { minimum, fill in
-            member.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
-        }
+        GzipMember.write(bytes, endsBatch: isEnding, with: gzipper, into: &member)
+        isEndWritten = isEnding
         unsafe member.withUnsafeReadableBytes { unsafe writeAll($0) }
     }
 
@@ -100,10 +100,16 @@ final class OutputFile {
         }
     }
 
+    /// Announces that what is written from here to `commit` is written at once, or nothing.
+    func end() { isEnding = true }
+
     /// Makes final what was written since the last time, or takes it back when something failed.
     /// - Throws: `cannotWrite`, and everything since the last commit is gone from the file; or `cannotCut`, and
     ///   part of it is still there: nothing is written until a later `commit` has cut it off.
     func commit() throws(FileError) {
+        if gzipper != nil, isEnding, !isEndWritten, openBytes > 0 { write(.none) }
+        isEnding = false
+        isEndWritten = false
         guard let failure else {
             committedBytes += openBytes
             openBytes = 0
@@ -115,6 +121,23 @@ final class OutputFile {
         self.failure = nil
         openBytes = 0
         throw failure
+    }
+
+    /// What the file held when it was opened.
+    func found(_ look: (Int32, Int) -> FoundFile) -> FoundFile {
+        guard isRegular, committedBytes > 0 else { return .batches(bytes: committedBytes) }
+        // SAFETY: the path is a C string for the call.
+        let reader = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard reader >= 0 else { return .foreign }
+        defer { close(reader) }
+        return look(reader, committedBytes)
+    }
+
+    /// Cuts off what is behind so many bytes.
+    /// - Throws: `cannotCut`.
+    func cut(to bytes: Int) throws(FileError) {
+        guard ftruncate(descriptor, off_t(bytes)) == 0 else { throw .cannotCut(path: path, errno: errno) }
+        committedBytes = bytes
     }
 
     /// Ends the line that a killed process may have left half-written, so that the next one stands by itself.
