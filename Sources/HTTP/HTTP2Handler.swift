@@ -27,6 +27,8 @@ package final class HTTP2Handler: ChannelInboundHandler {
     private var closeWanted = false
     private var flushScheduled = false
     private var closeReason = "the peer closed the connection"
+    /// Whether this end has closed the connection, not the peer or the network.
+    package private(set) var isClosedHere = false
     /// The session while the channel is active.
     package private(set) var session: HTTP2Session?
     /// When bytes last came, for keepalive and idle limits.
@@ -88,7 +90,9 @@ package final class HTTP2Handler: ChannelInboundHandler {
     }
 
     package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        let isClosedHere = isClosedHere
         close(because: TransportFault.text(error))
+        self.isClosedHere = isClosedHere
     }
 
     package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -140,6 +144,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
     /// Closes the connection after writing what is due (a GOAWAY, perhaps); inside a delegate call, after that.
     package func close(because reason: String) {
         closeReason = reason
+        isClosedHere = true
         if receiving {
             closeWanted = true
             return

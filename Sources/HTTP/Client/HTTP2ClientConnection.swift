@@ -20,6 +20,9 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
     /// By stream slot.
     private var calls: [Entry?] = []
     private var callCount = 0
+    /// Whether a request was answered here, and whether the server has said that it goes away.
+    private var hasServed = false
+    private var isGoingAway = false
     private let pingAfter: TimeAmount?
     private let pingTimeout: TimeAmount
     private var pingTimer: RepeatedTask?
@@ -163,16 +166,25 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
     func connectionClosed(reason: String) {
         pingTimer?.cancel()
         pingTimer = nil
+        // A server that closes an idle connection and requests that are sent at that moment cross on the way. One that
+        // says how far it got, with GOAWAY, has perhaps done what it did not answer.
+        let mayRepeat = hasServed && !isGoingAway && handler?.isClosedHere == false
         handler = nil
         let spoke = session?.hasPeerSettings ?? false
         session = nil
         let broken = calls
         calls = []
         callCount = 0
+        let owner = owner
+        self.owner = nil
         owner?.connectionClosed(self)
-        owner = nil
         for case let entry? in broken {
             let call = entry.call
+            if mayRepeat, let owner, call.takeRepetition() {
+                let bound = NIOLoopBound((owner, call), eventLoop: eventLoop)
+                eventLoop.execute { bound.value.0.sendAgain(bound.value.1) }
+                continue
+            }
             let why = spoke ? reason : "it does not speak HTTP/2 (\(reason))"
             later(call, .closed(origin: origin, beforeAnswer: !call.isAnswered, reason: why))
         }
@@ -200,6 +212,7 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
         guard let call = call(stream) else { return }
         // Answered before it has everything: it does not want the rest, and may never open the window for it.
         if !stream.isSent { session?.reset(stream, code: Self.cancel) }
+        hasServed = true
         _ = take(stream.slot)
         later(call, nil)
     }
@@ -235,6 +248,7 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
     }
 
     func goAway(lastStream: Int32, code: UInt32) {
+        isGoingAway = true
         owner?.connectionEnding(self)
     }
 

@@ -6,7 +6,7 @@ internal import NIOPosix
 ///
 /// Connects when there is something to send. A request that meets a connection which the server has just closed is sent
 /// once more on a new one, if not a byte of an answer had come. Redirects are not followed. Every answer is bounded:
-/// its head by 64 KiB, its body by `responseBytesMax`, its time by the caller's deadline.
+/// its head by 64 KiB (HTTP/2: 16 KiB), its body by `responseBytesMax`, its time by the caller's deadline.
 package final class HTTPClient: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): everything but constants is touched on `eventLoop` only.
     /// How it connects. Immutable; any thread.

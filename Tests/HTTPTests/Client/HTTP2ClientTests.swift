@@ -52,6 +52,11 @@ final class EchoServer: HTTP2ConnectionDelegate {
             session.reset(stream, code: 7)
             return
         }
+        if path == "/drop", refusals.value > 0 {
+            refusals.change { $0 -= 1 }
+            handler!.close(because: "as told")
+            return
+        }
         if path == "/leave" { session.goAway(isFinal: true) }
         let body = Array(path.utf8) + (bodies.removeValue(forKey: stream.id) ?? [])
         noThrow {
@@ -121,6 +126,19 @@ final class EchoServer: HTTP2ConnectionDelegate {
             let error = try await client.failure(request)
             #expect((error == nil) == (times == 1))
             #expect(error?.isRetryable != false)
+        }
+    }
+
+    /// A server that closes an idle connection, without GOAWAY, at the moment of a request does not cost that request.
+    @Test(arguments: [(1, true, true), (2, true, false), (1, false, false)])
+    func staleConnectionsAreReplaced(times: Int, hasServed: Bool, isAnswered: Bool) async throws {
+        let connections = Noted(0)
+        try await withServer(refusals: Noted(times), connections: connections) { client, _ in
+            if hasServed { _ = try await client.get("/x") }
+            let error = try await client.failure(
+                HTTPClientRequest(method: "POST", target: "/drop", body: [ByteBuffer(string: "b")]))
+            #expect((error == nil) == isAnswered, "\(String(describing: error))")
+            #expect(connections.value == (hasServed ? 2 : 1))
         }
     }
 
