@@ -329,6 +329,20 @@ struct SenderTests {
         #expect(loki.storedLines.count == 10)
     }
 
+    /// Two pipelines of one exporter hand it the same batch.
+    @Test("the same batch twice is two batches")
+    func twice() async throws {
+        let loki = FakeLoki(eventLoop) { _ in (204, "", []) }
+        let counters = SendingQueue.Counters(registry, exporter: "loki", signal: .logs)
+        let queue = SendingQueue(
+            name: "loki", config: SendingQueueConfig(), retry: RetryConfig(), timeout: .zero,
+            sender: sender(loki), counters: counters, eventLoop: eventLoop, logger: makeSilentLogger())
+        let batch = threeLines()
+        for _ in 0..<2 { #expect(queue.consume(batch) == nil) }
+        _ = await queue.drain(until: .now() + .seconds(30))
+        #expect(loki.storedLines == ["a", "a", "b", "b", "c", "c"] && counters.sent.value == 6)
+    }
+
     @Test("a batch without records is done at once")
     func empty() async throws {
         let loki = FakeLoki(eventLoop) { _ in (204, "", []) }

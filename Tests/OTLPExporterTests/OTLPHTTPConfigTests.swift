@@ -24,6 +24,14 @@ import Testing
         #expect(config.sendingQueue.numConsumers == 10 && config.retryOnFailure.enabled)
     }
 
+    /// If it failed, batches that a destination takes as protobuf would be refused as JSON, which is twice as long.
+    @Test(arguments: [
+        ("", 20_905_984), ("encoding: json", 10_452_992), ("{encoding: json, max_request_bytes: 7}", 7),
+    ])
+    func requestsOfJSONAreSmaller(yaml: String, bytes: Int) {
+        #expect(read(yaml).0.maxRequestBytes == bytes)
+    }
+
     /// Paths are put together with one slash; a signal's own address is taken as it is.
     @Test(arguments: [
         ("endpoint: http://h:1", Signal.logs, "http://h:1/v1/logs"),

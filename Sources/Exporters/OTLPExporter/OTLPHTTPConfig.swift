@@ -32,12 +32,14 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     package var encoding: Encoding = .proto
     /// Default gzip. Key `compression`.
     package var compression: Compression = .gzip
-    /// 0…12; default 1, which costs a fraction of the others and saves nearly as much. Key `compression_params::level`.
+    /// 1…12; default 1, which costs a fraction of the others and saves nearly as much. Key `compression_params::level`,
+    /// where −1 and 0 stand for the default.
     package var compressionLevel = 1
     /// Default auto; JSON is always compressed anew. Key `recompress`, which the Collector does not have.
     package var recompress: OTLPExporterConfig.Recompress = .auto
-    /// Larger batches, before compression, are sent as several requests; 0 = no limit. Default 64 KiB below 20 MiB,
-    /// which is what the Collector's receiver takes unless told otherwise. Key `max_request_bytes`, which the Collector
+    /// Larger batches, as protobuf before compression, are sent as several requests; 0 = no limit. Default 64 KiB below
+    /// 20 MiB, which is what the Collector's receiver takes unless told otherwise, and half of it with JSON, which takes
+    /// about twice as many bytes. Key `max_request_bytes`, which the Collector
     /// does not have.
     package var maxRequestBytes = (20 << 20) - (64 << 10)
     /// Sent with every request. Default none. Key `headers`.
@@ -79,7 +81,9 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
         readURLs(section)
         encoding = section.choice("encoding", default: .proto)
         readCompression(section)
-        maxRequestBytes = section.int("max_request_bytes", default: maxRequestBytes, in: 0...Int(Int32.max))
+        maxRequestBytes = section.int(
+            "max_request_bytes", default: encoding == .json ? maxRequestBytes / 2 : maxRequestBytes,
+            in: 0...Int(Int32.max))
         headers = section.headers("headers")
         tls = section.clientTLS(schemeDecides: true)
         timeout = section.duration("timeout", default: timeout)
