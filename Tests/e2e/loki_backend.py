@@ -62,7 +62,8 @@ def parse_labels(text):
     assert text == "{" + ", ".join(f"{name}={value}" for name, value in pairs) + "}", text
     names = [name for name, _ in pairs]
     assert names == sorted(set(names)), f"not sorted, or twice: {text}"
-    assert 1 <= len(names) <= 15, f"{len(names)} labels"
+    # Loki does not count the label that it adds itself where it is missing.
+    assert names and len(set(names) - {"service_name"}) <= 15, f"{len(names)} labels"
     labels = {name: json.loads(value) for name, value in pairs}
     for name, value in labels.items():
         assert len(name) <= 1024, "a long label name"
@@ -88,7 +89,7 @@ class LokiBackend:
     Broken rules are in `faults`. `checks_time` refuses entries older than a week as Loki does: the others are kept.
     """
 
-    def __init__(self, answer=None, needs_tenant=False, checks_time=False, port=None):
+    def __init__(self, answer=None, needs_tenant=False, checks_time=False, port=None, tls=None):
         self.answer = answer
         self.needs_tenant, self.checks_time = needs_tenant, checks_time
         self.entries, self.heads, self.faults, self.push_bytes, self.pushes = [], [], [], [], []
@@ -102,6 +103,8 @@ class LokiBackend:
 
         self.server = http.server.ThreadingHTTPServer((LOOPBACK, self.port), Handler)
         self.server.daemon_threads = True
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01})
         self.thread.start()
 
@@ -160,13 +163,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if len(kept) == len(entries):
             self.reply(204, {}, "")
             return
-        first = next(entry for entry in entries if entry.time < oldest)
+        # As Loki's ingester says it: every entry, and how many they were at the end.
+        old = [entry for entry in entries if entry.time < oldest]
+        reasons = "".join(f"entry with timestamp {entry.time} ignored, reason: 'timestamp too old',\n" for entry in old)
         self.reply(
             400,
             {"Content-Type": "text/plain; charset=utf-8"},
-            f"entry with timestamp {first.time} ignored, reason: 'timestamp too old',\n"
-            f"user 'fake', total ignored: {len(entries) - len(kept)} out of {len(entries)} for stream: "
-            f"{first.labels}\n",
+            f"{reasons}user 'fake', total ignored: {len(old)} out of {len(entries)} for stream: {old[0].labels}\n",
         )
 
     def check(self, body, tenant):

@@ -8,9 +8,11 @@ import pytest
 import data
 from backend import SIGNALS
 from client import HTTP_PATHS, RawHTTP2
-from conftest import config, exporter
+from conftest import backends, config, exporter
 from gateway import wait_until
+from http_backend import HTTPBackend
 from otlp_json import RandomRequest, decode, encode
+from test_otlp_http import http_exporter
 
 JSON = {"Content-Type": "application/json"}
 BATCH = {"batch": {"timeout": "50ms"}}
@@ -38,6 +40,22 @@ def test_what_is_written_equals_what_came(gateway, clients, tmp_path, signal):
     read = [decode(line) for line in lines]
     assert {found for found, _ in read} == {signal}
     assert same(request for _, request in read) == same(sent)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("signal", SIGNALS)
+def test_what_is_sent_equals_what_came(gateway, owned, clients, signal, compression):
+    """If it failed, a backend that reads OTLP JSON would store other data than the application sent."""
+    store = backends(HTTPBackend, owned)()
+    exporter = http_exporter(store, encoding="json", compression=compression)
+    running = gateway(config({"otlp_http": exporter}, signals=[signal]))
+    client = clients.grpc(running)
+    sent = [RandomRequest(5000 + seed).make(signal) for seed in range(150)]
+    for request in sent:
+        client.export(request)
+    wait_until(lambda: len(store.received(signal)) >= len(sent), "the requests at the backend")
+    assert same(store.received(signal)) == same(sent) and store.faults == []
+    assert {head["Content-Type"] for head in store.heads} == {"application/json"}
 
 
 def strip(message):

@@ -8,7 +8,7 @@ import threading
 import time
 
 import pytest
-from opentelemetry._logs import SeverityNumber
+from opentelemetry._logs import LogRecord, SeverityNumber
 from opentelemetry.exporter.otlp.proto.grpc._log_exporter import OTLPLogExporter
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.sdk._logs import LoggerProvider, LoggingHandler
@@ -181,6 +181,43 @@ def test_bodies_of_every_kind(gateway, loki_backend, clients):
     assert loki.faults == []
 
 
+SDK_BODIES = [body for body in BODIES if body[0] is not None] + [({"a": {"b": [1.5, b"\x00"]}}, '{"a":{"b":[1.5,"AA=="]}}')]
+
+
+def test_bodies_of_every_kind_by_the_sdk(gateway, loki_backend):
+    """If it failed, what applications log as data, not as text, would be unreadable."""
+    loki = loki_backend()
+    running = gateway(only_logs(loki))
+    provider = LoggerProvider(resource=Resource.create({"service.name": "shop"}))
+    exporter = OTLPLogExporter(endpoint=f"{LOOPBACK}:{running.grpc_port}", insecure=True)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    logger = provider.get_logger("data")
+    try:
+        for index, (body, _) in enumerate(SDK_BODIES):
+            logger.emit(LogRecord(timestamp=NOW + index, body=body, severity_number=SeverityNumber.INFO))
+        logger.emit(LogRecord(timestamp=NOW + len(SDK_BODIES), body=None))
+    finally:
+        provider.shutdown()
+    settled(running, len(SDK_BODIES) + 1)
+    entries = sorted(loki.entries, key=lambda entry: entry.time)
+    assert [entry.line for entry in entries] == [line for _, line in SDK_BODIES] + [""]
+    assert loki.faults == []
+
+
+def test_names_that_become_one(gateway, loki_backend, clients):
+    """If it failed, one of two attributes would be gone without a word."""
+    loki = loki_backend()
+    rules = [{"action": "index_label", "regex": "team[._].*"}, {"action": "drop", "regex": "secret.*"}]
+    running = gateway(only_logs(loki, otlp_config={"resource_attributes": {"attributes_config": rules}}))
+    resource = {"service.name": "shop", "team.name": "red", "team_name": "blue", "myteam.name": "x", "secret.a": "x"}
+    clients.grpc(running).export(records(["a", "b"], resource))
+    settled(running, 2)
+    for entry in loki.entries:
+        assert entry.labels == {"service_name": "shop", "team_name": "blue"}
+        assert dict(entry.metadata) == {"team_name": "red", "myteam_name": "x"}
+    assert limited(running, "label_collision") == 2 and loki.faults == []
+
+
 def test_two_pipelines_of_one_exporter(gateway, loki_backend, clients):
     """If it failed, a configuration that the Collector takes would crash the gateway."""
     loki = loki_backend(answer=lambda tenant, entries: time.sleep(0.05))
@@ -350,9 +387,9 @@ def test_what_loki_would_refuse(gateway, loki_backend, clients):
     clients.grpc(running).export(records(["a"], {"service.name": "shop", **labels, "long": "x" * 3000}))
     settled(running, 1)
     entry = loki.entries[0]
-    assert len(entry.labels) == 15 and entry.labels["service_name"] == "shop"
-    assert len(entry.metadata) == 7 and ("long", "x" * 3000) in entry.metadata
-    assert (limited(running, "label_count"), limited(running, "label_value_length")) == (6, 1)
+    assert len(entry.labels) == 16 and entry.labels["service_name"] == "shop"
+    assert len(entry.metadata) == 6 and ("long", "x" * 3000) in entry.metadata
+    assert (limited(running, "label_count"), limited(running, "label_value_length")) == (5, 1)
     assert loki.faults == []
 
 
@@ -428,6 +465,17 @@ def test_the_log_says_what_to_change(scripted):
         assert len(advice) == 1 and word in advice[0]
 
 
+def test_redirects_are_refused(scripted, loki_backend):
+    """If it failed, logs and credentials would go where a login page sends them, or for ever nowhere."""
+    loki, running, client = scripted
+    sent, failed, dropped, _ = counts(running)
+    elsewhere = loki_backend()
+    loki.answer = Script((302, {"Location": f"{elsewhere.url}/login"}, ""))
+    client.export(records(["a"] * 3))
+    settled(running, sent, failed + 3, dropped)
+    assert elsewhere.calls == 0 and f"{elsewhere.url}/login" in running.log
+
+
 def test_when_to_come_again(scripted):
     """If it failed, an overloaded Loki would be pressed on."""
     loki, running, client = scripted
@@ -450,6 +498,10 @@ def test_entries_that_are_too_old(gateway, loki_backend, clients):
     assert loki.lines() == ["new"] and loki.calls == 1
     client.export(records(["old"], times=[5]))
     settled(running, 1, 3)
+    # Loki lists every one of them before it says how many they are.
+    client.export(records(["old"] * 100 + ["new"] * 20, times=[5] * 100 + [now] * 20))
+    settled(running, 21, 103)
+    assert loki.lines() == ["new"] * 21
     assert "timestamp too old" in running.log
 
 

@@ -16,8 +16,12 @@ from backend import SIGNALS, Backend
 from client import PROTOBUF
 from conftest import backends, config, exporter, otlp
 from gateway import LOOPBACK, command, free_port, wait_until
+from http2_backend import HTTP2Backend
 from http_backend import HTTPBackend, server_context
-from test_backend import counts, settled
+from loki_backend import LokiBackend
+from test_backend import SMALL_BATCH, counts, settled
+from test_loki import loki_exporter, records
+from test_loki import settled as settled_logs
 from test_otlp_http import http_exporter
 
 TRACES, _, RESPONSE = SIGNALS["traces"]
@@ -231,6 +235,41 @@ def test_backends_over_tls(gateway, owned, clients, certificates, kind, needs_cl
     clients.grpc(running).export(data.spans(5))
     settled(running, 5, name=name)
     assert len(data.span_names(store.received())) == 5
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_loki_over_tls(gateway, owned, clients, certificates, is_known):
+    """If it failed, a Loki on the internet could not be used, or anybody could pretend to be it."""
+    loki = backends(LokiBackend, owned)(tls=server_context(certificates, certificates.ca))
+    tls = {"ca_file": certificates.ca if is_known else certificates.other, **identity(certificates, "client")}
+    keys = {"retry_on_failure": {"max_elapsed_time": "300ms"}}
+    exporter = loki_exporter(loki.url.replace("http:", "https:"), tls=tls, **keys)
+    running = gateway(config({"loki": exporter}, signals=("logs",)))
+    clients.grpc(running).export(records(["a", "b"]))
+    settled_logs(running, *((2, 0) if is_known else (0, 2)))
+    assert loki.lines() == (["a", "b"] if is_known else []) and loki.faults == []
+    assert is_known or "CERTIFICATE_VERIFY_FAILED" in running.log
+
+
+def test_http2_by_alpn(gateway, owned, clients, certificates):
+    """If it failed, a backend that speaks HTTP/2 only would get nothing, or one connection for each request."""
+    context = server_context(certificates)
+    context.set_alpn_protocols(["h2"])
+    store = backends(HTTP2Backend, owned)(tls=context)
+    tls = {"ca_file": certificates.ca}
+    exporter = http_exporter(store.url, tls=tls, compression="gzip", sending_queue={"num_consumers": 4})
+    running = gateway(config({"otlp_http": exporter}, SMALL_BATCH))
+    client = clients.grpc(running)
+    for number in range(30):
+        client.export(data.spans(10, first=10 * number))
+    settled(running, 300, name="otlp_http")
+    assert store.faults == [] and store.connections == 1
+    # What it closes without a word, as idle, costs nothing.
+    store.closes = 1
+    client.export(data.spans(10, first=300))
+    settled(running, 310, name="otlp_http")
+    assert store.connections == 2 and "Will retry" not in running.log
+    assert sorted(map(int, data.span_names(store.received()))) == list(range(310))
 
 
 @pytest.mark.parametrize("kind", ["grpc", "http"])
