@@ -98,6 +98,8 @@ struct PrintTests {
             password_file: /run/pw
             none: {}
             list: [1, 1.5, "5", yes, [a, {b: c}], [], "a: b", "#", "$${x}"]
+            urls: ["http://u:hush@h/x", "http://h@"]
+            proxy: http://u:hush@h
             text: "line\\nfeed \\"quoted\\" \\\\ \\u2028 ü"
         service:
           pipelines:
@@ -153,6 +155,10 @@ struct PrintTests {
                       - "a: b"
                       - "#"
                       - "$${x}"
+                    urls:
+                      - "[REDACTED]"
+                      - "[REDACTED]"
+                    proxy: "[REDACTED]"
                     text: "line\\nfeed \\"quoted\\" \\\\ \\u2028 ü"
                     timeout: 7s
                 service:

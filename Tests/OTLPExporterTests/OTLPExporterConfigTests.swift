@@ -106,6 +106,10 @@ struct OTLPExporterConfigTests {
                 "exporters::otlp/tempo::endpoint: \"tempo\" has no port"
             ),
             (
+                "{endpoint: \"http://me:hush@tempo:4317\", tls: {insecure: true}}",
+                "exporters::otlp/tempo::endpoint: must be host:port without a user"
+            ),
+            (
                 "{endpoint: \"tempo:0\", tls: {insecure: true}}",
                 "exporters::otlp/tempo::endpoint: the port must not be 0"
             ),

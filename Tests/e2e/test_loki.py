@@ -234,14 +234,21 @@ def test_two_pipelines_of_one_exporter(gateway, loki_backend, clients):
 
 def test_passwords_are_not_shown(tmp_path):
     """If it failed, a password in an address would be in logs and support tickets."""
-    for address in ("http://user:secret@host:x", "http://user:secret@host?query", "http://user:sec/ret@host:1"):
-        for exporter in ("loki", "otlp_http"):
+    for address in (
+        "http://user:secret@host:x",
+        "http://user:secret@host?query",
+        "http://user:sec/ret@host:1",
+        "http://user:secret@host:4317",
+        "user:secret@host:1",
+    ):
+        for exporter in ("loki", "otlp_http", "otlp_grpc"):
             file = tmp_path / "gateway.yaml"
             file.write_text(json.dumps(config({exporter: {"endpoint": address}}, signals=("logs",)), indent=1))
             shown = command("validate", "--config", file)
             assert "secret" not in shown.stderr and "sec/ret" not in shown.stderr, shown.stderr
             printed = command("print-config", "--config", file)
             assert "secret" not in printed.stdout and "sec/ret" not in printed.stdout, printed.stdout
+            assert "secret" not in printed.stderr and "sec/ret" not in printed.stderr, printed.stderr
 
 
 def test_configured_labels(gateway, loki_backend, clients):

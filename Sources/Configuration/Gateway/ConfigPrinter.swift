@@ -82,7 +82,7 @@ private struct ConfigPrinter {
             out += "\n"
             for (index, item) in items.enumerated() {
                 out += String(repeating: " ", count: indentation + 2) + "-"
-                yamlValue(item, path + "::\(index)", false, indentation + 2)
+                yamlValue(item, path + "::\(index)", holdsPassword(item), indentation + 2)
             }
         default: out += " " + scalar(value, path) { yamlText($0, isKey: false) } + "\n"
         }
@@ -137,7 +137,11 @@ private struct ConfigPrinter {
             for (index, item) in items.enumerated() {
                 out += index == 0 ? "\n" : ",\n"
                 out += String(repeating: " ", count: indentation + 2)
-                jsonValue(item, path + "::\(index)", indentation + 2)
+                if holdsPassword(item) {
+                    out += "\"\(Secret.placeholder)\""
+                } else {
+                    jsonValue(item, path + "::\(index)", indentation + 2)
+                }
             }
             out += "\n" + String(repeating: " ", count: indentation) + "]"
         case .double(let number) where !number.isFinite: out += Self.inQuotes(value.original)

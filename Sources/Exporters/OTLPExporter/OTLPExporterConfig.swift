@@ -150,6 +150,13 @@ package struct OTLPExporterConfig: Sendable, Equatable {
             section.report("endpoint", error: "unix sockets are not supported yet; use host:port")
             return
         }
+        if text.contains("@") {
+            // A password may be in it.
+            section.report(
+                "endpoint", error: "must be host:port without a user",
+                help: "write the credentials under \"headers\" (authorization)", showsLine: false)
+            return
+        }
         var address = Substring(text)
         for prefix in ["http://", "https://", "dns:///", "passthrough:///"] where address.hasPrefix(prefix) {
             address = address.dropFirst(prefix.count)
