@@ -102,6 +102,55 @@ struct PushTests {
         #expect((10_000...12_000).contains(encoder.contexts.made))
     }
 
+    /// If it failed, labels of the records' own would be worked out for each of them, or fill the memory.
+    @Test("streams of records with labels of their own are kept, within bounds")
+    func ownStreams() {
+        var settings = EncoderSettings()
+        settings.severityTextAsLabel = true
+        var encoder = PushEncoder(settings)
+        var lines: [String: String] = [:]
+        for round in 0..<60 {
+            var writer = ProtoWriter()
+            for resource in 0..<10 {
+                writer.message(1) {
+                    $0.message(1) { $0.attribute(1, "service.name", "s\(resource)") }
+                    $0.message(2) { scope in
+                        for record in 0..<100 {
+                            // The first ten come again in every round.
+                            let text = record < 10 ? "\(record)" : "\(round)-\(record)"
+                            scope.message(2) {
+                                $0.text(3, text)
+                                $0.body("s\(resource) \(text)")
+                            }
+                        }
+                    }
+                }
+            }
+            let chunk = encoder.encode(
+                makeLogs([writer.bytes]), from: PushCursor(), pushBytes: 8 << 20, now: now)
+            for stream in chunk.pushes.flatMap({ DecodedPush($0).streams }) {
+                for entry in stream.entries { lines[entry.line] = stream.labels }
+            }
+        }
+        #expect(lines.count == 10 * (10 + 60 * 90))
+        for (line, labels) in lines {
+            let words = line.split(separator: " ")
+            #expect((labels == "{service_name=\"\(words[0])\", severity_text=\"\(words[1])\"}") as Bool)
+        }
+        #expect(encoder.contexts.made == 10 && encoder.contexts.bytes <= ContextCache.bytesMax)
+        #expect(encoder.contexts.bytes > 1 << 20)
+        let resource = request(records: { _ in })
+        let context = resource.withUnsafeBytes {
+            ResourceContext(WireBytes($0).message(1).message(1), settings)
+        }
+        let own = [Labels.Pair(name: Array("a".utf8), value: Array("b".utf8))]
+        #expect(context.ownStream(own, settings.limits) === context.ownStream(own, settings.limits))
+        let large = [Labels.Pair(name: Array("a".utf8), value: [UInt8](repeating: 0x61, count: 100_000))]
+        let before = context.sizeBytes
+        _ = context.ownStream(large, settings.limits)
+        #expect(context.sizeBytes == before)
+    }
+
     /// If it failed, one record of many megabytes would take its memory for as long as the gateway runs.
     @Test("memory of a large record is given back")
     func memoryIsGivenBack() {

@@ -3,7 +3,7 @@ internal import OTLP
 /// The labels of a stream while they are gathered. Each name once; the last value counts, and those that it displaces
 /// are kept beside the labels.
 struct Labels: Equatable, Sendable {
-    struct Pair: Equatable, Sendable {
+    struct Pair: Hashable, Sendable {
         var name: [UInt8]
         var value: [UInt8]
     }

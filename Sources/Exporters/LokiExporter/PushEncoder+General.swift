@@ -10,21 +10,24 @@ extension PushEncoder {
         var parts = RecordParts(record, resourceHints: context.hints)
         let resourceLabels = parts.hints.resourceLabels.dropFirst(context.hints.resourceLabels.count)
         let tenant = tenant(of: parts, context, resource)
-        var labels = context.labels
+        var own: [Labels.Pair] = []
         if !resourceLabels.isEmpty {
             let attributes = AttributeList(resource, Field.Resource.attributes)
-            for name in resourceLabels { labels.set(name, attributes.value(name)) }
+            for name in resourceLabels { own.add(name, attributes.value(name)) }
         }
-        takeLabels(from: &parts, into: &labels)
+        takeLabels(from: &parts, into: &own)
         let index: Int
         var moved: [Labels.Pair] = []
-        if labels == context.labels {
+        if own.isEmpty {
             changes.add(context.labelChanges)
             index = stream(context.labelText, tenant: tenant)
         } else {
-            // What the resource alone has moved is in its metadata.
-            moved = labels.applyLimits(settings.limits, &changes).filter { !context.moved.contains($0) }
-            index = stream(labels.text, tenant: tenant)
+            let before = context.sizeBytes
+            let ownStream = context.ownStream(own, settings.limits)
+            contexts.grown(context, from: before)
+            moved = ownStream.moved
+            changes.add(ownStream.changes)
+            index = stream(of: ownStream, tenant: tenant)
         }
         let start = arena.count
         let entry = arena.beginMessage(0x12)
@@ -60,14 +63,15 @@ extension PushEncoder {
     // MARK: - Labels
 
     /// Makes labels of those of the record's attributes that are to be ones, and takes them out of the others.
-    private func takeLabels(from parts: inout RecordParts, into labels: inout Labels) {
-        for name in parts.hints.attributeLabels { labels.set(name, parts.value(name)) }
+    private func takeLabels(from parts: inout RecordParts, into own: inout [Labels.Pair]) {
+        for name in parts.hints.attributeLabels { own.add(name, parts.value(name)) }
         let names = parts.hints.attributeLabels
         parts.remove { attribute in names.contains { AttributeList.isNamed(attribute, $0) } }
         switch settings.mapping {
         case .legacy:
             guard settings.defaultLabels.level, parts.hasLevel else { return }
-            labels.set("level", parts.value("level").map { ResourceContext.text($0) } ?? parts.level)
+            let level = parts.value("level").map { ResourceContext.text($0) } ?? parts.level
+            own.append(Labels.Pair(name: Array("level".utf8), value: level))
             parts.remove { AttributeList.isNamed($0, "level") }
         case .native:
             parts.remove { attribute in
@@ -78,12 +82,13 @@ extension PushEncoder {
                     var leaves = Leaves(bytesMax: settings.limits.metadataBytes)
                     leaves.add(attribute)
                     guard leaves.tooLong == 0 else { return false }
-                    for leaf in leaves.pairs { labels.set(leaf.name, leaf.value) }
+                    own += leaves.pairs
                     return true
                 }
             }
             if settings.severityTextAsLabel, parts.own.severityText.count > 0 {
-                labels.set("severity_text", parts.own.severityText.array)
+                own.append(
+                    Labels.Pair(name: Array("severity_text".utf8), value: parts.own.severityText.array))
             }
         }
     }
@@ -142,11 +147,11 @@ extension PushEncoder {
     }
 }
 
-extension Labels {
-    /// Makes a label of an attribute that a hint names; nothing when there is none of that name.
-    fileprivate mutating func set(_ attribute: String, _ value: AttributeValue?) {
+extension [Labels.Pair] {
+    /// Adds a label of an attribute that a hint names; nothing when there is none of that name.
+    fileprivate mutating func add(_ attribute: String, _ value: AttributeValue?) {
         guard let value else { return }
-        set(labelName(Array(attribute.utf8)), ResourceContext.text(value))
+        append(Element(name: labelName([UInt8](attribute.utf8)), value: ResourceContext.text(value)))
     }
 }
 

@@ -89,7 +89,7 @@ struct PushEncoder: ~Copyable {
 
     let settings: EncoderSettings
     var keys: KeyCache
-    private(set) var contexts = ContextCache()
+    var contexts = ContextCache()
     /// Entries of the chunk, after `headRoom` bytes.
     var arena = ByteDraft(capacity: 64 << 10)
     var places: ContiguousArray<Place> = []
@@ -301,6 +301,15 @@ struct PushEncoder: ~Copyable {
         context.epoch = epoch
         context.stream = index
         return index
+    }
+
+    /// The stream of records with labels of their own.
+    mutating func stream(of own: OwnStream, tenant: [UInt8]) -> Int {
+        if own.epoch == epoch, own.tenant == tenant { return own.stream }
+        own.stream = stream(own.labelText, tenant: tenant)
+        own.epoch = epoch
+        own.tenant = tenant
+        return own.stream
     }
 
     /// The stream of these labels and this tenant, which is empty for that of the configuration.

@@ -27,12 +27,40 @@ final class ResourceContext {
 
     /// Memory that it takes, about: each of its arrays has 32 bytes beside its elements.
     var sizeBytes: Int {
-        512 + raw.count + metadata.count + labelText.count + 128 * (labels.pairs.count + moved.count)
+        let pairs = labels.pairs.count + moved.count
+        return 512 + raw.count + metadata.count + labelText.count + 128 * pairs + ownBytes
+    }
+
+    /// The stream of records that have these labels beside the resource's, worked out when it is new.
+    /// - Parameter own: in the order in which they are set.
+    func ownStream(_ own: [Labels.Pair], _ limits: LokiLimits) -> OwnStream {
+        if let known = ownStreams[own] { return known }
+        var labels = labels
+        for pair in own { labels.set(pair.name, pair.value) }
+        let stream = OwnStream(labels, besides: moved, limits)
+        let size = stream.sizeBytes + own.reduce(0) { $0 + 96 + $1.name.count + $1.value.count }
+        guard size <= Self.ownStreamBytesMax else { return stream }
+        if ownBytes + size > Self.ownBytesMax {
+            ownStreams.removeAll()
+            ownBytes = 0
+        }
+        ownStreams[own] = stream
+        ownBytes += size
+        return stream
     }
 
     /// The stream of its records in the chunk of this number.
     var epoch: UInt64 = 0
     var stream = 0
+    /// Streams of records with labels of their own, by those.
+    private var ownStreams: [[Labels.Pair]: OwnStream] = [:]
+    private var ownBytes = 0
+    /// Whether the cache has it and counts its bytes.
+    fileprivate(set) var isKept = false
+
+    /// Of own streams that are kept; then all are forgotten. A larger one, by itself, is not kept.
+    private static let ownBytesMax = 256 << 10
+    private static let ownStreamBytesMax = 16 << 10
 
     /// - Parameter resource: a `Resource` message; empty for none.
     init(_ resource: WireBytes, _ settings: EncoderSettings) {
@@ -110,6 +138,32 @@ final class ResourceContext {
     }
 }
 
+/// A stream of a resource's records that have labels of their own. One thread at a time.
+final class OwnStream {
+    /// The labels after limits, as Loki reads them.
+    let labelText: [UInt8]
+    /// What the limits took out of them, less what is in the resource's metadata; and what they have changed.
+    let moved: [Labels.Pair]
+    let changes: LokiLimits.Changes
+    /// Its number in the chunk of this number, for this tenant.
+    var epoch: UInt64 = 0
+    var tenant: [UInt8] = []
+    var stream = 0
+
+    init(_ labels: Labels, besides others: [Labels.Pair], _ limits: LokiLimits) {
+        var labels = labels
+        var changes = LokiLimits.Changes()
+        moved = labels.applyLimits(limits, &changes).filter { !others.contains($0) }
+        self.changes = changes
+        labelText = labels.text
+    }
+
+    /// Memory that it takes, about.
+    var sizeBytes: Int {
+        256 + labelText.count + moved.reduce(0) { $0 + 96 + $1.name.count + $1.value.count }
+    }
+}
+
 /// The contexts of resources seen before: a fixed table of sets of four, and a limit of bytes.
 ///
 /// A new resource takes a free place of its set, else in turn that of another. Beyond the limit, places are emptied in
@@ -118,10 +172,10 @@ struct ContextCache {
     private static let setsBits: UInt64 = 12
     private static let ways = 4
     /// Bytes of contexts that are kept.
-    private static let bytesMax = 8 << 20
+    static let bytesMax = 8 << 20
 
     private var slots: [ResourceContext?] = Array(repeating: nil, count: ways << Int(setsBits))
-    private var bytes = 0
+    private(set) var bytes = 0
     /// The way that goes when a set is full, and the slot that goes when there are too many bytes.
     private var nextWay = 0
     private var hand = 0
@@ -152,17 +206,32 @@ struct ContextCache {
         let place = free ?? first + nextWay
         empty(place)
         slots[place] = context
+        context.isKept = true
         bytes += context.sizeBytes
-        while bytes > Self.bytesMax {
-            hand = (hand + 1) % slots.count
-            if hand != place { empty(hand) }
-        }
+        makeRoom(besides: context)
         return context
+    }
+
+    /// Notes that a context that is in use has grown since it had so many bytes.
+    mutating func grown(_ context: ResourceContext, from before: Int) {
+        guard context.isKept, context.sizeBytes != before else { return }
+        bytes += context.sizeBytes - before
+        makeRoom(besides: context)
+    }
+
+    private mutating func makeRoom(besides context: ResourceContext) {
+        var visited = 0
+        while bytes > Self.bytesMax, visited < slots.count {
+            hand = (hand + 1) % slots.count
+            visited += 1
+            if slots[hand] !== context { empty(hand) }
+        }
     }
 
     private mutating func empty(_ index: Int) {
         guard let old = slots[index] else { return }
         bytes -= old.sizeBytes
+        old.isKept = false
         slots[index] = nil
     }
 
