@@ -17,6 +17,7 @@ let benchmarks: @Sendable () -> Void = {
     theRing()
     theBatcher()
     theCodecs()
+    theJSON()
 }
 
 /// One pass over a request of 100 items: structure, lengths, wire types, nesting and texts checked, items counted.
@@ -68,6 +69,33 @@ private func theBatcher() {
                 accumulator.append(Batch(.traces, payload: Payload(request), items: 100)) { _, _ in }
             }
             accumulator.flush()
+        }
+    }
+}
+
+/// A request of 100 items as OTLP JSON, both ways.
+private func theJSON() {
+    for signal in Signal.allCases {
+        let request = RequestBuilder.make(signal, items: 100)
+        let text = request.withUnsafeBytes { otlpJSON($0, signal) }
+        var writer = OTLPJSONWriter(capacity: 2 * text.count)
+        Benchmark("JSON: write \(text.count) bytes, 100 \(signal.itemNoun)") { benchmark in
+            for _ in benchmark.scaledIterations {
+                writer.text.removeAll()
+                writer.begin(signal)
+                request.withUnsafeBytes { writer.append(WireBytes($0)) }
+                writer.end()
+                blackHole(writer.text.count)
+            }
+        }
+        var output = [UInt8](repeating: 0, count: 2 * request.count)
+        Benchmark("JSON: read \(text.count) bytes, 100 \(signal.itemNoun)") { benchmark in
+            for _ in benchmark.scaledIterations {
+                let count = try text.withUnsafeBytes { text in
+                    try output.withUnsafeMutableBytes { try readOTLPJSON(text, as: signal, into: $0) }
+                }
+                blackHole(count)
+            }
         }
     }
 }
