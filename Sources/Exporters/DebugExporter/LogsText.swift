@@ -5,7 +5,7 @@ internal import OTLP
 extension TextWriter {
     /// `body key=value …`.
     mutating func normalLogRecord(_ message: WireBytes) {
-        plainValue(AttributeValue(message.content(Field.LogRecord.body)))
+        appendText(AttributeValue(message.content(Field.LogRecord.body)))
         put(" ")
         attributePairs(message, Field.LogRecord.attributes, before: "")
         endLine()

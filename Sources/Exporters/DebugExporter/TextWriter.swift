@@ -54,6 +54,12 @@ struct TextWriter {
         if buffer.count >= Self.lineBytesMax { flush() }
     }
 
+    /// Appends one character of ASCII.
+    mutating func put(byte: UInt8) {
+        buffer.append(byte)
+        if buffer.count >= Self.lineBytesMax { flush() }
+    }
+
     /// Appends a whole number.
     mutating func put(_ number: some BinaryInteger) { put(String(number)) }
 
@@ -156,25 +162,6 @@ extension TextWriter {
 
     private static func hexDigit(_ value: UInt8) -> UInt8 {
         value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") - 10 + value
-    }
-
-    /// Appends bytes in base 64 (RFC 4648 section 4).
-    mutating func base64(_ bytes: WireBytes) {
-        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-        var index = 0
-        while index < bytes.count {
-            let count = min(3, bytes.count - index)
-            var group: UInt32 = 0
-            for offset in 0..<3 {
-                group = group << 8 | (offset < count ? UInt32(bytes[index + offset]) : 0)
-            }
-            for digit in 0..<4 {
-                let code = Int(group >> UInt32(18 - 6 * digit) & 0x3F)
-                buffer.append(digit <= count ? alphabet[code] : UInt8(ascii: "="))
-            }
-            if buffer.count >= Self.lineBytesMax { flush() }
-            index += 3
-        }
     }
 
     /// Appends a moment, nanoseconds since 1970: `2020-02-11 20:26:12.000000321 +0000 UTC`.

@@ -2,10 +2,7 @@ internal import OTLP
 
 // Attribute values and bodies as text.
 
-extension TextWriter {
-    /// Deeper values are left out. What a receiver let in is never deeper.
-    private static let depthMax = 64
-
+extension TextWriter: ValueText {
     /// Appends a value with its type: `Str(GET)`, `Int(200)`, `Map({"a":1})`, `Empty()`.
     mutating func typedValue(_ value: AttributeValue) {
         switch value {
@@ -18,58 +15,18 @@ extension TextWriter {
         case .keyValueList: put("Map(")
         case .bytes: put("Bytes(")
         }
-        plainValue(value)
+        appendText(value)
         put(")")
     }
 
-    /// Appends a value: text as it is, bytes in base 64, lists and maps as JSON.
-    mutating func plainValue(_ value: AttributeValue) {
-        switch value {
-        case .empty: break
-        case .string(let bytes): text(bytes)
-        case .bool(let value): put(value ? "true" : "false")
-        case .int(let value): put(value)
-        case .double(let value): put(NumberText.json(value))
-        case .array, .keyValueList: jsonValue(value, depth: 0)
-        case .bytes(let bytes): base64(bytes)
-        }
-    }
-
-    private mutating func jsonValue(_ value: AttributeValue, depth: Int) {
-        switch value {
-        case .empty: put("null")
-        case .string(let bytes): json(bytes)
-        case .bool, .int: plainValue(value)
-        case .double(let number):
-            // JSON has no such numbers.
-            put(number.isFinite ? NumberText.json(number) : "\"\(NumberText.json(number))\"")
-        case .bytes(let bytes):
-            put("\"")
-            base64(bytes)
-            put("\"")
-        case .array, .keyValueList:
-            guard depth < Self.depthMax else {
-                put("\"<nested too deeply>\"")
-                return
-            }
-            if case .array(let list) = value { jsonArray(list, depth) }
-            if case .keyValueList(let list) = value { jsonObject(list, depth) }
-        }
-    }
-
-    private mutating func jsonArray(_ list: WireBytes, _ depth: Int) {
-        put("[")
-        var isFirst = true
-        for field in list.fields where field.number == Field.List.values {
-            if !isFirst { put(",") }
-            isFirst = false
-            jsonValue(AttributeValue(field.bytes), depth: depth + 1)
-        }
-        put("]")
-    }
+    mutating func append(_ byte: UInt8) { put(byte: byte) }
+    mutating func append(_ text: StaticString) { put("\(text)") }
+    mutating func appendDecimal(_ value: Int64) { put(value) }
+    mutating func appendPlain(_ bytes: WireBytes) { text(bytes) }
+    mutating func appendJSONString(_ bytes: WireBytes) { json(bytes) }
 
     /// Keys in order, each once; of several values the last counts.
-    private mutating func jsonObject(_ list: WireBytes, _ depth: Int) {
+    mutating func appendJSONObject(_ list: WireBytes, _ depth: Int) {
         var entries: [(key: [UInt8], position: Int, attribute: Attribute)] = []
         for field in list.fields where field.number == Field.List.values {
             let attribute = Attribute(field.bytes)
@@ -84,9 +41,9 @@ extension TextWriter {
             if index + 1 < entries.count, entries[index + 1].key == entry.key { continue }
             if !isFirst { put(",") }
             isFirst = false
-            json(entry.attribute.key)
+            appendJSONString(entry.attribute.key)
             put(":")
-            jsonValue(entry.attribute.value, depth: depth + 1)
+            appendJSON(entry.attribute.value, depth: depth + 1)
         }
         put("}")
     }
@@ -125,7 +82,7 @@ extension TextWriter {
             let attribute = Attribute(field.bytes)
             text(attribute.key)
             put("=")
-            plainValue(attribute.value)
+            appendText(attribute.value)
         }
     }
 }

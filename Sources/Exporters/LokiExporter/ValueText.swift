@@ -2,76 +2,10 @@
 
 internal import OTLP
 
-extension ByteDraft {
-    /// Deeper values are left out. What a receiver let in is never deeper.
-    private static let depthMax = 64
+extension ByteDraft: ValueText {
+    mutating func appendPlain(_ bytes: WireBytes) { append(bytes) }
 
-    /// Appends a value: text as it is, numbers in decimal, bytes in base 64, lists and maps as JSON, nothing for
-    /// no value.
-    mutating func appendText(_ value: AttributeValue) {
-        switch value {
-        case .empty: break
-        case .string(let bytes): append(bytes)
-        case .bool(let value): append(value ? "true" : "false")
-        case .int(let value): appendDecimal(value)
-        case .double(let value): appendDouble(value)
-        case .bytes(let bytes): appendBase64(bytes)
-        case .array, .keyValueList: appendJSON(value)
-        }
-    }
-
-    /// Appends a value as JSON. Keys in the order in which they came; numbers that JSON does not have as text.
-    mutating func appendJSON(_ value: AttributeValue, depth: Int = 0) {
-        switch value {
-        case .empty: append("null")
-        case .string(let bytes): unsafe appendJSONString(bytes.unsafeBytes)
-        case .bool, .int: appendText(value)
-        case .double(let number):
-            if number.isFinite {
-                appendDouble(number)
-            } else {
-                append(UInt8(ascii: "\""))
-                appendDouble(number)
-                append(UInt8(ascii: "\""))
-            }
-        case .bytes(let bytes):
-            append(UInt8(ascii: "\""))
-            appendBase64(bytes)
-            append(UInt8(ascii: "\""))
-        case .array, .keyValueList:
-            guard depth < Self.depthMax else {
-                append("\"<nested too deeply>\"")
-                return
-            }
-            if case .array(let list) = value { appendJSONArray(list, depth) }
-            if case .keyValueList(let list) = value { appendJSONObject(list, depth) }
-        }
-    }
-
-    private mutating func appendJSONArray(_ list: WireBytes, _ depth: Int) {
-        append(UInt8(ascii: "["))
-        var isFirst = true
-        for field in list.fields where field.number == Field.List.values {
-            if !isFirst { append(UInt8(ascii: ",")) }
-            isFirst = false
-            appendJSON(AttributeValue(field.bytes), depth: depth + 1)
-        }
-        append(UInt8(ascii: "]"))
-    }
-
-    private mutating func appendJSONObject(_ list: WireBytes, _ depth: Int) {
-        append(UInt8(ascii: "{"))
-        var isFirst = true
-        for field in list.fields where field.number == Field.List.values {
-            if !isFirst { append(UInt8(ascii: ",")) }
-            isFirst = false
-            let attribute = Attribute(field.bytes)
-            unsafe appendJSONString(attribute.key.unsafeBytes)
-            append(UInt8(ascii: ":"))
-            appendJSON(attribute.value, depth: depth + 1)
-        }
-        append(UInt8(ascii: "}"))
-    }
+    mutating func appendJSONString(_ bytes: WireBytes) { unsafe appendJSONString(bytes.unsafeBytes) }
 
     /// Appends UTF-8 text as a JSON string.
     mutating func appendJSONString(_ bytes: UnsafeRawBufferPointer) {

@@ -268,27 +268,10 @@ package struct JSONText: ~Copyable {
         mark("\"")
     }
 
-    private static let base64Digits: StaticString =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
     /// Appends bytes as a string in base 64 (RFC 4648 section 4, with padding).
     package mutating func put(base64 bytes: UnsafeRawBufferPointer) {
         mark("\"")
-        var index = 0
-        while index < bytes.count {
-            let left = min(3, bytes.count &- index)
-            var group: UInt32 = 0
-            for offset in 0..<3 {
-                group = group << 8 | (offset < left ? UInt32(unsafe bytes[index &+ offset]) : 0)
-            }
-            reserve(4)
-            for digit in 0..<4 {
-                let code = Int(group >> UInt32(18 &- 6 &* digit) & 0x3F)
-                // SAFETY: the code is below 64, and so many digits there are.
-                store(digit <= left ? unsafe Self.base64Digits.utf8Start[code] : UInt8(ascii: "="))
-            }
-            index &+= 3
-        }
+        unsafe WireBytes(bytes).forEachBase64Digit { put(byte: $0) }
         mark("\"")
     }
 }
