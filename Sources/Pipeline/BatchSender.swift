@@ -1,4 +1,5 @@
 package import NIOCore
+package import OTLP
 
 /// How one attempt to send a batch ended.
 package enum SendResult: Sendable {
@@ -6,8 +7,8 @@ package enum SendResult: Sendable {
     case sent(rejectedItems: Int, message: String)
     /// It may work later; `after` is the destination's own wish.
     case retryable(String, after: TimeAmount?)
-    /// It will never work.
-    case permanent(String)
+    /// It will never work; `code` is what the destination said, if it speaks of such codes.
+    case permanent(String, code: GRPCCode? = nil)
     /// It will not work as one message; in smaller ones it may.
     case tooLarge(String)
 }

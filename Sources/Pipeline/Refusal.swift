@@ -1,3 +1,5 @@
+package import OTLP
+
 /// Why a consumer did not take a batch, or why a destination did not keep it.
 ///
 /// Crosses module boundaries instead of thrown errors. Copying one allocates nothing when its message is a literal.
@@ -30,14 +32,19 @@ package struct Refusal: Error, Sendable, Equatable {
     package let isPermanent: Bool
     /// How long a client should wait before it tries again, in whole seconds; nil gives no hint.
     package let retryAfterSeconds: Int?
+    /// What the destination itself said, for its clients to hear the same; nil when the refusal is our own.
+    package let code: GRPCCode?
 
     /// Describes a refusal. `retryAfterSeconds` is ignored by readers when `isPermanent`.
-    package init(_ reason: Reason, _ message: String, isPermanent: Bool = false, retryAfterSeconds: Int? = 1)
-    {
+    package init(
+        _ reason: Reason, _ message: String, isPermanent: Bool = false, retryAfterSeconds: Int? = 1,
+        code: GRPCCode? = nil
+    ) {
         self.reason = reason
         self.message = message
         self.isPermanent = isPermanent
         self.retryAfterSeconds = retryAfterSeconds
+        self.code = code
     }
 }
 

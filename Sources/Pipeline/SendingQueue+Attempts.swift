@@ -45,13 +45,13 @@ extension SendingQueue {
         switch result {
         case .sent(let rejected, let message):
             sent(work, rejected: min(max(rejected, 0), work.batch.items), message)
-        case .permanent(let message):
+        case .permanent(let message, let code):
             logger.error(
                 "Exporting failed. Dropping data.",
                 metadata: [
                     "error": "\(message)", "dropped_items": "\(work.batch.items)", "permanent": "true",
                 ])
-            fail(work, Refusal(.rejected, message, isPermanent: true))
+            fail(work, Refusal(.rejected, message, isPermanent: true, code: code))
         case .tooLarge(let message):
             active[ObjectIdentifier(work)] = nil
             divide(work, maxBytes: max(1, work.batch.bytes / 2), because: message)
@@ -113,7 +113,7 @@ extension SendingQueue {
                     "cause": stopping ? "the gateway is stopping" : "retry_on_failure.enabled is false",
                 ])
             if stopping { givenUp.add(work.batch.items, ordering: .relaxed) }
-            fail(work, Refusal(.unavailable, message))
+            fail(work, Refusal(.unavailable, message, retryAfterSeconds: hint?.wholeSeconds ?? 1))
             return
         }
         guard let delay = work.backoff?.next(hint: hint, now: eventLoop.now, random: .random(in: 0..<1))
@@ -169,6 +169,13 @@ extension SendingQueue {
         if answersLater { work.batch.settle(outcome, by: speaker) }
         startWork()
         wakeIfIdle()
+    }
+}
+
+extension TimeAmount {
+    /// Whole seconds, rounded up, at least one.
+    fileprivate var wholeSeconds: Int {
+        Int(max(1, nanoseconds / 1_000_000_000 + (nanoseconds % 1_000_000_000 > 0 ? 1 : 0)))
     }
 }
 

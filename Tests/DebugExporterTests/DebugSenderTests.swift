@@ -110,7 +110,7 @@ import Testing
             config(.basic, paths: ["/dev/full", path]), signal: .traces, eventLoop: loop,
             logger: Journal().logger())
         let result = try #require(try await send([named("a")], with: sender).first)
-        guard case .permanent(let message) = result else {
+        guard case .permanent(let message, _) = result else {
             Issue.record("\(result)")
             return
         }

@@ -25,7 +25,7 @@ import Testing
         let up = #"{"status":"Server available","upSince":"2026-11-23T10:00:00.25Z","uptime":"1m2.5s"}"#
         #expect(try await get(port, "/") == Page(status: 200, body: up))
         #expect(try await get(port, "/any/probe?x") == Page(status: 200, body: up))
-        state.isRefusing = true
+        state.beginRefusing()
         #expect(try await get(port, "/").status == 200)
         state.isDraining = true
         #expect(try await get(port, "/") == Page(status: 503, body: down))
@@ -72,13 +72,13 @@ import Testing
         #expect(live(request).status == 200)
         state.isListening = true
         #expect(ready(request).status == 200)
-        state.isRefusing = true
+        state.beginRefusing()
         #expect(ready(request).status == 503)
         #expect(
             String(decoding: ready(request).body, as: UTF8.self)
                 == "Refusing data: memory use is above the soft limit of memory_limiter.\n")
         #expect(live(request).status == 200)
-        state.isRefusing = false
+        state.endRefusing()
         state.isDraining = true
         #expect(ready(request).status == 503)
         #expect(live(request).status == 200)

@@ -193,7 +193,7 @@ struct SenderTests {
         #expect(isSent(try await send(makeLogs([bad, good], items: 2), sender), rejected: count))
         let alone = try await send(makeLogs([bad], items: 2), sender)
         if count == 2 {
-            guard case .permanent(let message) = alone else {
+            guard case .permanent(let message, _) = alone else {
                 Issue.record("was not permanent: \(alone)")
                 return
             }

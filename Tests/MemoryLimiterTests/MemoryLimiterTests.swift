@@ -11,11 +11,15 @@ private final class Rig {
     let ledger = MemoryLedger()
     let resident = Noted<Int?>(0)
     let measured = Noted(0)
-    let health = HealthState()
+    let health: HealthState
     let refused: Counter
     let limiter: MemoryLimiter
 
-    init(overhead: Int = 0, hard: Int = 1000, soft: Int = 800, checkInterval: Duration = .seconds(1)) {
+    init(
+        overhead: Int = 0, hard: Int = 1000, soft: Int = 800, checkInterval: Duration = .seconds(1),
+        health: HealthState = HealthState()
+    ) {
+        self.health = health
         refused = MetricRegistry().counter("refused", help: "")
         limiter = MemoryLimiter(
             limits: MemoryLimiter.Limits(hardBytes: hard, softBytes: soft), overheadBytes: overhead,
@@ -41,6 +45,26 @@ private let refusing = [false, false, true]
 
 @Suite("MemoryLimiter")
 struct MemoryLimiterTests {
+    @Test("the health page says that data is refused while one of several limiters refuses it")
+    func severalLimiters() {
+        let health = HealthState()
+        let (full, empty) = (Rig(health: health), Rig(health: health))
+        full.hold(900)
+        for time in stride(from: UInt64(0), through: 1000, by: 50) {
+            full.tick(atMilliseconds: time)
+            empty.tick(atMilliseconds: time)
+        }
+        #expect(health.isRefusing)
+        empty.hold(900)
+        for time in [1050, 2050] as [UInt64] { empty.tick(atMilliseconds: time) }
+        full.hold(0)
+        full.tick(atMilliseconds: 2100)
+        #expect(health.isRefusing)
+        empty.hold(0)
+        empty.tick(atMilliseconds: 2150)
+        #expect(!health.isRefusing)
+    }
+
     @Test(
         "memory stays bounded: over the soft limit clients are slowed, after a second refused, below it welcome again"
     )

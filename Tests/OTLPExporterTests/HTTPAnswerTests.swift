@@ -60,7 +60,7 @@ import Testing
         status: Int
     ) {
         let answer = result(status, Array("no\r\n  \u{1}way".utf8), type: "text/plain")
-        guard case .permanent(let message) = answer else {
+        guard case .permanent(let message, _) = answer else {
             Issue.record("\(answer)")
             return
         }
@@ -70,7 +70,7 @@ import Testing
     @Test func jsonIsReadToo() {
         let body = RPCStatus(.invalidArgument, "no such tenant").encodeJSON()
         guard
-            case .permanent("HTTP status 400: no such tenant") = result(
+            case .permanent("HTTP status 400: no such tenant", .invalidArgument?) = result(
                 400, body, type: "application/json; x=y")
         else {
             Issue.record("not read")
@@ -88,7 +88,7 @@ import Testing
 
     /// A page of megabytes is not a log line.
     @Test func textsAreShort() {
-        guard case .permanent(let message) = result(500, Array(repeating: 0x61, count: 60_000), type: "")
+        guard case .permanent(let message, _) = result(500, Array(repeating: 0x61, count: 60_000), type: "")
         else {
             Issue.record("not permanent")
             return

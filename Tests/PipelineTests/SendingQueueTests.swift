@@ -158,10 +158,26 @@ struct SendingQueueTests {
         }
         _ = rig.offer(items: 7)
         _ = rig.offer(items: 1)
-        rig.answer(.permanent("too old"))
+        rig.answer(.permanent("too old", code: .invalidArgument))
         rig.answer(.success)
         #expect(rig.ends == [1, 7, 0] && rig.sender.attempts == 2)
-        #expect(rig.answers.all == [.refused(Refusal(.rejected, "too old", isPermanent: true)), .accepted])
+        let refusal = Refusal(.rejected, "too old", isPermanent: true, code: .invalidArgument)
+        #expect(rig.answers.all == [.refused(refusal), .accepted])
+    }
+
+    @Test(
+        "a client that waits is told when the destination wants to be asked again",
+        arguments: [
+            (TimeAmount?.none, 1), (.milliseconds(1), 1), (.milliseconds(1001), 2), (.seconds(30), 30),
+        ])
+    func hint(after: TimeAmount?, seconds: Int) {
+        let rig = QueueRig { config, retry in
+            config.waitForResult = true
+            retry.enabled = false
+        }
+        _ = rig.offer(items: 1)
+        rig.answer(.retryable("busy", after: after))
+        #expect(rig.answers.all == [.refused(Refusal(.unavailable, "busy", retryAfterSeconds: seconds))])
     }
 
     @Test(

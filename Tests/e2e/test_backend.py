@@ -341,8 +341,8 @@ def test_wait_for_result(gateway, backend, clients):
     tempo.answer = lambda request, context: refuse(context, grpc.StatusCode.INVALID_ARGUMENT)
     with pytest.raises(grpc.RpcError) as caught:
         client.export(data.spans(1))
-    assert caught.value.code() == grpc.StatusCode.INTERNAL
-    assert http.post(data.spans(1).SerializeToString())[0] == 500
+    assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert http.post(data.spans(1).SerializeToString())[0] == 400
 
     tempo.answer = lambda request, context: refuse(context, grpc.StatusCode.UNAVAILABLE)
     with pytest.raises(grpc.RpcError) as caught:

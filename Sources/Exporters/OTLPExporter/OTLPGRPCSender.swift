@@ -145,7 +145,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             return .tooLarge(message)
         }
         guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else {
-            return .permanent(message)
+            return .permanent(message, code: result.code)
         }
         return .retryable(message, after: result.retryDelay.map { TimeAmount($0) })
     }

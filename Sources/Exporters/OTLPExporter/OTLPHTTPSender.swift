@@ -156,7 +156,9 @@ enum HTTPAnswer {
             return .retryable(message, after: response.headers.first("retry-after").flatMap(RetryAfter.delay))
         case 502, 504: return .retryable(message, after: nil)
         case 413: return .tooLarge(message)
-        default: return .permanent(message + remedy(response.status))
+        default:
+            return .permanent(
+                message + remedy(response.status), code: GRPCCode(httpStatus: response.status))
         }
     }
 

@@ -7,7 +7,7 @@ package final class HealthState: Sendable {
     private let clock: @Sendable () -> Int64
     private let listening = Atomic<Bool>(false)
     private let listeningSince = Atomic<Int64>(0)
-    private let refusing = Atomic<Bool>(false)
+    private let refusers = Atomic<Int>(0)
     private let draining = Atomic<Bool>(false)
 
     /// A gateway that has only just started. `clock` gives nanoseconds since 1970.
@@ -31,10 +31,17 @@ package final class HealthState: Sendable {
         return (since, max(0, clock() - since))
     }
 
-    /// Data is refused for want of memory. Set by the memory limiter on entering and on leaving that state.
-    package var isRefusing: Bool {
-        get { refusing.load(ordering: .acquiring) }
-        set { refusing.store(newValue, ordering: .releasing) }
+    /// Data is refused for want of memory, by one memory limiter at least.
+    package var isRefusing: Bool { refusers.load(ordering: .acquiring) > 0 }
+
+    /// Said by each memory limiter on entering that state.
+    package func beginRefusing() {
+        refusers.add(1, ordering: .releasing)
+    }
+
+    /// Said by each memory limiter on leaving that state, once for each `beginRefusing`.
+    package func endRefusing() {
+        refusers.subtract(1, ordering: .releasing)
     }
 
     /// The gateway is shutting down and sends what it still holds. Never unset.

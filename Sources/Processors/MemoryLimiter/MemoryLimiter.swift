@@ -53,6 +53,8 @@ package final class MemoryLimiter: AdmissionControl {
     private let refusal: Refusal
     private let refusing = Atomic<Bool>(false)
     private let residentOver = Atomic<Bool>(false)
+    /// What the health state was last told.
+    private let saidRefusing = Atomic<Bool>(false)
     private let watch = Mutex(Watch())
 
     /// - Parameters:
@@ -149,7 +151,12 @@ package final class MemoryLimiter: AdmissionControl {
         if pausedLongEnough != refusing.exchange(pausedLongEnough, ordering: .relaxed) {
             report(pausedLongEnough, "ledger", ledger.bytes, ledgerLimits.softBytes)
         }
-        health.isRefusing = pausedLongEnough || residentOver.load(ordering: .relaxed)
+        sayRefusing(pausedLongEnough || residentOver.load(ordering: .relaxed))
+    }
+
+    private func sayRefusing(_ refuses: Bool) {
+        guard refuses != saidRefusing.exchange(refuses, ordering: .relaxed) else { return }
+        if refuses { health.beginRefusing() } else { health.endRefusing() }
     }
 
     private func checkResident() {

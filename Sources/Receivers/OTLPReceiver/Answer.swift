@@ -55,7 +55,9 @@ extension Answer.Failure {
         if refusal.isPermanent, refusal.reason == .tooLarge {
             self.init(.resourceExhausted, 413, refusal.message)
         } else if refusal.isPermanent {
-            self.init(.internal, 500, refusal.message)
+            // The destination's own word, where it is known: clients fix their data by it.
+            let code = refusal.code ?? .internal
+            self.init(code, code.httpStatus, refusal.message)
         } else {
             self.init(.unavailable, 503, refusal.message, retryAfterSeconds: refusal.retryAfterSeconds ?? 1)
         }

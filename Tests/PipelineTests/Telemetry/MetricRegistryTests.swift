@@ -230,7 +230,7 @@ import Testing
     func readyOnlyWhenDataMayCome(listening: Bool, refusing: Bool, draining: Bool, reason: String?) {
         let state = HealthState()
         state.isListening = listening
-        state.isRefusing = refusing
+        if refusing { state.beginRefusing() }
         state.isDraining = draining
         #expect(state.isReady == (reason == nil))
         #expect(state.notReadyReason == reason)
