@@ -232,7 +232,8 @@ private let bodiesOfEveryKind = [
     Body("1.5") { $0.double(4, 1.5) }, Body("1e+21") { $0.double(4, 1e21) },
     Body("123456789") { $0.double(4, 123_456_789) }, Body("-1e-7") { $0.double(4, -1e-7) },
     Body("0.000001") { $0.double(4, 1e-6) }, Body("5e-324") { $0.double(4, .leastNonzeroMagnitude) },
-    Body("0") { $0.double(4, 0) }, Body("-0") { $0.double(4, -0.0) }, Body("+Inf") { $0.double(4, .infinity) },
+    Body("0") { $0.double(4, 0) }, Body("-0") { $0.double(4, -0.0) },
+    Body("+Inf") { $0.double(4, .infinity) },
     Body("//4=") { $0.field(7, [0xFF, 0xFE]) }, Body("") { _ in },
     Body(#"["a\"\u0001",0.25,null,"NaN"]"#) {
         $0.message(5) {
