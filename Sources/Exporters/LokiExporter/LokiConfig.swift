@@ -111,6 +111,8 @@ package struct LokiConfig: Sendable {
     private func readOtherClientKeys(_ section: ConfigSection) {
         _ = section.bufferSize("read_buffer_size", default: 0)
         _ = section.bufferSize("write_buffer_size", default: 512 << 10)
+        section.withoutEffect("read_buffer_size", "answers are a few bytes")
+        section.withoutEffect("write_buffer_size", "a batch is written at once")
         let others = ["gzip", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"]
         _ = section.choice("compression", of: ["snappy", "none", ""], default: "snappy", notYet: others)
         for key in ["max_idle_conns", "max_idle_conns_per_host", "max_conns_per_host"] {
