@@ -191,7 +191,7 @@ let package = Package(
         tests(of: "Compression", ["CZlib"]),
         tests(of: "Configuration"),
         tests(of: "Pipeline", ["OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
-        tests(of: "HTTP", ["Configuration", nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded]),
+        tests(of: "HTTP", ["Configuration", nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded, logging]),
         tests(
             of: "OTLPReceiver",
             [

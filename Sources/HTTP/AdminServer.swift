@@ -62,10 +62,11 @@ package enum AdminServerError: Error, Equatable, CustomStringConvertible {
 ///
 /// Answers GET and HEAD on the paths of its routes, 404 elsewhere, 405 to other methods. A route that ends with a
 /// slash answers for everything below it too, unless a longer one does. Connections are kept alive
-/// and bounded: `connectionsMax` of them, `requestBodyBytesMax` a request, `idleTimeout` without a whole request;
+/// and bounded: `connectionsMax` of them, the one that was silent longest makes room, `requestBodyBytesMax` a request, `idleTimeout` without a whole request;
 /// a client that asks on without reading answers is closed. Any thread may start it, once, and stop it after that.
 package final class AdminServer: Sendable {
-    /// Connections at a time; one more is closed at once.
+    /// Connections at a time. For one more the one is closed that was silent longest: whoever holds them all open must
+    /// not keep a probe out.
     package static let connectionsMax = 256
     /// The largest request body, which is read and thrown away.
     package static let requestBodyBytesMax = 64 << 10
@@ -85,7 +86,13 @@ package final class AdminServer: Sendable {
     private let key: String
     private let install: @Sendable (any Channel) throws -> Void
     private let state = Mutex(State.new)
-    private let connections = Mutex<[ObjectIdentifier: any Channel]>([:])
+    private struct Connection {
+        let channel: any Channel
+        /// When anything was last read or written.
+        var lastMoved: NIODeadline
+    }
+
+    private let connections = Mutex<[ObjectIdentifier: Connection]>([:])
 
     /// A server that does not listen yet.
     ///
@@ -130,6 +137,11 @@ package final class AdminServer: Sendable {
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 64)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try AcceptTrouble.install(on: channel, logger: nil)
+                }
+            }
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
             }
@@ -157,8 +169,8 @@ package final class AdminServer: Sendable {
         }
         guard let listening else { return }
         await Self.close(listening)
-        for channel in connections.withLock({ Array($0.values) }) {
-            await Self.close(channel)
+        for connection in connections.withLock({ Array($0.values) }) {
+            await Self.close(connection.channel)
         }
     }
 
@@ -167,15 +179,16 @@ package final class AdminServer: Sendable {
 
     private func accept(_ channel: any Channel) throws {
         let id = ObjectIdentifier(channel)
-        let admitted = connections.withLock { connections in
-            guard connections.count < Self.connectionsMax else { return false }
-            connections[id] = channel
-            return true
+        let silent: (any Channel)? = connections.withLock { connections in
+            var silent: (key: ObjectIdentifier, value: Connection)?
+            if connections.count >= Self.connectionsMax {
+                silent = connections.min { $0.value.lastMoved < $1.value.lastMoved }
+                if let silent { connections[silent.key] = nil }
+            }
+            connections[id] = Connection(channel: channel, lastMoved: channel.eventLoop.now)
+            return silent?.value.channel
         }
-        guard admitted else {
-            channel.close(promise: nil)
-            return
-        }
+        silent?.close(promise: nil)
         // Accepted just before `stop`, which may have missed it.
         if case .stopped = state.withLock({ $0 }) {
             channel.close(promise: nil)
@@ -183,6 +196,10 @@ package final class AdminServer: Sendable {
         channel.closeFuture.whenComplete { _ in
             _ = self.connections.withLock { $0.removeValue(forKey: id) }
         }
+        let watch = ActivityWatch { now in
+            self.connections.withLock { $0[id]?.lastMoved = now }
+        }
+        try channel.pipeline.syncOperations.addHandler(watch)
         try install(channel)
     }
 

@@ -69,7 +69,10 @@ package struct ConnectionKeeper {
         opened = now
         idleSince = now
         drainAt = limits.age.map {
-            now + .nanoseconds($0.nanoseconds + Int64(Double($0.nanoseconds) / 10 * jitter))
+            // Whoever writes centuries means never.
+            let (age, overflow) = $0.nanoseconds.addingReportingOverflow(
+                Int64(Double($0.nanoseconds) / 10 * jitter))
+            return overflow ? .distantFuture : now + .nanoseconds(age)
         }
     }
 

@@ -4,14 +4,14 @@ internal import Synchronization
 /// Request-body buffers of one event loop, kept for reuse by size class.
 ///
 /// Fresh large buffers cost a page fault every 4 KiB; reused ones do not. Classes are powers of two from 1 KiB to
-/// 16 MiB; larger bodies are not kept.
+/// 8 MiB; larger bodies are not kept.
 ///
 /// `take` on the loop only. `recycle` from any thread: a buffer waits behind a lock, which is held for a few
 /// nanoseconds, until the loop that made it wants one; when the lock is taken, or enough wait, it is freed instead.
 package final class BufferPool: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `free` and `retainedBytes` are touched on the event loop only.
     private static let smallestClass = 10
-    private static let largestClass = 24
+    private static let largestClass = 23
 
     private let eventLoop: any EventLoop
     private let allocator = ByteBufferAllocator()

@@ -69,6 +69,9 @@ package final class Gateway: Sendable {
         let residentSize = try Self.residentSize()
         self.health = health
         ProcessMetrics.register(in: registry, residentSize: residentSize)
+        ProcessMetrics.registerTargetInfo(
+            in: registry, serviceName: "sluice", serviceVersion: version, instanceID: Self.instanceID(),
+            resource: plan.telemetry.resource.map { ($0.name, $0.value) })
         parts = try PipelineParts(
             plan, version: version, group: loops, registry: registry, residentSize: residentSize,
             health: health,
@@ -101,6 +104,20 @@ package final class Gateway: Sendable {
                     key: "extensions::\(id)::endpoint", state: health)
             }
         }
+    }
+
+    /// A random UUID (RFC 9562, version 4).
+    private static func instanceID() -> String {
+        let (high, low) = (UInt64.random(in: 0 ... .max), UInt64.random(in: 0 ... .max))
+        let digits = hex(high & 0xFFFF_FFFF_FFFF_0FFF | 0x4000) + hex(low & 0x3FFF_FFFF_FFFF_FFFF | 1 << 63)
+        let cuts = [0, 8, 12, 16, 20, 32]
+        let parts = zip(cuts, cuts.dropFirst()).map { digits.dropFirst($0).prefix($1 - $0) }
+        return parts.joined(separator: "-")
+    }
+
+    private static func hex(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
     private static func residentSize() throws(GatewayError) -> ResidentSize {

@@ -39,6 +39,15 @@ import Testing
         #expect(check(&keeper, 26, read: 11) != .none)
     }
 
+    /// If it failed, the gateway would end with the first client that connects.
+    @Test(arguments: [-1.0, 0, 1]) func anAgeOfCenturiesIsNone(jitter: Double) {
+        var limits = ConnectionKeeper.Limits()
+        limits.age = .nanoseconds(.max)
+        limits.pingAfter = nil
+        var keeper = ConnectionKeeper(limits, now: zero, jitter: jitter)
+        #expect(check(&keeper, 1_000_000_000) == .none)
+    }
+
     @Test func aClientThatNeverGreetsIsClosed() {
         var keeper = ConnectionKeeper(ConnectionKeeper.Limits(), now: zero, jitter: 0)
         #expect(check(&keeper, 59, greeted: false) == .none)

@@ -196,10 +196,12 @@ import Testing
     private let channel: EmbeddedChannel
     private let reads = Reads()
     private let pause = Switch()
+    private let paused: PausedReads
 
     init() throws {
+        paused = PausedReads(eventLoop: loop) { [pause] in pause.isOn }
         channel = EmbeddedChannel(loop: loop)
-        try channel.pipeline.syncOperations.addHandlers([reads, ReadGate { [pause] in pause.isOn }])
+        try channel.pipeline.syncOperations.addHandlers([reads, ReadGate(paused)])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         reads.count = 0
     }
@@ -234,6 +236,35 @@ import Testing
         #expect(reads.count == 1)
         channel.pipeline.fireChannelWritabilityChanged()
         #expect(reads.count == 1)
+    }
+
+    /// Guarantees: a thousand that wait ask with one voice, and go on together.
+    @Test func connectionsThatWaitShareATimer() throws {
+        var asked = 0
+        let paused = PausedReads(eventLoop: loop) { [pause] in
+            asked += 1
+            return pause.isOn
+        }
+        let channels = try (0..<1000).map { _ in
+            let channel = EmbeddedChannel(loop: loop)
+            let reads = Reads()
+            try channel.pipeline.syncOperations.addHandlers([reads, ReadGate(paused)])
+            try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+            reads.count = 0
+            return (channel, reads)
+        }
+        pause.isOn = true
+        for (channel, _) in channels { channel.read() }
+        asked = 0
+        loop.advanceTime(by: .milliseconds(20))
+        #expect(asked == 10)
+        // `finish` would cancel the timer, which is the others', too.
+        for (channel, _) in channels.prefix(900) { channel.close(promise: nil) }
+        loop.run()
+        pause.isOn = false
+        loop.advanceTime(by: .milliseconds(2))
+        let goingOn = channels.indices.filter { channels[$0].1.count == 1 }
+        #expect(goingOn == Array(900..<1000))
     }
 
     @Test func nothingHappensAfterTheEnd() throws {

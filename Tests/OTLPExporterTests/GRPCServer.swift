@@ -3,8 +3,17 @@ import NIOCore
 import NIOPosix
 import TestSupport
 
-/// A gRPC server on one address that answers every call with OK, at once or when the test says so.
+/// A gRPC server on one address that answers every call as the test wants, with OK unless told otherwise, at once or when
+/// the test says so.
 final class GRPCServer: Sendable {
+    struct Answer: Sendable {
+        var head = [(":status", "200"), ("content-type", "application/grpc")]
+        /// With its five-byte prefix.
+        var body: [UInt8]? = [0, 0, 0, 0, 0]
+        /// nil: the head is all there is.
+        var trailers: [(String, String)]? = [("grpc-status", "0")]
+    }
+
     struct Seen: Sendable {
         var calls = 0
         var connections = 0
@@ -13,6 +22,8 @@ final class GRPCServer: Sendable {
         var holds = false
         /// Whether connections end as soon as they are made, without a word.
         var hangsUp = false
+        /// How calls are answered.
+        var answer = Answer()
     }
 
     let address: SocketAddress
@@ -119,9 +130,11 @@ private final class Peer: HTTP2ConnectionDelegate, @unchecked Sendable {
     private func answer(_ stream: HTTP2Stream) {
         guard let handler, let session = handler.session else { return }
         do {
+            let answer = seen.value.answer
             try session.respond(
-                stream, HTTP2Fields([(":status", "200"), ("content-type", "application/grpc")]),
-                body: ByteBuffer(repeating: 0, count: 5), trailers: HTTP2Fields([("grpc-status", "0")]))
+                stream, HTTP2Fields(answer.head.map { (name: $0.0, value: $0.1) }),
+                body: answer.body.map { ByteBuffer(bytes: $0) },
+                trailers: answer.trailers.map { HTTP2Fields($0.map { (name: $0.0, value: $0.1) }) })
         } catch {
             handler.close(because: "\(error)")
         }

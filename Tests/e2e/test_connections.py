@@ -1,5 +1,6 @@
 """Clients that use their connection in a way of their own: slowly, by halves, not at all as they should."""
 
+import os
 import re
 import socket
 import struct
@@ -11,7 +12,7 @@ import pytest
 import data
 from backend import SIGNALS
 from client import PROTOBUF, RawHTTP2, grpc_message, raw_http
-from conftest import MIB
+from conftest import MIB, config, exporter, otlp
 from gateway import LOOPBACK, wait_until
 
 pytestmark = pytest.mark.usefixtures("others")
@@ -353,3 +354,51 @@ def test_clients_beside_each_other(target):
         thread.join()
     assert faults == []
     assert accepted(target, "grpc") == before + 8 * 15 * 2
+
+
+@pytest.mark.parametrize("key", ["read_timeout", "write_timeout"])
+def test_timeouts_hold_for_http_2(gateway, backend, key):
+    """If it failed, a client could hold a request open for a minute that the operator gave a second."""
+    protocols = otlp(grpc={}, http={key: "500ms"})
+    running = gateway(config({"otlp": exporter(backend())}, receivers=protocols))
+    client = RawHTTP2(running.http_port)
+    try:
+        stream = client.open("/v1/traces", content_type=PROTOBUF)
+        began = time.monotonic()
+        for _ in range(20):
+            # Enough a time that the request does not count as stalled.
+            client.send(stream, bytes(2048), end_stream=False)
+            time.sleep(0.05)
+        assert client.answer(stream)["end"] == "reset 8"
+        assert 0.4 < time.monotonic() - began < 5
+        again = client.open("/v1/traces", content_type=PROTOBUF)
+        client.send(again, GOOD)
+        assert client.answer(again)["head"][":status"] == "200"
+    finally:
+        client.close()
+
+
+def cpu_seconds(running):
+    fields = open(f"/proc/{running.process.pid}/stat").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_no_files_left(gateway, backend, clients):
+    """If it failed, a gateway that has run out of files would keep its cores busy with nothing and fill the disk
+    with its log."""
+    tempo = backend()
+    few_files = ["sh", "-c", 'ulimit -n 96 && exec "$0" "$@"']
+    running = gateway(config({"otlp": exporter(tempo)}), launcher=few_files)
+    crowd = [socket.create_connection((LOOPBACK, running.grpc_port), timeout=10) for _ in range(200)]
+    trouble = "Cannot accept connections"
+    wait_until(lambda: trouble in running.log, "a line in the log")
+    before = cpu_seconds(running)
+    time.sleep(2)
+    assert cpu_seconds(running) - before < 0.5
+    assert running.log.count(trouble) == 1
+    for client in crowd:
+        client.close()
+    client = clients.grpc(running)
+    wait_until(lambda: "Connections are accepted again" in running.log, "connections are accepted")
+    client.export(data.spans(1))
+    wait_until(lambda: len(data.span_names(tempo.received())) == 1, "the span arrived")

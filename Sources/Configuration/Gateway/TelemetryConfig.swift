@@ -28,6 +28,7 @@ package struct TelemetryConfig: Sendable, Equatable {
             traces.notSupportedYet("processors", "the gateway sends no spans about itself")
             _ = traces.stringList("propagators")
             _ = traces.optionalString("level")
+            traces.withoutEffect("propagators", "the gateway sends no spans about itself")
         }
         resource = section.scalarMap("resource").map { ResourceAttribute($0.name, $0.value) }
         section.finish()
@@ -67,7 +68,7 @@ package struct LogsTelemetryConfig: Sendable, Equatable {
     package var level: Level = .info
     /// Default console. Key `encoding`.
     package var encoding: Encoding = .console
-    /// Leaves out where in the source a message comes from. Default false. Key `disable_caller`.
+    /// Accepted for the Collector's sake; no line says where in the source it comes from. Default false. Key `disable_caller`.
     package var disableCaller = false
     /// Accepted for the Collector's sake; there are no stack traces. Default false. Key `disable_stacktrace`.
     package var disableStacktrace = false
@@ -75,7 +76,7 @@ package struct LogsTelemetryConfig: Sendable, Equatable {
     package var sampling: Sampling? = Sampling()
     /// `stderr`, `stdout` or file paths. Default stderr. Key `output_paths`.
     package var outputPaths = ["stderr"]
-    /// Where the log's own errors go. Default stderr. Key `error_output_paths`.
+    /// Accepted for the Collector's sake; the log's own errors go to stderr. Key `error_output_paths`.
     package var errorOutputPaths = ["stderr"]
     /// Added to every line. Default none. Key `initial_fields`.
     package var initialFields: [ConfigPair] = []
@@ -88,6 +89,7 @@ package struct LogsTelemetryConfig: Sendable, Equatable {
         _ = section.bool("development", default: false)
         disableCaller = section.bool("disable_caller", default: false)
         disableStacktrace = section.bool("disable_stacktrace", default: false)
+        section.withoutEffect("disable_caller", "lines do not say where in the source they come from")
         if let keys = section.section("sampling") {
             var read = Sampling()
             read.tick = keys.duration("tick", default: read.tick, in: .nanoseconds(1) ... .longest)
@@ -97,6 +99,7 @@ package struct LogsTelemetryConfig: Sendable, Equatable {
         }
         outputPaths = section.stringList("output_paths", default: outputPaths)
         errorOutputPaths = section.stringList("error_output_paths", default: errorOutputPaths)
+        section.withoutEffect("error_output_paths", "the log's own errors go to stderr")
         initialFields = section.scalarMap("initial_fields").map { ConfigPair($0.name, $0.value ?? "") }
         section.notSupportedYet("processors", "the gateway sends no log records about itself")
         section.finish()

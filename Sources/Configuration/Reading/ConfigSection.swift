@@ -198,6 +198,11 @@ package final class ConfigSection {
         diagnostics.warning("has no effect: " + reason, path: path(of: key), at: entry.keyOrigin)
     }
 
+    /// Warns about a key that was read, so that its value is checked, and has no effect here.
+    package func withoutEffect(_ key: String, _ reason: String) {
+        if has(key) { report(key, warning: "has no effect: " + reason) }
+    }
+
     /// Names keys that people write here and that belong somewhere else, such as `insecure` under `tls`.
     package func misplaced(_ keys: [String], under section: String) {
         for key in keys { misplacedKeys[key] = "write it under \"\(section):\"" }

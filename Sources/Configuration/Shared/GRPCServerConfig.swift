@@ -35,7 +35,7 @@ package struct GRPCServerConfig: Sendable, Equatable {
     package var maxConcurrentStreams: Int?
     /// Bytes read from a socket at once. Default 524288. Key `read_buffer_size`.
     package var readBufferSize = 524_288
-    /// Bytes written to a socket at once. Default 32768. Key `write_buffer_size`.
+    /// Accepted for the Collector's sake. Default 32768. Key `write_buffer_size`.
     package var writeBufferSize = 32_768
     /// Key `keepalive::server_parameters`.
     package var serverParameters = ServerParameters()
@@ -67,6 +67,7 @@ package struct GRPCServerConfig: Sendable, Equatable {
         maxConcurrentStreams = streams == 0 ? nil : streams
         readBufferSize = section.bufferSize("read_buffer_size", default: readBufferSize)
         writeBufferSize = section.bufferSize("write_buffer_size", default: writeBufferSize)
+        section.withoutEffect("write_buffer_size", "the answers of one read are written at once")
         includeMetadata = section.bool("include_metadata", default: false)
         if let keepalive = section.section("keepalive") {
             if let keys = keepalive.section("server_parameters") { serverParameters = ServerParameters(keys) }

@@ -113,6 +113,8 @@ package struct LokiConfig: Sendable {
     private func readOtherClientKeys(_ section: ConfigSection) {
         _ = section.bufferSize("read_buffer_size", default: 0)
         _ = section.bufferSize("write_buffer_size", default: 512 << 10)
+        section.withoutEffect("read_buffer_size", "answers are a few bytes")
+        section.withoutEffect("write_buffer_size", "a batch is written at once")
         let others = ["gzip", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"]
         let words = ["snappy", "none", ""]
         if section.choice("compression", of: words, default: "snappy", notYet: others) == "none" {

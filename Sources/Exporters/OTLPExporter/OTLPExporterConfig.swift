@@ -68,9 +68,9 @@ package struct OTLPExporterConfig: Sendable, Equatable {
     package var balancerName: Balancer = .roundRobin
     /// `:authority` of requests; nil = the endpoint. Key `authority`.
     package var authority: String?
-    /// Bytes read from a socket at once. Default 524288. Key `read_buffer_size`.
+    /// Accepted for the Collector's sake. Default 524288. Key `read_buffer_size`.
     package var readBufferSize = 524_288
-    /// Bytes written to a socket at once. Default 524288. Key `write_buffer_size`.
+    /// Accepted for the Collector's sake. Default 524288. Key `write_buffer_size`.
     package var writeBufferSize = 524_288
     /// Connections to the destination. Default 1, 1…64. Key `connections`, which the Collector does not have.
     package var connections = 1
@@ -118,6 +118,8 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         authority = section.optionalString("authority")
         readBufferSize = section.bufferSize("read_buffer_size", default: readBufferSize)
         writeBufferSize = section.bufferSize("write_buffer_size", default: writeBufferSize)
+        section.withoutEffect("read_buffer_size", "answers are a few bytes")
+        section.withoutEffect("write_buffer_size", "a batch is written at once")
         connections = section.int("connections", default: connections, in: 1...64)
         sendingQueue = SendingQueueConfig(of: section)
         retryOnFailure = RetryConfig(of: section)

@@ -92,6 +92,8 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
         retryOnFailure = RetryConfig(of: section)
         _ = section.bufferSize("read_buffer_size", default: 4096)
         _ = section.bufferSize("write_buffer_size", default: 524_288)
+        section.withoutEffect("read_buffer_size", "answers are a few bytes")
+        section.withoutEffect("write_buffer_size", "a batch is written at once")
         section.notSupportedYet("proxy_url", "the destination is asked directly")
         section.notSupportedYet("auth", "write the credentials under \"headers\"")
         section.notSupportedYet("middlewares")

@@ -33,16 +33,34 @@ package enum ProcessMetrics {
         }
     }
 
-    /// Registers `target_info`, which names this gateway: version and instance.
+    /// Registers `target_info`, which names this gateway.
+    /// - Parameters:
+    ///   - instanceID: another one for every start.
+    ///   - resource: attributes that the operator adds, sets, or with nil takes away.
     package static func registerTargetInfo(
-        in registry: MetricRegistry, serviceName: String, serviceVersion: String, instanceID: String
+        in registry: MetricRegistry, serviceName: String, serviceVersion: String, instanceID: String,
+        resource: [(name: String, value: String?)] = []
     ) {
-        registry.gauge(
-            "target_info", help: "Target metadata",
-            labels: [
-                "service_name": serviceName, "service_version": serviceVersion,
-                "service_instance_id": instanceID,
-            ]
-        ).set(1)
+        var attributes = [
+            "service_name": serviceName, "service_version": serviceVersion,
+            "service_instance_id": instanceID,
+        ]
+        for (name, value) in resource { attributes[labelName(name)] = value }
+        let labels = MetricLabels(attributes.map { ($0.key, $0.value) })
+        registry.gauge("target_info", help: "Target metadata", labels: labels).set(1)
+    }
+
+    /// An attribute's name as Prometheus takes it: letters, digits and underscores, no digit first.
+    private static func labelName(_ name: String) -> String {
+        let text = String(
+            decoding: name.utf8.map { byte in
+                switch byte {
+                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+                    UInt8(ascii: "0")...UInt8(ascii: "9"):
+                    byte
+                default: UInt8(ascii: "_")
+                }
+            }, as: UTF8.self)
+        return text.first?.isNumber ?? true ? "_" + text : text
     }
 }

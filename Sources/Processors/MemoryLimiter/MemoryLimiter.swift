@@ -14,7 +14,7 @@ import Synchronization
 ///
 /// The limits are the whole process's. What the process needs besides request bodies (`overheadBytes`) is taken off them
 /// before the ledger is compared, so that the resident size stays below the limit, too. The resident size alone, with
-/// hardly a body admitted, refuses nobody: turning requests away would give nothing back.
+/// bodies of less than half the soft limit admitted, refuses nobody: it is not requests that the memory went to.
 ///
 /// One for each component id, shared by the pipelines that name it. All methods from any thread.
 package final class MemoryLimiter: AdmissionControl {

@@ -27,6 +27,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
 
     /// How long a client may take to close after it was told that the connection ends.
     private static let lingerLimit = TimeAmount.seconds(5)
+    /// More of a body that nobody wants costs more than a new connection.
+    private static let unwantedBytesMax = 256 << 10
 
     private let service: ProtocolService
     private let connections: Connections
@@ -54,6 +56,11 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     private var requestBegan = NIODeadline.distantPast
     /// When anything of a request last came, or was answered.
     private var lastMoved = NIODeadline.distantPast
+    private var lastChecked = NIODeadline.distantPast
+    /// Bytes of the body that are still to come, where its length is known.
+    private var bodyLeft: Int?
+    /// Bytes of the body that came after its answer.
+    private var unwantedBytes = 0
 
     init(service: ProtocolService, connections: Connections, limits: HTTP1Limits) {
         self.service = service
@@ -65,6 +72,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         lastMoved = context.eventLoop.now
+        lastChecked = lastMoved
         connections.add(self)
     }
 
@@ -120,6 +128,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
                 refuse(error, context)
             }
         }
+        if case .lingering = phase { unread = ByteBuffer() }
         if unread.readableBytes == 0 { unread = ByteBuffer() }
     }
 
@@ -143,12 +152,25 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             return false
         case .head(let head):
             begin(head)
-        case .body:
-            if let failure { answer(.failed(failure)) }
+        case .body(let range):
+            bodyLeft = bodyLeft.map { $0 - range.count }
+            if let failure {
+                answer(.failed(failure))
+            } else if case .receiving(answered: true) = phase {
+                throwAway(range.count)
+            }
         case .end:
             finish()
         }
         return true
+    }
+
+    /// Counts bytes of a body that was answered already. The connection ends when they become too many.
+    private func throwAway(_ count: Int) {
+        unwantedBytes += count
+        guard unwantedBytes > Self.unwantedBytesMax else { return }
+        keepAlive = false
+        phase = .lingering(since: connections.tools.now)
     }
 
     private func begin(_ framing: HTTP1RequestParser.Head) {
@@ -156,7 +178,9 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         phase = .receiving(answered: false)
         headSince = nil
         isVersion10 = framing.isVersion10
-        keepAlive = framing.keepAlive && limits.keepAlives && !draining && !inputClosed
+        keepAlive = framing.keepAlive && limits.keepAlives && !draining
+        bodyLeft = framing.contentLength
+        unwantedBytes = 0
         requestBegan = connections.tools.now
         let expectsContinue = head.field("expect", is: "100-continue") == true
         var failure: Answer.Failure?
@@ -199,6 +223,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         answer(late)
         readOn(context)
         writeAnswers(context)
+        endBehindInput(context)
         if heldRead {
             heldRead = false
             self.read(context: context)
@@ -216,6 +241,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         case .receiving(answered: true), .idle, .lingering, .closed: return
         }
         lastMoved = connections.tools.now
+        if !wasWaiting, (bodyLeft ?? 0) > Self.unwantedBytesMax { keepAlive = false }
         let connection: AnswerWriter.ConnectionField =
             keepAlive ? (isVersion10 ? .keepAlive : .none) : .close
         service.writer.writeHTTP1(answer, reader.form, connection, to: &answers)
@@ -276,10 +302,21 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         // A client that half-closes has sent its last request; what it still waits for is answered first.
         if case ChannelEvent.inputClosed = event {
             inputClosed = true
-            keepAlive = false
-            if case .waiting = phase {} else { closeBehind(context) }
+            endBehindInput(context)
         }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    /// Closes when the client has ended its side and nothing of what it sent waits for an answer.
+    private func endBehindInput(_ context: ChannelHandlerContext) {
+        guard inputClosed else { return }
+        switch phase {
+        case .waiting, .closed: return
+        case .idle, .receiving, .lingering: break
+        }
+        writeAnswers(context)
+        if case .closed = phase { return }
+        closeBehind(context)
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -290,6 +327,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     // MARK: - ReceiverConnection
 
     func check(_ now: NIODeadline) {
+        excusePause(now)
         let isStuck = context.map { !$0.channel.isWritable } ?? false
         if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }
         switch phase {
@@ -307,6 +345,16 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         case .waiting, .closed:
             break
         }
+    }
+
+    /// What we leave in the socket is no slowness of the client's: the time does not count.
+    private func excusePause(_ now: NIODeadline) {
+        defer { lastChecked = now }
+        guard service.routes.shouldPause else { return }
+        let pause = now - lastChecked
+        requestBegan = min(requestBegan + pause, now)
+        headSince = headSince.map { min($0 + pause, now) }
+        lastMoved = now
     }
 
     private var isWaiting: Bool {

@@ -1,6 +1,14 @@
 internal import Configuration
 internal import NIOCore
 
+/// The limits that time sets to one request. Immutable; any thread.
+struct RequestTimes: Sendable {
+    /// From the header of a request to the end of its body; nil = unlimited. `read_timeout`.
+    var read: TimeAmount?
+    /// From the header of a request to the end of the answer; nil = unlimited. `write_timeout`.
+    var write: TimeAmount?
+}
+
 /// The limits that time sets to an HTTP/1.1 connection. Immutable; any thread.
 struct HTTP1Limits: Sendable {
     /// From the first byte of a request to the end of its header; a minute unless `read_header_timeout` says otherwise.

@@ -10,6 +10,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         let reader: RequestReader
         /// The open stream that uses the slot.
         var stream: HTTP2Stream?
+        /// When its header came.
+        var began = NIODeadline.distantPast
     }
 
     private let service: ProtocolService
@@ -21,12 +23,17 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private var slots: [Slot] = []
     private var draining = false
     private var keeper: ConnectionKeeper
+    private let times: RequestTimes
+    private var lastChecked: NIODeadline
     /// How many requests have come.
     private var requests = 0
 
     init(
-        service: ProtocolService, tools: LoopTools, connections: Connections, limits: ConnectionKeeper.Limits
+        service: ProtocolService, tools: LoopTools, connections: Connections,
+        limits: ConnectionKeeper.Limits, times: RequestTimes = RequestTimes()
     ) {
+        self.times = times
+        lastChecked = tools.eventLoop.now
         self.service = service
         self.tools = tools
         self.connections = connections
@@ -57,6 +64,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             slots.append(Slot(reader: RequestReader(tools: tools, limits: service.routes.limits)))
         }
         slots[stream.slot].stream = stream
+        slots[stream.slot].began = tools.now
         requests += 1
         switch service.routes.judge(stream.headers) {
         case .failure(let failure):
@@ -133,14 +141,15 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func check(_ now: NIODeadline) {
         guard let handler, let session = handler.session else { return }
-        for slot in slots
-        where slot.reader.isReading && now - slot.reader.lastProgress >= Connections.stallLimit {
+        let pauses = service.routes.shouldPause
+        if pauses { excusePause(now) }
+        lastChecked = now
+        for slot in slots where isOverdue(slot, now) {
             guard let stream = slot.stream else { continue }
             slot.reader.abandon()
             session.reset(stream, code: 8)  // CANCEL
         }
-        // What we leave in the socket is no silence of the client's.
-        let lastRead = service.routes.shouldPause ? now : handler.lastRead
+        let lastRead = pauses ? now : handler.lastRead
         let action = keeper.check(
             now: now, lastRead: lastRead, requests: requests, openStreams: session.openStreams,
             isGreeted: session.hasPeerSettings)
@@ -151,6 +160,23 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         case .close(let reason): handler.close(because: reason)
         }
         handler.flush()
+    }
+
+    private func isOverdue(_ slot: Slot, _ now: NIODeadline) -> Bool {
+        guard slot.stream != nil else { return false }
+        if let limit = times.write, now - slot.began >= limit { return true }
+        guard slot.reader.isReading else { return false }
+        if let limit = times.read, now - slot.began >= limit { return true }
+        return now - slot.reader.lastProgress >= Connections.stallLimit
+    }
+
+    /// What we leave in the socket is no slowness of the client's: the time does not count.
+    private func excusePause(_ now: NIODeadline) {
+        let pause = now - lastChecked
+        for index in slots.indices where slots[index].stream != nil {
+            slots[index].began = min(slots[index].began + pause, now)
+            slots[index].reader.excuse(until: now)
+        }
     }
 
     func drain() {

@@ -107,7 +107,8 @@ package final class OTLPReceiver: Sendable {
     // MARK: - Listening
 
     private func service(
-        _ transport: String, limits: RequestLimits, encodings: [String], paths: [(Signal, String)]
+        _ transport: String, limits: RequestLimits, encodings: [String] = [], paths: [(Signal, String)],
+        responseHeaders: [(name: String, value: String)] = []
     ) -> ProtocolService {
         let targets = paths.compactMap { signal, path -> (path: String, target: Target)? in
             guard let entrance = parts.entrances[signal] else { return nil }
@@ -115,17 +116,16 @@ package final class OTLPReceiver: Sendable {
                 registry: parts.registry, receiver: parts.name, transport: transport, signal: signal)
             return (path, Target(signal: signal, entrance: entrance, counters: counters))
         }
-        let headers = config.http?.server.responseHeaders.map { (name: $0.name, value: $0.value.value) } ?? []
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets),
-            writer: AnswerWriter(responseHeaders: headers), logger: parts.logger)
+            writer: AnswerWriter(responseHeaders: responseHeaders), logger: parts.logger)
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
         let limits = RequestLimits(
             isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes, keepsMetadata: config.includeMetadata)
         let service = service(
-            "grpc", limits: limits, encodings: [], paths: Signal.allCases.map { ($0, $0.grpcPath) })
+            "grpc", limits: limits, paths: Signal.allCases.map { ($0, $0.grpcPath) })
         let keeping = ConnectionKeeper.Limits(config)
         var settings = HTTP2Settings()
         if let streams = config.maxConcurrentStreams {
@@ -152,8 +152,10 @@ package final class OTLPReceiver: Sendable {
             (.traces, config.tracesUrlPath), (.metrics, config.metricsUrlPath), (.logs, config.logsUrlPath),
         ]
         let service = service(
-            "http", limits: limits, encodings: config.server.compressionAlgorithms, paths: paths)
+            "http", limits: limits, encodings: config.server.compressionAlgorithms, paths: paths,
+            responseHeaders: config.server.responseHeaders.map { (name: $0.name, value: $0.value.value) })
         let http1 = HTTP1Limits(config.server)
+        let times = RequestTimes(read: http1.read, write: http1.write)
         let keeping = ConnectionKeeper.Limits(config.server)
         return try await listen(
             config.server.endpoint, key: "receivers::\(parts.name)::protocols::http",
@@ -164,7 +166,7 @@ package final class OTLPReceiver: Sendable {
                     if isHTTP2 {
                         let connection = HTTP2Connection(
                             service: service, tools: connections.tools, connections: connections,
-                            limits: keeping)
+                            limits: keeping, times: times)
                         try pipeline.addHandler(
                             HTTP2Handler(role: .server, settings: HTTP2Settings(), delegate: connection))
                     } else {
@@ -193,9 +195,21 @@ package final class OTLPReceiver: Sendable {
         _ addHandlers: @escaping @Sendable (ChannelPipeline.SynchronousOperations, Connections) throws -> Void
     ) async throws(OTLPReceiverError) -> SocketAddress? {
         let connections = self.connections
+        let loops = connections.map { connections in
+            (
+                connections: connections,
+                paused: PausedReads(eventLoop: connections.eventLoop) { service.routes.shouldPause }
+            )
+        }
+        let logger = parts.logger
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .serverChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try AcceptTrouble.install(on: channel, logger: logger)
+                }
+            }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             .childChannelOption(
@@ -205,12 +219,13 @@ package final class OTLPReceiver: Sendable {
             )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard let here = connections.first(where: { $0.eventLoop === channel.eventLoop }) else {
+                    guard let here = loops.first(where: { $0.connections.eventLoop === channel.eventLoop })
+                    else {
                         preconditionFailure("a connection runs on a loop of another group")
                     }
-                    try channel.pipeline.syncOperations.addHandler(ReadGate { service.routes.shouldPause })
+                    try channel.pipeline.syncOperations.addHandler(ReadGate(here.paused))
                     try tls?.addHandler(to: channel)
-                    try addHandlers(channel.pipeline.syncOperations, here)
+                    try addHandlers(channel.pipeline.syncOperations, here.connections)
                 }
             }
         do {

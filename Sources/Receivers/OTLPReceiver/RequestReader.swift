@@ -172,6 +172,11 @@ final class RequestReader {
         return nil
     }
 
+    /// Counts the time until now as progress: the receiver left bytes in the socket.
+    func excuse(until now: NIODeadline) {
+        lastProgress = now
+    }
+
     /// The body is complete: decompresses, checks, and hands it on.
     /// - Parameter later: makes the acknowledgement for pipelines that answer later; called at most once.
     /// - Returns: the answer; nil when it comes through the acknowledgement.

@@ -206,6 +206,17 @@ import Testing
         #expect(try size.read() - before > count / 4)
     }
 
+    /// Guarantees: what the operator says about the gateway is on its page, in names that Prometheus takes.
+    @Test func targetInfoHasTheOperatorsWords() {
+        let registry = MetricRegistry()
+        ProcessMetrics.registerTargetInfo(
+            in: registry, serviceName: "sluice", serviceVersion: "0.1", instanceID: "i",
+            resource: [("service.name", "edge"), ("service.instance.id", nil), ("1st/zone", "a\"b")])
+        #expect(
+            text(registry).hasSuffix(
+                "\ntarget_info{_1st_zone=\"a\\\"b\",service_name=\"edge\",service_version=\"0.1\"} 1\n"))
+    }
+
     @Test func targetInfoNamesTheGateway() {
         let registry = MetricRegistry()
         ProcessMetrics.registerTargetInfo(

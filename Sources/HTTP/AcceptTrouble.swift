@@ -1,0 +1,64 @@
+internal import Glibc
+package import Logging
+package import NIOCore
+
+/// Stops to accept connections for a second when the system has no file or no memory for one more. Event loop only.
+///
+/// Connections wait in the listener's backlog meanwhile. Tried again at once, the same failure would keep a loop busy
+/// with nothing else. NIO's `AcceptBackoffHandler` holds back reads that are asked for; the one that failed stays asked
+/// for, so this turns `autoRead` off. Says in the log that it began and that it is over.
+package final class AcceptTrouble: ChannelInboundHandler {
+    package typealias InboundIn = any Channel
+
+    private static let pauseTime = TimeAmount.seconds(1)
+    private let logger: Logger?
+    private var isTroubled = false
+
+    private init(_ logger: Logger?) {
+        self.logger = logger
+    }
+
+    /// Watches a listening channel. On its event loop, before it listens.
+    /// - Parameter logger: nil for listeners that have nobody to tell.
+    package static func install(on channel: any Channel, logger: Logger?) throws {
+        try channel.pipeline.syncOperations.addHandler(AcceptTrouble(logger))
+    }
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if isTroubled {
+            isTroubled = false
+            logger?.info("Connections are accepted again.")
+        }
+        context.fireChannelRead(data)
+    }
+
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) {
+            pause(context)
+            if !isTroubled {
+                isTroubled = true
+                logger?.error(
+                    "Cannot accept connections. Trying again every second.",
+                    metadata: [
+                        "error": "\(error)",
+                        "help": "raise the limit of open files (ulimit -n), or lower the number of clients",
+                    ])
+            }
+        }
+        context.fireErrorCaught(error)
+    }
+
+    private func pause(_ context: ChannelHandlerContext) {
+        setReading(false, context)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.scheduleTask(in: Self.pauseTime) {
+            let (handler, context) = bound.value
+            handler.setReading(true, context)
+        }
+    }
+
+    private func setReading(_ reads: Bool, _ context: ChannelHandlerContext) {
+        // Fails only when the listener is closed, and then nobody accepts any more.
+        try? context.channel.syncOptions?.setOption(.autoRead, value: reads)
+    }
+}

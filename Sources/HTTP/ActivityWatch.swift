@@ -1,0 +1,23 @@
+internal import NIOCore
+
+/// Tells when a connection reads or writes. Event loop only.
+final class ActivityWatch: ChannelDuplexHandler {
+    typealias InboundIn = NIOAny
+    typealias OutboundIn = NIOAny
+
+    private let moved: (NIODeadline) -> Void
+
+    init(_ moved: @escaping (NIODeadline) -> Void) {
+        self.moved = moved
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        moved(context.eventLoop.now)
+        context.fireChannelRead(data)
+    }
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        moved(context.eventLoop.now)
+        context.write(data, promise: promise)
+    }
+}

@@ -1,0 +1,140 @@
+import NIOCore
+import NIOEmbedded
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import OTLPReceiver
+
+/// Without these a client's answers get mixed up or lost, or one client takes what is everybody's.
+@Suite struct HTTP1ConnectionTests {
+    private let loop = EmbeddedEventLoop()
+    private let channel: EmbeddedChannel
+    private let connection: HTTP1Connection
+    private let rear: Rear
+    private let request = RequestBuilder.make(.traces, items: 1)
+
+    init() throws {
+        try self.init(answersLater: false)
+    }
+
+    private init(answersLater: Bool) throws {
+        rear = Rear(answersLater: answersLater)
+        channel = EmbeddedChannel(loop: loop)
+        let limits = RequestLimits(isGRPC: false, bodyBytesMax: 1 << 20)
+        let service = ProtocolService(
+            routes: Routes(limits: limits, [("/v1/traces", rear.target())]),
+            writer: AnswerWriter(responseHeaders: []), logger: makeSilentLogger())
+        let connections = Connections(
+            eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: MemoryLedger()),
+            checkInterval: .seconds(15)
+        )
+        var times = HTTP1Limits()
+        times.read = .seconds(100)
+        connection = HTTP1Connection(service: service, connections: connections, limits: times)
+        try channel.pipeline.syncOperations.addHandler(connection)
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+    }
+
+    private func post(_ body: [UInt8], length: Int? = nil, path: String = "/v1/traces") -> [UInt8] {
+        Array(
+            """
+            POST \(path) HTTP/1.1\r\nhost: h\r\ncontent-type: application/x-protobuf\r\n\
+            content-length: \(length ?? body.count)\r\n\r\n
+            """.utf8) + body
+    }
+
+    /// What comes back for these bytes.
+    private func send(_ bytes: [UInt8]) throws -> String {
+        try channel.writeInbound(ByteBuffer(bytes: bytes))
+        loop.run()
+        return try answers()
+    }
+
+    private func answers() throws -> String {
+        var text = ""
+        while let part = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: part) }
+        return text
+    }
+
+    private func statuses(_ text: String) -> [String] {
+        text.components(behind: "HTTP/1.1 ").map { String($0.prefix(3)) }
+    }
+
+    @Test func pipelinedRequestsAreAnsweredInOrder() throws {
+        let answer = try send(post(request) + post([], path: "/nothing") + post([0xFF]) + post(request))
+        #expect(statuses(answer) == ["200", "404", "400", "200"])
+        #expect(rear.consumer.takenItems == [1, 1] && channel.isActive)
+    }
+
+    /// Guarantees: little of a body that nobody wants is read, so that the connection lives; much of it ends it.
+    @Test func aBodyThatNobodyWantsIsReadIfItIsSmall() throws {
+        let small = Array(repeating: UInt8(0), count: 200 << 10)
+        #expect(statuses(try send(post(small, path: "/nothing") + post(request))) == ["404", "200"])
+        let answer = try send(post([], length: 300 << 10, path: "/nothing"))
+        #expect(answer.hasPrefix("HTTP/1.1 404 ") && answer.contains("\r\nconnection: close\r\n"))
+        // What still comes is no request any more.
+        #expect(try send(small + post(request)) == "" && rear.consumer.takenItems == [1])
+    }
+
+    @Test func aBodyInChunksThatNobodyWantsEndsToo() throws {
+        let head = "POST /nothing HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+        #expect(statuses(try send(Array(head.utf8))) == ["404"])
+        let chunk = Array("10000\r\n".utf8) + Array(repeating: 0, count: 65_536) + Array("\r\n".utf8)
+        for _ in 0..<5 { #expect(try send(chunk) == "") }
+        #expect(try send(Array("0\r\n\r\n".utf8) + post(request)) == "" && rear.consumer.asked == 0)
+        connection.check(loop.now + .seconds(6))
+        #expect(!channel.isActive)
+    }
+
+    /// Scenario: a client sends two requests, ends its side, and waits for both answers.
+    @Test func requestsBeforeAHalfCloseAreAnswered() throws {
+        let test = try HTTP1ConnectionTests(answersLater: true)
+        #expect(try test.send(test.post(test.request) + test.post(test.request)) == "")
+        test.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        test.rear.consumer.taken[0].settle(.accepted)
+        test.loop.run()
+        #expect(test.statuses(try test.answers()) == ["200"] && test.channel.isActive)
+        #expect(test.rear.consumer.takenItems == [1, 1])
+        test.rear.consumer.taken[1].settle(.accepted)
+        test.loop.run()
+        #expect(test.statuses(try test.answers()) == ["200"])
+        #expect(!test.channel.isActive)
+    }
+
+    @Test func aHalfCloseWithoutARequestEndsTheConnection() throws {
+        #expect(try send(Array(post(request).dropLast())) == "")
+        channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        loop.run()
+        #expect(!channel.isActive && rear.consumer.asked == 0)
+    }
+
+    /// Guarantees: a client that stalls is given up; one whose bytes we leave in the socket is not.
+    @Test(arguments: [true, false]) func timeThatWeTakeIsNotTheClients(pauses: Bool) throws {
+        #expect(try send(Array(post(request).dropLast())) == "")
+        rear.limiter.shouldPause = pauses
+        for seconds in stride(from: Int64(15), through: 150, by: 15) {
+            connection.check(loop.now + .seconds(seconds))
+        }
+        #expect(channel.isActive == pauses)
+        guard pauses else { return }
+        rear.limiter.shouldPause = false
+        connection.check(loop.now + .seconds(165))
+        #expect(channel.isActive)
+        #expect(statuses(try send([request[request.count - 1]])) == ["200"])
+    }
+}
+
+extension String {
+    /// The parts that stand behind each occurrence of a text.
+    fileprivate func components(behind text: String) -> [Substring] {
+        var parts: [Substring] = []
+        var rest = self[...]
+        while let found = rest.firstRange(of: text) {
+            rest = rest[found.upperBound...]
+            parts.append(rest)
+        }
+        return parts
+    }
+}

@@ -1,0 +1,172 @@
+import NIOCore
+import NIOEmbedded
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import OTLPReceiver
+
+/// Without these half a request is taken for a whole one, or memory is held that no limit knows of.
+@Suite struct RequestReaderTests {
+    private let loop = EmbeddedEventLoop()
+    private let ledger = MemoryLedger()
+    private let tools: LoopTools
+    private let request = RequestBuilder.make(.traces, items: 3)
+
+    init() {
+        tools = LoopTools(eventLoop: loop, ledger: ledger)
+    }
+
+    private func reader(grpc: Bool = false, limit: Int = 4 << 20) -> RequestReader {
+        RequestReader(tools: tools, limits: RequestLimits(isGRPC: grpc, bodyBytesMax: limit))
+    }
+
+    private func finish(_ reader: RequestReader) -> Answer? {
+        reader.finish {
+            Issue.record("nobody answers later")
+            return Acknowledgement { _ in }
+        }
+    }
+
+    @Test(arguments: [1, 5, 100, 1 << 20]) func aBodyInPartsIsOneRequest(size: Int) {
+        for isGRPC in [true, false] {
+            let rear = Rear()
+            let reader = reader(grpc: isGRPC)
+            let bytes = isGRPC ? grpcMessage(request) : request
+            let length = isGRPC ? nil : bytes.count
+            #expect(reader.begin(rear.target(), encoding: .identity, contentLength: length) == nil)
+            for start in stride(from: 0, to: bytes.count, by: size) {
+                #expect(reader.append(Array(bytes[start..<min(start + size, bytes.count)])) == nil)
+            }
+            #expect(finish(reader)?.isAccepted == true)
+            #expect(rear.consumer.takenItems == [3])
+            #expect(rear.consumer.taken[0].bytes == request.count)
+            #expect(rear.count("otelcol_receiver_accepted_spans") == 3)
+        }
+    }
+
+    /// Scenario: five bytes announce four megabytes, or a head twenty.
+    @Test func whatIsOnlyAnnouncedHoldsLittle() {
+        let grpc = reader(grpc: true)
+        #expect(grpc.begin(Rear().target(), encoding: .identity, contentLength: nil) == nil)
+        #expect(grpc.append(grpcMessage([], length: 4 << 20)) == nil)
+        #expect(ledger.bytes <= 64 << 10)
+        let http = reader(limit: 20 << 20)
+        #expect(http.begin(Rear().target(), encoding: .identity, contentLength: 20 << 20) == nil)
+        #expect(ledger.bytes <= 128 << 10)
+        grpc.abandon()
+        http.abandon()
+        #expect(ledger.bytes == 0)
+    }
+
+    /// Scenario: the limiter refuses before, or while, a body comes.
+    @Test func theLimiterIsAskedForTheWholeBody() {
+        let rear = Rear()
+        rear.limiter.refusesAbove = 100_000
+        let reader = reader()
+        let refused = reader.begin(rear.target(), encoding: .identity, contentLength: 1 << 20)
+        #expect(refused?.httpStatus == 503 && refused?.retryAfterSeconds == 1)
+        #expect(rear.count("sluice_receiver_refused_requests") == 1)
+        // A body of which nobody has said the size.
+        #expect(reader.begin(rear.target(), encoding: .identity, contentLength: nil) == nil)
+        var failure: Answer.Failure?
+        for _ in 0..<100 where failure == nil { failure = reader.append(Array(repeating: 0, count: 4096)) }
+        #expect(failure?.httpStatus == 503 && ledger.bytes == 0)
+        // The rest is thrown away, and answered by nobody.
+        #expect(reader.append([1, 2, 3]) == nil && finish(reader) == nil)
+    }
+
+    @Test(arguments: [
+        (grpcMessage([1, 2, 3], flag: 2), GRPCCode.internal), (grpcMessage([1, 2, 3], flag: 1), .internal),
+        (grpcMessage([], length: 1001), .resourceExhausted), (grpcMessage([0x0A, 0]) + [0], .internal),
+    ])
+    func messagesThatAreNone(bytes: [UInt8], code: GRPCCode) {
+        let reader = reader(grpc: true, limit: 1000)
+        #expect(reader.begin(Rear().target(), encoding: .identity, contentLength: nil) == nil)
+        #expect(reader.append(bytes)?.code == code)
+        #expect(ledger.bytes == 0 && !reader.isReading)
+    }
+
+    @Test func halfAMessageIsNone() {
+        let message = grpcMessage(request)
+        for count in 0..<message.count {
+            let rear = Rear()
+            let reader = reader(grpc: true)
+            _ = reader.begin(rear.target(), encoding: .identity, contentLength: nil)
+            #expect(reader.append(Array(message[..<count])) == nil)
+            #expect(finish(reader)?.failure?.code == .internal)
+            #expect(rear.consumer.asked == 0 && ledger.bytes == 0)
+        }
+    }
+
+    @Test(arguments: [999, 1000, 1001]) func theLimitIsTheLimit(size: Int) {
+        let reader = reader(limit: 1000)
+        let refused = reader.begin(Rear().target(), encoding: .identity, contentLength: size)
+        #expect((refused?.httpStatus == 413) == (size > 1000))
+        _ = reader.begin(Rear().target(), encoding: .identity, contentLength: nil)
+        let late = reader.append(Array(repeating: 0, count: size))
+        #expect((late?.httpStatus == 413) == (size > 1000))
+    }
+
+    @Test func whatCannotBeDecodedIsCounted() {
+        for isGRPC in [true, false] {
+            let rear = Rear()
+            let reader = reader(grpc: isGRPC)
+            _ = reader.begin(rear.target(), encoding: .identity, contentLength: nil)
+            let bytes: [UInt8] = [0x0A, 0xFF, 0xFF, 0x01]
+            _ = reader.append(isGRPC ? grpcMessage(bytes) : bytes)
+            let failure = finish(reader)?.failure
+            #expect(failure?.code == (isGRPC ? .internal : .invalidArgument) && failure?.httpStatus == 400)
+            #expect(rear.count("sluice_receiver_undecodable_requests") == 1 && rear.consumer.asked == 0)
+        }
+    }
+
+    /// Guarantees: a request without items is taken, and troubles nobody.
+    @Test func emptyRequestsGoNowhere() {
+        let rear = Rear()
+        rear.consumer.refusal = Refusal(.queueFull, "full")
+        let grpc = reader(grpc: true)
+        _ = grpc.begin(rear.target(), encoding: .identity, contentLength: nil)
+        _ = grpc.append(grpcMessage([]))
+        #expect(finish(grpc)?.isAccepted == true)
+        let http = reader()
+        _ = http.begin(rear.target(), encoding: .identity, contentLength: 0)
+        #expect(finish(http)?.isAccepted == true && rear.consumer.asked == 0)
+    }
+
+    @Test func whatThePipelineRefusesIsAnsweredAndCounted() {
+        let rear = Rear()
+        rear.consumer.refusal = Refusal(.queueFull, "full")
+        let reader = reader()
+        _ = reader.begin(rear.target(), encoding: .identity, contentLength: request.count)
+        _ = reader.append(request)
+        #expect(finish(reader)?.failure?.message == "full")
+        #expect(rear.count("otelcol_receiver_refused_spans") == 3 && ledger.bytes == 0)
+    }
+
+    /// Guarantees: there is no answer before the destination's.
+    @Test func theAnswerMayComeLater() {
+        let rear = Rear(answersLater: true)
+        let answers = Answers()
+        let reader = reader()
+        _ = reader.begin(rear.target(), encoding: .identity, contentLength: request.count)
+        _ = reader.append(request)
+        #expect(reader.finish { answers.acknowledgement() } == nil && answers.all.isEmpty)
+        rear.consumer.taken[0].settle(.accepted)
+        #expect(answers.all == [.accepted])
+    }
+
+    /// Guarantees: a byte a minute does not keep a request alive; a real part of it does, and so does a pause of ours.
+    @Test func progressIsWorthTheName() {
+        let reader = reader()
+        let start = tools.now
+        _ = reader.begin(Rear().target(), encoding: .identity, contentLength: 1 << 20)
+        tools.now = start + .seconds(50)
+        #expect(reader.append([0]) == nil && reader.lastProgress == start)
+        #expect(reader.append(Array(repeating: 0, count: 1024)) == nil)
+        #expect(reader.lastProgress == start + .seconds(50))
+        reader.excuse(until: start + .seconds(70))
+        #expect(reader.lastProgress == start + .seconds(70))
+    }
+}
