@@ -53,11 +53,19 @@ package final class Acknowledgement: Sendable {
                 }
                 if state.message.isEmpty { state.message = message }
             case .refused(let refusal):
-                // What may work is worth another try.
-                if state.refusal?.isPermanent ?? true { state.refusal = refusal }
+                if refusal.weight > state.refusal?.weight ?? -1 { state.refusal = refusal }
             }
             return state.owed == 0 ? state.outcome : nil
         }
         if let last { answer(last) }
+    }
+}
+
+extension Refusal {
+    /// Which of two refusals of one request is told: what may work is worth another try, and what the gateway's end left
+    /// undone is not done by what became of the rest: a store must keep it.
+    fileprivate var weight: Int {
+        if isPermanent { return 0 }
+        return reason == .shuttingDown ? 2 : 1
     }
 }

@@ -5,6 +5,7 @@ import Testing
 
 private let soon = Refusal(.unavailable, "down")
 private let never = Refusal(.rejected, "no", isPermanent: true)
+private let stopping = Refusal(.shuttingDown, "stopping")
 private func partial(_ count: Int) -> Outcome { .partial(rejectedItems: count, message: "m") }
 
 @Suite("Acknowledgement")
@@ -21,6 +22,8 @@ struct AcknowledgementTests {
             ([partial(1), .refused(never)], .refused(never)),
             ([.refused(never), .refused(soon)], .refused(soon)),
             ([.refused(soon), .refused(never)], .refused(soon)),
+            ([.refused(soon), .refused(stopping), .refused(soon)], .refused(stopping)),
+            ([.refused(stopping), .refused(never), .refused(soon)], .refused(stopping)),
         ] as [([Outcome], Outcome)])
     func worst(outcomes: [Outcome], expected: Outcome) {
         let answers = Answers()

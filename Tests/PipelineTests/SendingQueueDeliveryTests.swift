@@ -226,6 +226,39 @@ struct SendingQueueStorageTests {
         #expect(rig.queue.currentSize == 0)
     }
 
+    /// Scenario: one half of a stored request is given up after its last retry; the other half waits when the gateway
+    /// stops. If it failed, that half would be deleted though nobody ever sent it.
+    @Test("a part that waits when the gateway stops keeps its request stored, whatever became of the other parts")
+    func stopsBetweenParts() {
+        let (rig, store) = rig { config, retry in
+            config.numConsumers = 1
+            var batch = SendingQueueConfig.BatchSettings()
+            batch.minSize = 10
+            batch.maxSize = 10
+            config.batch = batch
+            retry.enabled = false
+        }
+        _ = rig.offer(spans: 20)
+        store.answer()
+        rig.answer(.down)
+        #expect(rig.ends == [0, 10, 0])
+        rig.drain(until: .uptimeNanoseconds(1_000_000_000))
+        rig.answer(.down)
+        #expect(rig.leftover == 0 && store.stored.count == 1)
+    }
+
+    /// If it failed, a batch would be sent by a queue that has let go of it, on connections that are closed.
+    @Test("a retry that is due in the moment in which the gateway stops is not made")
+    func stopsWhenRetryIsDue() {
+        let (rig, store) = rig { _, retry in retry.initialInterval = .zero }
+        _ = rig.offer(spans: 3)
+        store.answer()
+        rig.queue.beginDrain(until: .uptimeNanoseconds(1_000_000_000)).whenSuccess { _ in }
+        rig.sender.answer(.down)
+        rig.loop.run()
+        #expect(rig.sender.attempts == 1 && rig.sender.isClosed && store.stored.count == 1)
+    }
+
     @Test("beyond what memory holds, batches wait on disk only, in order, and come back")
     func spills() {
         let (rig, store) = rig { config, _ in config.numConsumers = 1 }
