@@ -48,6 +48,35 @@ struct AcknowledgementTests {
         #expect(answers.all == [partial(3)])
     }
 
+    /// If it failed, one full queue would make every client send again what the other destinations have: twice.
+    @Test(
+        "that one destination has no room is no refusal when another took all; it is when nobody did",
+        arguments: [Refusal.Reason.queueFull, .storage])
+    func noRoom(reason: Refusal.Reason) {
+        let destinations = [FakeConsumer(), FakeConsumer()]
+        let full = Refusal(reason, "full")
+        let table: [([(Int, Outcome)], Outcome)] = [
+            ([(0, .refused(full)), (1, .accepted)], .accepted),
+            ([(1, .accepted), (0, .refused(full))], .accepted),
+            ([(0, .refused(full)), (1, partial(2))], partial(2)),
+            ([(0, .refused(full)), (1, .refused(full))], .refused(full)),
+            ([(0, .refused(full)), (1, .refused(soon))], .refused(soon)),
+            // A part each: nobody has the whole request.
+            ([(0, .accepted), (0, .refused(full))], .refused(full)),
+            ([(0, .accepted), (0, .refused(full)), (1, .accepted)], .accepted),
+            ([(0, .accepted), (0, .refused(full)), (1, .accepted), (1, .refused(full))], .refused(full)),
+        ]
+        for (index, (outcomes, expected)) in table.enumerated() {
+            let answers = Answers()
+            let acknowledgement = answers.acknowledgement()
+            acknowledgement.expect(outcomes.count - 1)
+            for (destination, outcome) in outcomes {
+                acknowledgement.settle(outcome, by: ObjectIdentifier(destinations[destination]))
+            }
+            #expect(answers.all == [expected], "row \(index)")
+        }
+    }
+
     @Test("a client gets one answer, after the last part, whichever thread that is on")
     func threads() async throws {
         for _ in 0..<50 {
