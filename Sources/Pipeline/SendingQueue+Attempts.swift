@@ -27,14 +27,18 @@ extension SendingQueue {
         work.standApart(from: active.values)
         active[ObjectIdentifier(work)] = work
         work.backoff = Backoff(retry, now: eventLoop.now)
+        counters.batchItems?.observe(Double(work.batch.items))
+        counters.batchBytes?.observe(Double(work.batch.bytes))
         attempt(work)
     }
 
     func attempt(_ work: Work) {
         work.timer = nil
         let deadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
+        counters.inFlight.add(1)
         sender.send(work.batch, deadline: deadline) { [self] result in
             eventLoop.assertInEventLoop()
+            counters.inFlight.add(-1)
             attempted(work, result)
         }
     }

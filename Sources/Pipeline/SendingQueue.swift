@@ -23,10 +23,31 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
         package let failed: Counter
         /// Never asked for: the queue was full or the gateway stopped.
         package let dropped: Counter
+        let inFlight: Gauge
+        let batchItems: Histogram?
+        let batchBytes: Histogram?
 
         /// Registers the counters of an exporter and signal under the Collector's names.
-        package init(_ registry: MetricRegistry, exporter: String, signal: Signal) {
+        /// - Parameter detailed: whether the sizes of what is sent are counted, too.
+        package init(
+            _ registry: MetricRegistry, exporter: String, signal: Signal, detailed: Bool = false
+        ) {
             let labels: MetricLabels = ["exporter": exporter]
+            inFlight = registry.gauge(
+                "otelcol_exporter_in_flight_requests",
+                help: "Batches that are with the destination and not answered.",
+                labels: labels.adding("data_type", signal.name))
+            batchItems =
+                detailed
+                ? registry.histogram(
+                    "otelcol_exporter_queue_batch_send_size", help: "Items of a batch that is sent.",
+                    bounds: Histogram.itemBounds, labels: labels) : nil
+            batchBytes =
+                detailed
+                ? registry.histogram(
+                    "otelcol_exporter_queue_batch_send_size_bytes",
+                    help: "Bytes of a batch that is sent, not compressed.",
+                    bounds: Histogram.byteBounds, labels: labels) : nil
             sent = registry.counter(
                 "otelcol_exporter_sent_\(signal.itemNoun)", help: "Items that the destination took.",
                 labels: labels)

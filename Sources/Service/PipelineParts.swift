@@ -81,6 +81,7 @@ struct PipelineParts: Sendable {
         var destinations: [ExporterKey: Destination] = [:]
         var entrances: [ComponentID: [Signal: [Entrance]]] = [:]
         var takers: [ExporterKey: Set<ComponentID>] = [:]
+        var limited: Set<String> = []
         for pipeline in plan.pipelines {
             let signal = Signal(pipeline.id.signal)
             var outs: [Destination] = []
@@ -102,12 +103,22 @@ struct PipelineParts: Sendable {
                         "otelcol_processor_memory_limiter_accepted_\(signal.itemNoun)",
                         help: "Items that passed the memory limiter.", labels: ["processor": "\(id)"],
                         read: .late)
+                    // It takes nothing that it does not hand on.
+                    let isFirst = limited.insert("\(id) \(signal.name)").inserted
+                    for name in isFirst ? ["incoming", "outgoing"] : [] {
+                        registry.observeCounter(
+                            "otelcol_processor_\(name)_items",
+                            help: "Items that the processor \(name == "incoming" ? "took" : "sent on").",
+                            labels: ["processor": "\(id)", "otel_signal": signal.name]
+                        ) { Double(accepted.value) }
+                    }
                     head = MemoryLimiterStage(accepted: accepted, next: head)
                     stageLimiters.append(limiters[id]!)
                 case .batch(let config):
                     let batcher = BatchProcessor(
                         name: "\(id)", config: config, signal: signal, next: head, eventLoop: group.next(),
-                        registry: registry, logger: logger.of("processor", "\(id)", pipeline.id))
+                        registry: registry, detailed: plan.telemetry.metrics.level == .detailed,
+                        logger: logger.of("processor", "\(id)", pipeline.id))
                     batchers.append(batcher)
                     head = batcher
                 }
@@ -186,7 +197,9 @@ struct PipelineParts: Sendable {
         }
         let name = "\(key.id)"
         let eventLoop = group.next()
-        let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
+        let counters = SendingQueue.Counters(
+            registry, exporter: name, signal: key.signal,
+            detailed: plan.telemetry.metrics.level == .detailed)
         let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
         let queue: SendingQueue
         var keepsGzip = false
