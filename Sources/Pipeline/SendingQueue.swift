@@ -288,13 +288,8 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
             return
         }
         let accumulator = accumulator ?? makeAccumulator(settings, batch.signal)
-        accumulator.append(batch, weight: weight) { batch, weight in
-            let refusal = Refusal(
-                .rejected, "too many combinations of sending_queue::batch::partition::metadata_keys wait",
-                isPermanent: true)
-            counters.dropped.add(batch.items)
-            size.subtract(weight, ordering: .relaxed)
-            batch.settle(.refused(refusal), by: speaker)
+        accumulator.append(batch, weight: weight) { _, _ in
+            preconditionFailure("an accumulator that makes room rejects nothing")
         }
     }
 
@@ -305,6 +300,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
             timeout: TimeAmount(settings.flushTimeout), minSize: settings.minSize, maxSize: settings.maxSize)
         limits.sizer = settings.sizer == .bytes ? .bytes : .items
         limits.metadataKeys = settings.metadataKeys
+        limits.makesRoom = true
         let accumulator = BatchAccumulator(limits, signal: signal, eventLoop: eventLoop) {
             [unowned self] batch, weight, _ in
             waiting.append(Work(batch, weight: weight))

@@ -27,6 +27,8 @@ struct PipelineParts: Sendable {
     private(set) var queues: [(String, any ExporterQueue)] = []
     /// What `prometheus` exporters serve.
     private(set) var pages: [(String, PageServer)] = []
+    /// Where queues are on disk.
+    private(set) var storeFolders: Set<String> = []
     private var queueOf: [ExporterKey: any ExporterQueue] = [:]
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
@@ -294,13 +296,14 @@ struct PipelineParts: Sendable {
 
 extension PipelineParts {
     /// Gives a queue with `storage` its store.
-    private func useStore(
+    private mutating func useStore(
         of queue: SendingQueue, _ key: ExporterKey, _ plan: GatewayPlan, _ eventLoop: any EventLoop,
         _ registry: MetricRegistry, _ ledger: MemoryLedger, _ logger: Logger
     ) {
         guard let id = queue.storage else { return }
         for case (id, .fileStorage(let config)) in plan.extensions {
             let settings = SegmentStore.Settings(config, exporter: "\(key.id)", signal: key.signal)
+            storeFolders.insert(settings.folder)
             queue.use(
                 SegmentStore(settings, ledger: ledger, eventLoop: eventLoop, logger: logger),
                 recovered: Balance.recovered(registry, exporter: "\(key.id)", signal: key.signal))

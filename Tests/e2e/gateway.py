@@ -236,6 +236,8 @@ class Balance:
     def __init__(self, gateway, exporters, signal="traces"):
         self.gateway, self.exporters, self.signal = gateway, exporters, signal
         self.pages = 0
+        # Seconds between two pages.
+        self.pause = 0
         self.fault = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -259,6 +261,7 @@ class Balance:
             while not self._stop.is_set():
                 self.check(self.gateway.metrics())
                 self.pages += 1
+                self._stop.wait(self.pause)
         except Exception as error:
             self.fault = error
 

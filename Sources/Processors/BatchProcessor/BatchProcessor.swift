@@ -18,6 +18,9 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let logger: Logger
     private let metrics: BatchMetrics
+    /// Combinations of metadata that may wait at a time.
+    private let limit: Int
+    private let keepsApart: Bool
     private let accepting = Atomic<Bool>(true)
     private let stuck = Atomic<Bool>(false)
     private var mailbox: Mailbox<Batch>!
@@ -28,6 +31,9 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     private var refused = CircularBuffer<Batch>()
     private var retryTimer: Scheduled<Void>?
     private var drained = false
+    /// Combinations of metadata as the page of metrics shows them.
+    private var combinationsShown = 0
+    private var tellsOfRejection = true
 
     /// Requests that may wait for the loop.
     private static let mailboxRequests = 8192
@@ -45,19 +51,24 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         self.eventLoop = eventLoop
         self.logger = logger
         metrics = BatchMetrics(registry, processor: name, signal: signal, detailed: detailed)
+        keepsApart = !config.metadataKeys.isEmpty
         var limits = BatchAccumulator.Limits(
             timeout: TimeAmount(config.timeout), minSize: config.sendBatchSize,
             maxSize: config.sendBatchMaxSize)
         limits.metadataKeys = config.metadataKeys
-        limits.combinationsMax = config.metadataCardinalityLimit == 0 ? .max : config.metadataCardinalityLimit
+        limit = config.metadataCardinalityLimit == 0 ? .max : config.metadataCardinalityLimit
+        limits.combinationsMax = limit
         accumulator = BatchAccumulator(limits, signal: signal, eventLoop: eventLoop) {
             [unowned self] batch, _, trigger in
             (trigger == .size ? metrics.sizeTriggered : metrics.timeoutTriggered).add(1)
+            showCombinations()
             send(batch)
         }
         mailbox = Mailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) { [unowned self] batch in
             self.append(batch)
         }
+        // Without keys all clients are one combination, as the Collector counts.
+        if !keepsApart { metrics.combinations.add(1) }
     }
 
     // MARK: - Consumer
@@ -91,7 +102,27 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
             next.drop(batch, because: Self.tooLate)
             return
         }
-        accumulator.append(batch) { [next] batch, _ in next.drop(batch, because: Self.tooManyClients) }
+        accumulator.append(batch) { batch, _ in reject(batch) }
+        showCombinations()
+    }
+
+    private func showCombinations() {
+        guard keepsApart else { return }
+        metrics.combinations.add(accumulator.combinations - combinationsShown)
+        combinationsShown = accumulator.combinations
+        if combinationsShown <= limit / 2 { tellsOfRejection = true }
+    }
+
+    private func reject(_ batch: Batch) {
+        if tellsOfRejection {
+            tellsOfRejection = false
+            logger.error(
+                "Too many combinations of metadata_keys wait. Dropping data of further ones until half are gone.",
+                metadata: [
+                    "metadata_cardinality_limit": "\(limit)", "dropped_items": "\(batch.items)",
+                ])
+        }
+        next.drop(batch, because: Self.tooManyClients)
     }
 
     private static let tooManyClients = Refusal(
@@ -192,6 +223,7 @@ private struct BatchMetrics {
     let sizeTriggered: Counter
     let timeoutTriggered: Counter
     let sendSize: Histogram
+    let combinations: Gauge
 
     let sendBytes: Histogram?
     let incoming: Counter
@@ -213,6 +245,9 @@ private struct BatchMetrics {
         sendSize = registry.histogram(
             "otelcol_processor_batch_batch_send_size", help: "Items a batch.", bounds: Histogram.itemBounds,
             labels: labels)
+        combinations = registry.gauge(
+            "otelcol_processor_batch_metadata_cardinality",
+            help: "Combinations of the values of metadata_keys of which something waits.", labels: labels)
         sendBytes =
             detailed
             ? registry.histogram(
