@@ -508,6 +508,28 @@ SCRAPES = [
 ]
 
 
+def held_series(gateway):
+    """What the exporter says that it holds."""
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.ports["telemetry"], timeout=10)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return sum(int(line.split()[-1]) for line in lines if line.startswith("sluice_exporter_prometheus_series{"))
+
+
+def fill(bench, gateway, shape, series, rate=0):
+    """Makes so many series and returns how many are held. More at a time than can be made is refused; what is missing
+    comes with the next round."""
+    for _ in range(5):
+        requests = ["--requests", str(series // shape["items"] + (1000 if shape["items"] == 1 else 0))]
+        run_load(bench, gateway.port("grpc"), shape, 600, rate=rate, extra=requests)
+        time.sleep(1)
+        # target_info is one, too.
+        if (held := held_series(gateway)) > series:
+            return held
+    raise BenchError(f"only {held} of {series} series could be made")
+
+
 def scrape(options, scrapes=5):
     """What a page costs, and what series take in memory."""
     results, rows = [], []
@@ -523,9 +545,7 @@ def scrape(options, scrapes=5):
             gateway = Gateway(bench, "sluice", options.gateway, path, 0, 4096)
             idle = gateway.program.memory_mib()[0]
             shape = fill_shape(options, series, items)
-            requests = series // items + 1000 if items == 1 else series // items * 2
-            report = run_load(bench, gateway.port("grpc"), shape, 600, extra=["--requests", str(requests)])
-            time.sleep(1)
+            held = fill(bench, gateway, shape, series)
             resident = gateway.program.memory_mib()[0]
             for form, headers in SCRAPES:
                 costs = []
@@ -538,7 +558,7 @@ def scrape(options, scrapes=5):
                 progress(f"{what}, {form}: {middle['median']:.0f} ms of CPU, {size / 1e6:.1f} MB")
             peak = gateway.program.memory_mib()[1]
             results.append(
-                {"series": what, "idle_mib": idle, "resident_mib": resident, "peak_mib": peak, "load": report}
+                {"series": what, "held": held, "idle_mib": idle, "resident_mib": resident, "peak_mib": peak}
             )
             rows.append((what, f"resident {resident:.0f} MiB, while scraped {peak:.0f} MiB", "", "", ""))
             gateway.stop()
@@ -561,15 +581,6 @@ def stream_page(gateway, headers):
         size += len(part)
     connection.close()
     return time.monotonic() - begin, size
-
-
-def held_series(gateway):
-    """What the exporter says that it holds."""
-    connection = http.client.HTTPConnection("127.0.0.1", gateway.ports["telemetry"], timeout=10)
-    connection.request("GET", "/metrics")
-    lines = connection.getresponse().read().decode().splitlines()
-    connection.close()
-    return sum(int(line.split()[-1]) for line in lines if line.startswith("sluice_exporter_prometheus_series{"))
 
 
 def at_once(gateway, headers, scrapers):
@@ -601,14 +612,7 @@ def million(options, series=1_000_000, limit_mib=600, rate=1000):
     results, rows = [], []
     with Bench() as bench:
         gateway = Gateway(bench, "sluice", options.gateway, path, 0, 4096)
-        # More at a time than can be made is refused; what is missing comes with the next round.
-        for _ in range(5):
-            run_load(bench, gateway.port("grpc"), shape, 600, rate=500, extra=["--requests", str(series // 100)])
-            time.sleep(1)
-            if (held := held_series(gateway)) > series:
-                break
-        else:
-            raise BenchError(f"only {held} of {series} series could be made")
+        held = fill(bench, gateway, shape, series, rate=500)
         resident = gateway.program.memory_mib()[0]
         rows.append(("held", f"{held} series", f"{resident:.0f}", "", "", "", ""))
         peaks = []
