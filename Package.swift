@@ -164,14 +164,14 @@ let package = Package(
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
         component("RegularExpression", ["CRE2"]),
-        component("Compression", ["CLibdeflate", "CSnappy", "CZstd"]),
+        component("Compression", ["CLibdeflate", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["CYaml"]),
         // Optimized in debug builds too: without, tests and fuzzing spend most of their time in it.
         cTarget("COTLP", links: "protobuf-c", flags: ["-O2"]),
         cTarget("CNghttp2", links: "nghttp2"),
         cTarget("CYaml", links: "yaml"),
         cTarget("CMalloc"),
-        cTarget("CZlib", links: "z"),
+        cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: "deflate"),
         cTarget("CZstd", links: ":libzstd.a"),
         // Linked statically: one library less to load at the start.

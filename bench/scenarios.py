@@ -508,6 +508,28 @@ SCRAPES = [
 ]
 
 
+def held_series(gateway):
+    """What the exporter says that it holds."""
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.ports["telemetry"], timeout=10)
+    connection.request("GET", "/metrics")
+    lines = connection.getresponse().read().decode().splitlines()
+    connection.close()
+    return sum(int(line.split()[-1]) for line in lines if line.startswith("sluice_exporter_prometheus_series{"))
+
+
+def fill(bench, gateway, shape, series, rate=0):
+    """Makes so many series and returns how many are held. More at a time than can be made is refused; what is missing
+    comes with the next round."""
+    for _ in range(5):
+        requests = ["--requests", str(series // shape["items"] + (1000 if shape["items"] == 1 else 0))]
+        run_load(bench, gateway.port("grpc"), shape, 600, rate=rate, extra=requests)
+        time.sleep(1)
+        # target_info is one, too.
+        if (held := held_series(gateway)) > series:
+            return held
+    raise BenchError(f"only {held} of {series} series could be made")
+
+
 def scrape(options, scrapes=5):
     """What a page costs, and what series take in memory."""
     results, rows = [], []
@@ -523,9 +545,7 @@ def scrape(options, scrapes=5):
             gateway = Gateway(bench, "sluice", options.gateway, path, 0, 4096)
             idle = gateway.program.memory_mib()[0]
             shape = fill_shape(options, series, items)
-            requests = series // items + 1000 if items == 1 else series // items * 2
-            report = run_load(bench, gateway.port("grpc"), shape, 600, extra=["--requests", str(requests)])
-            time.sleep(1)
+            held = fill(bench, gateway, shape, series)
             resident = gateway.program.memory_mib()[0]
             for form, headers in SCRAPES:
                 costs = []
@@ -538,9 +558,99 @@ def scrape(options, scrapes=5):
                 progress(f"{what}, {form}: {middle['median']:.0f} ms of CPU, {size / 1e6:.1f} MB")
             peak = gateway.program.memory_mib()[1]
             results.append(
-                {"series": what, "idle_mib": idle, "resident_mib": resident, "peak_mib": peak, "load": report}
+                {"series": what, "held": held, "idle_mib": idle, "resident_mib": resident, "peak_mib": peak}
             )
             rows.append((what, f"resident {resident:.0f} MiB, while scraped {peak:.0f} MiB", "", "", ""))
             gateway.stop()
     columns = ["<series", "<page", "CPU ms", "MB", "lines"]
     return results, ["## Scraping", "", *harness.table(columns, rows)]
+
+
+# ---- a million series ----
+
+
+def stream_page(gateway, headers):
+    """Seconds and bytes of one page, which is read as it comes and not kept."""
+    begin, size = time.monotonic(), 0
+    connection = http.client.HTTPConnection("127.0.0.1", gateway.ports["page"], timeout=120)
+    connection.request("GET", "/metrics", headers=headers)
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise BenchError(f"the page was answered with {answer.status}")
+    while part := answer.read(1 << 20):
+        size += len(part)
+    connection.close()
+    return time.monotonic() - begin, size
+
+
+def at_once(gateway, headers, scrapers):
+    """CPU milliseconds for so many scrapers that ask at the same time."""
+    failures = []
+
+    def one():
+        try:
+            stream_page(gateway, headers)
+        except (BenchError, OSError) as error:
+            failures.append(error)
+
+    cpu = gateway.program.cpu_seconds()
+    threads = [threading.Thread(target=one) for _ in range(scrapers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise BenchError(f"{len(failures)} of {scrapers} scrapers at once got no page: {failures[0]}")
+    return (gateway.program.cpu_seconds() - cpu) * 1000
+
+
+def million(options, series=1_000_000, limit_mib=600, rate=1000):
+    """A million series, half histograms of 11 buckets: held, updated and scraped at the same time."""
+    limits = {"max_series": 2_000_000, "max_series_per_metric": 2_000_000}
+    path = {**grpc_path("prometheus"), "signal": "metrics", "page": limits}
+    shape = fill_shape(options, series, 100)
+    results, rows = [], []
+    with Bench() as bench:
+        gateway = Gateway(bench, "sluice", options.gateway, path, 0, 4096)
+        held = fill(bench, gateway, shape, series, rate=500)
+        resident = gateway.program.memory_mib()[0]
+        rows.append(("held", f"{held} series", f"{resident:.0f}", "", "", "", ""))
+        peaks = []
+        for form, headers in SCRAPES:
+            gateway.program.reset_peak()
+            load = harness.start_load(bench, gateway.port("grpc"), shape, 10, rate=rate)
+            time.sleep(1)
+            pages = [stream_page(gateway, headers) for _ in range(2)]
+            report = harness.finish_load(bench, load)
+            peak = gateway.program.memory_mib()[1]
+            peaks.append(peak)
+            seconds, size = max(page[0] for page in pages), pages[-1][1]
+            latency = report["latency_ms"]["p99"]
+            lost = report["refused_retryable"] + report["failed"] + report["unanswered"] + report["unsent"]
+            results.append(
+                {"form": form, "peak_mib": peak, "seconds": seconds, "bytes": size, "load": report}
+            )
+            rows.append(
+                (
+                    form,
+                    "scraped while updated",
+                    f"{peak:.0f}",
+                    f"{size / 1e6:.0f}",
+                    f"{seconds:.1f}",
+                    f"{report['items_per_second'] / 1000:.0f}, {lost} requests lost",
+                    f"{latency:.1f}",
+                )
+            )
+            progress(f"{form}: peak {peak:.0f} MiB, {seconds:.1f} s, p99 of updates {latency:.1f} ms")
+        one, ten = (at_once(gateway, dict(SCRAPES)["text, gzip"], scrapers) for scrapers in (1, 10))
+        rows.append(("text, gzip", f"one scraper {one:.0f}, ten at once {ten:.0f} ms of CPU", "", "", "", "", ""))
+        gateway.stop()
+    results.append(
+        {"held": held, "resident_mib": resident, "one_ms": one, "ten_ms": ten, "failed": max(peaks) > limit_mib}
+    )
+    method = (
+        f"{series:,} series, half histograms of 11 buckets, updated with {rate * 100:,} data points a second, open loop, "
+        f"while they are scraped. To reach: at most {limit_mib} MiB resident in every case."
+    )
+    columns = ["<page", "<what", "peak MiB", "MB", "s", "k points / s", "p99 ms"]
+    return results, ["## A million series", "", method, "", *harness.table(columns, rows)]

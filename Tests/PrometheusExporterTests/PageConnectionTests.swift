@@ -29,6 +29,7 @@ import Testing
         let client = try Client()
         client.send("HEAD /metrics HTTP/1.1\r\nhost: h\r\n\r\nGET /metrics HTTP/1.1\r\nhost: h\r\n\r\n")
         client.runner.runAll()
+        client.loop.run()
         client.runner.runAll()
         let answers = client.received()
         let heads = answers.components(of: "\r\n\r\n")
@@ -96,6 +97,33 @@ import Testing
         }
         #expect(text.hasSuffix(String(repeating: "text||underscores|[]", count: 5)))
         #expect(client.sizes.count == 5)
+    }
+
+    /// Scenario: a page of which not all is written when the first of it can be sent; an old client, who does not know
+    /// chunks.
+    /// Guarantees: the old client sees where the page ends, or would take a part of it for the whole.
+    @Test func aPageOfUnknownSizeIsSentInChunks() throws {
+        let (parts, partBytes) = (40, PageStream.heldBytesMax / 20)
+        let client = try Client(chunks: parts, partBytes: partBytes)
+        client.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\nGET / HTTP/1.1\r\nhost: h\r\n\r\n")
+        let old = try Client(chunks: parts, partBytes: partBytes)
+        old.send("GET /metrics HTTP/1.0\r\nconnection: keep-alive\r\n\r\n")
+        var (answer, oldAnswer) = ("", "")
+        while client.runner.count + old.runner.count > 0 {
+            client.runner.runAll()
+            old.runner.runAll()
+            answer += client.received()
+            oldAnswer += old.received()
+        }
+        #expect(
+            answer.contains(
+                "\r\ntransfer-encoding: chunked\r\n\r\n\(String(20 + partBytes, radix: 16))\r\ntext|"))
+        #expect(answer.components(of: "\r\ncontent-length: ").count == 2)
+        #expect(answer.contains("\r\n0\r\n\r\nHTTP/1.1 404") && client.channel.isActive)
+        #expect(oldAnswer.hasPrefix("HTTP/1.0 200") && oldAnswer.contains("\r\nconnection: close\r\n"))
+        #expect(
+            oldAnswer.utf8.count > parts * partBytes && !oldAnswer.contains("chunked")
+                && !old.channel.isActive)
     }
 
     /// Guarantees: silence, a request sent a byte at a time, a page never written and a page never read hold a
@@ -194,12 +222,13 @@ private final class Client {
     /// The socket is full after one write.
     var closesAfterOne = false
 
-    init(_ rules: PageRules = PageRules(), chunks: Int = 1) throws {
+    init(_ rules: PageRules = PageRules(), chunks: Int = 1, partBytes: Int = 0) throws {
         channel = EmbeddedChannel(loop: loop)
         let runner = runner
         let render: PageDesk.Render = { key in
             let text = "\(key.format)|\(key.isGzipped ? "gzip" : "")|\(key.escaping)|\(key.names)"
-            return Array(repeating: ByteBuffer(string: text), count: chunks)
+            let part = ByteBuffer(string: text + String(repeating: ".", count: partBytes))
+            return ListedPage(Array(repeating: part, count: chunks))
         }
         let desk = PageDesk(run: { runner.add($0) }, now: { .uptimeNanoseconds(1) }, render: render)
         let full = FullAfterOne()

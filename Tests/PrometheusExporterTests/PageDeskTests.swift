@@ -19,82 +19,93 @@ import Testing
         return PageDesk(
             run: { runner.add($0) }, now: { time.now },
             render: {
-                [ByteBuffer(string: "\($0.format)\($0.names)"), ByteBuffer(), ByteBuffer(string: "!")]
+                ListedPage([
+                    ByteBuffer(string: "\($0.format)\($0.names)"), ByteBuffer(), ByteBuffer(string: "!"),
+                ])
             })
     }
 
-    @Test func aPageIsWrittenOnceForAllWhoWait() throws {
-        let loop = EmbeddedEventLoop()
-        let desk = desk(Clock())
-        let waiting = (0..<10).map { _ in desk.page(key(), on: loop) }
-        let others = [desk.page(key("", .protobuf), on: loop), desk.page(key("", gzip: true), on: loop)]
-        #expect(runner.count == 3)
-        runner.runAll()
-        let pages = try waiting.map { try $0.wait() }
-        #expect(pages.allSatisfy { $0 === pages[0] })
-        #expect(pages[0].byteCount == 7 && pages[0].chunks.count == 2)
-        #expect(try others[0].wait() !== pages[0] && others[1].wait() !== pages[0])
-        // Who comes later gets what is new since.
-        let later = desk.page(key(), on: loop)
-        #expect(runner.count == 1)
-        runner.runAll()
-        #expect(try later.wait() !== pages[0])
+    private func channel() throws -> EmbeddedChannel {
+        let channel = EmbeddedChannel()
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+        return channel
     }
 
-    @Test func aPageThatIsTooLargeIsRefusedToAllWhoWait() throws {
-        let loop = EmbeddedEventLoop()
-        let runner = runner
-        let desk = PageDesk(run: { runner.add($0) }, render: { _ in nil })
-        let waiting = [desk.page(key(), on: loop), desk.page(key(), on: loop)]
+    @Test func aPageIsWrittenOnceForAllWhoWait() throws {
+        let desk = desk(Clock())
+        let channel = try channel()
+        let waiting = try (0..<10).map { _ in try desk.open(key(), for: channel) {} }
+        let others = try [key("", .protobuf), key("", gzip: true)].map { try desk.open($0, for: channel) {} }
+        #expect(runner.count == 3)
         runner.runAll()
-        for page in waiting { #expect(throws: PageDeskError.tooLarge) { try page.wait() } }
-        // The next one tries again, and such pages are not held.
-        for _ in 0..<(2 * PageDesk.pagesMax) {
-            let next = desk.page(key(), on: loop)
-            runner.runAll()
-            #expect(throws: PageDeskError.tooLarge) { try next.wait() }
-        }
+        #expect(waiting.allSatisfy { $0.page === waiting[0].page && $0.all == "text[]!" })
+        #expect(waiting[0].page.byteCount == 7)
+        #expect(others.allSatisfy { $0.page !== waiting[0].page })
+        // Who comes later gets what is new since.
+        let later = try desk.open(key(), for: channel) {}
+        #expect(runner.count == 1)
+        runner.runAll()
+        #expect(later.page !== waiting[0].page && later.all == "text[]!")
     }
 
     @Test func pagesAreBounded() throws {
-        let loop = EmbeddedEventLoop()
         let clock = Clock()
         let desk = desk(clock)
-        var pages: [Page] = []
+        let (slow, done) = (try channel(), try channel())
+        var readers: [PageReader] = []
         for number in 0..<PageDesk.pagesMax {
-            let page = desk.page(key("\(number)"), on: loop)
+            readers.append(try desk.open(key("\(number)"), for: slow) {})
+            if number == 0 { try desk.open(key("0"), for: done) {}.leave() }
             runner.runAll()
-            pages.append(try page.wait())
         }
-        let slow = EmbeddedChannel(loop: loop)
-        try slow.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
-        let done = EmbeddedChannel(loop: loop)
-        try done.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
-        pages[0].begin(on: slow)
-        pages[0].begin(on: done)
-        pages[0].end(on: done)
-        // All are young: the newcomer is refused, unless somebody waits for the same page.
-        #expect(throws: PageDeskError.busy) { try desk.page(key("new"), on: loop).wait() }
+        // All are young: the newcomer is refused.
+        #expect(throws: PageDeskBusy.self) { try desk.open(key("new"), for: slow) {} }
         #expect(slow.isActive)
         // The oldest has had its time.
         clock.advance(.seconds(2))
-        let new = desk.page(key("new"), on: loop)
+        readers.append(try desk.open(key("new"), for: done) {})
         #expect(!slow.isActive && done.isActive)
+        if case .cut = readers[0].take() {} else { Issue.record("the oldest page is read on") }
         runner.runAll()
-        pages.append(try new.wait())
+        #expect(readers.last?.all == "text[\"new\"]!")
         // A page that nobody holds counts no more; `new` still holds one.
-        pages.removeAll()
-        let again = (1..<PageDesk.pagesMax).map { desk.page(key("again \($0)"), on: loop) }
+        readers.removeFirst(PageDesk.pagesMax)
+        let again = try (1..<PageDesk.pagesMax).map { try desk.open(key("again \($0)"), for: done) {} }
         runner.runAll()
-        for page in again { _ = try page.wait() }
-        _ = try? done.finish(acceptAlreadyClosed: true)
-        _ = try? slow.finish(acceptAlreadyClosed: true)
+        #expect(again.allSatisfy { $0.all.hasPrefix("text[\"again") })
+        #expect(throws: PageDeskBusy.self) { try desk.open(key("one more"), for: done) {} }
+        withExtendedLifetime(readers) {}
     }
 
     @Test func thePagesThreadWorks() async throws {
-        let desk = PageDesk { _ in [ByteBuffer(string: "x")] }
-        let page = try await desk.page(key(), on: MultiThreadedEventLoopGroup.singleton.next()).get()
-        #expect(page.byteCount == 1)
+        let desk = PageDesk { _ in ListedPage([ByteBuffer(string: "x")]) }
+        let (wakes, woken) = AsyncStream<Void>.makeStream()
+        let reader = try desk.open(key(), for: try channel()) { woken.finish() }
+        for await _ in wakes {}
+        #expect(reader.all == "x")
+    }
+}
+
+/// A page of known parts.
+final class ListedPage: PageSource {
+    private var parts: [ByteBuffer]
+    private let ended: () -> Void
+
+    init(_ parts: [ByteBuffer], ended: @escaping () -> Void = {}) {
+        self.parts = parts
+        self.ended = ended
+    }
+
+    func next() -> [ByteBuffer]? { parts.isEmpty ? nil : [parts.removeFirst()] }
+    func end() { ended() }
+}
+
+extension PageReader {
+    /// What there is up to the end, or to where nothing more has been written.
+    var all: String {
+        var text = ""
+        while case .part(let part) = take() { text += String(buffer: part) }
+        return text
     }
 }
 

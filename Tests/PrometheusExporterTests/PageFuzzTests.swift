@@ -68,7 +68,7 @@ import Testing
         let runner = Runner()
         let desk = PageDesk(
             run: { runner.add($0) }, now: { .uptimeNanoseconds(1) },
-            render: { _ in [ByteBuffer(string: "page")] })
+            render: { _ in ListedPage([ByteBuffer(string: "page")]) })
         try? PageConnection.install(on: channel, desk: desk, rules: PageRules())
         try? channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         var rest = bytes[...]

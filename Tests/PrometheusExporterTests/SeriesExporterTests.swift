@@ -1,3 +1,4 @@
+import Compression
 import Configuration
 import Logging
 import NIOCore
@@ -33,7 +34,18 @@ struct SeriesExporterTests {
 
         func text() -> String {
             let key = PageKey(format: .text, escaping: .underscores, isGzipped: false, names: [])
-            return (exporter.render(key) ?? []).map { String(buffer: $0) }.joined()
+            return String(decoding: page(key).parts.joined(), as: UTF8.self)
+        }
+
+        /// All parts of a page, written at once.
+        func page(_ key: PageKey) -> (parts: [[UInt8]], count: Int) { Self.page(key, of: exporter) }
+
+        static func page(_ key: PageKey, of exporter: PrometheusExporter) -> (parts: [[UInt8]], count: Int) {
+            let source = exporter.render(key)
+            var parts: [[UInt8]] = []
+            while let some = source.next() { parts += some.map { Array($0.readableBytesView) } }
+            source.end()
+            return (parts, parts.reduce(0) { $0 + $1.count })
         }
 
         @discardableResult
@@ -149,12 +161,65 @@ struct SeriesExporterTests {
             for format in [ExpositionFormat.text, .protobuf] {
                 group.addTask {
                     for _ in 0..<100 {
-                        _ = exporter.render(
-                            PageKey(format: format, escaping: .underscores, isGzipped: false, names: []))
+                        _ = Parts.page(
+                            PageKey(format: format, escaping: .underscores, isGzipped: false, names: []),
+                            of: exporter)
                     }
                 }
             }
         }
         #expect(parts.text().split(separator: "\n").count == 101)
+    }
+
+    /// Scenario: pages of 10 MB, plain and gzipped, of which the first parts are taken before the last are written.
+    /// Guarantees: no part is larger than a page of one connection may hold, and gzip is one member of the same text.
+    /// Otherwise a large gateway could not be scraped, or a scrape of it would take the memory.
+    /// A family that is too large for one message of the protobuf format goes on in another.
+    @Test("A large page comes in small parts, gzipped or not")
+    func largePages() throws {
+        let parts = Parts()
+        let value = String(repeating: "v", count: 1700)
+        let points = (0..<6000).map { point(1, [("k", "\(value)\($0)")]) }
+        for start in stride(from: 0, to: 6000, by: 1000) {
+            let payload = Payload(
+                ByteBuffer(
+                    bytes: request([
+                        metric(
+                            "a", unit: "", help: "", kind: 5, temporality: 0, type: nil,
+                            Array(points[start..<(start + 1000)]))
+                    ]).bytes))
+            #expect(parts.exporter.consume(Batch(.metrics, payload: payload, items: 1000)) == nil)
+        }
+        let key = { PageKey(format: $0, escaping: .allowUTF8, isGzipped: $1, names: []) }
+        let plain = parts.page(key(.text, false))
+        #expect(plain.parts.count > 40 && plain.parts.allSatisfy { $0.count <= 256 << 10 })
+        let text = Array(plain.parts.joined())
+        #expect(text.count { $0 == UInt8(ascii: "\n") } == 6001)
+        for format in [ExpositionFormat.text, .protobuf] {
+            let whole = format == .text ? text : Array(parts.page(key(format, false)).parts.joined())
+            #expect(format == .text || Self.messages(whole).count == 2)
+            let member = Array(parts.page(key(format, true)).parts.joined())
+            var inflated = ByteBuffer()
+            let count = try Gunzipper().inflate(member.span.bytes, limitBytes: 16 << 20) { room, fill in
+                inflated.writeWithOutputRawSpan(minimumWritableBytes: room, initializingWith: fill)
+            }
+            #expect(count == whole.count && Array(inflated.readableBytesView) == whole)
+        }
+    }
+
+    /// The sizes of messages that each come behind their length.
+    private static func messages(_ bytes: [UInt8]) -> [Int] {
+        var (sizes, position) = ([Int](), 0)
+        while position < bytes.count {
+            var (size, shift) = (0, 0)
+            repeat {
+                size |= Int(bytes[position] & 0x7F) << shift
+                shift += 7
+                position += 1
+            } while bytes[position - 1] >= 0x80
+            sizes.append(size)
+            position += size
+        }
+        return position == bytes.count ? sizes : []
     }
 }

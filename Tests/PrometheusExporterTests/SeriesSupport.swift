@@ -101,7 +101,7 @@ func request(
     return TestRequest(bytes: writer.bytes)
 }
 
-private func metric(
+func metric(
     _ name: String, unit: String, help: String, kind: Int, temporality: UInt64, isMonotonic: Bool = false,
     type: String? = nil, _ points: [[UInt8]]
 ) -> [UInt8] {

@@ -151,27 +151,46 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
 
     // MARK: - Pages
 
-    /// Writes a page on this thread, in parts, in order; any thread, for as long as it takes. Series that
-    /// come or go meanwhile are on it whole or not at all.
-    /// Nil when the page would be larger than `PageMaker.bytesMax`.
-    func render(_ request: PageKey) -> [ByteBuffer]? {
-        let now = now
-        var maker = PageMaker(request, sendsTimestamps: sendsTimestamps)
-        let names = request.names.isEmpty ? nil : Set(request.names)
-        let cursor = lock.withLock { _ in store.beginPage(names: names) }
-        var isMore = true
-        while isMore, !maker.isTooLarge {
-            isMore = lock.withLock { _ in maker.writeSlice(store, cursor, now: now) }
+    /// Begins a page, to be written on this thread or another one. Series that come or go meanwhile are on it whole
+    /// or not at all.
+    func render(_ request: PageKey) -> any PageSource { Rendering(self, request) }
+
+    /// A page that is being written.
+    private final class Rendering: PageSource {
+        /// Slices without anything to send, after which to ask whether somebody still wants it.
+        private static let slicesMax = 64
+
+        private let exporter: PrometheusExporter
+        private let now: UInt32
+        private let cursor: PageCursor
+        private var maker: PageMaker
+        private var isDone = false
+
+        init(_ exporter: PrometheusExporter, _ request: PageKey) {
+            self.exporter = exporter
+            now = exporter.now
+            maker = PageMaker(request, sendsTimestamps: exporter.sendsTimestamps)
+            let names = request.names.isEmpty ? nil : Set(request.names)
+            cursor = exporter.lock.withLock { _ in exporter.store.beginPage(names: names) }
         }
-        lock.withLock { _ in store.endPage(cursor) }
-        guard !maker.isTooLarge else {
-            logger.error(
-                "A page was given up, because it would be larger than 2 GiB.",
-                metadata: ["remedy": "lower max_series, or scrape families by name"])
-            return nil
+
+        func next() -> [ByteBuffer]? {
+            guard !isDone else { return nil }
+            for _ in 0..<Self.slicesMax {
+                isDone = exporter.lock.withLock { _ in !maker.writeSlice(exporter.store, cursor, now: now) }
+                if isDone {
+                    for family in maker.hidden { exporter.logHidden(family) }
+                    return maker.finish()
+                }
+                let parts = maker.takeReady()
+                if !parts.isEmpty { return parts }
+            }
+            return []
         }
-        for family in maker.hidden { logHidden(family) }
-        return maker.finish()
+
+        func end() {
+            exporter.lock.withLock { _ in exporter.store.endPage(cursor) }
+        }
     }
 
     /// Once for each name.

@@ -1,4 +1,4 @@
-// zlib's public header. Imported by Compression's tests only, as a second opinion on libdeflate's results.
+// zlib's public header. For streams that are compressed, and in tests a second opinion on libdeflate's results.
 #ifndef CZLIB_H
 #define CZLIB_H
 #include <zlib.h>

@@ -7,8 +7,8 @@ struct PageMaker: ~Copyable {
     /// What is written under the store's lock at once, at most, give or take a series.
     private static let sliceSeries = 256
     private static let sliceBytes = 128 << 10
-    /// What a page may have at most, before it is compressed: it is held in memory.
-    static let bytesMax = 2 << 30
+    /// A page up to this size is compressed at once, which takes half the time.
+    private static let compressedWholeMax = 4 << 20
 
     private var text: TextPage
     private var protobuf: ProtobufPage
@@ -18,6 +18,15 @@ struct PageMaker: ~Copyable {
     private let escaping: NameEscaping
     /// Names, as the scraper knows them, that families on the page have or whose samples have.
     private var taken: Set<String> = []
+    /// A family of the protobuf format goes on in another message of its name beyond this: it is held until its length
+    /// is known.
+    static let messageBytesMax = 8 << 20
+    /// For a page that is too large to be compressed at once; its output.
+    private var gzip: GzipStream?
+    private var compressed = ByteBuffer()
+    /// Whether the length of a family is to be filled in, before which nothing of it can go out; where it began.
+    private var isInMessage = false
+    private var messageStart = 0
     /// Whether the family at hand is left out.
     private var isHidden = false
     /// The first families that were left out, because a scraper would refuse the whole page for their names.
@@ -34,9 +43,6 @@ struct PageMaker: ~Copyable {
             sendsTimestamps: sendsTimestamps)
         protobuf = ProtobufPage(escaping: request.escaping, sendsTimestamps: sendsTimestamps)
     }
-
-    /// Whether what is written is more than a page may have.
-    var isTooLarge: Bool { writer.count > Self.bytesMax }
 
     /// Writes the next series: a short time's work, under the store's lock.
     ///
@@ -58,7 +64,9 @@ struct PageMaker: ~Copyable {
                 cursor.isOpen = true
                 begin(cursor.family!)
             }
-            write(view, store)
+            write(view, of: cursor.family!, store)
+            // Now what is written can go out.
+            if format == .protobuf, !isHidden, !isInMessage { return true }
         }
         return true
     }
@@ -73,7 +81,11 @@ struct PageMaker: ~Copyable {
             return
         }
         taken.formUnion(names)
-        if format == .protobuf { protobuf.begin(family, &writer) } else { text.begin(family, &writer) }
+        if format == .protobuf {
+            beginMessage(family)
+        } else {
+            text.begin(family, &writer)
+        }
     }
 
     /// The names that a family takes: its own and, in text, those that its samples are given.
@@ -96,33 +108,77 @@ struct PageMaker: ~Copyable {
         return names.map { escaping.metricName($0) }
     }
 
-    private mutating func endFamily() {
-        guard !isHidden else { return }
-        if format == .protobuf { protobuf.end(&writer) }
+    private mutating func beginMessage(_ family: Family) {
+        isInMessage = true
+        messageStart = writer.count
+        protobuf.begin(family, &writer)
     }
 
-    private mutating func write(_ view: SeriesView, _ store: SeriesStore) {
+    private mutating func endMessage() {
+        protobuf.end(&writer)
+        isInMessage = false
+    }
+
+    private mutating func endFamily() {
+        if isInMessage { endMessage() }
+    }
+
+    private mutating func write(_ view: SeriesView, of family: Family, _ store: SeriesStore) {
         guard !isHidden else { return }
         if format == .protobuf {
+            if !isInMessage { beginMessage(family) }
             protobuf.write(view, store, &writer)
+            if writer.count - messageStart > Self.messageBytesMax { endMessage() }
         } else {
             text.write(view, store, &writer)
         }
     }
 
-    /// The page, after the last slice. Without the store: compressing takes a while.
+    /// What can go out by now, perhaps nothing. Without the store: compressing takes a while.
+    mutating func takeReady() -> [ByteBuffer] {
+        guard !isInMessage else { return [] }
+        guard isGzipped else { return writer.takeParts(all: false) }
+        guard writer.count >= (gzip == nil ? Self.compressedWholeMax : PageWriter.partBytes / 2) else {
+            return []
+        }
+        compress(isLast: false)
+        guard compressed.readableBytes >= PageWriter.partBytes / 2 else { return [] }
+        return [takeCompressed()]
+    }
+
+    /// The rest, after the last slice. Without the store, too.
     mutating func finish() -> [ByteBuffer] {
         if format == .openMetrics { writer.put("# EOF\n") }
-        guard isGzipped else { return writer.takeParts() }
-        // One member: not all that read gzip read several.
-        let gzipper = Gzipper(level: 1)
-        var compressed = ByteBuffer()
-        _ = writer.withBytes { bytes in
-            gzipper.compress(bytes) { minimum, fill in
+        guard isGzipped else { return writer.takeParts(all: true) }
+        if gzip != nil {
+            compress(isLast: true)
+        } else {
+            let gzipper = Gzipper(level: 1)
+            _ = writer.withBytes { bytes in
+                gzipper.compress(bytes) { minimum, fill in
+                    compressed.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
+                }
+            }
+        }
+        return [takeCompressed()]
+    }
+
+    /// Compresses what is written. One member for all: not all that read gzip read several.
+    private mutating func compress(isLast: Bool) {
+        let gzip = gzip ?? GzipStream()
+        self.gzip = gzip
+        writer.withBytes { bytes in
+            gzip.compress(bytes, isLast: isLast) { minimum, fill in
                 compressed.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
             }
         }
+        writer.clear()
+    }
+
+    private mutating func takeCompressed() -> ByteBuffer {
         // Without the room that was not needed.
-        return [ByteBuffer(bytes: compressed.readableBytesView)]
+        let taken = ByteBuffer(bytes: compressed.readableBytesView)
+        compressed.clear()
+        return taken
     }
 }

@@ -6,8 +6,10 @@ internal import OTLP
 /// time.
 @safe
 struct PageWriter: ~Copyable {
-    /// The size of a part, more or less.
-    static let partBytes = 256 << 10
+    /// The size of a part, more or less: small enough for the allocator to keep and for the cache.
+    static let partBytes = 64 << 10
+    /// Room beyond, so that a part with it is a block of twice the size at most.
+    private static let slackBytes = 64 << 10
 
     // SAFETY: `capacity` bytes, of which `used` are written; owned, freed in deinit.
     private var base: UnsafeMutablePointer<UInt8>
@@ -18,10 +20,10 @@ struct PageWriter: ~Copyable {
     private var partBytes = 0
     private let isContiguous: Bool
 
-    /// - Parameter isContiguous: whether everything stays one piece, as a compressor needs it.
+    /// - Parameter isContiguous: whether everything stays one piece until `clear`, as a compressor needs it.
     init(isContiguous: Bool) {
         self.isContiguous = isContiguous
-        capacity = Self.partBytes + 64 << 10
+        capacity = Self.partBytes + Self.slackBytes
         unsafe base = Self.checked(malloc(capacity))
     }
 
@@ -61,13 +63,23 @@ struct PageWriter: ~Copyable {
         used = 0
     }
 
-    /// The parts; nothing is left.
-    mutating func takeParts() -> [ByteBuffer] {
-        closePart()
+    /// The parts that are done, or all there is; not while a length is to be filled in.
+    mutating func takeParts(all: Bool) -> [ByteBuffer] {
+        if all || used >= Self.partBytes / 2 { closePart() }
         let taken = parts
         parts = []
         partBytes = 0
         return taken
+    }
+
+    /// Forgets what is written. Contiguous writers only; not while a length is to be filled in.
+    mutating func clear() {
+        precondition(isContiguous, "parts are taken")
+        used = 0
+        guard capacity > 4 * Self.partBytes else { return }
+        unsafe free(base)
+        capacity = Self.partBytes + Self.slackBytes
+        unsafe base = Self.checked(malloc(capacity))
     }
 
     /// What is written, as one piece. Contiguous writers only.

@@ -41,7 +41,7 @@ struct PageRules: Sendable {
 /// One connection of a page server, behind NIO's HTTP/1.1 decoder, which lets one request through at a time. Event loop
 /// only.
 ///
-/// A page is written elsewhere and sent as fast as the scraper reads: a chunk more whenever the socket took the last.
+/// A page is written elsewhere and sent as fast as the scraper reads: a part more whenever the socket took the last.
 final class PageConnection: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart
@@ -51,10 +51,10 @@ final class PageConnection: ChannelInboundHandler {
         case idle
         /// The head of a request; its end is awaited.
         case reading(HTTPRequestHead, bodyBytes: Int)
-        /// A page is being written.
-        case writing
-        /// A page is being sent; `next` is the index of the first chunk that is not.
-        case sending(Page, next: Int, closing: Bool)
+        /// A page is being written, of which nothing was sent; `bytes` were counted for an answer without a body.
+        case writing(PageReader, HTTPRequestHead, PageChoice, bytes: Int)
+        /// A page is being sent.
+        case sending(PageReader, closing: Bool)
         /// The answer under way is the last; what comes in is thrown away.
         case closing
     }
@@ -64,6 +64,8 @@ final class PageConnection: ChannelInboundHandler {
     private var state = State.idle
     private var timeout: Scheduled<Void>?
     private var isInSend = false
+    /// Pages that were asked for.
+    private var asked = 0
     /// The client has ended its side: nothing comes after the answer under way.
     private var hasEnded = false
 
@@ -87,7 +89,10 @@ final class PageConnection: ChannelInboundHandler {
 
     func handlerRemoved(context: ChannelHandlerContext) {
         timeout?.cancel()
-        if case .sending(let page, _, _) = state { page.end(on: context.channel) }
+        switch state {
+        case .writing(let reader, _, _, _), .sending(let reader, _): reader.leave()
+        case .idle, .reading, .closing: break
+        }
         state = .closing
     }
 
@@ -119,7 +124,7 @@ final class PageConnection: ChannelInboundHandler {
         hasEnded = true
         switch state {
         case .idle, .reading: context.close(promise: nil)
-        case .sending(let page, let next, _): state = .sending(page, next: next, closing: true)
+        case .sending(let reader, _): state = .sending(reader, closing: true)
         case .writing, .closing: break
         }
     }
@@ -130,7 +135,7 @@ final class PageConnection: ChannelInboundHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        sendMore(context)
+        if case .sending = state { sendMore(context) }
         context.fireChannelWritabilityChanged()
     }
 
@@ -152,53 +157,79 @@ final class PageConnection: ChannelInboundHandler {
         let key = PageKey(
             format: choice.format, escaping: choice.escaping, isGzipped: choice.isGzipped,
             names: parts.count > 1 ? familyNames(ofQuery: parts[1]) : [])
-        state = .writing
-        limit(rules.answerTime, context)
-        let here = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        desk.page(key, on: context.eventLoop).whenComplete { result in
-            let (handler, context) = here.value
-            guard case .writing = handler.state else { return }
-            switch result {
-            case .success(let page): handler.send(page, head, choice, context)
-            case .failure(PageDeskError.tooLarge):
-                handler.answer(
-                    head, status: .internalServerError,
-                    "500 the page would be larger than 2 GiB; ask for a part of it with name[], or lower max_series\n",
-                    context)
-            case .failure:
-                handler.answer(
-                    head, status: .serviceUnavailable, "503 too many pages are being sent\n",
-                    with: ["retry-after": "1"],
-                    context)
+        asked += 1
+        let here = NIOLoopBound((self, context, asked), eventLoop: context.eventLoop)
+        let wake: @Sendable () -> Void = { [eventLoop = context.eventLoop] in
+            eventLoop.execute {
+                let (handler, context, asked) = here.value
+                // The page may have come to its end meanwhile, and another one have been asked for.
+                if handler.asked == asked { handler.goOn(context) }
+            }
+        }
+        do throws(PageDeskBusy) {
+            state = .writing(try desk.open(key, for: context.channel, wake: wake), head, choice, bytes: 0)
+            limit(rules.answerTime, context)
+        } catch {
+            answer(
+                head, status: .serviceUnavailable, "503 too many pages are being sent\n",
+                with: ["retry-after": "1"], context)
+        }
+    }
+
+    /// There is more of the page.
+    private func goOn(_ context: ChannelHandlerContext) {
+        switch state {
+        case .writing(let reader, let head, let choice, let bytes):
+            if head.method == .HEAD { return count(reader, head, choice, bytes, context) }
+            let closing = write(head, .ok, headers(choice), length: reader.page.byteCount, context)
+            state = .sending(reader, closing: closing)
+            sendMore(context)
+        case .sending: sendMore(context)
+        case .idle, .reading, .closing: break
+        }
+    }
+
+    private func headers(_ choice: PageChoice) -> HTTPHeaders {
+        var headers: HTTPHeaders = ["content-type": choice.contentType, "vary": "accept, accept-encoding"]
+        if choice.isGzipped { headers.add(name: "content-encoding", value: "gzip") }
+        return headers
+    }
+
+    /// Measures a page of which only the head is wanted.
+    private func count(
+        _ reader: PageReader, _ head: HTTPRequestHead, _ choice: PageChoice, _ bytes: Int,
+        _ context: ChannelHandlerContext
+    ) {
+        var bytes = bytes
+        while true {
+            switch reader.take() {
+            case .part(let part): bytes += part.readableBytes
+            case .nothingYet:
+                state = .writing(reader, head, choice, bytes: bytes)
+                return
+            case .end:
+                reader.leave()
+                return end(write(head, .ok, headers(choice), length: bytes, context), context)
+            case .cut: return
             }
         }
     }
 
-    private func send(
-        _ page: Page, _ head: HTTPRequestHead, _ choice: PageChoice, _ context: ChannelHandlerContext
-    ) {
-        var headers: HTTPHeaders = ["content-type": choice.contentType, "vary": "accept, accept-encoding"]
-        if choice.isGzipped { headers.add(name: "content-encoding", value: "gzip") }
-        let closing = write(head, .ok, headers, length: page.byteCount, context)
-        guard head.method != .HEAD else { return end(closing, context) }
-        page.begin(on: context.channel)
-        state = .sending(page, next: 0, closing: closing)
-        sendMore(context)
-    }
-
-    /// Hands chunks to the socket until it has enough or there are no more.
+    /// Hands parts to the socket until it has enough or there are no more.
     private func sendMore(_ context: ChannelHandlerContext) {
         // A write may make the channel writable again before it returns.
         guard !isInSend else { return }
         isInSend = true
         defer { isInSend = false }
-        while case .sending(let page, let next, let closing) = state, context.channel.isWritable {
-            guard next < page.chunks.count else {
-                page.end(on: context.channel)
+        while case .sending(let reader, let closing) = state, context.channel.isWritable {
+            switch reader.take() {
+            case .part(let part):
+                context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(part))), promise: nil)
+            case .nothingYet, .cut: return
+            case .end:
+                reader.leave()
                 return end(closing, context)
             }
-            state = .sending(page, next: next + 1, closing: closing)
-            context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(page.chunks[next]))), promise: nil)
         }
     }
 
@@ -221,22 +252,29 @@ final class PageConnection: ChannelInboundHandler {
         answer(head, status: .payloadTooLarge, text, closing: true, context)
     }
 
-    /// Writes the head of an answer; returns whether the connection ends with it.
+    /// Writes the head of an answer; returns whether the connection ends with it. Without a length the body comes in
+    /// chunks, or to those who do not know these ends with the connection.
     private func write(
-        _ request: HTTPRequestHead, _ status: HTTPResponseStatus, _ headers: HTTPHeaders, length: Int,
+        _ request: HTTPRequestHead, _ status: HTTPResponseStatus, _ headers: HTTPHeaders, length: Int?,
         closing: Bool = false, _ context: ChannelHandlerContext
     ) -> Bool {
-        let closing = closing || hasEnded || !request.isKeepAlive || !rules.keepsAlive
+        let isOld = request.version.minor == 0
+        let closing =
+            closing || hasEnded || !request.isKeepAlive || !rules.keepsAlive || isOld && length == nil
         var headers = headers
         for header in rules.headers { headers.replaceOrAdd(name: header.name, value: header.value) }
-        headers.replaceOrAdd(name: "content-length", value: String(length))
+        if let length { headers.replaceOrAdd(name: "content-length", value: String(length)) }
         if closing {
             headers.replaceOrAdd(name: "connection", value: "close")
-        } else if request.version.minor == 0 {
+        } else if isOld {
             headers.replaceOrAdd(name: "connection", value: "keep-alive")
         }
         context.write(
-            wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: status, headers: headers))),
+            wrapOutboundOut(
+                .head(
+                    HTTPResponseHead(
+                        version: isOld && length == nil ? .http1_0 : .http1_1, status: status,
+                        headers: headers))),
             promise: nil)
         return closing
     }
