@@ -123,11 +123,11 @@ def test_everything_fails_at_random(gateway, backend, tmp_path):
             timeout="200ms",
             on_permanent_failure="otlp/keeper",
             max_request_bytes=20_000,
-            sending_queue={"queue_size": 2000, **SIZED},
+            sending_queue={"queue_size": 400, **SIZED},
             retry_on_failure=QUICK,
         ),
         "otlp/keeper": exporter(keeper, sending_queue={"queue_size": 1_000_000, **SIZED}),
-        "otlp/disk": on_disk(disk, queue_size=4000, **SIZED),
+        "otlp/disk": on_disk(disk, queue_size=400, **SIZED),
         "otlp/gathered": exporter(
             flaky,
             timeout="200ms",
