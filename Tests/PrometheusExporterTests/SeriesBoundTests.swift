@@ -85,6 +85,34 @@ struct SeriesBoundTests {
         #expect(under.store.targets.isEmpty)
     }
 
+    /// Without it a few points of thousands of attributes would take the memory that thousands of series may have.
+    @Test(
+        "Points with too many attributes, of their own, of their resource or scope, are dropped and counted")
+    func tooManyAttributes() {
+        let attributes = { (count: Int) in (0..<count).map { ("k\($0)", "v") } }
+        let under = StoreUnderTest()
+        let most = SeriesStore.attributesMax
+        #expect(under.take(gauge("a", point(1, attributes(most)), point(2, attributes(most + 1)))) == 1)
+        let many = attributes(10_000)
+        #expect(under.take(request([gauge("b", point(1), point(2, [("k", "1")]))], resource: many)) == 0)
+        #expect(under.take(request([gauge("c", point(1))], scope: "s", scopeAttributes: many)) == 0)
+        #expect(under.take(gauge("d", point(nil, many, flags: 1))) == 1)
+        #expect(under.drops() == [.attributes: 4])
+        #expect(under.samples().count == 1 && under.store.families["b"] == nil)
+    }
+
+    @Test("Long names of refused metrics are remembered by their beginning")
+    func longNames() {
+        let under = StoreUnderTest()
+        let name = String(repeating: "a", count: 100_000)
+        under.take(upDownCounter(name, delta, point(1)))
+        let notices = under.store.takeEvents().notices
+        #expect(notices == [.temporality(metric: name.prefix(StoreNotice.nameBytesMax) + "…")])
+        // A name of a family that is held counts as memory.
+        under.take(gauge(name, point(1)))
+        #expect(under.store.ownedBytes > 100_000)
+    }
+
     @Test("Time goes on over the end of the tick counter")
     func ticksWrap() {
         let under = StoreUnderTest(limits: limits(expiration: 100))

@@ -131,6 +131,21 @@ struct SeriesExporterTests {
         #expect(parts.metrics.contains("\(series) 1"))
     }
 
+    /// Without it, who has not asked for exemplars pays for them, and trace ids are where nobody expects them.
+    @Test("Exemplars are shown when enable_open_metrics says so, in the protobuf format as well")
+    func exemplars() {
+        for isOn in [true, false] {
+            let parts = Parts { $0.enableOpenMetrics = isOn }
+            let one = exemplar(2, trace: [], attributes: [("user", "somebody")])
+            parts.take(counter("a", point(1, exemplars: [one])), items: 1)
+            for format in [ExpositionFormat.openMetrics, .protobuf] {
+                let key = PageKey(format: format, escaping: .underscores, isGzipped: false, names: [])
+                let page = String(decoding: parts.page(key).parts.joined(), as: UTF8.self)
+                #expect(page.contains("a_total") && page.contains("somebody") == isOn)
+            }
+        }
+    }
+
     @Test("Zero expiration is none")
     func noExpiry() {
         let parts = Parts { $0.metricExpiration = .zero }

@@ -53,6 +53,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         state = StateMetrics(registry, exporter: name)
         var limits = SeriesStore.Limits(series: config.maxSeries, seriesPerMetric: config.maxSeriesPerMetric)
         limits.expiration = Self.ticks(config.metricExpiration)
+        // As in the Collector: no page shows them then, whatever its format.
+        if !config.enableOpenMetrics { limits.exemplarBytes = 0 }
         store = SeriesStore(
             SeriesStore.Settings(
                 namer: MetricNamer(strategy: config.strategy, namespace: config.namespace),
@@ -142,6 +144,10 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
             logger.warning(
                 "Metric dropped: it is neither cumulative nor a delta that only grows.",
                 metadata: ["metric": "\(metric)", "remedy": "let its SDK export cumulative temporality"])
+        case .attributes(let metric):
+            logger.warning(
+                "Points of a metric dropped: they, their resource or their scope have too many attributes.",
+                metadata: ["metric": "\(metric)", "limit": "\(SeriesStore.attributesMax)"])
         case .merged(let metric):
             logger.warning(
                 "Series of different names have become one: counters are added, else the latest counts.",

@@ -82,13 +82,7 @@ extension SeriesStore {
 
     /// Goes on to the family behind the one at which a page stands; false at the end.
     func openNextFamily(_ cursor: PageCursor) -> Bool {
-        var family = families.next(after: cursor.family?.name)
-        if let names = cursor.names {
-            while let other = family, !names.contains(other.name) {
-                family = families.next(after: other.name)
-            }
-        }
-        guard let family else { return false }
+        guard let family = cursor.nextFamily(of: families) else { return false }
         cursor.family = family
         cursor.next = family.first
         cursor.isOpen = false

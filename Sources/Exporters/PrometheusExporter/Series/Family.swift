@@ -22,6 +22,8 @@ final class Family {
     /// Its series: the primaries, in the order in which they came.
     var first = noIndex
     var last = noIndex
+    /// Memory, about.
+    var bytes: Int { name.utf8.count + help.count + unit.utf8.count + 256 }
     /// Records, secondary ones included. The store knows the family while there are any.
     var records = 0
 

@@ -280,6 +280,7 @@ extension SeriesStore {
 
     /// Keeps the latest exemplar of a counter or of each bucket.
     func keepExemplars(of point: borrowing MetricPoint, field number: UInt32, series index: UInt32) {
+        guard settings.limits.exemplarBytes > 0 else { return }
         let type = family(of: slab[index]).type
         guard type == .counter || type == .histogram else { return }
         let slots = max(1, slab[index].words.count)

@@ -132,7 +132,7 @@ extension SeriesStore {
         family.records -= 1
         if family.records == 0 {
             families.remove(family)
-            ownedBytes -= family.help.count + 256
+            ownedBytes -= family.bytes
         }
         guard record.descriptor != noIndex else { return }
         aliases.remove(record.firstAlias)

@@ -13,6 +13,8 @@ extension SeriesStore {
         let id: UInt64
         /// As the store knows it, or as it would.
         var context: Context?
+        /// Nil while that was not asked.
+        var hasTooManyAttributes: Bool?
     }
 
     /// The metric whose points are read.

@@ -60,7 +60,7 @@ extension SeriesStore {
     // MARK: - Resources and scopes
 
     /// The labels that the series of a scope have in common.
-    private func makeContext(_ scope: Scope) -> Context {
+    func makeContext(_ scope: Scope) -> Context {
         var resource: [(key: [UInt8], value: [UInt8])] = []
         for field in scope.resource.fields where field.number == Field.ResourceEntry.resource {
             resource += LabelMaker.attributes(field.bytes, Field.Resource.attributes)
@@ -146,10 +146,15 @@ extension SeriesStore {
     func resolve(
         _ point: MetricPoint, _ attributes: UInt32, _ subject: inout Subject, makes: Bool = true
     ) -> UInt32? {
-        if subject.scope.context == nil { subject.scope.context = makeContext(subject.scope) }
-        let context = subject.scope.context!
         let descriptor = subject.descriptor
         let family = descriptor.family
+        guard hasContext(&subject.scope), !Self.hasTooMany(point.whole, attributes) else {
+            guard makes else { return nil }
+            count(.attributes)
+            notice(.attributes(metric: family.name))
+            return nil
+        }
+        let context = subject.scope.context!
         let pairs = LabelMaker.attributes(point.whole, attributes)
         var source = hasher.hash(descriptor.nameHash.low, from: context.sourceHash)
         var own: [Label] = []
@@ -250,7 +255,7 @@ extension SeriesStore {
     func append(_ index: UInt32, to family: Family) {
         if family.first == noIndex {
             families.insert(family)
-            ownedBytes += family.help.count + 256
+            ownedBytes += family.bytes
         }
         slab[index].previousInFamily = family.last
         slab[index].nextInFamily = noIndex

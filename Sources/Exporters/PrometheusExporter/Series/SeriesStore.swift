@@ -16,6 +16,8 @@ enum DropReason: String, CaseIterable, Sendable {
     case deltaOverlap = "delta_overlap"
     /// Older than what is there.
     case outOfOrder = "out_of_order"
+    /// Of more attributes than a point, a resource or a scope may have.
+    case attributes
     /// Without a value, or with buckets that make no sense.
     case malformed
 }
@@ -26,7 +28,30 @@ enum StoreNotice: Hashable, Sendable {
     case limit(metric: String, DropReason)
     case invalidName(metric: String)
     case temporality(metric: String)
+    case attributes(metric: String)
     case merged(metric: String)
+
+    /// Bytes of a name that are remembered and logged: refused metrics may be called anything.
+    static let nameBytesMax = 256
+
+    /// The beginning of a name.
+    static func short(_ name: String) -> String {
+        name.utf8.count <= nameBytesMax
+            ? name : String(decoding: name.utf8.prefix(nameBytesMax), as: UTF8.self) + "…"
+    }
+
+    /// The same with short names.
+    var shortened: StoreNotice {
+        switch self {
+        case .typeConflict(let metric, let existing, let new):
+            .typeConflict(metric: Self.short(metric), existing: existing, new: new)
+        case .limit(let metric, let reason): .limit(metric: Self.short(metric), reason)
+        case .invalidName(let metric): .invalidName(metric: Self.short(metric))
+        case .temporality(let metric): .temporality(metric: Self.short(metric))
+        case .attributes(let metric): .attributes(metric: Self.short(metric))
+        case .merged(let metric): .merged(metric: Self.short(metric))
+        }
+    }
 }
 
 /// What happened since it was last asked.
@@ -171,6 +196,7 @@ final class SeriesStore {
 
     /// Says something once.
     func notice(_ notice: StoreNotice) {
+        let notice = notice.shortened
         guard noticed.count < Self.noticesMax, noticed.insert(notice).inserted else { return }
         events.notices.append(notice)
     }
@@ -178,7 +204,7 @@ final class SeriesStore {
     /// Counts points of new series that are over a limit, under the name of their metric.
     func dropOverLimit(_ reason: DropReason, _ family: Family) {
         count(reason)
-        var name = family.name
+        var name = StoreNotice.short(family.name)
         if !namedMetrics.contains(name) {
             if namedMetrics.count < Self.namedMetricsMax {
                 namedMetrics.insert(name)
@@ -232,13 +258,24 @@ struct IndexedList<Element: AnyObject> {
 
 /// Where a page stands in the store. Made by `beginPage`, ended by `endPage`; under the store's lock.
 final class PageCursor {
-    /// The families to show; nil for all.
-    let names: Set<String>?
+    /// The families to show that are left, in order; nil for all.
+    private(set) var names: ArraySlice<String>?
     var family: Family?
     /// The next series of `family`.
     var next = noIndex
     /// Whether the family's first line is written.
     var isOpen = false
 
-    init(names: Set<String>?) { self.names = names }
+    init(names: Set<String>?) {
+        self.names = names.map { ArraySlice($0.sorted { $0.utf8Precedes($1) }) }
+    }
+
+    /// The next family that is to be shown.
+    func nextFamily(of families: FamilyList) -> Family? {
+        guard names != nil else { return families.next(after: family?.name) }
+        while let name = names?.popFirst() {
+            if let found = families[name] { return found }
+        }
+        return nil
+    }
 }
