@@ -119,8 +119,11 @@ internal import CZstd
     // SAFETY: owned, made in init, freed in deinit, never handed out.
     private let context: OpaquePointer
 
-    /// A compressor of this level; 3 is zstd's own default. A level that zstd has not traps.
-    package init(level: Int = 3) {
+    /// A compressor of this level. A level that zstd has not traps.
+    ///
+    /// Level 1 is the default for its price: on traces and logs level 3, zstd's own, takes a fifth to three quarters more
+    /// CPU time and saves 0.6 percent of the bytes at most.
+    package init(level: Int = 1) {
         guard let context = unsafe ZSTD_createCCtx() else { fatalError("Out of memory for a compressor.") }
         unsafe self.context = context
         precondition((1...Int(ZSTD_maxCLevel())).contains(level), "No such level: \(level)")
