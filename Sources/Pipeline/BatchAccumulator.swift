@@ -31,6 +31,8 @@ package final class BatchAccumulator {
         package var metadataKeys: [String] = []
         /// Combinations of those values that may wait at a time.
         package var combinationsMax = 1000
+        /// With one too many the combination that has waited longest leaves, instead of the new one being rejected.
+        package var makesRoom = false
 
         /// Describes limits.
         package init(timeout: TimeAmount, minSize: Int, maxSize: Int) {
@@ -43,6 +45,8 @@ package final class BatchAccumulator {
     /// What waits of one combination of metadata.
     private final class Lane {
         let key: [[String]]
+        /// Whether it was forgotten.
+        var isGone = false
         var pending: Batch
         var weight = 0
         var timer: Scheduled<Void>?
@@ -60,6 +64,8 @@ package final class BatchAccumulator {
     /// The only one without `metadata_keys`.
     private let common: Lane
     private var lanes: [[[String]]: Lane] = [:]
+    /// Those of `metadata_keys`, oldest first, with some that are gone.
+    private var order = CircularBuffer<Lane>()
     private var slicesExpected = 0
 
     /// - Parameter emit: takes each batch that leaves, with its share of the weights of what went in.
@@ -74,10 +80,13 @@ package final class BatchAccumulator {
         common = Lane([], signal)
     }
 
+    /// Combinations of metadata of which something waits.
+    package var combinations: Int { lanes.count }
+
     /// Adds a batch; whatever is enough by that leaves within the call.
     /// - Parameters:
     ///   - weight: any measure of the caller's; what leaves has, together, as much as went in.
-    ///   - reject: takes what belongs to one combination of metadata too many.
+    ///   - reject: takes what belongs to one combination of metadata too many; not called with `makesRoom`.
     package func append(_ batch: Batch, weight: Int = 0, reject: (Batch, _ weight: Int) -> Void) {
         guard !limits.metadataKeys.isEmpty else {
             add(batch, weight, to: common)
@@ -96,10 +105,16 @@ package final class BatchAccumulator {
         for (index, part) in parts.enumerated() {
             let share = index == parts.count - 1 ? weightLeft : weight / parts.count
             weightLeft -= share
-            if let lane = lane(for: part.metadata) {
+            let key = limits.metadataKeys.map { part.metadata?.values($0) ?? [] }
+            if let lane = lanes[key] {
                 add(part.batch, share, to: lane)
-            } else {
+            } else if !limits.makesRoom, lanes.count >= limits.combinationsMax {
                 reject(part.batch, share)
+            } else {
+                while lanes.count >= limits.combinationsMax, let oldest = order.popFirst() {
+                    if !oldest.isGone { flush(oldest, .size) }
+                }
+                add(part.batch, share, to: makeLane(key))
             }
         }
     }
@@ -110,14 +125,16 @@ package final class BatchAccumulator {
         if common.pending.sliceCount > 0 { flush(common, .timeout) }
     }
 
-    private func lane(for metadata: ClientMetadata?) -> Lane? {
-        let key = limits.metadataKeys.map { metadata?.values($0) ?? [] }
-        if let known = lanes[key] { return known }
-        guard lanes.count < limits.combinationsMax else { return nil }
+    private func makeLane(_ key: [[String]]) -> Lane {
         let lane = Lane(key, signal)
         lanes[key] = lane
+        if order.count > 2 * lanes.count + Self.goneMax { order.removeAll { $0.isGone } }
+        order.append(lane)
         return lane
     }
+
+    /// Combinations that are gone and not yet forgotten, beside as many as wait.
+    private static let goneMax = 64
 
     private func size(_ batch: Batch) -> Int {
         limits.sizer == .items ? batch.items : batch.bytes
@@ -176,7 +193,9 @@ package final class BatchAccumulator {
 
     /// Forgets a combination of which nothing waits.
     private func leave(_ lane: Lane) {
-        if !lane.key.isEmpty { lanes[lane.key] = nil }
+        guard lane !== common else { return }
+        lanes[lane.key] = nil
+        lane.isGone = true
     }
 
     private func startTimer(_ lane: Lane) {

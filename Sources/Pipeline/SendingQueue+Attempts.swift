@@ -27,14 +27,18 @@ extension SendingQueue {
         work.standApart(from: active.values)
         active[ObjectIdentifier(work)] = work
         work.backoff = Backoff(retry, now: eventLoop.now)
+        counters.batchItems?.observe(Double(work.batch.items))
+        counters.batchBytes?.observe(Double(work.batch.bytes))
         attempt(work)
     }
 
     func attempt(_ work: Work) {
         work.timer = nil
         let deadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
+        counters.inFlight.add(1)
         sender.send(work.batch, deadline: deadline) { [self] result in
             eventLoop.assertInEventLoop()
+            counters.inFlight.add(-1)
             attempted(work, result)
         }
     }
@@ -147,8 +151,7 @@ extension SendingQueue {
         counters.sent.add(delivered)
         counters.failed.add(work.batch.items - delivered)
         if refusal.isPermanent, let deadLetter {
-            // Its clients have their answer from here; what becomes of it there is counted there.
-            let batch = work.batch.acknowledged(by: nil)
+            let batch = work.batch.acknowledged(by: disk == nil ? nil : keptUntilSafe(work, refusal))
             deadLetter.counter.add(batch.items)
             if let refusal = deadLetter.consumer.consume(batch) {
                 logger.error(
@@ -159,14 +162,31 @@ extension SendingQueue {
                     ])
                 deadLetter.consumer.drop(batch, because: refusal)
             }
+            if disk != nil { return finish(work, nil) }
         }
         finish(work, .refused(refusal))
     }
 
-    private func finish(_ work: Work, _ outcome: Outcome) {
+    /// A dead letter stays stored here until the other exporter has it where that one keeps its own data. Its clients
+    /// have their answer from here; what becomes of it there is counted there.
+    private func keptUntilSafe(_ work: Work, _ refusal: Refusal) -> Acknowledgement {
+        let eventLoop = eventLoop
+        let bound = NIOLoopBound((work.batch, speaker), eventLoop: eventLoop)
+        return Acknowledgement { outcome in
+            eventLoop.execute {
+                let (batch, speaker) = bound.value
+                var ending = refusal
+                if case .refused(let other) = outcome, other.reason == .shuttingDown { ending = other }
+                batch.settle(.refused(ending), by: speaker)
+            }
+        }
+    }
+
+    /// - Parameter outcome: nil: somebody else tells it.
+    private func finish(_ work: Work, _ outcome: Outcome?) {
         active[ObjectIdentifier(work)] = nil
         size.subtract(work.weight, ordering: .relaxed)
-        if answersLater { work.batch.settle(outcome, by: speaker) }
+        if answersLater, let outcome { work.batch.settle(outcome, by: speaker) }
         startWork()
         wakeIfIdle()
     }

@@ -143,6 +143,7 @@ extension SendingQueue {
         // What the destination has of it is sent once more after the restart.
         _ = sender.itemsDelivered(of: work.batch)
         work.timer?.cancel()
+        work.timer = nil
         active[ObjectIdentifier(work)] = nil
         size.subtract(work.weight, ordering: .relaxed)
         work.batch.settle(.refused(Refusal(.shuttingDown, "stays in the store")), by: speaker)

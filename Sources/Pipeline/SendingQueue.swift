@@ -23,10 +23,31 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
         package let failed: Counter
         /// Never asked for: the queue was full or the gateway stopped.
         package let dropped: Counter
+        let inFlight: Gauge
+        let batchItems: Histogram?
+        let batchBytes: Histogram?
 
         /// Registers the counters of an exporter and signal under the Collector's names.
-        package init(_ registry: MetricRegistry, exporter: String, signal: Signal) {
+        /// - Parameter detailed: whether the sizes of what is sent are counted, too.
+        package init(
+            _ registry: MetricRegistry, exporter: String, signal: Signal, detailed: Bool = false
+        ) {
             let labels: MetricLabels = ["exporter": exporter]
+            inFlight = registry.gauge(
+                "otelcol_exporter_in_flight_requests",
+                help: "Batches that are with the destination and not answered.",
+                labels: labels.adding("data_type", signal.name))
+            batchItems =
+                detailed
+                ? registry.histogram(
+                    "otelcol_exporter_queue_batch_send_size", help: "Items of a batch that is sent.",
+                    bounds: Histogram.itemBounds, labels: labels) : nil
+            batchBytes =
+                detailed
+                ? registry.histogram(
+                    "otelcol_exporter_queue_batch_send_size_bytes",
+                    help: "Bytes of a batch that is sent, not compressed.",
+                    bounds: Histogram.byteBounds, labels: labels) : nil
             sent = registry.counter(
                 "otelcol_exporter_sent_\(signal.itemNoun)", help: "Items that the destination took.",
                 labels: labels)
@@ -267,13 +288,8 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
             return
         }
         let accumulator = accumulator ?? makeAccumulator(settings, batch.signal)
-        accumulator.append(batch, weight: weight) { batch, weight in
-            let refusal = Refusal(
-                .rejected, "too many combinations of sending_queue::batch::partition::metadata_keys wait",
-                isPermanent: true)
-            counters.dropped.add(batch.items)
-            size.subtract(weight, ordering: .relaxed)
-            batch.settle(.refused(refusal), by: speaker)
+        accumulator.append(batch, weight: weight) { _, _ in
+            preconditionFailure("an accumulator that makes room rejects nothing")
         }
     }
 
@@ -284,6 +300,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
             timeout: TimeAmount(settings.flushTimeout), minSize: settings.minSize, maxSize: settings.maxSize)
         limits.sizer = settings.sizer == .bytes ? .bytes : .items
         limits.metadataKeys = settings.metadataKeys
+        limits.makesRoom = true
         let accumulator = BatchAccumulator(limits, signal: signal, eventLoop: eventLoop) {
             [unowned self] batch, weight, _ in
             waiting.append(Work(batch, weight: weight))

@@ -1,6 +1,7 @@
 internal import BatchProcessor
 internal import Configuration
 internal import DebugExporter
+internal import FileStorage
 internal import HTTP
 internal import HealthCheck
 package import Logging
@@ -138,13 +139,15 @@ package final class Gateway: Sendable {
                 let address = try await start(entry.server, isOptional: entry.isOptional)
                 if entry.isMetrics { addresses.metrics = address } else { addresses.health = address }
             }
-            for (name, queue) in parts.queues {
+            // Who gets what others cannot deliver is open before they begin.
+            for (name, queue) in parts.queues.reversed() {
                 let found = try await queue.start().get()
                 guard found > 0 else { continue }
                 logger.info(
                     "Sending what an earlier process left in the store.",
                     metadata: ["exporter": "\(name)", "batches": "\(found)"])
             }
+            await reportStrays()
             for (name, page) in parts.pages { addresses.pages[name] = try await page.start() }
             for limiter in parts.limiters { limiter.start(on: group.next()) }
             for (name, receiver) in parts.receivers {
@@ -166,6 +169,24 @@ package final class Gateway: Sendable {
         }
         health.isListening = true
         return addresses
+    }
+
+    /// Says what the stores hold of exporters that are gone or have another name.
+    private func reportStrays() async {
+        for case (_, .fileStorage(let config)) in plan.extensions {
+            let used = parts.storeFolders
+            // Fails only when the pool is shut down, which is never.
+            let strays = try? await NIOThreadPool.singleton.runIfActive {
+                StrayQueue.find(in: config.directory, except: used)
+            }
+            for stray in strays ?? [] {
+                logger.warning(
+                    "The store holds data that no exporter sends: its exporter is gone, has another name, or no storage.",
+                    metadata: [
+                        "folder": "\(stray.folder)", "batches": "\(stray.batches)", "items": "\(stray.items)",
+                    ])
+            }
+        }
     }
 
     private func start(_ server: AdminServer, isOptional: Bool) async throws -> SocketAddress? {

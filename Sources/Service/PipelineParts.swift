@@ -27,6 +27,8 @@ struct PipelineParts: Sendable {
     private(set) var queues: [(String, any ExporterQueue)] = []
     /// What `prometheus` exporters serve.
     private(set) var pages: [(String, PageServer)] = []
+    /// Where queues are on disk.
+    private(set) var storeFolders: Set<String> = []
     private var queueOf: [ExporterKey: any ExporterQueue] = [:]
     /// What must add up on the page of metrics.
     private(set) var balances: [Balance] = []
@@ -79,6 +81,7 @@ struct PipelineParts: Sendable {
         var destinations: [ExporterKey: Destination] = [:]
         var entrances: [ComponentID: [Signal: [Entrance]]] = [:]
         var takers: [ExporterKey: Set<ComponentID>] = [:]
+        var limited: Set<String> = []
         for pipeline in plan.pipelines {
             let signal = Signal(pipeline.id.signal)
             var outs: [Destination] = []
@@ -100,12 +103,22 @@ struct PipelineParts: Sendable {
                         "otelcol_processor_memory_limiter_accepted_\(signal.itemNoun)",
                         help: "Items that passed the memory limiter.", labels: ["processor": "\(id)"],
                         read: .late)
+                    // It takes nothing that it does not hand on.
+                    let isFirst = limited.insert("\(id) \(signal.name)").inserted
+                    for name in isFirst ? ["incoming", "outgoing"] : [] {
+                        registry.observeCounter(
+                            "otelcol_processor_\(name)_items",
+                            help: "Items that the processor \(name == "incoming" ? "took" : "sent on").",
+                            labels: ["processor": "\(id)", "otel_signal": signal.name]
+                        ) { Double(accepted.value) }
+                    }
                     head = MemoryLimiterStage(accepted: accepted, next: head)
                     stageLimiters.append(limiters[id]!)
                 case .batch(let config):
                     let batcher = BatchProcessor(
                         name: "\(id)", config: config, signal: signal, next: head, eventLoop: group.next(),
-                        registry: registry, logger: logger.of("processor", "\(id)", pipeline.id))
+                        registry: registry, detailed: plan.telemetry.metrics.level == .detailed,
+                        logger: logger.of("processor", "\(id)", pipeline.id))
                     batchers.append(batcher)
                     head = batcher
                 }
@@ -184,7 +197,9 @@ struct PipelineParts: Sendable {
         }
         let name = "\(key.id)"
         let eventLoop = group.next()
-        let counters = SendingQueue.Counters(registry, exporter: name, signal: key.signal)
+        let counters = SendingQueue.Counters(
+            registry, exporter: name, signal: key.signal,
+            detailed: plan.telemetry.metrics.level == .detailed)
         let logger = logger.of("exporter", name, PipelineID(signal: PipelineSignal(key.signal)))
         let queue: SendingQueue
         var keepsGzip = false
@@ -281,13 +296,14 @@ struct PipelineParts: Sendable {
 
 extension PipelineParts {
     /// Gives a queue with `storage` its store.
-    private func useStore(
+    private mutating func useStore(
         of queue: SendingQueue, _ key: ExporterKey, _ plan: GatewayPlan, _ eventLoop: any EventLoop,
         _ registry: MetricRegistry, _ ledger: MemoryLedger, _ logger: Logger
     ) {
         guard let id = queue.storage else { return }
         for case (id, .fileStorage(let config)) in plan.extensions {
             let settings = SegmentStore.Settings(config, exporter: "\(key.id)", signal: key.signal)
+            storeFolders.insert(settings.folder)
             queue.use(
                 SegmentStore(settings, ledger: ledger, eventLoop: eventLoop, logger: logger),
                 recovered: Balance.recovered(registry, exporter: "\(key.id)", signal: key.signal))

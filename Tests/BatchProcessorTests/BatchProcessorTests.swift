@@ -15,19 +15,26 @@ private final class Rig {
     let processor: BatchProcessor
     private let drained = Noted(false)
 
-    init(timeout: Duration = .milliseconds(200), size: Int = 100, maxSize: Int = 0) {
+    init(
+        timeout: Duration = .milliseconds(200), size: Int = 100, maxSize: Int = 0,
+        _ configure: (inout BatchConfig) -> Void = { _ in }
+    ) {
         var config = BatchConfig()
         config.timeout = timeout
         config.sendBatchSize = size
         config.sendBatchMaxSize = maxSize
+        configure(&config)
         processor = BatchProcessor(
             name: "batch", config: config, signal: .traces, next: next, eventLoop: loop, registry: registry,
             logger: makeSilentLogger())
     }
 
     /// A valid request of so many spans.
-    func offer(spans: Int, seed: UInt64 = 1, _ acknowledgement: Acknowledgement? = nil) -> Refusal? {
+    func offer(
+        spans: Int, seed: UInt64 = 1, tenant: String? = nil, _ acknowledgement: Acknowledgement? = nil
+    ) -> Refusal? {
         let payload = Payload(ByteBuffer(bytes: RequestBuilder.makeTraces(spans: spans, seed: seed)))
+        payload.metadata = tenant.map { ClientMetadata([.init("x-tenant", $0)]) }
         return processor.consume(
             Batch(.traces, payload: payload, items: spans, acknowledgement: acknowledgement))
     }
@@ -211,6 +218,36 @@ struct BatchProcessorTests {
         rig.next.refusal = Refusal(.shuttingDown, "stopping")
         rig.advance(milliseconds: 20)
         #expect(rig.next.dropped.map(\.items) == [10, 11])
+    }
+
+    /// If it failed, one client could fill the memory with tenants, or nobody would see that it tries to.
+    @Test("metadata_cardinality_limit bounds the tenants that wait; the page says how many do")
+    func tenants() {
+        let rig = Rig(size: 10) {
+            $0.metadataKeys = ["x-tenant"]
+            $0.metadataCardinalityLimit = 3
+        }
+        let gauge = rig.registry.gauge(
+            "otelcol_processor_batch_metadata_cardinality", help: "", labels: ["processor": "batch"])
+        #expect(gauge.value == 0)
+        let answers = Answers()
+        for tenant in 0..<5 { _ = rig.offer(spans: 4, tenant: "\(tenant)", answers.acknowledgement()) }
+        #expect(gauge.value == 3 && rig.next.dropped.map(\.items) == [4, 4])
+        guard case .refused(let refusal) = answers.all.first else {
+            Issue.record("a client was not told")
+            return
+        }
+        #expect(refusal.isPermanent && refusal.message.contains("metadata_cardinality_limit"))
+        _ = rig.offer(spans: 6, tenant: "1")
+        #expect(gauge.value == 2 && rig.next.takenItems == [10])
+        rig.advance(milliseconds: 200)
+        #expect(gauge.value == 0 && rig.next.takenItems == [10, 4, 4])
+        // Without keys all clients are one, as the Collector counts.
+        let plain = Rig()
+        let one = plain.registry.gauge(
+            "otelcol_processor_batch_metadata_cardinality", help: "", labels: ["processor": "batch"])
+        _ = plain.offer(spans: 1, tenant: "a")
+        #expect(one.value == 1)
     }
 
     @Test("data given up before the processor is counted by the exporters behind it")

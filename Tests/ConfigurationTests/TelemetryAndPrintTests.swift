@@ -192,6 +192,18 @@ struct PrintTests {
         #expect(again.printed(.yaml, redacted: false) == (try config().printed(.yaml, redacted: false)))
     }
 
+    /// If it failed, what is printed would end at such a text when it is read back.
+    @Test(
+        "texts that begin as the end of a document are printed in quotes",
+        arguments: ["...", "... a", "...a"])
+    func dots(text: String) throws {
+        let written = "exporters: {\"\(text)\": {text: \"\(text)\"}}"
+        let printed = try #require(load(written, diagnostics: Diagnostics())).printed(.yaml, redacted: false)
+        #expect(printed.contains("\"\(text)\""))
+        let again = try #require(load(printed, diagnostics: Diagnostics()))
+        #expect(again.printed(.yaml, redacted: false) == printed)
+    }
+
     @Test("JSON hides the same secrets")
     func json() throws {
         let printed = try config().printed(.json, redacted: true)

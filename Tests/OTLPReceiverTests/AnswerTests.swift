@@ -89,15 +89,4 @@ import Testing
         #expect(answer.contains("\r\nallow: POST\r\n"))
         #expect(answer.hasSuffix("\r\n\r\n405 method not allowed, supported: [POST]"))
     }
-
-    /// Guarantees: a message of a client's making does not end the header early.
-    @Test func grpcMessagesAreEscaped() {
-        let response = writer.grpc(.failed(.init(.invalidArgument, 400, "a\r\nb: c")))
-        #expect(response.body == nil && response.trailers == nil)
-        let accepted = writer.grpc(.accepted)
-        #expect(accepted.body == ByteBuffer(bytes: [0, 0, 0, 0, 0]) && accepted.trailers != nil)
-        let partial = writer.grpc(.partial(rejectedItems: 1, message: ""))
-        #expect(
-            partial.body == ByteBuffer(bytes: grpcMessage(ExportResponse(rejected: 1, message: "").encode())))
-    }
 }

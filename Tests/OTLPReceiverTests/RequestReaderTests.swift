@@ -19,7 +19,7 @@ import Testing
     }
 
     private func reader(grpc: Bool = false, limit: Int = 4 << 20) -> RequestReader {
-        RequestReader(tools: tools, limits: RequestLimits(isGRPC: grpc, bodyBytesMax: limit))
+        tools.reader(grpc: grpc, limit: limit)
     }
 
     private func finish(_ reader: RequestReader) -> Answer? {
@@ -41,7 +41,7 @@ import Testing
             }
             #expect(finish(reader)?.isAccepted == true)
             #expect(rear.consumer.takenItems == [3])
-            #expect(rear.consumer.taken[0].bytes == request.count)
+            #expect(rear.takenBytes == [request])
             #expect(rear.count("otelcol_receiver_accepted_spans") == 3)
         }
     }
@@ -68,6 +68,9 @@ import Testing
         let refused = reader.begin(rear.target(), encoding: .identity, contentLength: 1 << 20)
         #expect(refused?.httpStatus == 503 && refused?.retryAfterSeconds == 1)
         #expect(rear.count("sluice_receiver_refused_requests") == 1)
+        // What comes all the same is answered by nobody a second time.
+        #expect(!reader.isReading && reader.append(request) == nil && finish(reader) == nil)
+        #expect(rear.consumer.asked == 0 && ledger.bytes == 0)
         // A body of which nobody has said the size.
         #expect(reader.begin(rear.target(), encoding: .identity, contentLength: nil) == nil)
         var failure: Answer.Failure?
@@ -77,36 +80,22 @@ import Testing
         #expect(reader.append([1, 2, 3]) == nil && finish(reader) == nil)
     }
 
-    @Test(arguments: [
-        (grpcMessage([1, 2, 3], flag: 2), GRPCCode.internal), (grpcMessage([1, 2, 3], flag: 1), .internal),
-        (grpcMessage([], length: 1001), .resourceExhausted), (grpcMessage([0x0A, 0]) + [0], .internal),
-    ])
-    func messagesThatAreNone(bytes: [UInt8], code: GRPCCode) {
-        let reader = reader(grpc: true, limit: 1000)
-        #expect(reader.begin(Rear().target(), encoding: .identity, contentLength: nil) == nil)
-        #expect(reader.append(bytes)?.code == code)
-        #expect(ledger.bytes == 0 && !reader.isReading)
-    }
-
-    @Test func halfAMessageIsNone() {
-        let message = grpcMessage(request)
-        for count in 0..<message.count {
-            let rear = Rear()
-            let reader = reader(grpc: true)
-            _ = reader.begin(rear.target(), encoding: .identity, contentLength: nil)
-            #expect(reader.append(Array(message[..<count])) == nil)
-            #expect(finish(reader)?.failure?.code == .internal)
-            #expect(rear.consumer.asked == 0 && ledger.bytes == 0)
-        }
-    }
-
     @Test(arguments: [999, 1000, 1001]) func theLimitIsTheLimit(size: Int) {
+        let rear = Rear()
         let reader = reader(limit: 1000)
-        let refused = reader.begin(Rear().target(), encoding: .identity, contentLength: size)
+        let refused = reader.begin(rear.target(), encoding: .identity, contentLength: size)
         #expect((refused?.httpStatus == 413) == (size > 1000))
-        _ = reader.begin(Rear().target(), encoding: .identity, contentLength: nil)
+        if size > 1000 {
+            #expect(
+                refused?.message
+                    == "http: request body too large: 1001 bytes, limit 1000 (max_request_body_size)")
+            #expect(refused?.retryAfterSeconds == nil && !reader.isReading)
+        }
+        reader.abandon()
+        _ = reader.begin(rear.target(), encoding: .identity, contentLength: nil)
         let late = reader.append(Array(repeating: 0, count: size))
         #expect((late?.httpStatus == 413) == (size > 1000))
+        #expect(rear.count("sluice_receiver_too_large_requests") == (size > 1000 ? 2 : 0))
     }
 
     @Test func whatCannotBeDecodedIsCounted() {

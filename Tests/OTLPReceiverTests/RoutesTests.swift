@@ -74,24 +74,45 @@ import Testing
     }
 
     @Test(arguments: [
-        ([(":method", "POST"), (":path", "/v1/metrics"), ("content-type", "application/json")], 404),
-        ([(":method", "GET"), (":path", "/v1/traces"), ("content-type", "application/json")], 405),
-        ([(":method", "POST"), (":path", "/v1/traces")], 415),
-        ([(":method", "POST"), (":path", "/v1/traces"), ("content-type", "text/json")], 415),
+        ("POST", "/v1/metrics", "application/json", 404, "404 page not found"),
+        ("POST", "/", "application/json", 404, "404 page not found"),
+        ("POST", "/v1/traces/", "application/json", 404, "404 page not found"),
+        ("POST", "/v1/trace?s", "application/json", 404, "404 page not found"),
+        ("GET", "/v1/traces", "application/json", 405, "405 method not allowed, supported: [POST]"),
+        ("post", "/v1/traces", "application/json", 405, "405 method not allowed, supported: [POST]"),
+        ("POST", "/v1/traces", nil, 415, Self.unsupported), ("POST", "/v1/traces", "", 415, Self.unsupported),
+        ("POST", "/v1/traces", "text/json", 415, Self.unsupported),
+        ("POST", "/v1/traces", "application/jsonx", 415, Self.unsupported),
+        ("POST", "/v1/traces", "application/grpc", 415, Self.unsupported),
     ])
-    func whatIsNoExportIsRefusedInText(fields: [(String, String)], status: Int) {
-        let failure = failure(http(fields))
-        #expect(failure?.httpStatus == status && failure?.isPlainText == true)
+    func whatIsNoExportIsRefusedInText(
+        method: String, path: String, type: String?, status: Int, message: String
+    ) {
+        let fields = [(":method", method), (":path", path)] + (type.map { [("content-type", $0)] } ?? [])
+        #expect(failure(http(fields)) == .plain(status, message))
     }
 
+    private static let unsupported =
+        "415 unsupported media type, supported: [application/json, application/x-protobuf]"
+
     @Test(arguments: [
-        ("content-length", "a lot"), ("content-length", "-1"), ("content-encoding", "br"),
-        ("content-encoding", "deflate"),
+        ("content-length", "a lot", "content-length is not a number: \"a lot\""),
+        ("content-length", "-1", "content-length is not a number: \"-1\""),
+        (
+            "content-length", "99999999999999999999",
+            "content-length is not a number: \"99999999999999999999\""
+        ),
+        ("content-encoding", "br", "unsupported Content-Encoding: br"),
+        ("content-encoding", "gzip, gzip", "unsupported Content-Encoding: gzip, gzip"),
+        // Understood, but switched off.
+        ("content-encoding", "deflate", "unsupported Content-Encoding: deflate"),
     ])
-    func whatCannotBeReadIsRefusedInTheClientsForm(name: String, value: String) {
-        let failure = failure(http(post("/v1/traces", type: "application/json", [(name, value)])))
-        #expect(
-            failure?.httpStatus == 400 && failure?.code == .invalidArgument && failure?.mediaType == .json)
+    func whatCannotBeReadIsRefusedInTheClientsForm(name: String, value: String, message: String) {
+        for form in [MediaType.json, .protobuf] {
+            var expected = Answer.Failure(.invalidArgument, 400, message)
+            expected.mediaType = form
+            #expect(failure(http(post("/v1/traces", type: form.rawValue, [(name, value)]))) == expected)
+        }
     }
 
     /// Guarantees: a message repeats no more than a line of what a client sent.
@@ -112,16 +133,30 @@ import Testing
     }
 
     @Test(arguments: [
-        (Self.grpcPath, "application/grpcweb", "identity", 415, true),
-        (Self.grpcPath, "application/json", "identity", 415, true),
-        ("/other.Service/Export", "application/grpc", "identity", 404, false),
-        (Self.grpcPath, "application/grpc", "br", 415, false),
+        ("POST", "application/grpcweb", 415, "invalid gRPC request content-type \"application/grpcweb\""),
+        ("POST", "application/json", 415, "invalid gRPC request content-type \"application/json\""),
+        ("POST", nil, 415, "invalid gRPC request content-type \"\""),
+        ("GET", "application/grpc", 405, "405 method not allowed, supported: [POST]"),
     ])
-    func callsThatNobodyServes(path: String, type: String, encoding: String, status: Int, isPlain: Bool) {
-        let failure = failure(grpc(post(path, type: type, [("grpc-encoding", encoding)])))
-        #expect(failure?.httpStatus == status && failure?.isPlainText == isPlain)
-        #expect(failure?.code == .unimplemented)
-        #expect(failure?.namesEncodings == (encoding == "br"))
+    func whatIsNoCallIsRefusedByHTTP(method: String, type: String?, status: Int, message: String) {
+        let fields =
+            [(":method", method), (":path", Self.grpcPath)] + (type.map { [("content-type", $0)] } ?? [])
+        #expect(failure(grpc(fields)) == .plain(status, message))
+    }
+
+    @Test(arguments: ["/other.Service/Export", Self.grpcPath + "/", Signal.logs.grpcPath, "/"])
+    func methodsThatNobodyServes(path: String) {
+        let message = "unknown service or method \(path): no pipeline takes this signal from this receiver"
+        #expect(
+            failure(grpc(post(path, type: "application/grpc"))) == .init(.unimplemented, 404, message))
+    }
+
+    @Test(arguments: ["br", "lz4", "deflate", "GZIP2"]) func encodingsThatNobodyKnows(encoding: String) {
+        let fields = post(Self.grpcPath, type: "application/grpc", [("grpc-encoding", encoding)])
+        let message = "grpc: Decompressor is not installed for grpc-encoding \"\(encoding)\""
+        var expected = Answer.Failure(.unimplemented, 415, message)
+        expected.namesEncodings = true
+        #expect(failure(grpc(fields)) == expected)
     }
 
     @Test func oneLimiterIsEnoughToPause() {

@@ -1,3 +1,4 @@
+import Compression
 import HTTP
 import NIOCore
 import NIOEmbedded
@@ -25,17 +26,25 @@ struct Rear {
     let limiter = FakeLimiter()
     let registry = MetricRegistry()
     let answersLater: Bool
+    let keepsGzip: Bool
 
-    init(answersLater: Bool = false) {
+    init(answersLater: Bool = false, keepsGzip: Bool = false) {
         self.answersLater = answersLater
+        self.keepsGzip = keepsGzip
     }
 
     func target(_ signal: Signal = .traces, transport: String = "http") -> Target {
         Target(
             signal: signal,
-            entrance: Entrance(consumer: consumer, limiters: [limiter], answersLater: answersLater),
+            entrance: Entrance(
+                consumer: consumer, limiters: [limiter], answersLater: answersLater, keepsGzip: keepsGzip),
             counters: RequestCounters(
                 registry: registry, receiver: "otlp", transport: transport, signal: signal))
+    }
+
+    /// The bytes of each batch that was taken.
+    var takenBytes: [[UInt8]] {
+        consumer.taken.map { $0.slices.flatMap { Array($0.bytes.readableBytesView) } }
     }
 
     /// The value of the one series of this name.
@@ -63,6 +72,36 @@ extension RequestReader {
     func append(_ bytes: [UInt8]) -> Answer.Failure? {
         bytes.withUnsafeBytes { append($0) }
     }
+}
+
+extension LoopTools {
+    func reader(grpc: Bool = false, limit: Int = 4 << 20) -> RequestReader {
+        RequestReader(tools: self, limits: RequestLimits(isGRPC: grpc, bodyBytesMax: limit))
+    }
+}
+
+/// One gzip member.
+func gzipped(_ bytes: [UInt8]) -> [UInt8] {
+    var buffer = ByteBuffer()
+    _ = Gzipper().compress(bytes.span.bytes) { minimum, fill in
+        buffer.writeWithOutputRawSpan(minimumWritableBytes: minimum, initializingWith: fill)
+    }
+    return Array(buffer.readableBytesView)
+}
+
+/// A zlib stream (RFC 1950) of one stored block.
+func zlibbed(_ bytes: [UInt8]) -> [UInt8] {
+    let count = UInt16(bytes.count)
+    var (low, high): (UInt32, UInt32) = (1, 0)
+    for byte in bytes {
+        low = (low + UInt32(byte)) % 65_521
+        high = (high + low) % 65_521
+    }
+    func big<Value: FixedWidthInteger>(_ value: Value) -> [UInt8] {
+        withUnsafeBytes(of: value.bigEndian) { Array($0) }
+    }
+    return [0x78, 0x01, 0x01] + big(count.byteSwapped) + big((~count).byteSwapped) + bytes
+        + big(high << 16 | low)
 }
 
 /// The five bytes before a gRPC message, and the message.

@@ -5,6 +5,7 @@ import Testing
 
 private let soon = Refusal(.unavailable, "down")
 private let never = Refusal(.rejected, "no", isPermanent: true)
+private let stopping = Refusal(.shuttingDown, "stopping")
 private func partial(_ count: Int) -> Outcome { .partial(rejectedItems: count, message: "m") }
 
 @Suite("Acknowledgement")
@@ -21,6 +22,8 @@ struct AcknowledgementTests {
             ([partial(1), .refused(never)], .refused(never)),
             ([.refused(never), .refused(soon)], .refused(soon)),
             ([.refused(soon), .refused(never)], .refused(soon)),
+            ([.refused(soon), .refused(stopping), .refused(soon)], .refused(stopping)),
+            ([.refused(stopping), .refused(never), .refused(soon)], .refused(stopping)),
         ] as [([Outcome], Outcome)])
     func worst(outcomes: [Outcome], expected: Outcome) {
         let answers = Answers()
@@ -43,6 +46,35 @@ struct AcknowledgementTests {
         acknowledgement.settle(partial(2), by: ObjectIdentifier(destinations[1]))
         acknowledgement.settle(.accepted, by: ObjectIdentifier(destinations[1]))
         #expect(answers.all == [partial(3)])
+    }
+
+    /// If it failed, one full queue would make every client send again what the other destinations have: twice.
+    @Test(
+        "that one destination has no room is no refusal when another took all; it is when nobody did",
+        arguments: [Refusal.Reason.queueFull, .storage])
+    func noRoom(reason: Refusal.Reason) {
+        let destinations = [FakeConsumer(), FakeConsumer()]
+        let full = Refusal(reason, "full")
+        let table: [([(Int, Outcome)], Outcome)] = [
+            ([(0, .refused(full)), (1, .accepted)], .accepted),
+            ([(1, .accepted), (0, .refused(full))], .accepted),
+            ([(0, .refused(full)), (1, partial(2))], partial(2)),
+            ([(0, .refused(full)), (1, .refused(full))], .refused(full)),
+            ([(0, .refused(full)), (1, .refused(soon))], .refused(soon)),
+            // A part each: nobody has the whole request.
+            ([(0, .accepted), (0, .refused(full))], .refused(full)),
+            ([(0, .accepted), (0, .refused(full)), (1, .accepted)], .accepted),
+            ([(0, .accepted), (0, .refused(full)), (1, .accepted), (1, .refused(full))], .refused(full)),
+        ]
+        for (index, (outcomes, expected)) in table.enumerated() {
+            let answers = Answers()
+            let acknowledgement = answers.acknowledgement()
+            acknowledgement.expect(outcomes.count - 1)
+            for (destination, outcome) in outcomes {
+                acknowledgement.settle(outcome, by: ObjectIdentifier(destinations[destination]))
+            }
+            #expect(answers.all == [expected], "row \(index)")
+        }
     }
 
     @Test("a client gets one answer, after the last part, whichever thread that is on")

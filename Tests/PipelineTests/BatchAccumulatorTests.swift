@@ -80,6 +80,28 @@ struct BatchAccumulatorTests {
         #expect(rig.rejected.count == 1 && rig.left.map(\.batch.items) == [4, 4, 10])
     }
 
+    @Test("without anybody to refuse them, too many tenants make the one that waits longest leave early")
+    func makesRoom() {
+        let rig = Rig(minSize: 10) {
+            $0.metadataKeys = ["x-tenant"]
+            $0.combinationsMax = 2
+            $0.makesRoom = true
+        }
+        var waiting: [String] = []
+        for tenant in ["a", "b", "c", "a", "b"] {
+            rig.append(spans: 4, tenant: tenant)
+            waiting = Array((waiting.filter { $0 != tenant } + [tenant]).suffix(2))
+            #expect(rig.accumulator.combinations == waiting.count)
+        }
+        let tenants = rig.left.map { $0.batch.slices[0].payload.metadata?["x-tenant"] }
+        #expect(rig.rejected.isEmpty && tenants == ["a", "b", "c"] && rig.left.map(\.weight) == [1, 1, 1])
+        // Tenants that come and go are forgotten.
+        for number in 0..<1000 { rig.append(spans: 10, tenant: "\(number)") }
+        rig.loop.advanceTime(by: .milliseconds(200))
+        #expect(rig.accumulator.combinations == 0)
+        #expect(rig.left.reduce(0) { $0 + $1.batch.items } == 5 * 4 + 1000 * 10)
+    }
+
     @Test("what a client says about itself is found by name, whatever else it says")
     func metadata() {
         let metadata = ClientMetadata(header: [

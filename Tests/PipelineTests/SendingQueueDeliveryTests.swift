@@ -226,6 +226,86 @@ struct SendingQueueStorageTests {
         #expect(rig.queue.currentSize == 0)
     }
 
+    /// Scenario: one half of a stored request is given up after its last retry; the other half waits when the
+    /// gateway stops. If it failed, that half would be deleted though nobody ever sent it.
+    @Test("a part that waits when the gateway stops keeps its request stored, whatever became of the others")
+    func stopsBetweenParts() {
+        let (rig, store) = rig { config, retry in
+            config.numConsumers = 1
+            var batch = SendingQueueConfig.BatchSettings()
+            batch.minSize = 10
+            batch.maxSize = 10
+            config.batch = batch
+            retry.enabled = false
+        }
+        _ = rig.offer(spans: 20)
+        store.answer()
+        rig.answer(.down)
+        #expect(rig.ends == [0, 10, 0])
+        rig.drain(until: .uptimeNanoseconds(1_000_000_000))
+        rig.answer(.down)
+        #expect(rig.leftover == 0 && store.stored.count == 1)
+    }
+
+    /// If it failed, a crash at the wrong moment would lose what is stored here no more and there not yet.
+    @Test("a dead letter stays stored until the other exporter has stored it; at that one's end, too")
+    func deadLetterIsKept() {
+        let (rig, store) = rig()
+        let other = FakeConsumer()
+        let counter = MetricRegistry().counter("dead", help: "", labels: [:])
+        rig.queue.setDeadLetter(SendingQueue.DeadLetter(name: "file", consumer: other, counter: counter))
+        for spans in [1, 2] {
+            _ = rig.offer(spans: spans)
+            store.answer()
+            rig.answer(.permanent("no"))
+        }
+        #expect(other.takenItems == [1, 2] && store.stored.count == 2 && rig.ends == [0, 3, 0])
+        other.taken[0].settle(.accepted)
+        rig.loop.run()
+        #expect(store.stored.count == 1)
+        other.taken[1].settle(.refused(Refusal(.shuttingDown, "stopping")))
+        rig.loop.run()
+        #expect(store.stored.count == 1 && rig.queue.currentSize == 0)
+        other.refusal = Refusal(.queueFull, "full")
+        _ = rig.offer(spans: 4)
+        store.answer()
+        rig.answer(.permanent("no"))
+        #expect(other.dropped.map(\.items) == [4] && store.stored.count == 1)
+    }
+
+    /// If it failed, clients of many tenants would lose what they were told is taken.
+    @Test("more tenants than batch::partition holds at a time are sent in smaller batches, none is dropped")
+    func manyTenants() {
+        let (rig, store) = rig { config, _ in
+            var batch = SendingQueueConfig.BatchSettings()
+            batch.metadataKeys = ["x-tenant"]
+            config.batch = batch
+            config.queueSize = 10_000
+            config.numConsumers = 4096
+        }
+        for tenant in 0..<2500 {
+            _ = rig.offer(spans: 1, metadata: ClientMetadata([.init("x-tenant", "\(tenant)")]))
+            store.answer()
+        }
+        #expect(rig.sender.calls.count == 1500 && rig.ends == [0, 0, 0])
+        rig.loop.advanceTime(by: .milliseconds(200))
+        while !rig.sender.calls.isEmpty { rig.sender.answer(.success) }
+        rig.loop.run()
+        #expect(rig.ends == [2500, 0, 0] && rig.queue.currentSize == 0 && store.stored.isEmpty)
+    }
+
+    /// If it failed, a batch would be sent by a queue that has let go of it, on connections that are closed.
+    @Test("a retry that is due in the moment in which the gateway stops is not made")
+    func stopsWhenRetryIsDue() {
+        let (rig, store) = rig { _, retry in retry.initialInterval = .zero }
+        _ = rig.offer(spans: 3)
+        store.answer()
+        rig.queue.beginDrain(until: .uptimeNanoseconds(1_000_000_000)).whenSuccess { _ in }
+        rig.sender.answer(.down)
+        rig.loop.run()
+        #expect(rig.sender.attempts == 1 && rig.sender.isClosed && store.stored.count == 1)
+    }
+
     @Test("beyond what memory holds, batches wait on disk only, in order, and come back")
     func spills() {
         let (rig, store) = rig { config, _ in config.numConsumers = 1 }

@@ -58,9 +58,21 @@ def fetch(url, timeout=5.0):
 
 
 def with_names(hosts_file):
-    """What starts a gateway for which this is /etc/hosts, in a mount namespace of its own; None where that is not allowed."""
-    script = 'mount --bind "$0" /etc/hosts && exec "$@"'
-    launcher = ["unshare", "--map-root-user", "--mount", "sh", "-c", script, str(hosts_file)]
+    """What starts a gateway for which this is /etc/hosts; None where that is not allowed."""
+    return in_namespace('mount --bind "$0" /etc/hosts', hosts_file)
+
+
+def in_pod(account_folder):
+    """What starts a gateway that has these files as its service account's; None where that is not allowed."""
+    place = "/run/secrets/kubernetes.io/serviceaccount"
+    script = f'mount -t tmpfs run /run && mkdir -p {place} && mount --bind "$0" {place}'
+    return in_namespace(script, account_folder)
+
+
+def in_namespace(script, path):
+    """What runs a command after a script, for which `path` is $0, in a mount namespace of its own; None where that is not
+    allowed."""
+    launcher = ["unshare", "--map-root-user", "--mount", "sh", "-c", script + ' && exec "$@"', str(path)]
     is_allowed = subprocess.run([*launcher, "true"], capture_output=True).returncode == 0
     return launcher if is_allowed else None
 
@@ -224,6 +236,8 @@ class Balance:
     def __init__(self, gateway, exporters, signal="traces"):
         self.gateway, self.exporters, self.signal = gateway, exporters, signal
         self.pages = 0
+        # Seconds between two pages.
+        self.pause = 0
         self.fault = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
@@ -247,6 +261,7 @@ class Balance:
             while not self._stop.is_set():
                 self.check(self.gateway.metrics())
                 self.pages += 1
+                self._stop.wait(self.pause)
         except Exception as error:
             self.fault = error
 

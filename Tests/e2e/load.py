@@ -25,9 +25,13 @@ class Load:
     """Runs from `start` until `stop`, or until every client has sent `requests`. Every span's name is a
     number of its own."""
 
-    def __init__(self, gateway, clients=4, spans=10, padding=0, requests=None, transport="grpc", timeout=20):
+    def __init__(
+        self, gateway, clients=4, spans=10, padding=0, requests=None, transport="grpc", timeout=20, pause=0
+    ):
         self.gateway, self.spans, self.padding, self.requests = gateway, spans, padding, requests
         self.transport, self.timeout = transport, timeout
+        # Seconds between a client's requests; may change while it runs.
+        self.pause = pause
         self.acknowledged = set()
         self.refusals = []
         self.faults = []
@@ -66,6 +70,8 @@ class Load:
         try:
             while not self._stop.is_set() and sent != self.requests:
                 sent += 1
+                if self.pause:
+                    self._stop.wait(self.pause)
                 first = take_numbers(self.spans)
                 request = data.spans(self.spans, first=first, padding=self.padding)
                 if self._send(client, request):

@@ -120,7 +120,7 @@ def pod(name, address, namespace="shop", port=None, **annotations):
 class APIServer(HTTPServer):
     """Lists and watches pods as Kubernetes does: pages, versions, bookmarks, 410 Gone; insists on its token."""
 
-    def __init__(self, token, pods=(), page_size=2):
+    def __init__(self, token, pods=(), page_size=2, **options):
         self.token, self.page_size = token, page_size
         self.version = 100
         self.pods = {}
@@ -129,7 +129,8 @@ class APIServer(HTTPServer):
         self._lock = threading.Lock()
         for one in pods:
             self.pods[one["metadata"]["name"]] = self._stamped(one)
-        super().__init__()
+        self.refusals = 0
+        super().__init__(**options)
 
     def _stamped(self, one):
         self.version += 1
@@ -173,6 +174,7 @@ class APIServer(HTTPServer):
         url = urllib.parse.urlparse(request.path)
         query = dict(urllib.parse.parse_qsl(url.query))
         if request.headers.get("Authorization") != f"Bearer {self.token}":
+            self.refusals += 1
             return self._answer(request, 401, {"kind": "Status", "code": 401})
         if url.path != "/api/v1/namespaces/shop/pods":
             return self._answer(request, 404, {"kind": "Status", "code": 404})

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+import threading
 import time
 
 import grpc
@@ -254,6 +255,47 @@ def test_large_requests_are_cut_to_size(gateway, backend, clients):
     page = running.metrics()
     assert page.sum("otelcol_processor_batch_batch_send_size_sum") == 225
     assert page.sum("otelcol_processor_batch_batch_send_size_count") == len(tempo.received())
+
+
+def test_what_comes_and_goes_is_on_the_page(gateway, backend, clients):
+    """If it failed, an operator's dashboards of a Collector would be empty at the gateway."""
+    tempo = backend()
+    configuration = config(
+        {"otlp": exporter(tempo)},
+        {
+            "memory_limiter": {"check_interval": "1s", "limit_mib": 256},
+            "batch": {"timeout": "50ms", "send_batch_size": 50, "send_batch_max_size": 70},
+        },
+        signals=["traces"],
+    )
+    running = gateway(configuration, "--set", "service.telemetry.metrics.level=detailed")
+    clients.grpc(running).export(data.spans(225))
+    wait_until(lambda: len(data.span_names(tempo.received())) >= 225, "the spans")
+    wait_until(lambda: running.metrics().sum("otelcol_exporter_sent_spans") == 225, "the count")
+    page = running.metrics()
+    for processor in ("memory_limiter", "batch"):
+        for way in ("incoming", "outgoing"):
+            name = f"otelcol_processor_{way}_items"
+            assert page.sum(name, processor=processor, otel_signal="traces") == 225, (processor, way)
+    sent = len(tempo.received())
+    size = "otelcol_exporter_queue_batch_send_size"
+    assert page.sum(f"{size}_sum", exporter="otlp") == 225 and page.sum(f"{size}_count") == sent
+    total = sum(request.ByteSize() for request in tempo.received())
+    for name in (f"{size}_bytes", "otelcol_processor_batch_batch_send_size_bytes"):
+        assert page.sum(f"{name}_sum") == total and page.sum(f"{name}_count") == sent, name
+    assert page.sum("otelcol_exporter_in_flight_requests", exporter="otlp", data_type="traces") == 0
+
+
+def test_what_is_under_way_is_on_the_page(gateway, backend, clients):
+    """If it failed, nobody could see that a destination takes its time."""
+    go = threading.Event()
+    tempo = backend(answer=lambda request, context: go.wait(20) and None)
+    running = gateway(config({"otlp": exporter(tempo)}, BATCH, signals=["traces"]))
+    clients.grpc(running).export(data.spans(3))
+    in_flight = "otelcol_exporter_in_flight_requests"
+    wait_until(lambda: running.metrics().sum(in_flight, exporter="otlp") == 1, "the request")
+    go.set()
+    wait_until(lambda: running.metrics().sum(in_flight, exporter="otlp") == 0, "its answer")
 
 
 @pytest.mark.parametrize("compression", ["none", "gzip"])

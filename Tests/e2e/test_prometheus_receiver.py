@@ -10,7 +10,7 @@ import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from conftest import backends, config, exporter, otlp
-from gateway import BINARY, LOOPBACK, Balance, command, fetch, free_port, wait_until
+from gateway import BINARY, LOOPBACK, Balance, command, fetch, free_port, in_pod, wait_until
 from scraped import OPEN_METRICS, APIServer, Target, pod, points
 from test_tls import certificates  # noqa: F401
 
@@ -283,6 +283,43 @@ def test_pods_of_kubernetes(gateway, backend, owned, target, tmp_path):
     destination.clear()
     seen(destination, "from_2", 3)
     assert "403" not in running.log
+
+
+def test_inside_a_cluster(gateway, backend, owned, target, certificates, tmp_path):
+    """If it failed, a gateway in a cluster would find no pods, or none any more once its token was renewed."""
+    launcher = in_pod(tmp_path)
+    if launcher is None:
+        pytest.skip("mount namespaces are not allowed here")
+    files = {"token": "first\n", "namespace": "shop", "ca.crt": open(certificates.ca).read()}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    pages = [target(f"from_{n} {n}\n") for n in range(2)]
+    pods = [pod(f"pod-{n}", LOOPBACK, port=page.port) for n, page in enumerate(pages)]
+    identity = (certificates.server, certificates.server_key)
+    server = backends(APIServer, owned)("first", pods[:1], certificate=identity)
+    job = {"kubernetes_sd_configs": [{"role": "pod", "namespaces": {"own_namespace": True}}]}
+    env = {"KUBERNETES_SERVICE_HOST": LOOPBACK, "KUBERNETES_SERVICE_PORT": str(server.port)}
+    destination = backend()
+    running = gateway(scraping(destination, job), env=env, launcher=launcher)
+    seen(destination, "from_0")
+
+    # Tokens live for an hour: the next request needs the one that is there then.
+    wait_until(lambda: server.watches, "a watch")
+    server.token = "second"
+    server.end_watches()
+    wait_until(lambda: server.refusals, "a refusal of the old token")
+    (tmp_path / "token").write_text("second\n")
+    wait_until(lambda: len(server.watches) == 2, "a watch with the new token")
+    server.change("ADDED", pods[1])
+    seen(destination, "from_1")
+    assert "the token is not accepted" in running.log
+
+    # An authority that did not sign the server's certificate: the token goes to nobody.
+    (tmp_path / "ca.crt").write_text(open(certificates.other).read())
+    before = server.refusals
+    running = gateway(scraping(destination, job), env=env, launcher=launcher)
+    wait_until(lambda: "Pods cannot be found" in running.log, "a complaint")
+    assert server.refusals == before and len(server.watches) == 2
 
 
 def test_the_gateway_scrapes_itself(gateway, backend):

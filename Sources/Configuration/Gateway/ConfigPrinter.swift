@@ -97,7 +97,9 @@ private struct ConfigPrinter {
     /// True for texts that YAML reads back as they are without quotes, in any context.
     private static func isPlain(_ text: String) -> Bool {
         guard let first = text.utf8.first, isLetter(first) || isDigit(first) || "/_.$".utf8.contains(first),
-            let last = text.utf8.last, last != UInt8(ascii: " "), last != UInt8(ascii: ":"), text != "<<"
+            let last = text.utf8.last, last != UInt8(ascii: " "), last != UInt8(ascii: ":"), text != "<<",
+            // At the start of a line it would end the document.
+            !text.hasPrefix("...")
         else { return false }
         var previous: UInt8 = 0
         for byte in text.utf8 {

@@ -3,18 +3,21 @@ internal import Glibc
 /// What is done with the folder of a store. Blocks.
 enum Folder {
     /// Makes a folder unless it is there.
-    static func make(_ path: String, permissions: UInt32) throws(StorageFault) {
-        guard unsafe mkdir(path, permissions) == 0 || errno == EEXIST else {
-            throw StorageFault("create", path)
-        }
+    /// - Returns: whether it was not.
+    @discardableResult
+    static func make(_ path: String, permissions: UInt32) throws(StorageFault) -> Bool {
+        if unsafe mkdir(path, permissions) == 0 { return true }
+        guard errno == EEXIST else { throw StorageFault("create", path) }
+        return false
     }
 
-    /// Makes a folder and those around it unless they are there.
+    /// Makes a folder and those around it unless they are there, so that the disk knows of them.
     static func makeAll(_ path: String, permissions: UInt32) throws(StorageFault) {
         var made = ""
         for part in path.split(separator: "/") {
+            let parent = made
             made += "/\(part)"
-            try make(made, permissions: permissions)
+            if try make(made, permissions: permissions) { try sync(parent.isEmpty ? "/" : parent) }
         }
     }
 

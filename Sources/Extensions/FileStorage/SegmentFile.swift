@@ -44,13 +44,18 @@ final class SegmentFile: @unchecked Sendable {
         let descriptor = unsafe Glibc.open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw StorageFault("create", path) }
         let file = SegmentFile(descriptor, path: path, sequence: sequence, capacity: capacity)
-        let code = posix_fallocate(descriptor, 0, off_t(capacity))
-        // A file system that cannot reserve finds out when it writes.
-        guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
-            _ = unsafe unlink(path)
-            throw StorageFault("reserve \(capacity) bytes for", path, code: code)
+        do throws(StorageFault) {
+            var code = EINTR
+            while code == EINTR { code = posix_fallocate(descriptor, 0, off_t(capacity)) }
+            // A file system that cannot reserve finds out when it writes.
+            guard code == 0 || code == EOPNOTSUPP || code == EINVAL else {
+                throw StorageFault("reserve \(capacity) bytes for", path, code: code)
+            }
+            try file.writeHeader()
+        } catch {
+            file.discard()
+            throw error
         }
-        try file.writeHeader()
         return file
     }
 
@@ -76,14 +81,25 @@ final class SegmentFile: @unchecked Sendable {
         try write([header], at: 0)
     }
 
-    /// The size that the file should have; nil when it does not begin as a segment of its number does.
-    func writtenCapacity() throws(StorageFault) -> Int? {
+    /// What the first bytes of a file say.
+    enum Beginning: Equatable {
+        /// A segment of the file's number, which should have this size.
+        case whole(capacity: Int)
+        /// Nothing yet, or another number: a crash came before the segment's first record.
+        case unwritten
+        /// Not what this version writes.
+        case foreign
+    }
+
+    /// Reads the first bytes.
+    func beginning() throws(StorageFault) -> Beginning {
         var header = try read(at: 0, count: Self.headerBytes)
+        if header.readableBytesView.allSatisfy({ $0 == 0 }) { return .unwritten }
         guard header.readInteger(endianness: .little) == Self.magic,
-            header.readInteger(endianness: .little) == sequence,
+            let number: UInt64 = header.readInteger(endianness: .little),
             let capacity: UInt64 = header.readInteger(endianness: .little)
-        else { return nil }
-        return Int(clamping: capacity)
+        else { return .foreign }
+        return number == sequence ? .whole(capacity: Int(clamping: capacity)) : .unwritten
     }
 
     /// Makes a spare file a segment: what it holds is void by its new number.
@@ -100,6 +116,11 @@ final class SegmentFile: @unchecked Sendable {
 
     func remove() throws(StorageFault) {
         guard unsafe unlink(path) == 0 else { throw StorageFault("remove", path) }
+    }
+
+    /// Takes away a file that was begun in vain. That this fails, too, changes nothing: the first failure is told.
+    func discard() {
+        _ = unsafe unlink(path)
     }
 
     /// Waits until the disk has what was written.

@@ -18,15 +18,20 @@ struct SegmentScan: Sendable {
     private(set) var missingBytes = 0
     /// Records whose header is whole and whose content is not, and that are followed by others.
     private(set) var damagedRecords = 0
-    /// The last record is not whole: the process ended while it wrote it. Nobody was told that it was stored.
+    /// The last record is not whole: as a rule the process ended while it wrote it, and nobody was told that it was
+    /// stored.
     private(set) var isTorn = false
+
+    /// Whether further records may follow the last one.
+    private(set) var isWritable = false
 
     /// Whether something is lost that somebody was told is stored.
     var isDamaged: Bool { damagedBytes > 0 || damagedRecords > 0 || missingBytes > 0 }
 
     /// Reads a segment from its start to its end, past what is damaged.
     init(_ file: SegmentFile) throws(StorageFault) {
-        if let written = try file.writtenCapacity() {
+        let beginning = try file.beginning()
+        if case .whole(let written) = beginning {
             missingBytes = max(0, written - file.capacity)
         } else {
             damagedBytes += SegmentFile.headerBytes
@@ -37,7 +42,10 @@ struct SegmentScan: Sendable {
         var brokenRecords = 0
         while position + RecordHeader.bytes <= file.capacity {
             guard let header = try Self.header(file, position) else {
-                guard let next = try Self.nextHeader(file, after: position) else { break }
+                guard let next = try Self.nextHeader(file, after: position) else {
+                    if try Self.isBrokenHeader(file, position) { brokenRecords += 1 }
+                    break
+                }
                 gap += next - position
                 position = next
                 continue
@@ -55,8 +63,9 @@ struct SegmentScan: Sendable {
             position += max(header.recordBytes, RecordHeader.alignment)
         }
         isTorn = brokenRecords > 0
-        // A header that was damaged and nothing behind it: an empty segment.
-        if batches.isEmpty, done.isEmpty { damagedBytes = 0 }
+        // A file that was never written, or not as this number.
+        if beginning == .unwritten, batches.isEmpty, done.isEmpty { damagedBytes = 0 }
+        isWritable = !isTorn && !isDamaged && beginning != .unwritten
     }
 
     private mutating func take(_ header: RecordHeader, _ body: ByteBuffer, _ offset: Int) {
@@ -71,6 +80,17 @@ struct SegmentScan: Sendable {
     private static func header(_ file: SegmentFile, _ offset: Int) throws(StorageFault) -> RecordHeader? {
         let bytes = try file.read(at: offset, count: RecordHeader.bytes)
         return unsafe bytes.withUnsafeReadableBytes { unsafe RecordHeader($0, segment: file.sequence) }
+    }
+
+    /// Whether a header of this segment was here: half of what tells it is left. Bytes of an earlier life of the file are
+    /// headers of another number, or no headers at all.
+    private static func isBrokenHeader(_ file: SegmentFile, _ offset: Int) throws(StorageFault) -> Bool {
+        let bytes = try file.read(at: offset, count: RecordHeader.bytes)
+        guard let magic: UInt32 = bytes.getInteger(at: bytes.readerIndex, endianness: .little),
+            let number: UInt64 = bytes.getInteger(at: bytes.readerIndex + 8, endianness: .little)
+        else { return false }
+        let isOther = unsafe bytes.withUnsafeReadableBytes { unsafe RecordHeader($0, segment: number) != nil }
+        return !isOther && (magic == RecordHeader.magic || number == file.sequence)
     }
 
     /// The next place where a header of this segment is, looked for a piece of the file at a time.

@@ -69,7 +69,7 @@ package final class SegmentStore: BatchStore {
     }
 
     /// A batch that waits to be written.
-    private struct Append {
+    struct Append {
         let parts: [(stored: StoredBatch, body: RecordBody, batch: Batch)]
         let recordBytes: Int
         let done: (Result<[StoredPart], Refusal>) -> Void
@@ -81,23 +81,25 @@ package final class SegmentStore: BatchStore {
     let logger: Logger
     let thread: NIOThreadPool
     private var lock: FolderLock?
+    private var isOpen = false
     /// Oldest first; the last one is being written.
-    private var segments: [Segment] = []
-    private var spare: [SegmentFile] = []
+    var segments: [Segment] = []
+    var spare: [SegmentFile] = []
     private var places: [UInt64: Place] = [:]
     private var appends = CircularBuffer<Append>()
     /// Done, and not yet written down so.
-    private var done: [(id: UInt64, segment: UInt64)] = []
+    var done: [(id: UInt64, segment: UInt64)] = []
     private var isWriting = false
     private var doneTimer: Scheduled<Void>?
     private var closing: EventLoopPromise<Void>?
     private var nextID: UInt64 = 1
-    private var nextSequence: UInt64 = 1
+    var nextSequence: UInt64 = 1
 
     private static let groupBytesMax = 16 << 20
-    private static let spareMax = 2
     /// How long it may take until it is written down that batches are done.
     private static let doneDelay = TimeAmount.milliseconds(20)
+    /// The same after it could not be written.
+    private static let doneDelayAfterFault = TimeAmount.seconds(1)
 
     /// - Parameter ledger: charged for what is read back.
     package init(_ settings: Settings, ledger: MemoryLedger?, eventLoop: any EventLoop, logger: Logger) {
@@ -126,12 +128,19 @@ package final class SegmentStore: BatchStore {
                 nextID = recovered.nextID
                 nextSequence = recovered.nextSequence
                 spare = recovered.spare
+                done = recovered.unnoted
+                isOpen = true
                 releaseSegments()
                 return recovered.batches
             }.nonisolated()
     }
 
     package func append(_ batch: Batch, done: @escaping (Result<[StoredPart], Refusal>) -> Void) {
+        guard isOpen else {
+            let bound = NIOLoopBound(done, eventLoop: eventLoop)
+            let refusal = Refusal(.storage, "the store \(settings.folder) is not open yet")
+            return eventLoop.execute { bound.value(.failure(refusal)) }
+        }
         var recordBytes = 0
         let parts = RecordBody.parts(of: batch).map { body, part in
             let stored = StoredBatch(id: nextID, items: body.items, bytes: body.requestBytes)
@@ -182,9 +191,13 @@ package final class SegmentStore: BatchStore {
         segments[index].live -= 1
         done.append((stored.id, place.segment))
         if segments[index].live == 0, index == 0 { releaseSegments() }
+        noteDone(in: Self.doneDelay)
+    }
+
+    private func noteDone(in delay: TimeAmount) {
         guard doneTimer == nil, !done.isEmpty else { return }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        doneTimer = eventLoop.scheduleTask(in: Self.doneDelay) {
+        doneTimer = eventLoop.scheduleTask(in: delay) {
             bound.value.doneTimer = nil
             bound.value.write()
         }
@@ -196,41 +209,6 @@ package final class SegmentStore: BatchStore {
         doneTimer?.cancel()
         write()
         return promise.futureResult
-    }
-
-    // MARK: - Segments
-
-    private func index(of sequence: UInt64) -> Int? {
-        segments.firstIndex { $0.file.sequence == sequence }
-    }
-
-    private func segment(_ sequence: UInt64) -> Segment? {
-        index(of: sequence).map { segments[$0] }
-    }
-
-    /// Lets go of the oldest segments in which everything is done, but for the one being written.
-    private func releaseSegments() {
-        var freed: [SegmentFile] = []
-        while segments.count > 1, segments[0].live == 0 { freed.append(segments.removeFirst().file) }
-        guard !freed.isEmpty else { return }
-        let oldest = segments[0].file.sequence
-        done.removeAll { $0.segment < oldest }
-        let (folder, logger) = (settings.folder, logger)
-        for file in freed {
-            let isKept = spare.count < Self.spareMax && file.capacity == settings.segmentBytes
-            if isKept { spare.append(file) }
-            thread.submit { _ in
-                do throws(StorageFault) {
-                    if isKept {
-                        try file.rename(to: SegmentFile.path(folder, file.sequence, "spare"))
-                    } else {
-                        try file.remove()
-                    }
-                } catch {
-                    logger.error("A file of the store cannot be put away.", metadata: ["error": "\(error)"])
-                }
-            }
-        }
     }
 
     // MARK: - Writing
@@ -250,14 +228,14 @@ package final class SegmentStore: BatchStore {
     private func write() {
         guard !isWriting else { return }
         let (group, bytes) = nextGroup()
-        let ids = done.map { $0.id }
-        guard !group.isEmpty || !ids.isEmpty else { return finishClosing() }
-        let doneBytes = ids.isEmpty ? 0 : WriteJob.doneRecordBytes(ids.count)
-        guard let job = place(group, bytes + doneBytes) else {
+        guard !group.isEmpty || !done.isEmpty else { return finishClosing() }
+        guard let job = place(bytes, withDone: true) else {
             // No room: some of what was to be written was refused, or what is done cannot be noted.
-            if group.isEmpty { finishClosing() } else { refuse(group, full) }
+            if group.isEmpty { finishClosing() } else { refuse(group, full(bytes)) }
             return
         }
+        let noted = done
+        let ids = noted.map { $0.id }
         done = []
         isWriting = true
         let records = group.flatMap { $0.parts.map { (id: $0.stored.id, body: $0.body) } }
@@ -269,7 +247,7 @@ package final class SegmentStore: BatchStore {
                 store.isWriting = false
                 switch result {
                 case .success(let written): store.written(group, written)
-                case .failure(let error): store.failed(group, ids, error)
+                case .failure(let error): return store.failed(group, noted, error)
                 }
                 store.write()
             }
@@ -288,25 +266,6 @@ package final class SegmentStore: BatchStore {
             bytes += next.recordBytes
         }
         return (group, bytes)
-    }
-
-    /// Finds room for so many bytes; nil when the limit leaves none.
-    private func place(_ group: [Append], _ bytes: Int) -> WriteJob? {
-        if let current = segments.last, current.file.capacity - current.used >= bytes {
-            return WriteJob(file: current.file, offset: current.used, target: .current)
-        }
-        let sequence = nextSequence
-        nextSequence += 1
-        let needed = bytes + SegmentFile.headerBytes
-        if needed <= settings.segmentBytes, let file = spare.popLast() {
-            return WriteJob(
-                file: file, offset: SegmentFile.headerBytes, target: .spare(sequence, settings.folder))
-        }
-        let capacity = max(settings.segmentBytes, needed)
-        guard fileBytes + capacity <= settings.bytesMax else { return nil }
-        return WriteJob(
-            file: nil, offset: SegmentFile.headerBytes,
-            target: .new(sequence, settings.folder, capacity: capacity))
     }
 
     private func written(_ group: [Append], _ written: WriteJob.Written) {
@@ -329,21 +288,28 @@ package final class SegmentStore: BatchStore {
         }
     }
 
-    private func failed(_ group: [Append], _ ids: [UInt64], _ error: any Error) {
-        // What is done is noted with a later group; until then a crash may bring it back.
-        done += ids.compactMap { id in places[id].map { (id, $0.segment) } }
+    private func failed(_ group: [Append], _ noted: [(id: UInt64, segment: UInt64)], _ error: any Error) {
+        // What is done is noted with a later group; until then, or at the end, a crash or a restart brings it back.
+        if closing == nil {
+            done += noted
+            noteDone(in: Self.doneDelayAfterFault)
+        }
         refuse(group, Refusal(.storage, "cannot store: \(error)", retryAfterSeconds: 5))
     }
 
     private func refuse(_ group: [Append], _ refusal: Refusal) {
         for append in group { append.done(.failure(refusal)) }
-        if !appends.isEmpty { writeSoon() }
+        if !appends.isEmpty || closing != nil { writeSoon() }
     }
 
-    private var full: Refusal {
-        Refusal(
-            .storage, "the store \(settings.folder) is full: max_size_mib \(settings.bytesMax >> 20)",
-            retryAfterSeconds: 5)
+    private func full(_ bytes: Int) -> Refusal {
+        let limit = "max_size_mib \(settings.bytesMax >> 20)"
+        if bytes > largestBytes {
+            return Refusal(
+                .storage, "a request of \(bytes) bytes is larger than the store \(settings.folder): \(limit)",
+                isPermanent: true)
+        }
+        return Refusal(.storage, "the store \(settings.folder) is full: \(limit)", retryAfterSeconds: 5)
     }
 
     private func finishClosing() {

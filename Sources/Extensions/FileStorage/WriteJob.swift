@@ -10,8 +10,8 @@ struct WriteJob: Sendable {
         case current
         /// A spare file, to be given this number.
         case spare(UInt64, String)
-        /// A file that is to be made.
-        case new(UInt64, String, capacity: Int)
+        /// A file that is to be made; smaller, but not below `least`, where the disk has no room for `capacity`.
+        case new(UInt64, String, capacity: Int, least: Int)
     }
 
     struct Written: Sendable {
@@ -43,6 +43,18 @@ struct WriteJob: Sendable {
         _ records: [(id: UInt64, body: RecordBody)], done: [UInt64], fsync: Bool
     ) throws(StorageFault) -> Written {
         let file = try openFile(fsync: fsync)
+        do throws(StorageFault) {
+            return try write(records, done: done, to: file, fsync: fsync)
+        } catch {
+            // Nobody is told of what it holds, so it must not take room, or come back after a restart.
+            if case .current = target {} else { file.discard() }
+            throw error
+        }
+    }
+
+    private func write(
+        _ records: [(id: UInt64, body: RecordBody)], done: [UInt64], to file: SegmentFile, fsync: Bool
+    ) throws(StorageFault) -> Written {
         var buffers: [ByteBuffer] = []
         var offsets: [Int] = []
         var position = offset
@@ -84,13 +96,34 @@ struct WriteJob: Sendable {
             return file
         case .spare(let sequence, let folder):
             guard let file else { preconditionFailure("a spare segment has a file") }
-            try file.reuse(folder, as: sequence)
-            if fsync { try Folder.sync(folder) }
+            try begin(file, folder, fsync) { file throws(StorageFault) in
+                try file.reuse(folder, as: sequence)
+            }
             return file
-        case .new(let sequence, let folder, let capacity):
-            let file = try SegmentFile.create(folder, sequence, capacity: capacity)
+        case .new(let sequence, let folder, var capacity, let least):
+            while true {
+                do throws(StorageFault) {
+                    let file = try SegmentFile.create(folder, sequence, capacity: capacity)
+                    try begin(file, folder, fsync) { _ in }
+                    return file
+                } catch {
+                    guard error.isFull, capacity > least else { throw error }
+                    capacity = max(least, capacity / 2)
+                }
+            }
+        }
+    }
+
+    private func begin(
+        _ file: SegmentFile, _ folder: String, _ fsync: Bool,
+        _ prepare: (SegmentFile) throws(StorageFault) -> Void
+    ) throws(StorageFault) {
+        do throws(StorageFault) {
+            try prepare(file)
             if fsync { try Folder.sync(folder) }
-            return file
+        } catch {
+            file.discard()
+            throw error
         }
     }
 }

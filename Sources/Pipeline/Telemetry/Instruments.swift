@@ -70,6 +70,14 @@ public final class Gauge: Sendable {
 ///
 /// Any thread. One `observe` is a search over the bounds and two atomic updates; it allocates nothing.
 @safe public final class Histogram: Sendable {
+    /// For items of a batch: the Collector's.
+    package static let itemBounds: [Double] =
+        [10, 25, 50, 75, 100, 250, 500, 750] + (1...10).map { Double($0) * 1000 } + [
+            20000, 30000, 50000, 100_000,
+        ]
+    /// For bytes of a batch: the Collector's, 128 to 16 777 216.
+    package static let byteBounds: [Double] = (7...24).map { Double(1 << $0) }
+
     /// Upper bounds, inclusive, strictly ascending, finite. The bucket above the last one is implied.
     public let bounds: [Double]
 

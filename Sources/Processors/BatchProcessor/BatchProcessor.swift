@@ -18,6 +18,9 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let logger: Logger
     private let metrics: BatchMetrics
+    /// Combinations of metadata that may wait at a time.
+    private let limit: Int
+    private let keepsApart: Bool
     private let accepting = Atomic<Bool>(true)
     private let stuck = Atomic<Bool>(false)
     private var mailbox: Mailbox<Batch>!
@@ -28,34 +31,44 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     private var refused = CircularBuffer<Batch>()
     private var retryTimer: Scheduled<Void>?
     private var drained = false
+    /// Combinations of metadata as the page of metrics shows them.
+    private var combinationsShown = 0
+    private var tellsOfRejection = true
 
     /// Requests that may wait for the loop.
     private static let mailboxRequests = 8192
     /// How soon the next consumer is asked again.
     private static let retryInterval = TimeAmount.milliseconds(20)
 
-    /// - Parameter eventLoop: the loop that owns the pending batch.
+    /// - Parameters:
+    ///   - eventLoop: the loop that owns the pending batch.
+    ///   - detailed: whether the bytes of batches are counted, too.
     package init(
         name: String, config: BatchConfig, signal: Signal, next: any Consumer, eventLoop: any EventLoop,
-        registry: MetricRegistry, logger: Logger
+        registry: MetricRegistry, detailed: Bool = false, logger: Logger
     ) {
         self.next = next
         self.eventLoop = eventLoop
         self.logger = logger
-        metrics = BatchMetrics(registry, processor: name)
+        metrics = BatchMetrics(registry, processor: name, signal: signal, detailed: detailed)
+        keepsApart = !config.metadataKeys.isEmpty
         var limits = BatchAccumulator.Limits(
             timeout: TimeAmount(config.timeout), minSize: config.sendBatchSize,
             maxSize: config.sendBatchMaxSize)
         limits.metadataKeys = config.metadataKeys
-        limits.combinationsMax = config.metadataCardinalityLimit == 0 ? .max : config.metadataCardinalityLimit
+        limit = config.metadataCardinalityLimit == 0 ? .max : config.metadataCardinalityLimit
+        limits.combinationsMax = limit
         accumulator = BatchAccumulator(limits, signal: signal, eventLoop: eventLoop) {
             [unowned self] batch, _, trigger in
             (trigger == .size ? metrics.sizeTriggered : metrics.timeoutTriggered).add(1)
+            showCombinations()
             send(batch)
         }
         mailbox = Mailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) { [unowned self] batch in
             self.append(batch)
         }
+        // Without keys all clients are one combination, as the Collector counts.
+        if !keepsApart { metrics.combinations.add(1) }
     }
 
     // MARK: - Consumer
@@ -67,12 +80,14 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         guard accepting.load(ordering: .acquiring) else {
             return Refusal(.shuttingDown, "the gateway is stopping")
         }
+        let items = batch.items
         if eventLoop.inEventLoop {
             append(batch)
-            return nil
+        } else if !mailbox.post(batch) {
+            return Refusal(.queueFull, "\(Self.mailboxRequests) requests wait for the batch processor")
         }
-        return mailbox.post(batch)
-            ? nil : Refusal(.queueFull, "\(Self.mailboxRequests) requests wait for the batch processor")
+        metrics.incoming.add(items)
+        return nil
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
@@ -87,7 +102,27 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
             next.drop(batch, because: Self.tooLate)
             return
         }
-        accumulator.append(batch) { [next] batch, _ in next.drop(batch, because: Self.tooManyClients) }
+        accumulator.append(batch) { batch, _ in reject(batch) }
+        showCombinations()
+    }
+
+    private func showCombinations() {
+        guard keepsApart else { return }
+        metrics.combinations.add(accumulator.combinations - combinationsShown)
+        combinationsShown = accumulator.combinations
+        if combinationsShown <= limit / 2 { tellsOfRejection = true }
+    }
+
+    private func reject(_ batch: Batch) {
+        if tellsOfRejection {
+            tellsOfRejection = false
+            logger.error(
+                "Too many combinations of metadata_keys wait. Dropping data of further ones until half are gone.",
+                metadata: [
+                    "metadata_cardinality_limit": "\(limit)", "dropped_items": "\(batch.items)",
+                ])
+        }
+        next.drop(batch, because: Self.tooManyClients)
     }
 
     private static let tooManyClients = Refusal(
@@ -96,11 +131,19 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
 
     private func send(_ batch: Batch) {
         metrics.sendSize.observe(Double(batch.items))
+        metrics.sendBytes?.observe(Double(batch.bytes))
         guard refused.isEmpty else {
             refused.append(batch)
             return
         }
-        if let refusal = next.consume(batch) { keep(batch, refusal) }
+        if let refusal = hand(batch) { keep(batch, refusal) }
+    }
+
+    private func hand(_ batch: Batch) -> Refusal? {
+        let items = batch.items
+        if let refusal = next.consume(batch) { return refusal }
+        metrics.outgoing.add(items)
+        return nil
     }
 
     private func keep(_ batch: Batch, _ refusal: Refusal) {
@@ -124,7 +167,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
 
     private func retry() {
         while let batch = refused.first {
-            if let refusal = next.consume(batch) {
+            if let refusal = hand(batch) {
                 if refusal.isPermanent || refusal.reason == .shuttingDown {
                     next.drop(batch, because: refusal)
                 } else {
@@ -180,14 +223,19 @@ private struct BatchMetrics {
     let sizeTriggered: Counter
     let timeoutTriggered: Counter
     let sendSize: Histogram
+    let combinations: Gauge
 
-    private static let bounds: [Double] =
-        [10, 25, 50, 75, 100, 250, 500, 750] + (1...10).map { Double($0) * 1000 } + [
-            20000, 30000, 50000, 100_000,
-        ]
+    let sendBytes: Histogram?
+    let incoming: Counter
+    let outgoing: Counter
 
-    init(_ registry: MetricRegistry, processor: String) {
+    init(_ registry: MetricRegistry, processor: String, signal: Signal, detailed: Bool) {
         let labels: MetricLabels = ["processor": processor]
+        let bySignal = labels.adding("otel_signal", signal.name)
+        incoming = registry.counter(
+            "otelcol_processor_incoming_items", help: "Items that the processor took.", labels: bySignal)
+        outgoing = registry.counter(
+            "otelcol_processor_outgoing_items", help: "Items that the processor sent on.", labels: bySignal)
         sizeTriggered = registry.counter(
             "otelcol_processor_batch_batch_size_trigger_send", help: "Batches sent because they were full.",
             labels: labels)
@@ -195,7 +243,15 @@ private struct BatchMetrics {
             "otelcol_processor_batch_timeout_trigger_send", help: "Batches sent because their time was over.",
             labels: labels)
         sendSize = registry.histogram(
-            "otelcol_processor_batch_batch_send_size", help: "Items a batch.", bounds: Self.bounds,
+            "otelcol_processor_batch_batch_send_size", help: "Items a batch.", bounds: Histogram.itemBounds,
             labels: labels)
+        combinations = registry.gauge(
+            "otelcol_processor_batch_metadata_cardinality",
+            help: "Combinations of the values of metadata_keys of which something waits.", labels: labels)
+        sendBytes =
+            detailed
+            ? registry.histogram(
+                "otelcol_processor_batch_batch_send_size_bytes", help: "Bytes a batch, not compressed.",
+                bounds: Histogram.byteBounds, labels: labels) : nil
     }
 }

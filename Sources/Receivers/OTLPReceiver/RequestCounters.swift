@@ -9,8 +9,10 @@ final class RequestCounters: Sendable {
     let refused: Counter
     /// Requests turned away before their body was read, so that nobody knows how many items they held.
     let refusedRequests: Counter
-    /// Requests whose body could not be decoded.
+    /// Requests whose body could not be decoded: badly framed, badly compressed, or not what its type says.
     let failedRequests: Counter
+    /// Requests with a body above the limit of their protocol.
+    let tooLargeRequests: Counter
 
     init(registry: MetricRegistry, receiver: String, transport: String, signal: Signal) {
         let labels: MetricLabels = ["receiver": receiver, "transport": transport]
@@ -27,6 +29,10 @@ final class RequestCounters: Sendable {
             help: "Requests refused before their body was read, for want of memory.", labels: bySignal)
         failedRequests = registry.counter(
             "sluice_receiver_undecodable_requests", help: "Requests whose body could not be decoded.",
+            labels: bySignal)
+        tooLargeRequests = registry.counter(
+            "sluice_receiver_too_large_requests",
+            help: "Requests whose body is above max_recv_msg_size_mib or max_request_body_size.",
             labels: bySignal)
     }
 }

@@ -122,17 +122,18 @@ final class RequestReader {
         announcedBytes = 0
         if limits.isGRPC {
             // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
-            if let refusal = admit(bytes: 0) { return refusal }
+            if let refusal = admit(bytes: 0) { return fail(refusal) }
             phase = .prefix(0, have: 0)
             return nil
         }
         if let contentLength, contentLength > limits.bodyBytesMax {
-            return .tooLarge(bytes: "\(contentLength)", limits: limits, decompressed: false)
+            return fail(tooLarge("\(contentLength)"))
         }
         let size = contentLength ?? min(Self.unknownBodyBytes, limits.bodyBytesMax)
         announcedBytes = contentLength ?? 0
+        if let refusal = beginBody(size) { return fail(refusal) }
         phase = .body(missing: nil)
-        return beginBody(size)
+        return nil
     }
 
     /// Asks for the whole body, takes room for its beginning.
@@ -160,8 +161,7 @@ final class RequestReader {
                 unsafe rest = rest.dropFirst(count)
                 if let missing { phase = missing == count ? .complete : .body(missing: missing - count) }
             case .complete:
-                return fail(
-                    Answer.Failure(.internal, 400, "grpc: more than one message in a unary request"))
+                return fail(malformed("more than one message in a unary request"))
             }
         }
         bytesSinceProgress += bytes.count
@@ -188,10 +188,9 @@ final class RequestReader {
         case .complete: break
         case .body(missing: nil): break
         case .body(let missing?):
-            return .failed(.init(.internal, 400, "grpc: unexpected end of message, \(missing) bytes missing"))
+            return .failed(malformed("unexpected end of message, \(missing) bytes missing"))
         case .prefix(_, let have):
-            return .failed(
-                .init(.internal, 400, "grpc: unexpected end of message, \(have) of 5 prefix bytes received"))
+            return .failed(malformed("unexpected end of message, \(have) of 5 prefix bytes received"))
         }
         guard var payload else { return .accepted }
         if compressed {
@@ -241,6 +240,17 @@ final class RequestReader {
         return failure
     }
 
+    /// Bytes that break gRPC's framing.
+    private func malformed(_ message: String) -> Answer.Failure {
+        target?.counters.failedRequests.add(1)
+        return Answer.Failure(.internal, 400, "grpc: \(message)")
+    }
+
+    private func tooLarge(_ bytes: String, decompressed: Bool = false) -> Answer.Failure {
+        target?.counters.tooLargeRequests.add(1)
+        return .tooLarge(bytes: bytes, limits: limits, decompressed: decompressed)
+    }
+
     private func admit(bytes: Int) -> Answer.Failure? {
         guard let target, let refusal = target.entrance.admit(bytes: BufferPool.roundedCapacity(bytes)) else {
             return nil
@@ -253,12 +263,9 @@ final class RequestReader {
         if have == 0 {
             switch (byte, encoding) {
             case (0, _): compressed = false
-            case (1, .identity):
-                return Answer.Failure(
-                    .internal, 400, "grpc: compressed flag set with identity or empty encoding")
+            case (1, .identity): return malformed("compressed flag set with identity or empty encoding")
             case (1, _): compressed = true
-            default:
-                return Answer.Failure(.internal, 400, "grpc: received unexpected payload format \(byte)")
+            default: return malformed("received unexpected payload format \(byte)")
             }
             phase = .prefix(0, have: 1)
             return nil
@@ -268,9 +275,7 @@ final class RequestReader {
             phase = .prefix(size, have: have + 1)
             return nil
         }
-        if size > limits.bodyBytesMax {
-            return .tooLarge(bytes: "\(size)", limits: limits, decompressed: false)
-        }
+        if size > limits.bodyBytesMax { return tooLarge("\(size)") }
         if size == 0 {
             phase = .complete
             return nil
@@ -285,9 +290,7 @@ final class RequestReader {
         guard let payload else { return nil }
         let size = payload.bytes.readableBytes + count
         // The buffer may be larger than the limit.
-        if size > limits.bodyBytesMax {
-            return .tooLarge(bytes: "more than \(limits.bodyBytesMax)", limits: limits, decompressed: false)
-        }
+        if size > limits.bodyBytesMax { return tooLarge("more than \(limits.bodyBytesMax)") }
         if payload.bytes.writableBytes >= count { return nil }
         // Eight times where the end is known: a tenth is copied once more, and no more than that is held unused.
         let capacity =
@@ -325,8 +328,9 @@ final class RequestReader {
         switch result {
         case .success: return whole
         case .failure(.tooLarge):
-            throw .tooLarge(bytes: "more than \(limits.bodyBytesMax)", limits: limits, decompressed: true)
+            throw tooLarge("more than \(limits.bodyBytesMax)", decompressed: true)
         case .failure(.corrupt(let damage)):
+            target?.counters.failedRequests.add(1)
             throw .corrupt(encoding.rawValue, damage.rawValue, grpc: limits.isGRPC)
         }
     }
@@ -348,8 +352,7 @@ final class RequestReader {
                 throw .undecodable(fault)
             }
         }
-        throw .tooLarge(
-            bytes: "as protobuf more than \(limits.bodyBytesMax)", limits: limits, decompressed: false)
+        throw tooLarge("as protobuf more than \(limits.bodyBytesMax)")
     }
 }
 
