@@ -175,7 +175,7 @@ package typealias AppendingRoom = (_ minimumBytes: Int, _ fill: (inout OutputRaw
 
 extension RawSpan {
     /// The byte at `offset`, bounds checked.
-    fileprivate func byte(at offset: Int) -> UInt8 {
+    func byte(at offset: Int) -> UInt8 {
         // SAFETY: every bit pattern is a UInt8; the offset is checked by the call.
         unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
     }

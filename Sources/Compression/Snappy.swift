@@ -2,7 +2,7 @@ internal import CSnappy
 
 /// Snappy's block format: one block, no framing, no checksum.
 ///
-/// What Loki and Prometheus call `snappy`. Has no state: any thread.
+/// What Loki and Prometheus call `snappy`; gRPC means `SnappyFrames`. Has no state: any thread.
 package enum Snappy {
     /// No block decompresses to more than this many times its size: 64 bytes from the 3 of a copy, with the
     /// length in front making up for what is rounded.
@@ -56,12 +56,26 @@ package enum Snappy {
         guard let declared = declaredBytes(input) else { throw .corrupt(.wrongFormat) }
         guard declared <= input.byteCount * expansionMax else { throw .corrupt(.damaged) }
         guard declared <= limitBytes else { throw .tooLarge(limitBytes: limitBytes) }
-        var isDamaged = true
+        guard decompress(input, declaredBytes: declared, checksum: nil, appending: append) else {
+            throw .corrupt(.damaged)
+        }
+        return declared
+    }
+
+    /// Decompresses a block whose size was read and allowed.
+    ///
+    /// - Parameter checksum: of the bytes, as `SnappyFrames.checksum` makes it; nil: is not asked for.
+    /// - Returns: whether they were appended; when not, nothing is.
+    static func decompress(
+        _ input: borrowing RawSpan, declaredBytes declared: Int, checksum: UInt32?,
+        appending append: AppendingRoom
+    ) -> Bool {
+        var isAppended = false
         append(max(declared, 1)) { output in
             precondition(output.freeCapacity >= declared, "Less room than asked for: \(output.freeCapacity)")
             // SAFETY: both buffers live for the closures; snappy writes exactly the declared bytes or fails,
             // and then nothing counts as initialized.
-            isDamaged = unsafe input.withUnsafeBytes { source in
+            isAppended = unsafe input.withUnsafeBytes { source in
                 unsafe output.withUnsafeMutableBytes { target, initializedCount in
                     let start = unsafe target.baseAddress.unsafelyUnwrapped + initializedCount
                     var count = target.count - initializedCount
@@ -69,18 +83,19 @@ package enum Snappy {
                         Self.start(of: source), source.count, start.assumingMemoryBound(to: CChar.self),
                         &count)
                     // SNAPPY_INVALID_INPUT; never SNAPPY_BUFFER_TOO_SMALL, by the length read above.
-                    guard code == SNAPPY_OK, count == declared else { return true }
+                    guard code == SNAPPY_OK, count == declared else { return false }
+                    let bytes = unsafe UnsafeRawBufferPointer(start: start, count: count)
+                    if let checksum, unsafe checksum != SnappyFrames.checksum(bytes) { return false }
                     initializedCount += count
-                    return false
+                    return true
                 }
             }
         }
-        guard !isDamaged else { throw .corrupt(.damaged) }
-        return declared
+        return isAppended
     }
 
     /// The size that a block says it decompresses to; nil when it has none.
-    private static func declaredBytes(_ input: borrowing RawSpan) -> Int? {
+    static func declaredBytes(_ input: borrowing RawSpan) -> Int? {
         var count = 0
         // SAFETY: reads at most the source's bytes, during the call.
         let code = unsafe input.withUnsafeBytes { source in
@@ -90,7 +105,7 @@ package enum Snappy {
     }
 
     /// An address even for no bytes, which snappy does not read then.
-    private static func start(of bytes: UnsafeRawBufferPointer) -> UnsafePointer<CChar> {
+    static func start(of bytes: UnsafeRawBufferPointer) -> UnsafePointer<CChar> {
         // SAFETY: the stand-in is never read.
         let start = unsafe bytes.baseAddress ?? UnsafeRawPointer(bitPattern: 1).unsafelyUnwrapped
         return unsafe start.assumingMemoryBound(to: CChar.self)

@@ -45,7 +45,10 @@ internal import CZstd
         _ = unsafe ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
         var consumed = 0
         var produced = 0
-        var room = Self.firstRoom(input)
+        let declared = Self.declaredBytes(input)
+        // Whether it is true or not, nothing good can come of it.
+        if let declared, declared > limitBytes { throw .tooLarge(limitBytes: limitBytes) }
+        var room = Self.firstRoom(input, declared)
         while true {
             // A byte more than the limit, to see whether there is more; it never counts as initialized.
             let left = limitBytes - produced
@@ -100,15 +103,20 @@ internal import CZstd
         }
     }
 
-    /// The size that the first frame declares, as far as so few bytes make it likely.
-    private static func firstRoom(_ input: borrowing RawSpan) -> Int {
+    /// The size that the first frame declares; nil when it does not or cannot be read.
+    private static func declaredBytes(_ input: borrowing RawSpan) -> Int? {
         // SAFETY: reads at most the source's bytes, during the call.
         let declared = unsafe input.withUnsafeBytes { source in
             unsafe ZSTD_getFrameContentSize(source.baseAddress, source.count)
         }
         // The two highest numbers say that it is unknown or not readable.
-        guard declared < UInt64(UInt32.max) else { return input.byteCount * 4 }
-        return max(1, min(Int(declared), input.byteCount * firstExpansionMax))
+        return declared < UInt64(Int.max) ? Int(declared) : nil
+    }
+
+    /// The declared size, as far as so few bytes make it likely.
+    private static func firstRoom(_ input: borrowing RawSpan, _ declared: Int?) -> Int {
+        guard let declared else { return input.byteCount * 4 }
+        return max(1, min(declared, input.byteCount * firstExpansionMax))
     }
 }
 
@@ -119,8 +127,11 @@ internal import CZstd
     // SAFETY: owned, made in init, freed in deinit, never handed out.
     private let context: OpaquePointer
 
-    /// A compressor of this level; 3 is zstd's own default. A level that zstd has not traps.
-    package init(level: Int = 3) {
+    /// A compressor of this level. A level that zstd has not traps.
+    ///
+    /// Level 1 is the default for its price: on traces and logs level 3, zstd's own, takes a fifth to three quarters more
+    /// CPU time and saves 0.6 percent of the bytes at most.
+    package init(level: Int = 1) {
         guard let context = unsafe ZSTD_createCCtx() else { fatalError("Out of memory for a compressor.") }
         unsafe self.context = context
         precondition((1...Int(ZSTD_maxCLevel())).contains(level), "No such level: \(level)")

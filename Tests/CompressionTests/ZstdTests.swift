@@ -50,7 +50,11 @@ import Testing
         let bomb = compressed([UInt8](repeating: 0, count: 8 << 20))
         let (result, sink) = inflated(bomb, limitBytes: 10_000)
         #expect(result == .failure(.tooLarge(limitBytes: 10_000)))
-        #expect(sink.roomMax <= 10_001)
+        // Its head says it; that of a later frame is not read before.
+        #expect(sink.calls == 0)
+        let (late, lateSink) = inflated(compressed(sample(10)) + bomb, limitBytes: 10_000)
+        #expect(late == .failure(.tooLarge(limitBytes: 10_000)))
+        #expect(lateSink.roomMax <= 10_001)
         let body = compressed(sample(5000))
         #expect(inflated(body, limitBytes: 4999).result == .failure(.tooLarge(limitBytes: 4999)))
         #expect(inflated(body + body, limitBytes: 9999).result == .failure(.tooLarge(limitBytes: 9999)))

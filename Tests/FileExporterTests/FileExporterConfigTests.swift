@@ -43,8 +43,8 @@ struct FileExporterConfigTests {
         ("", "file: requires a non-empty \"path\""),
         ("path: ''", "file::path: requires a non-empty \"path\""),
         (
-            "{path: x, compression: zstd}",
-            "file::compression: \"zstd\" is not supported yet; use none or gzip"
+            "{path: x, compression: lz4}",
+            "file::compression: unknown value \"lz4\"; must be none, gzip or zstd"
         ),
         ("{path: x, encoding: text}", "file::encoding: is not supported yet; write format: json or proto"),
         ("{path: x, group_by: {enabled: true}}", "file::group_by::enabled: group_by is not supported yet"),

@@ -63,6 +63,24 @@ struct FileWriterTests {
         #expect(String(buffer: plain) == expected)
     }
 
+    /// If it failed, readers of the Collector's compressed files could not read ours.
+    @Test(arguments: FileExporterConfig.Format.allCases)
+    func zstd(format: FileExporterConfig.Format) async throws {
+        let path = folder("all.zst")
+        let writer = try makeWriter(path) {
+            $0.format = format
+            $0.compression = .zstd
+        }
+        let requests = [1, 900, 1].map { RequestBuilder.makeTraces(spans: $0) }
+        for request in requests { #expect(await writer.write(batch(.traces, request)) == .written) }
+        await writer.close()
+        let file = contents(of: path)
+        #expect(file.count < requests.joined().count / 2)
+        #expect(
+            try unframed(file)
+                == requests.map { format == .json ? Array(json(.traces, $0).utf8) : $0 })
+    }
+
     /// If it failed, a restart would lose the old data of whoever said `append`, or mix it for whoever did not.
     @Test(arguments: [(false, false, false), (true, false, true), (false, true, true)])
     func whatAFileHeldBefore(append: Bool, rotation: Bool, isKept: Bool) async throws {

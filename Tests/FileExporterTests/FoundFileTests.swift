@@ -20,7 +20,8 @@ struct FoundFileTests {
 
     private static let kinds = [
         Kind(format: .proto, compression: .none), Kind(format: .proto, compression: .gzip),
-        Kind(format: .json, compression: .gzip),
+        Kind(format: .json, compression: .gzip), Kind(format: .proto, compression: .zstd),
+        Kind(format: .json, compression: .zstd),
     ]
 
     private func writer(_ path: String, _ kind: Kind) throws -> FileWriter {
@@ -33,9 +34,11 @@ struct FoundFileTests {
 
     /// What a batch is in a file, before compression.
     private func text(_ request: [UInt8], _ kind: Kind) -> [UInt8] {
-        switch kind.format {
-        case .json: Array((json(.logs, request) + "\n").utf8)
-        case .proto:
+        switch (kind.format, kind.compression) {
+        case (.json, .zstd): Array(json(.logs, request).utf8)
+        case (.proto, .zstd): request
+        case (.json, _): Array((json(.logs, request) + "\n").utf8)
+        case (.proto, _):
             stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: request.count >> $0) }
                 + request
         }
@@ -43,6 +46,7 @@ struct FoundFileTests {
 
     private func plain(_ path: String, _ kind: Kind) throws -> [UInt8] {
         let bytes = contents(of: path)
+        if kind.compression == .zstd { return try unframed(bytes).joined().map { $0 } }
         guard kind.compression == .gzip, !bytes.isEmpty else { return bytes }
         var plain = ByteBuffer()
         _ = try Gunzipper().inflate(

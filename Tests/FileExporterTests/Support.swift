@@ -1,3 +1,4 @@
+import Compression
 import FileExporter
 import Glibc
 import NIOCore
@@ -119,4 +120,22 @@ extension FileWriter {
     func close() async {
         await withCheckedContinuation { continuation in close { continuation.resume() } }
     }
+}
+
+/// What each zstd frame of a file holds; each stands behind its length.
+func unframed(_ file: [UInt8]) throws -> [[UInt8]] {
+    let decompressor = ZstdDecompressor()
+    var rest = file[...]
+    var contents: [[UInt8]] = []
+    while !rest.isEmpty {
+        let count = rest.prefix(4).reduce(0) { $0 << 8 | Int($1) }
+        let frame = Array(rest.dropFirst(4).prefix(count))
+        var plain = ByteBuffer()
+        _ = try decompressor.inflate(
+            frame.span.bytes, limitBytes: 10 << 20,
+            appending: { plain.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1) })
+        contents.append(Array(plain.readableBytesView))
+        rest = rest.dropFirst(4 + count)
+    }
+    return contents
 }

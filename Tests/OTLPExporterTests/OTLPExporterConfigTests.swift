@@ -123,8 +123,8 @@ struct OTLPExporterConfigTests {
                 "exporters::otlp/tempo::endpoint: unix sockets are not supported yet; use host:port"
             ),
             (
-                "{endpoint: \"a:1\", tls: {insecure: true}, compression: zstd}",
-                "exporters::otlp/tempo::compression: \"zstd\" is not supported yet; use none or gzip"
+                "{endpoint: \"a:1\", tls: {insecure: true}, compression: lz4}",
+                "exporters::otlp/tempo::compression: \"lz4\" is not supported yet; use none, gzip, zstd or snappy"
             ),
             (
                 "{endpoint: \"a:1\", tls: {insecure: true, ca_file: /x}}",

@@ -71,8 +71,35 @@ import Testing
         #expect(config.http2ReadIdleTimeout == .seconds(10) && config.http2PingTimeout == .seconds(2))
     }
 
+    /// A level that is read for the wrong algorithm costs many times the CPU time, or nothing is sent at all.
     @Test(arguments: [
-        ("compression: zlib", "compression: \"zlib\" is not supported yet; use none or gzip"),
+        ("compression: zstd", BodyCompression.zstd(level: 1)),
+        ("{compression: zstd, compression_params: {level: 19}}", .zstd(level: 19)),
+        ("{compression: gzip, compression_params: {level: 12}}", .gzip(level: 12, recompress: .auto)),
+        ("compression: snappy", .snappy), ("compression: x-snappy-framed", .framedSnappy),
+        ("compression: none", nil), ("compression: \"\"", nil),
+    ])
+    func compressionIsRead(yaml: String, expected: BodyCompression?) {
+        let keys = yaml.hasPrefix("{") ? String(yaml.dropFirst().dropLast()) : yaml
+        let (config, diagnostics) = read("{endpoint: \"http://h\", \(keys)}")
+        #expect(diagnostics.items.isEmpty, "\(diagnostics.render())")
+        #expect(config.bodyCompression == expected && config.keepsGzip == (config.compression == .gzip))
+    }
+
+    @Test(arguments: [
+        (
+            "compression: zlib",
+            "\"zlib\" is not supported yet; use none, gzip, zstd, snappy or x-snappy-framed"
+        ),
+        ("compression_params: {level: 13}", "compression_params::level: must be between -1 and 12, found 13"),
+        (
+            "compression: zstd\ncompression_params: {level: 20}",
+            "compression_params::level: must be between -1 and 19, found 20"
+        ),
+        (
+            "compression: snappy\ncompression_params: {level: 3}",
+            "compression_params::level: has no effect without compression: gzip or zstd"
+        ),
         ("proxy_url: http://p", "proxy_url: is not supported yet; the destination is asked directly"),
         ("auth: {authenticator: x}", "auth: is not supported yet; write the credentials under \"headers\""),
         ("cookies: {enabled: true}", "cookies::enabled: is not supported yet"),

@@ -141,6 +141,10 @@ struct OTLPReceiverConfigTests {
                     + "snappy, deflate, lz4 or x-snappy-framed"
             ),
             (
+                "protocols: {http: {compression_algorithms: []}}",
+                "otlp::protocols::http::compression_algorithms: must not be empty, which would refuse every request"
+            ),
+            (
                 "protocols: {http: {logs_url_path: /v1/traces}}",
                 "otlp::protocols::http::logs_url_path: is the same path as traces_url_path, /v1/traces"
             ),

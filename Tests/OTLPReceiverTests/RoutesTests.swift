@@ -1,3 +1,4 @@
+import Configuration
 import HTTP
 import OTLP
 import Pipeline
@@ -11,7 +12,7 @@ import Testing
 
     private static let grpcPath = Signal.traces.grpcPath
 
-    private func http(_ fields: [(String, String)], encodings: [String] = ["gzip", "zlib"]) -> Verdict {
+    private func http(_ fields: [(String, String)], encodings: [String] = ["", "gzip", "zlib"]) -> Verdict {
         let limits = RequestLimits(isGRPC: false, bodyBytesMax: 1 << 20)
         let routes = Routes(
             limits: limits, encodings: encodings,
@@ -49,6 +50,27 @@ import Testing
         #expect(encoding == .gzip && length == 17)
         let deflate = http(post("/v1/traces", [("content-encoding", "deflate")]), encodings: ["deflate"])
         #expect(try deflate.get().1 == .zlib)
+    }
+
+    @Test(arguments: [
+        ("zstd", ContentEncoding.zstd), ("ZSTD", .zstd), ("snappy", .snappy),
+        ("x-snappy-framed", .framedSnappy), ("zlib", .zlib), ("deflate", .zlib), ("", .identity),
+        ("identity", .identity),
+    ])
+    func everyEncodingIsTakenUnlessTheOperatorSaysOtherwise(name: String, encoding: ContentEncoding) throws {
+        let fields = post("/v1/traces", [("content-encoding", name)])
+        #expect(try http(fields, encodings: HTTPServerConfig.allCompressionAlgorithms).get().1 == encoding)
+        #expect(failure(http(fields, encodings: ["gzip"]))?.httpStatus == 400)
+    }
+
+    /// Guarantees: who wants only compressed requests gets no others; `deflate` allows `zlib`, as in the Collector.
+    @Test func theListOfEncodingsIsAll() throws {
+        let plain = failure(http(post(), encodings: ["gzip", "zstd"]))
+        #expect(plain?.httpStatus == 400 && plain?.message == "unsupported Content-Encoding: ")
+        let zlib = post("/v1/traces", [("content-encoding", "zlib")])
+        #expect(try http(zlib, encodings: ["deflate"]).get().1 == .zlib)
+        let lz4 = http(post("/v1/traces", [("content-encoding", "lz4")]), encodings: ["", "lz4"])
+        #expect(failure(lz4)?.message == "unsupported Content-Encoding: lz4")
     }
 
     @Test(arguments: [
@@ -102,7 +124,8 @@ import Testing
 
     @Test(arguments: [
         ("application/grpc", "identity", ContentEncoding.identity), ("application/grpc+proto", "gzip", .gzip),
-        ("application/grpc;a=b", "gzip", .gzip),
+        ("application/grpc;a=b", "gzip", .gzip), ("application/grpc", "zstd", .zstd),
+        ("application/grpc", "snappy", .framedSnappy),
     ])
     func callsFindTheirTarget(type: String, encoding: String, expected: ContentEncoding) throws {
         let fields = post(Self.grpcPath, type: type, [("grpc-encoding", encoding)])
@@ -128,10 +151,12 @@ import Testing
             failure(grpc(post(path, type: "application/grpc"))) == .init(.unimplemented, 404, message))
     }
 
-    @Test(arguments: ["br", "zstd", "deflate", "GZIP2"]) func encodingsThatNobodyKnows(encoding: String) {
+    @Test(arguments: ["br", "lz4", "deflate", "GZIP2"]) func encodingsThatNobodyKnows(encoding: String) {
         let fields = post(Self.grpcPath, type: "application/grpc", [("grpc-encoding", encoding)])
         let message = "grpc: Decompressor is not installed for grpc-encoding \"\(encoding)\""
-        #expect(failure(grpc(fields)) == .init(.unimplemented, 415, message))
+        var expected = Answer.Failure(.unimplemented, 415, message)
+        expected.namesEncodings = true
+        #expect(failure(grpc(fields)) == expected)
     }
 
     @Test func oneLimiterIsEnoughToPause() {

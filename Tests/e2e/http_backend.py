@@ -5,6 +5,7 @@ import http.server
 import ssl
 import threading
 
+import cramjam
 from google.rpc import status_pb2
 
 import otlp_json
@@ -14,6 +15,13 @@ from gateway import LOOPBACK, free_port
 PATHS = {"/v1/traces": "traces", "/v1/metrics": "metrics", "/v1/logs": "logs"}
 PROTOBUF = "application/x-protobuf"
 JSON = "application/json"
+UNPACKERS = {
+    None: bytes,
+    "gzip": gzip.decompress,
+    "zstd": cramjam.zstd.decompress,
+    "snappy": cramjam.snappy.decompress_raw,
+    "x-snappy-framed": cramjam.snappy.decompress,
+}
 SINGLE = {"host", "content-type", "content-length", "content-encoding", "user-agent", "authorization"}
 
 
@@ -118,9 +126,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         assert kind in (PROTOBUF, JSON), kind
         assert self.headers["User-Agent"], "no User-Agent"
         encoding = self.headers["Content-Encoding"]
-        assert encoding in (None, "gzip"), encoding
+        assert encoding in UNPACKERS, encoding
         signal = self.owner.paths[self.path]
-        message = gzip.decompress(body) if encoding else body
+        message = bytes(UNPACKERS[encoding](body))
         if kind == JSON:
             assert otlp_json.decode(message)[0] == signal, self.path
             return otlp_json.decode(message)

@@ -5,6 +5,7 @@ import gzip
 import subprocess
 import zlib
 
+import cramjam
 import grpc
 import pytest
 from google.rpc import status_pb2
@@ -14,6 +15,7 @@ import data
 from backend import SIGNALS
 from client import PROTOBUF, HTTPClient, RawHTTP2, grpc_message
 from conftest import MIB, config, exporter, otlp
+from gateway import wait_until
 
 GOOD = data.spans(2).SerializeToString()
 TEXT = "text/plain"
@@ -74,6 +76,35 @@ CORRUPT_GZIP = {
 
 BOMB = gzip.compress(bytes(64 * MIB))
 assert len(BOMB) < MIB
+
+
+def packed(compress, body):
+    return bytes(compress(body))
+
+
+# By the names that HTTP has for them; gRPC's snappy is x-snappy-framed.
+PACKERS = {
+    "zstd": cramjam.zstd.compress,
+    "snappy": cramjam.snappy.compress_raw,
+    "x-snappy-framed": cramjam.snappy.compress,
+}
+CORRUPT = {
+    f"{name}: {fault}": (name, body)
+    for name, compress in PACKERS.items()
+    for fault, body in {
+        "not at all": b"\xff" * 64,
+        "truncated": packed(compress, GOOD)[:-9],
+        "broken inside": packed(compress, GOOD)[:12] + b"\xff" * 40 + packed(compress, GOOD)[52:],
+        "garbage behind": packed(compress, GOOD) + b"garbage",
+    }.items()
+}
+# Below the limit as they come; a block of snappy promises 16 MiB of which it has a part.
+BOMBS = {
+    "zstd": packed(cramjam.zstd.compress, bytes(64 * MIB)),
+    "snappy": packed(cramjam.snappy.compress_raw, bytes(16 * MIB)),
+    "x-snappy-framed": packed(cramjam.snappy.compress, bytes(16 * MIB)),
+}
+assert all(len(bomb) < MIB for bomb in BOMBS.values())
 
 
 pytestmark = pytest.mark.usefixtures("others")
@@ -165,8 +196,26 @@ def test_http_bodies_that_do_not_decompress(target, transport, name):
     assert status_pb2.Status.FromString(body).code == 3
 
 
+@pytest.mark.parametrize("name", CORRUPT)
+def test_http_bodies_that_are_neither_zstd_nor_snappy(target, transport, name):
+    """As with gzip."""
+    encoding, body = CORRUPT[name]
+    status, headers, answer = post(target, transport, body, content_encoding=encoding)
+    assert (status, headers["content-type"]) == (400, PROTOBUF)
+    status = status_pb2.Status.FromString(answer)
+    # A frame of zstd without a checksum that is broken inside may decompress, to what is no protobuf.
+    assert status.code == 3 and status.message
+    assert "broken inside" in name or "the body is not valid" in status.message
+
+
 @pytest.mark.parametrize(
-    "body, encoding", [(bytes(MIB + 1), None), (BOMB, "gzip"), (zlib.compress(bytes(64 * MIB)), "deflate")]
+    "body, encoding",
+    [
+        (bytes(MIB + 1), None),
+        (BOMB, "gzip"),
+        (zlib.compress(bytes(64 * MIB)), "deflate"),
+        *((bomb, name) for name, bomb in BOMBS.items()),
+    ],
 )
 def test_http_bodies_that_are_too_large(target, transport, body, encoding):
     """If it failed, a few kilobytes could fill the gateway's memory."""
@@ -187,6 +236,9 @@ def test_http_bodies_that_are_too_large(target, transport, body, encoding):
         (GOOD, {"content_encoding": ""}),
         (gzip.compress(GOOD), {"content_encoding": "GZIP"}),
         (zlib.compress(GOOD), {"content_encoding": "deflate"}),
+        *((packed(compress, GOOD), {"content_encoding": name}) for name, compress in PACKERS.items()),
+        (packed(cramjam.snappy.compress, GOOD), {"content_encoding": "snappy"}),
+        (packed(cramjam.zstd.compress, GOOD[:0]) + packed(cramjam.zstd.compress, GOOD), {"content_encoding": "ZSTD"}),
         (bytes([0xFA, 0x7F, 3]) + b"abc" + GOOD, {}),
     ],
 )
@@ -265,9 +317,9 @@ def test_grpc_messages_that_do_not_decompress(target, name):
         ([grpc_message(GOOD)], {"path": SIGNALS["traces"][0] + "s"}, 12, "unknown service"),
         (
             [grpc_message(b"x", flag=1)],
-            {"grpc_encoding": "zstd"},
+            {"grpc_encoding": "lz4"},
             12,
-            'grpc: Decompressor is not installed for grpc-encoding "zstd"',
+            'grpc: Decompressor is not installed for grpc-encoding "lz4"',
         ),
         ([grpc_message(GOOD, flag=2)], {}, 13, "unexpected payload format 2"),
         ([grpc_message(GOOD, flag=255)], {}, 13, "unexpected payload format 255"),
@@ -283,6 +335,26 @@ def test_grpc_messages_that_do_not_decompress(target, name):
         ([grpc_message(b"", length=(1 << 32) - 1)], {}, 8, "larger than max (4294967295 vs. 1048576)"),
         ([grpc_message(bytes(2 * MIB))], {}, 8, "larger than max"),
         ([grpc_message(BOMB, flag=1)], {"grpc_encoding": "gzip"}, 8, "after decompression larger than max"),
+        (
+            [grpc_message(BOMBS["zstd"], flag=1)],
+            {"grpc_encoding": "zstd"},
+            8,
+            "after decompression larger than max",
+        ),
+        (
+            [grpc_message(BOMBS["x-snappy-framed"], flag=1)],
+            {"grpc_encoding": "snappy"},
+            8,
+            "after decompression larger than max",
+        ),
+        # Framed, not a block.
+        (
+            [grpc_message(packed(cramjam.snappy.compress_raw, GOOD), flag=1)],
+            {"grpc_encoding": "snappy"},
+            13,
+            "framed snappy: the body does not start as this encoding does",
+        ),
+        ([grpc_message(packed(cramjam.zstd.compress, GOOD)[:-5], flag=1)], {"grpc_encoding": "zstd"}, 13, "zstd"),
     ],
 )
 def test_grpc_calls_that_break_the_protocol(target, messages, fields, code, words):
@@ -301,6 +373,9 @@ def test_grpc_calls_that_break_the_protocol(target, messages, fields, code, word
         ([grpc_message(b"\x0a\x00")], {}),
         ([grpc_message(gzip.compress(GOOD), flag=1)], {"grpc_encoding": "gzip"}),
         ([grpc_message(GOOD)], {"grpc_encoding": "gzip"}),
+        ([grpc_message(packed(cramjam.zstd.compress, GOOD), flag=1)], {"grpc_encoding": "zstd"}),
+        ([grpc_message(packed(cramjam.snappy.compress, GOOD), flag=1)], {"grpc_encoding": "snappy"}),
+        ([grpc_message(GOOD)], {"grpc_encoding": "zstd"}),
         ([grpc_message(GOOD)], {"grpc_encoding": "identity"}),
         ([grpc_message(GOOD)], {"content-type": "application/grpc+proto"}),
         ([bytes([byte]) for byte in grpc_message(GOOD)], {}),
@@ -309,6 +384,15 @@ def test_grpc_calls_that_break_the_protocol(target, messages, fields, code, word
 def test_grpc_calls_that_only_look_odd(target, messages, fields):
     """If it failed, a client that gRPC allows would be turned away."""
     assert call(target, *messages, **fields)[0] == 0
+
+
+def test_what_grpc_clients_may_compress_with(target):
+    """If it failed, a client could not find out by itself how to compress."""
+    client = RawHTTP2(target.gateway.grpc_port)
+    stream = client.open(grpc_encoding="br")
+    client.send(stream, grpc_message(b"x", flag=1))
+    assert client.answer(stream)["head"]["grpc-accept-encoding"] == "identity,gzip,zstd,snappy"
+    client.close()
 
 
 @pytest.mark.parametrize(
@@ -385,3 +469,22 @@ def test_many_resources_of_spans_are_counted(target):
     request.resource_spans.add().scope_spans.add().spans.add(kind=Span.SPAN_KIND_CLIENT)
     target.grpc.export(request)
     assert target.gateway.metrics().sum("otelcol_receiver_accepted_spans", transport="grpc") == before + 10
+
+
+@pytest.mark.parametrize("name, compress", PACKERS.items())
+def test_what_was_compressed_arrives_as_it_was(gateway, backend, clients, name, compress):
+    """If it failed, telemetry would be altered on its way, or encodings allowed that the operator has not."""
+    tempo = backend()
+    running = gateway(
+        config({"otlp": exporter(tempo)}, receivers=otlp(http={"compression_algorithms": [name]}))
+    )
+    sent = data.spans(3000, padding=100)
+    client = clients.http(running)
+    body = packed(compress, sent.SerializeToString())
+    assert client.post(body, headers={"Content-Encoding": name})[0] == 200
+    wait_until(lambda: tempo.received(), "the request")
+    assert tempo.received() == [sent]
+    for encoding, other in [("gzip", gzip.compress(GOOD)), (None, GOOD)]:
+        status, _, answer = client.post(other, headers={"Content-Encoding": encoding} if encoding else {})
+        assert status == 400
+        assert status_pb2.Status.FromString(answer).message == f"unsupported Content-Encoding: {encoding or ''}"

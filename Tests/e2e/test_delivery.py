@@ -7,6 +7,7 @@ import random
 import time
 import zlib
 
+import cramjam
 import grpc
 import pytest
 
@@ -156,6 +157,49 @@ def test_gzip_of_requests_that_were_not_changed(gateway, raw_backend, clients, r
             message = gzip.decompress(members)
         received.append(type(requests[0]).FromString(message))
     assert data.flat(received) == data.flat(requests)
+
+
+@pytest.mark.parametrize(
+    "compression, unpack", [("zstd", cramjam.zstd.decompress), ("snappy", cramjam.snappy.decompress)]
+)
+def test_zstd_and_snappy_over_grpc(gateway, raw_backend, clients, compression, unpack):
+    """If it failed, a backend could not read what it is sent. What came as gzip is compressed anew."""
+    tempo = raw_backend()
+    running = gateway(
+        config({"otlp": exporter(tempo, compression=compression)}, {"batch": {"timeout": "100ms"}})
+    )
+    zipped = clients.grpc(running, compression=grpc.Compression.Gzip)
+    plain = clients.grpc(running)
+    requests = [data.spans(200, first=200 * number, padding=50) for number in range(6)]
+    for number, request in enumerate(requests):
+        (plain if number % 2 else zipped).export(request)
+    received = []
+
+    def all_of_it():
+        received[:] = [
+            type(requests[0]).FromString(bytes(unpack(body[5:]))) for _, body in list(tempo.requests)
+        ]
+        return len(data.span_names(received)) == 1200
+
+    wait_until(all_of_it, "all spans")
+    for head, body in tempo.requests:
+        assert (head["grpc-encoding"], body[0]) == (compression, 1)
+        assert int.from_bytes(body[1:5], "big") == len(body) - 5
+    assert data.flat(received) == data.flat(requests)
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd", "snappy"])
+def test_gateways_read_each_other(gateway, backend, clients, compression):
+    """If it failed, an agent and a gateway of this kind could not be put in a row."""
+    tempo = backend()
+    behind = gateway(config({"otlp": exporter(tempo)}))
+    front = gateway(
+        config({"otlp": exporter(f"{LOOPBACK}:{behind.grpc_port}", compression=compression)})
+    )
+    sent = data.spans(2000, padding=100)
+    clients.grpc(front).export(sent)
+    wait_until(lambda: tempo.received(), "the request")
+    assert tempo.received() == [sent]
 
 
 def test_readers_that_stop_after_a_member(gateway, backend, clients):

@@ -62,7 +62,7 @@ def refusal(status, **fields):
 
 
 @pytest.mark.parametrize("encoding", ["proto", "json"])
-@pytest.mark.parametrize("compression", ["none", "gzip"])
+@pytest.mark.parametrize("compression", ["none", "gzip", "zstd", "snappy", "x-snappy-framed"])
 @pytest.mark.parametrize(
     "signal, requests", [("traces", data.spans), ("metrics", data.points), ("logs", data.records)]
 )
@@ -78,7 +78,7 @@ def test_every_signal_arrives_as_it_was(
     wait_until(lambda: store.received(signal), "the request")
     assert data.item_count(store.received(signal)[0]) == 25
     assert store.received(signal)[0] == sent
-    assert store.heads[0]["Content-Encoding"] == (None if compression == "none" else "gzip")
+    assert store.heads[0]["Content-Encoding"] == (None if compression == "none" else compression)
     assert store.heads[0]["Content-Type"] == {"proto": PROTOBUF, "json": "application/json"}[encoding]
     assert store.heads[0]["User-Agent"].startswith("sluice/")
     assert store.faults == []
@@ -98,6 +98,22 @@ def test_gzip_is_passed_on(gateway, http_backend, clients, recompress):
     wait_until(lambda: len(store.bodies) == 2, "the plain request")
     assert store.heads[1]["Content-Encoding"] == (None if recompress == "never" else "gzip")
     assert sorted(map(int, data.span_names(store.received()))) == list(range(100))
+    assert store.faults == []
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", "x-snappy-framed"])
+def test_gzip_becomes_what_the_backend_wants(gateway, http_backend, clients, compression):
+    """If it failed, members of gzip would be sent under another name, which no backend could read."""
+    store = http_backend()
+    keys = {"compression": compression}
+    if compression == "zstd":
+        keys["compression_params"] = {"level": 9}
+    running = gateway(config({NAME: http_exporter(store, **keys)}, {"batch": {"timeout": "100ms"}}))
+    client = clients.http(running)
+    for first in range(0, 200, 50):
+        client.export(data.spans(50, first=first), compressed=first % 100 == 0)
+    wait_until(lambda: len(data.span_names(store.received())) == 200, "all spans")
+    assert {head["Content-Encoding"] for head in store.heads} == {compression}
     assert store.faults == []
 
 

@@ -10,8 +10,8 @@ package struct HTTPServerConfig: Sendable, Equatable {
     /// Largest body in bytes, on the wire and decompressed. Default 20971520 (also for 0). Key
     /// `max_request_body_size`.
     package var maxRequestBodySize = 20_971_520
-    /// What `Content-Encoding` may say; those that are not built in are refused all the same. Default: all. Key
-    /// `compression_algorithms`.
+    /// What `Content-Encoding` may say; the empty one is a request without, and `deflate` allows `zlib` too. Default:
+    /// all; lz4, which is not built in, is refused all the same. Key `compression_algorithms`.
     package var compressionAlgorithms = allCompressionAlgorithms
     /// Added to every answer. Default none. Key `response_headers`.
     package var responseHeaders: [SecretPair] = []
@@ -65,6 +65,11 @@ package struct HTTPServerConfig: Sendable, Equatable {
                 "unknown value \(quoted(name)); must be \(shown)",
                 path: section.path(of: "compression_algorithms"), at: origin,
                 help: nearest(name, in: allCompressionAlgorithms).map { "did you mean \"\($0)\"?" })
+        }
+        if listed.isEmpty {
+            section.report(
+                "compression_algorithms", error: "must not be empty, which would refuse every request",
+                help: "write compression_algorithms: [\"\"] to take requests that are not compressed")
         }
         return listed.map(\.text)
     }

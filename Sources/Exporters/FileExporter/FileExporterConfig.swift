@@ -16,6 +16,8 @@ package struct FileExporterConfig: Sendable, Equatable {
         case none
         /// The whole file is gzip, of many members.
         case gzip
+        /// Each batch is a frame behind its length in four bytes, the highest first, in either format.
+        case zstd
     }
 
     /// `rotation`: when a new file is begun and which old ones are kept.
@@ -63,7 +65,7 @@ package struct FileExporterConfig: Sendable, Equatable {
                 help: "write path: ./telemetry.jsonl")
         }
         format = section.choice("format", default: .json)
-        let word = section.choice("compression", of: ["none", "gzip", ""], default: "none", notYet: ["zstd"])
+        let word = section.choice("compression", of: ["none", "gzip", "zstd", ""], default: "none")
         compression = word.flatMap { Compression(rawValue: $0) } ?? .none
         rotation = section.section("rotation").map { Rotation($0) }
         append = section.bool("append", default: false)

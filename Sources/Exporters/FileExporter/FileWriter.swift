@@ -46,6 +46,7 @@ package final class FileWriter: @unchecked Sendable {
     // Thread only.
     private let output: CurrentFile
     private var writer: OTLPJSONWriter
+    private let frames: ZstdFrames?
     private var isRotationTroubled = false
     /// Why there was no file to write to.
     private var failureText = ""
@@ -73,6 +74,7 @@ package final class FileWriter: @unchecked Sendable {
         self.clock = clock
         rotation = config.rotation.map { FileRotation(path: config.path, config: $0) }
         writer = OTLPJSONWriter { output.file?.write($0) }
+        frames = config.compression == .zstd ? ZstdFrames(config.format) : nil
         writtenBytes = registry.counter(
             "sluice_exporter_file_written_bytes", help: "Bytes that were written to the file for good.",
             labels: ["exporter": name])
@@ -103,7 +105,9 @@ package final class FileWriter: @unchecked Sendable {
             try file.endLine()
             return file
         case (_, .gzip): found = file.found(FoundFile.ofMembers)
-        case (.proto, .none): found = file.found(FoundFile.ofMessages)
+        case (_, .zstd):
+            found = file.found { FoundFile.ofMessages($0, bytes: $1, firstByte: ZstdFrames.firstByte) }
+        case (.proto, .none): found = file.found { FoundFile.ofMessages($0, bytes: $1) }
         }
         switch found {
         case .batches(file.bytes): return file
@@ -228,6 +232,10 @@ package final class FileWriter: @unchecked Sendable {
     }
 
     private func put(_ batch: Batch) {
+        if let frames {
+            frames.put(batch, to: &writer.text)
+            return
+        }
         switch config.format {
         case .json:
             batch.write(to: &writer)

@@ -9,9 +9,11 @@ enum FoundFile: Equatable {
     /// Something that this exporter does not write, or not with this configuration.
     case foreign
 
-    /// Looks into a file of protobuf messages behind their lengths.
-    /// - Parameter bytes: the file's size.
-    static func ofMessages(_ descriptor: Int32, bytes: Int) -> FoundFile {
+    /// Looks into a file of protobuf messages, or of zstd frames, behind their lengths.
+    /// - Parameters:
+    ///   - bytes: the file's size.
+    ///   - firstByte: with which every one begins that is not empty; a request with its one field.
+    static func ofMessages(_ descriptor: Int32, bytes: Int, firstByte: UInt8 = 0x0A) -> FoundFile {
         var head = [UInt8](repeating: 0, count: 5)
         var offset = 0
         while offset < bytes {
@@ -19,8 +21,7 @@ enum FoundFile: Equatable {
             guard count > 0 else { return .foreign }
             guard count >= 4 else { break }
             let size = head[..<4].reduce(0) { $0 << 8 | Int($1) }
-            // Every request begins with its one field.
-            if size > 0, count == 5, head[4] != 0x0A { return .foreign }
+            if size > 0, count == 5, head[4] != firstByte { return .foreign }
             guard offset + 4 + size <= bytes else { break }
             offset += 4 + size
         }

@@ -15,35 +15,34 @@ final class HTTPBodyEncoder: Sendable {
     }
 
     private let writesJSON: Bool
-    private let gzip: GzipEncoder?
+    private let compressor: BodyCompressor?
 
     init(_ config: OTLPHTTPConfig) {
         writesJSON = config.encoding == .json
-        gzip =
-            config.compression == .gzip ? GzipEncoder(config.recompress, level: config.compressionLevel) : nil
+        compressor = config.bodyCompression.map { BodyCompressor($0) }
     }
 
-    /// Whether what `encode` makes is gzip.
-    var compresses: Bool { gzip != nil }
+    /// Whether what `encode` makes is compressed.
+    var compresses: Bool { compressor != nil }
 
     /// What to do with a batch. Cheap: copies nothing.
     func plan(_ batch: Batch) -> Plan {
         if writesJSON { return .encode }
-        switch gzip?.plan(batch) ?? .plain {
+        switch compressor?.plan(batch) ?? .plain {
         case .plain: return .plain(batch.slices.map { $0.bytes })
         case .members(let members, _): return .gzip(members)
         case .compress: return .encode
         }
     }
 
-    /// The body, which is gzip if `compresses`. Takes milliseconds.
+    /// The body, which is compressed if `compresses`. Takes milliseconds.
     func encode(_ batch: Batch) -> [ByteBuffer] {
-        guard writesJSON else { return gzip?.compress(batch) ?? batch.slices.map { $0.bytes } }
+        guard writesJSON else { return compressor?.compress(batch) ?? batch.slices.map { $0.bytes } }
         var writer = OTLPJSONWriter(capacity: 2 * batch.bytes + 64)
         batch.write(to: &writer)
         return writer.text.withBytes { text in
-            guard let gzip else { return [unsafe ByteBuffer(bytes: text.unsafeBytes)] }
-            return [gzip.compress(text)]
+            guard let compressor else { return [unsafe ByteBuffer(bytes: text.unsafeBytes)] }
+            return [compressor.compress(text)]
         }
     }
 }

@@ -8,6 +8,9 @@ package struct OTLPExporterConfig: Sendable, Equatable {
     package enum Compression: String, Sendable, CaseIterable {
         case none
         case gzip
+        case zstd
+        /// Framed, as gRPC's servers want it.
+        case snappy
     }
 
     /// What becomes of requests that came in gzipped, and of those that did not, with `compression: gzip`.
@@ -131,9 +134,20 @@ package struct OTLPExporterConfig: Sendable, Equatable {
     /// Whether gzip members of clients may be passed on as they came.
     package var keepsGzip: Bool { compression == .gzip && recompress != .always }
 
+    /// How messages are compressed; nil = not.
+    var bodyCompression: BodyCompression? {
+        switch compression {
+        case .none: nil
+        case .gzip: .gzip(recompress: recompress)
+        case .zstd: .zstd()
+        case .snappy: .framedSnappy
+        }
+    }
+
     private static func compression(_ section: ConfigSection) -> Compression {
-        let others = ["snappy", "zstd", "zlib", "deflate", "lz4", "x-snappy-framed"]
-        let word = section.choice("compression", of: ["none", "gzip", ""], default: "gzip", notYet: others)
+        let words = Compression.allCases.map(\.rawValue) + [""]
+        let others = ["zlib", "deflate", "lz4", "x-snappy-framed"]
+        let word = section.choice("compression", of: words, default: "gzip", notYet: others)
         guard let word else { return .gzip }
         return word.isEmpty ? .none : Compression(rawValue: word) ?? .gzip
     }

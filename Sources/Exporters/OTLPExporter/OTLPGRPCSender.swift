@@ -15,7 +15,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     private let signal: Signal
     private let head: HTTP2Fields
     private let balancer: GRPCBalancer
-    private let encoder: GzipEncoder?
+    private let encoder: BodyCompressor?
     private let eventLoop: any EventLoop
 
     /// Reads the certificates, which blocks.
@@ -37,7 +37,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     ) {
         self.signal = signal
         self.eventLoop = eventLoop
-        encoder = config.compression == .gzip ? GzipEncoder(config.recompress) : nil
+        encoder = config.bodyCompression.map { BodyCompressor($0) }
         head = Self.head(config, signal, version)
         let keepalive = config.keepalive.map {
             GRPCConnection.Keepalive(
@@ -61,7 +61,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             ("user-agent", config.userAgent ?? "sluice/\(version)"),
             ("grpc-accept-encoding", "identity"),
         ]
-        if config.compression == .gzip { fields.append(("grpc-encoding", "gzip")) }
+        if config.compression != .none { fields.append(("grpc-encoding", config.compression.rawValue)) }
         if config.timeout > .zero {
             fields.append(("grpc-timeout", timeoutText(TimeAmount(config.timeout))))
         }

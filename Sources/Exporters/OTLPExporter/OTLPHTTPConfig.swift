@@ -9,6 +9,10 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     package enum Compression: String, Sendable, CaseIterable {
         case none
         case gzip
+        case zstd
+        /// One block.
+        case snappy
+        case framedSnappy = "x-snappy-framed"
     }
 
     /// How requests are written.
@@ -32,8 +36,8 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     package var encoding: Encoding = .proto
     /// Default gzip. Key `compression`.
     package var compression: Compression = .gzip
-    /// 1…12; default 1, which costs a fraction of the others and saves nearly as much. Key `compression_params::level`,
-    /// where −1 and 0 stand for the default.
+    /// Of gzip 1…12, of zstd 1…19; default 1, which costs a fraction of the others and saves nearly as much. Key
+    /// `compression_params::level`, where −1 and 0 stand for the default.
     package var compressionLevel = 1
     /// Default auto; JSON is always compressed anew. Key `recompress`, which the Collector does not have.
     package var recompress: OTLPExporterConfig.Recompress = .auto
@@ -69,6 +73,17 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     package var retryOnFailure = RetryConfig()
 
     package init() {}
+
+    /// How bodies are compressed; nil = not.
+    var bodyCompression: BodyCompression? {
+        switch compression {
+        case .none: nil
+        case .gzip: .gzip(level: compressionLevel, recompress: recompress)
+        case .zstd: .zstd(level: compressionLevel)
+        case .snappy: .snappy
+        case .framedSnappy: .framedSnappy
+        }
+    }
 
     /// Whether gzip members of clients may be passed on as they came.
     package var keepsGzip: Bool { compression == .gzip && encoding == .proto && recompress != .always }
@@ -158,19 +173,20 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     }
 
     private mutating func readCompression(_ section: ConfigSection) {
-        let others = ["zlib", "deflate", "snappy", "zstd", "lz4", "x-snappy-framed"]
-        let word = section.choice("compression", of: ["none", "gzip", ""], default: "gzip", notYet: others)
-        compression = word == "none" || word == "" ? .none : .gzip
+        let words = Compression.allCases.map(\.rawValue) + [""]
+        let others = ["zlib", "deflate", "lz4"]
+        let word = section.choice("compression", of: words, default: "gzip", notYet: others)
+        compression = word == "" ? .none : word.flatMap { Compression(rawValue: $0) } ?? .gzip
         recompress = section.choice("recompress", default: .auto)
         if compression != .gzip, section.has("recompress") {
             section.report("recompress", warning: "has no effect without compression: gzip")
         }
         guard let params = section.section("compression_params") else { return }
         // -1 is the Collector's way to write the usual level, as is 0 in a section that is empty otherwise.
-        let level = params.int("level", default: -1, in: -1...12)
+        let level = params.int("level", default: -1, in: -1...(compression == .zstd ? 19 : 12))
         if level > 0 { compressionLevel = level }
-        if compression == .none, params.has("level") {
-            params.report("level", warning: "has no effect without compression")
+        if compression != .gzip, compression != .zstd, params.has("level") {
+            params.report("level", warning: "has no effect without compression: gzip or zstd")
         }
     }
 

@@ -19,7 +19,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let client: HTTPClient
     private let plain: HTTPClientRequest
-    private let gzipped: HTTPClientRequest
+    private let compressed: HTTPClientRequest
     private let encoder: HTTPBodyEncoder
     private let eventLoop: any EventLoop
 
@@ -39,7 +39,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
         self.eventLoop = eventLoop
         encoder = HTTPBodyEncoder(config)
         plain = Self.template(config, url, version, encoding: nil)
-        gzipped = Self.template(config, url, version, encoding: "gzip")
+        compressed = Self.template(config, url, version, encoding: config.compression.rawValue)
         client = HTTPClient(
             origin: url.origin, options: try Self.options(config, url, logger), eventLoop: eventLoop,
             logger: logger)
@@ -97,7 +97,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
         switch encoder.plan(batch) {
         case .plain(let body): post(plain, body, deadline, done)
-        case .gzip(let body): post(gzipped, body, deadline, done)
+        case .gzip(let body): post(compressed, body, deadline, done)
         case .encode: encode(batch, deadline, done)
         }
     }
@@ -112,7 +112,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
             switch result {
             case .success(let body):
                 sender.post(
-                    sender.encoder.compresses ? sender.gzipped : sender.plain, body, deadline, done)
+                    sender.encoder.compresses ? sender.compressed : sender.plain, body, deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be encoded: \(error)", after: nil))
             }

@@ -22,6 +22,8 @@ enum Answer: Sendable {
         var retryAfterSeconds: Int?
         /// Answered in `text/plain` by HTTP, since the client did not say which encoding it understands.
         var isPlainText = false
+        /// Whether the answer says which encodings are understood (gRPC).
+        var namesEncodings = false
         /// Set when the head alone was judged; otherwise the request's reader knows it.
         var mediaType: MediaType?
 

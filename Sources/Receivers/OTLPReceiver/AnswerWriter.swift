@@ -78,6 +78,7 @@ final class AnswerWriter: Sendable {
                 ("grpc-status", "\(failure.code.rawValue)"),
                 ("grpc-message", HeaderText.percentEncode(failure.message)),
             ]
+            if failure.namesEncodings { fields.append(("grpc-accept-encoding", ContentEncoding.grpcNames)) }
             if failure.retryAfterSeconds != nil {
                 let details = HeaderText.base64(status(failure).encode())
                 fields.append(("grpc-status-details-bin", details))

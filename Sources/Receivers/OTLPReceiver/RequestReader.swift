@@ -18,7 +18,7 @@ struct RequestLimits: Sendable {
 final class LoopTools {
     let eventLoop: any EventLoop
     let pool: BufferPool
-    let gunzipper = Gunzipper()
+    let decoders = Decoders()
     let ledger: MemoryLedger
     /// When the read that is being worked on began: precise enough for whoever watches slow clients.
     var now: NIODeadline
@@ -314,9 +314,8 @@ final class RequestReader {
         var result = Result<Void, InflateError>.success(())
         unsafe compressed.bytes.withUnsafeReadableBytes { bytes in
             do throws(InflateError) {
-                _ = try tools.gunzipper.inflate(
-                    unsafe RawSpan(_unsafeBytes: bytes), as: encoding == .gzip ? .gzip : .zlib,
-                    limitBytes: limits.bodyBytesMax,
+                try tools.decoders.decode(
+                    unsafe RawSpan(_unsafeBytes: bytes), as: encoding, limitBytes: limits.bodyBytesMax,
                     appending: { minimum, fill in
                         whole.bytes.writeWithOutputRawSpan(
                             minimumWritableBytes: minimum, initializingWith: fill)
@@ -377,11 +376,4 @@ extension Payload {
         }
         _ = try result.get()
     }
-}
-
-/// How a body is compressed: the values of `content-encoding` and `grpc-encoding` that are understood.
-enum ContentEncoding: String, Sendable {
-    case identity
-    case gzip
-    case zlib
 }

@@ -1,3 +1,4 @@
+internal import Configuration
 internal import HTTP
 internal import OTLP
 internal import Pipeline
@@ -12,17 +13,21 @@ final class Routes: Sendable {
 
     let limits: RequestLimits
     private let routes: [Route]
-    private let encodings: [String]
+    /// What `content-encoding` may say, in small letters; the empty one stands for none.
+    private let encodings: Set<String>
+    private let allowsPlain: Bool
 
     /// - Parameters:
     ///   - encodings: what `content-encoding` may say, of what is understood (`compression_algorithms`).
     ///   - targets: path and destination of every signal that a pipeline takes from this receiver.
     init(
-        limits: RequestLimits, encodings: [String] = ["gzip", "zlib", "deflate"],
+        limits: RequestLimits, encodings: [String] = HTTPServerConfig.allCompressionAlgorithms,
         _ targets: [(path: String, target: Target)]
     ) {
         self.limits = limits
-        self.encodings = encodings
+        allowsPlain = encodings.contains("")
+        self.encodings = Set(
+            encodings + (allowsPlain ? ["identity"] : []) + (encodings.contains("deflate") ? ["zlib"] : []))
         routes = targets.map {
             Route(path: Array($0.path.utf8), target: $0.target, jsonTarget: $0.target.forJSON)
         }
@@ -88,11 +93,13 @@ final class Routes: Sendable {
                     "unknown service or method \(path): no pipeline takes this signal from this receiver"))
         }
         if head.field("grpc-encoding", is: "gzip") == true { return .success((target, .gzip, nil)) }
-        if head.field("grpc-encoding", is: "identity") ?? true { return .success((target, .identity, nil)) }
-        let encoding = Self.shown(head["grpc-encoding"])
-        return .failure(
-            .init(
-                .unimplemented, 415, "grpc: Decompressor is not installed for grpc-encoding \"\(encoding)\""))
+        guard let name = head["grpc-encoding"] else { return .success((target, .identity, nil)) }
+        if let encoding = ContentEncoding(grpc: name) { return .success((target, encoding, nil)) }
+        var failure = Answer.Failure(
+            .unimplemented, 415,
+            "grpc: Decompressor is not installed for grpc-encoding \"\(Self.shown(name))\"")
+        failure.namesEncodings = true
+        return .failure(failure)
     }
 
     /// OTLP/HTTP; the answers are the Collector's.
@@ -126,16 +133,13 @@ final class Routes: Sendable {
             }
             length = value
         }
-        guard let encoding = head["content-encoding"] else { return .success((target, .identity, length)) }
-        let name = encoding.lowercased()
-        switch name {
-        case "", "identity": return .success((target, .identity, length))
-        case "gzip" where encodings.contains(name): return .success((target, .gzip, length))
-        case "zlib" where encodings.contains(name), "deflate" where encodings.contains(name):
-            return .success((target, .zlib, length))
-        default:
-            return failure("unsupported Content-Encoding: \(Self.shown(encoding))")
+        let name = head["content-encoding"]
+        if name == nil, allowsPlain { return .success((target, .identity, length)) }
+        let lowercased = (name ?? "").lowercased()
+        guard encodings.contains(lowercased), let encoding = ContentEncoding(http: lowercased) else {
+            return failure("unsupported Content-Encoding: \(Self.shown(name))")
         }
+        return .success((target, encoding, length))
     }
 
     /// A parameter, such as a charset, may follow; letters of either case are the same (RFC 9110 §8.3.1).

@@ -17,6 +17,7 @@ let benchmarks: @Sendable () -> Void = {
     theRing()
     theBatcher()
     theCodecs()
+    zstdAndSnappy()
     theJSON()
 }
 
@@ -126,6 +127,55 @@ private func theCodecs() {
             _ = try gunzipper.inflate(
                 compressed.span.bytes, as: .gzip, limitBytes: 4 << 20,
                 appending: { output.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1) })
+        }
+    }
+}
+
+/// zstd and snappy of the same request of 100 spans, both ways.
+private func zstdAndSnappy() {
+    let request = RequestBuilder.makeTraces(spans: 100)
+    let decompressor = ZstdDecompressor()
+    let limit = 4 << 20
+    for level in [1, 3] {
+        let compressor = ZstdCompressor(level: level)
+        bothWays(
+            "zstd level \(level)", request, compress: { compressor.compress($0.span.bytes, appending: $1) },
+            decompress: { try decompressor.inflate($0.span.bytes, limitBytes: limit, appending: $1) })
+    }
+    bothWays(
+        "snappy block", request, compress: { Snappy.compress($0.span.bytes, appending: $1) },
+        decompress: { try Snappy.decompress($0.span.bytes, limitBytes: limit, appending: $1) })
+    bothWays(
+        "snappy frames", request, compress: { SnappyFrames.compress($0.span.bytes, appending: $1) },
+        decompress: { try SnappyFrames.decompress($0.span.bytes, limitBytes: limit, appending: $1) })
+}
+
+private func bothWays(
+    _ name: String, _ request: [UInt8], compress: @escaping ([UInt8], AppendingRoom) -> Int,
+    decompress: @escaping ([UInt8], AppendingRoom) throws -> Int
+) {
+    var body = ByteBuffer()
+    _ = compress(request) { body.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1) }
+    let compressed = [UInt8](buffer: body)
+    let sizes = "\(request.count) bytes and \(compressed.count)"
+    Benchmark("\(name): compress, \(sizes)", configuration: .init(scalingFactor: .one)) { benchmark in
+        var output = ByteBuffer()
+        for _ in benchmark.scaledIterations {
+            output.clear()
+            blackHole(
+                compress(request) {
+                    output.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1)
+                })
+        }
+    }
+    Benchmark("\(name): decompress, \(sizes)", configuration: .init(scalingFactor: .one)) { benchmark in
+        var output = ByteBuffer()
+        for _ in benchmark.scaledIterations {
+            output.clear()
+            blackHole(
+                try decompress(compressed) {
+                    output.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1)
+                })
         }
     }
 }
