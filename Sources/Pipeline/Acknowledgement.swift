@@ -5,7 +5,8 @@ import Synchronization
 /// Only made when the configuration promises more than "queued" (`wait_for_result`, `storage`, or no sending queue).
 /// Starts out owing one settlement; whoever divides the work calls `expect` for each further part before handing it on.
 /// Any thread. The worst outcome wins: a refusal over a partial success over an acceptance. But that a destination had no
-/// room is no refusal as long as another one took the whole request: the client would send to both again.
+/// room in its queue is no refusal as long as another one took the whole request: the client would send to both again.
+/// That a disk failed is one: it was promised.
 package final class Acknowledgement: Sendable {
     private struct State {
         var owed = 1
@@ -78,7 +79,7 @@ package final class Acknowledgement: Sendable {
 
 extension Refusal {
     /// Whether the destination's own queue is full, on disk or in memory.
-    fileprivate var isForWantOfRoom: Bool { reason == .queueFull || reason == .storage }
+    fileprivate var isForWantOfRoom: Bool { reason == .queueFull }
 
     /// Which of two refusals of one request is told: what may work is worth another try, and what the gateway's end left
     /// undone is not done by what became of the rest: a store must keep it.

@@ -8,7 +8,7 @@ package struct Refusal: Error, Sendable, Equatable {
     package enum Reason: String, Sendable, CaseIterable {
         /// The memory limiter is above its limit.
         case memory
-        /// A sending queue holds as much as `queue_size` allows.
+        /// A sending queue holds as much as `queue_size` allows, or its store as `max_size_mib` does.
         case queueFull = "queue_full"
         /// The gateway is stopping.
         case shuttingDown = "shutting_down"

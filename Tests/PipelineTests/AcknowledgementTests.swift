@@ -49,12 +49,10 @@ struct AcknowledgementTests {
     }
 
     /// If it failed, one full queue would make every client send again what the other destinations have: twice.
-    @Test(
-        "that one destination has no room is no refusal when another took all; it is when nobody did",
-        arguments: [Refusal.Reason.queueFull, .storage])
-    func noRoom(reason: Refusal.Reason) {
+    @Test("that one destination has no room is no refusal when another took all; it is when nobody did")
+    func noRoom() {
         let destinations = [FakeConsumer(), FakeConsumer()]
-        let full = Refusal(reason, "full")
+        let full = Refusal(.queueFull, "full")
         let table: [([(Int, Outcome)], Outcome)] = [
             ([(0, .refused(full)), (1, .accepted)], .accepted),
             ([(1, .accepted), (0, .refused(full))], .accepted),
@@ -75,6 +73,18 @@ struct AcknowledgementTests {
             }
             #expect(answers.all == [expected], "row \(index)")
         }
+    }
+
+    /// If it failed, a client would believe stored what a broken disk did not keep.
+    @Test("that a disk failed is a refusal, whoever else took the request")
+    func brokenDisk() {
+        let answers = Answers()
+        let acknowledgement = answers.acknowledgement()
+        acknowledgement.expect(1)
+        let broken = Refusal(.storage, "cannot store")
+        acknowledgement.settle(.accepted, by: ObjectIdentifier(FakeConsumer()))
+        acknowledgement.settle(.refused(broken))
+        #expect(answers.all == [.refused(broken)])
     }
 
     @Test("a client gets one answer, after the last part, whichever thread that is on")

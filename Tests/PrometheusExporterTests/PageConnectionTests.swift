@@ -199,6 +199,17 @@ import Testing
     }
 
     /// Guarantees: requests sent ahead are answered in order, one after the other.
+    /// Each answered within the answer before it, they would take the stack and the gateway with it.
+    @Test func thousandsOfRequestsBehindAPage() throws {
+        let client = try Client()
+        let many = String(repeating: "GET / HTTP/1.1\r\n\r\n", count: 20_000)
+        client.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n" + many)
+        client.runner.runAll()
+        client.loop.run()
+        #expect(client.received().components(of: "404 Not Found").count == 20_001)
+        #expect(client.channel.isActive)
+    }
+
     @Test func pipelinedRequestsWait() throws {
         let client = try Client()
         let request = "GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n"

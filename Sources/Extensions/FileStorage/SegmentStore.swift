@@ -309,7 +309,7 @@ package final class SegmentStore: BatchStore {
                 .storage, "a request of \(bytes) bytes is larger than the store \(settings.folder): \(limit)",
                 isPermanent: true)
         }
-        return Refusal(.storage, "the store \(settings.folder) is full: \(limit)", retryAfterSeconds: 5)
+        return Refusal(.queueFull, "the store \(settings.folder) is full: \(limit)", retryAfterSeconds: 5)
     }
 
     private func finishClosing() {

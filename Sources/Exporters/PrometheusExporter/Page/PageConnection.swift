@@ -64,6 +64,7 @@ final class PageConnection: ChannelInboundHandler {
     private var state = State.idle
     private var timeout: Scheduled<Void>?
     private var isInSend = false
+    private var isAnswering = false
     /// Pages that were asked for.
     private var asked = 0
     /// The client has ended its side: nothing comes after the answer under way.
@@ -109,7 +110,7 @@ final class PageConnection: ChannelInboundHandler {
             let bytes = bodyBytes + part.readableBytes
             state = .reading(head, bodyBytes: bytes)
             if bytes > PageRules.requestBodyBytesMax { refuseBody(head, context) }
-        case (.end, .reading(let head, _)): answer(head, context)
+        case (.end, .reading(let head, _)): answerInTurn(head, context)
         default: break
         }
     }
@@ -140,6 +141,22 @@ final class PageConnection: ChannelInboundHandler {
     }
 
     // MARK: - Answers
+
+    /// The end of an answer lets the next request in, within the same call. Answers to many that were sent ahead would
+    /// lie upon each other on the stack, so that every second one waits for the loop's next turn.
+    private func answerInTurn(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        guard isAnswering else {
+            isAnswering = true
+            defer { isAnswering = false }
+            return answer(head, context)
+        }
+        let here = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = here.value
+            guard case .reading = handler.state else { return }
+            handler.answerInTurn(head, context)
+        }
+    }
 
     private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)

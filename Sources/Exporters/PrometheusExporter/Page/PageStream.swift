@@ -58,6 +58,8 @@ final class PageStream: @unchecked Sendable {
         let wake: @Sendable () -> Void
         /// The number of the part that is next.
         var next = 0
+        /// When it last took something.
+        var moved: NIODeadline
         /// Whether it is to be woken.
         var isWaiting = true
     }
@@ -141,7 +143,8 @@ final class PageStream: @unchecked Sendable {
                 return nil
             }
             state.lastReader += 1
-            state.readers[state.lastReader] = Reader(channel: channel, wake: wake)
+            state.readers[state.lastReader] = Reader(
+                channel: channel, wake: wake, moved: channel.eventLoop.now)
             return (state.lastReader, state.awake(all: false))
         }
         guard let joined else { return nil }
@@ -163,6 +166,7 @@ final class PageStream: @unchecked Sendable {
             }
             let part = state.parts[place]
             state.readers[id]?.next += 1
+            state.readers[id]?.moved = reader.channel.eventLoop.now
             state.letGo()
             return (.part(part), state.resumes())
         }
@@ -235,7 +239,8 @@ final class PageStream: @unchecked Sendable {
                 return
             }
             cut { state, reader in
-                reader.next == state.first && state.readers.values.contains { $0.isWaiting }
+                reader.next == state.first && reader.channel.eventLoop.now - reader.moved >= Self.graceTime
+                    && state.readers.values.contains { $0.isWaiting }
             }
             watch(rests)
         }
