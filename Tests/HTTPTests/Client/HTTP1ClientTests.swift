@@ -1,3 +1,4 @@
+import Glibc
 import NIOCore
 import NIOPosix
 import TestSupport
@@ -233,6 +234,14 @@ private let readRequest = ScriptedServer.readRequest
     @Test func nobodyListens() async throws {
         try await withScripts([]) { client, server in
             try await server.stop()
+            // Nor will another test's server, which could be given the same port.
+            let held = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+            defer { Glibc.close(held) }
+            var yes: Int32 = 1
+            setsockopt(held, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
+            let address = try SocketAddress(ipAddress: "127.0.0.1", port: client.client.origin.port)
+            let isBound = address.withSockAddr { bind(held, $0, socklen_t($1)) == 0 }
+            try #require(isBound)
             let error = try await client.failure(get)
             #expect("\(error!)" == "connection to \(client.client.origin) failed: Connection refused")
             #expect(error?.isRetryable == true)
