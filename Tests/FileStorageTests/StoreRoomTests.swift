@@ -90,6 +90,27 @@ struct StoreRoomTests {
         try await again.close()
     }
 
+    /// If it failed, a store that one undelivered request keeps full would send everything that was delivered behind it
+    /// once more after a restart.
+    @Test("what is done is noted in a full store, too")
+    func doneWhenFull() async throws {
+        let folder = Folder()
+        let rig = try await StoreRig(folder, maxMib: 1, segmentBytes: 1 << 18)
+        _ = try await rig.open()
+        var stored: [StoredBatch] = []
+        while case .success(let parts) = try await rig.append(bytes(20_000), items: 1) { stored += parts }
+        #expect(stored.count > 20)
+        for each in stored.dropFirst() { try await rig.remove(each) }
+        if case .success = try await rig.append(bytes(20_000), items: 1) {
+            Issue.record("stored beyond the limit")
+        }
+        try await rig.close()
+        #expect(folder.bytes <= 1 << 20 + 1 << 16)
+        let again = try await StoreRig(folder, maxMib: 1, segmentBytes: 1 << 18)
+        #expect(try await again.open() == [stored[0]])
+        try await again.close()
+    }
+
     @Test("a store that is not open yet takes nothing, instead of writing over what it has")
     func notOpen() async throws {
         let folder = Folder()

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import time
 
 import grpc
@@ -9,7 +10,7 @@ import pytest
 
 import data
 from backend import refuse
-from client import GRPCClient
+from client import GRPCClient, RawHTTP2, grpc_message
 from disk import SmallDisk
 from gateway import LOOPBACK, free_port, wait_until
 from load import Load
@@ -191,6 +192,40 @@ def test_an_exporter_with_another_name(gateway, backend, tmp_path):
     wait_until(lambda: set(names(tempo)) == load.acknowledged, "all spans")
     assert "no exporter sends" not in back.log
     back.stop()
+
+
+def test_refused_data_does_not_come_back(gateway, backend, tmp_path):
+    """If it failed, requests of a write that failed midway would be refused, and be sent all the same after a restart."""
+    tempo = backend()
+    tempo.stop()
+    configuration = stored_config(tmp_path, {"otlp": on_disk(tempo)})
+    running = gateway(configuration)
+    stored = Load(running, clients=1, requests=1).start().join().acknowledged
+    running.stop()
+    # No file may be written beyond its first 20 KiB: of the requests that are written at once, some go there whole.
+    launcher = ["sh", "-c", 'ulimit -S -f 40; trap "" XFSZ; exec "$@"', "limited"]
+    running = gateway(configuration, launcher=launcher)
+    client = RawHTTP2(running.grpc_port)
+    client.flush = lambda: None
+    streams = {}
+    for number in range(1_000_000, 1_000_030):
+        streams[number] = client.open()
+        client.send(streams[number], grpc_message(data.spans(1, number, padding=1000).SerializeToString()))
+    del client.flush
+    client.flush()
+    statuses = {number: client.grpc_status(stream)[0] for number, stream in streams.items()}
+    stored |= {str(number) for number, status in statuses.items() if status == 0}
+    assert len(stored) < 20 and set(statuses.values()) <= {0, grpc.StatusCode.UNAVAILABLE.value[0]}
+    client.close()
+    resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    stored |= Load(running, clients=1, requests=1).start().join().acknowledged
+    running.stop()
+    tempo.start()
+    again = gateway(configuration)
+    wait_until(lambda: stored <= set(names(tempo)), "what was stored")
+    wait_until(lambda: again.metrics().sum("sluice_exporter_pending_items") == 0, "an end for all")
+    assert set(names(tempo)) == stored
+    again.stop()
 
 
 def test_two_exporters_share_a_storage(gateway, backend, tmp_path):

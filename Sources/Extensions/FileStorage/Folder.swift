@@ -51,7 +51,7 @@ final class FolderLock: Sendable {
 
     /// - Throws: another process holds it, or the lock's file cannot be made.
     init(_ folder: String) throws(StorageFault) {
-        let path = folder + "/lock"
+        let path = Self.path(folder)
         descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
         guard descriptor >= 0 else { throw StorageFault("create", path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
@@ -61,5 +61,21 @@ final class FolderLock: Sendable {
 
     deinit {
         _ = close(descriptor)
+    }
+
+    private static func path(_ folder: String) -> String { folder + "/lock" }
+
+    /// Whether a process holds a folder. Changes nothing, but for the instant of the asking.
+    static func isHeld(_ folder: String) throws(StorageFault) -> Bool {
+        let path = path(folder)
+        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            guard errno == ENOENT else { throw StorageFault("open", path) }
+            return false
+        }
+        defer { _ = close(descriptor) }
+        if flock(descriptor, LOCK_SH | LOCK_NB) == 0 { return false }
+        guard errno == EWOULDBLOCK else { throw StorageFault("lock", path) }
+        return true
     }
 }

@@ -41,8 +41,9 @@ extension SegmentStore {
         }
         let capacity = max(settings.segmentBytes, needed)
         while fileBytes + capacity > settings.bytesMax, let file = spare.popLast() { remove(file) }
-        // The last room is taken as it is.
-        let room = min(capacity, settings.bytesMax - fileBytes)
+        // The last room is taken as it is. What is done is noted even beyond the limit: it is what makes room.
+        var room = min(capacity, settings.bytesMax - fileBytes)
+        if room < needed, bytes == 0 { room = max(needed, Self.fileBytesMin) }
         guard room >= needed else { return nil }
         let least = max(needed, min(room, Self.fileBytesMin))
         return WriteJob(

@@ -230,9 +230,9 @@ package final class SegmentStore: BatchStore {
         let (group, bytes) = nextGroup()
         guard !group.isEmpty || !done.isEmpty else { return finishClosing() }
         guard let job = place(bytes, withDone: true) else {
-            // No room: some of what was to be written was refused, or what is done cannot be noted.
-            if group.isEmpty { finishClosing() } else { refuse(group, full(bytes)) }
-            return
+            guard !group.isEmpty else { return finishClosing() }
+            noteDone(in: Self.doneDelay)
+            return refuse(group, full(bytes))
         }
         let noted = done
         let ids = noted.map { $0.id }
@@ -247,7 +247,7 @@ package final class SegmentStore: BatchStore {
                 store.isWriting = false
                 switch result {
                 case .success(let written): store.written(group, written)
-                case .failure(let error): return store.failed(group, noted, error)
+                case .failure(let error): return store.failed(job, group, noted, error)
                 }
                 store.write()
             }
@@ -288,7 +288,17 @@ package final class SegmentStore: BatchStore {
         }
     }
 
-    private func failed(_ group: [Append], _ noted: [(id: UInt64, segment: UInt64)], _ error: any Error) {
+    private func failed(
+        _ job: WriteJob, _ group: [Append], _ noted: [(id: UInt64, segment: UInt64)], _ error: any Error
+    ) {
+        var noted = noted
+        if case .current = job.target {
+            // Some of the group may be on disk all the same. Nothing is written behind it, and it is as good as done.
+            let last = segments.count - 1
+            let file = segments[last].file
+            segments[last].used = file.capacity
+            noted += group.flatMap { $0.parts.map { (id: $0.stored.id, segment: file.sequence) } }
+        }
         // What is done is noted with a later group; until then, or at the end, a crash or a restart brings it back.
         if closing == nil {
             done += noted

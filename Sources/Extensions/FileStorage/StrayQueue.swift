@@ -17,7 +17,7 @@ package struct StrayQueue: Sendable, Equatable {
     }
 
     private static func look(_ folder: String) throws(StorageFault) -> StrayQueue? {
-        let lock = try FolderLock(folder)
+        guard try !FolderLock.isHeld(folder) else { return nil }
         var done: Set<UInt64> = []
         var items: [UInt64: Int] = [:]
         for name in try Folder.names(folder) {
@@ -29,11 +29,7 @@ package struct StrayQueue: Sendable, Equatable {
             for batch in scan.batches { items[batch.header.id] = batch.header.items }
         }
         let waiting = items.filter { !done.contains($0.key) }
-        return withExtendedLifetime(lock) {
-            waiting.isEmpty
-                ? nil
-                : StrayQueue(
-                    folder: folder, batches: waiting.count, items: waiting.values.reduce(0, +))
-        }
+        guard !waiting.isEmpty else { return nil }
+        return StrayQueue(folder: folder, batches: waiting.count, items: waiting.values.reduce(0, +))
     }
 }
