@@ -24,12 +24,14 @@ package protocol BatchStore: AnyObject {
     /// Opens the store.
     /// - Returns: what an earlier process left, oldest first.
     func open() -> EventLoopFuture<[StoredBatch]>
-    /// Writes a batch. `done` is called once, later: with as many stored batches as it became when it is as safe as the
-    /// configuration promises, or with a refusal, and nothing is stored then.
-    func append(_ batch: Batch, done: @escaping (Result<[StoredPart], Refusal>) -> Void)
+    /// Writes a batch. `done` is called once, later: with nil when it is as safe as the configuration promises, or with
+    /// why it is not, and nothing is stored then.
+    /// - Returns: the stored batches that it becomes, which may be sent, and removed, before they are written.
+    func append(_ batch: Batch, done: @escaping (Refusal?) -> Void) -> [StoredPart]
     /// Reads a stored batch; nil when it cannot be read any more, which the store reports.
     func read(_ stored: StoredBatch, done: @escaping (Batch?) -> Void)
-    /// Forgets a stored batch: the destination has it, or nobody ever will. Not awaited: a crash may bring it back.
+    /// Forgets a stored batch: the destination has it, or nobody ever will. Not awaited: a crash may bring it back. What
+    /// waits to be written need not be written any more; `done` is called all the same.
     func remove(_ stored: StoredBatch)
     /// Writes what was forgotten and closes the files. What is stored stays.
     func close() -> EventLoopFuture<Void>

@@ -46,8 +46,10 @@ extension SendingQueue {
     private func attempted(_ work: Work, _ result: SendResult) {
         // Given up in the meantime, and counted so.
         guard active[ObjectIdentifier(work)] != nil else { return }
+        isTaking = false
         switch result {
         case .sent(let rejected, let message):
+            isTaking = true
             sent(work, rejected: min(max(rejected, 0), work.batch.items), message)
         case .permanent(let message, let code):
             logger.error(

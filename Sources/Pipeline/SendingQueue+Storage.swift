@@ -31,6 +31,39 @@ final class DiskQueue {
     var isQuiet: Bool { writing == 0 && reading == 0 }
 }
 
+/// A batch on its way to the disk. Event loop only.
+private final class Deposit {
+    let batch: Batch
+    let weight: Int
+    var parts: [StoredPart] = []
+    /// Whether it is on its way to the destination at the same time.
+    var isSending = false
+    /// Parts that are on that way.
+    var open = 0
+    /// Items that the destination does not have because the gateway stops.
+    var keptItems = 0
+    /// What the destination says.
+    var refusal: Refusal?
+    /// Why the disk does not have it.
+    var fault: Refusal?
+    var isAnswered = false
+
+    init(_ batch: Batch, weight: Int) {
+        self.batch = batch
+        self.weight = weight
+    }
+
+    /// Each part with its share of the weight.
+    func forEachPart(_ body: (StoredPart, Int) -> Void) {
+        var left = weight
+        for (index, part) in parts.enumerated() {
+            let share = index == parts.count - 1 ? left : weight / parts.count
+            left -= share
+            body(part, share)
+        }
+    }
+}
+
 // The stage before all others when `storage` is set. Event loop only, but for `openStore`.
 
 extension SendingQueue {
@@ -52,64 +85,110 @@ extension SendingQueue {
         }
     }
 
+    /// Stores a batch, and meanwhile sends it: a destination that is quicker than the disk spares the disk the work. The
+    /// client has its answer when the first of the two has the batch. Unless both worked the last time, and nobody waits,
+    /// the disk has it first.
     func persist(_ batch: Batch, weight: Int) {
         guard let disk else { return }
         disk.writing += 1
-        disk.store.append(batch) { [self] result in
-            disk.writing -= 1
-            switch result {
-            case .success(let parts):
-                if disk.refusing {
-                    disk.refusing = false
-                    logger.info("Data can be stored again.")
-                }
-                batch.settle(.accepted, by: speaker)
-                var weightLeft = weight
-                for (index, part) in parts.enumerated() {
-                    let share = index == parts.count - 1 ? weightLeft : weight / parts.count
-                    weightLeft -= share
-                    take(part, weight: share)
-                }
-            case .failure(let refusal):
-                if !disk.refusing {
-                    disk.refusing = true
-                    logger.error(
-                        "Data cannot be stored. Refusing it until it can.",
-                        metadata: ["error": "\(refusal.message)"])
-                }
-                counters.dropped.add(batch.items)
-                size.subtract(weight, ordering: .relaxed)
-                batch.settle(.refused(refusal), by: speaker)
+        let deposit = Deposit(batch, weight: weight)
+        deposit.parts = disk.store.append(batch) { [self] refusal in written(deposit, refusal) }
+        guard isTaking, !disk.refusing, hasRoom(for: batch.bytes), !deposit.parts.isEmpty else { return }
+        deposit.isSending = true
+        deposit.open = deposit.parts.count
+        deposit.forEachPart { part, weight in hold(part.stored, part.batch, weight, deposit) }
+    }
+
+    /// The disk has a batch, or cannot take it.
+    private func written(_ deposit: Deposit, _ fault: Refusal?) {
+        guard let disk else { return }
+        disk.writing -= 1
+        defer { wakeIfIdle() }
+        if let fault {
+            if !disk.refusing {
+                disk.refusing = true
+                logger.error(
+                    "Data cannot be stored. Refusing it until it can.",
+                    metadata: ["error": "\(fault.message)"])
             }
-            wakeIfIdle()
+            deposit.fault = fault
+            return conclude(deposit)
         }
+        // What was answered before need not have been written.
+        if disk.refusing, !deposit.isAnswered {
+            disk.refusing = false
+            logger.info("Data can be stored again.")
+        }
+        answer(deposit, .accepted)
+        guard !deposit.isSending else { return }
+        deposit.forEachPart { part, weight in take(part, weight: weight) }
+    }
+
+    /// Answers for a batch that is not stored when nothing of it is with the destination any more.
+    private func conclude(_ deposit: Deposit) {
+        guard !deposit.isAnswered, deposit.open == 0 else { return }
+        if !deposit.isSending, let fault = deposit.fault {
+            counters.dropped.add(deposit.batch.items)
+            size.subtract(deposit.weight, ordering: .relaxed)
+            answer(deposit, .refused(fault))
+        } else if deposit.keptItems > 0 {
+            // Held back for the next start: the disk has the last word.
+            guard let fault = deposit.fault else { return }
+            counters.dropped.add(deposit.keptItems)
+            givenUp.add(deposit.keptItems, ordering: .relaxed)
+            answer(deposit, .refused(fault))
+        } else if let refusal = deposit.refusal, deposit.fault != nil {
+            answer(deposit, .refused(refusal))
+        } else {
+            answer(deposit, .accepted)
+        }
+    }
+
+    private func answer(_ deposit: Deposit, _ outcome: Outcome) {
+        guard !deposit.isAnswered else { return }
+        deposit.isAnswered = true
+        deposit.batch.settle(outcome, by: speaker)
+    }
+
+    /// Whether stored batches may be in memory, too: nobody waits on disk, and so many bytes more are not too many.
+    private func hasRoom(for bytes: Int) -> Bool {
+        guard let disk, !stopping, disk.backlog.isEmpty, disk.reading == 0 else { return false }
+        return disk.memoryBytes + bytes <= max(DiskQueue.memoryBytesMax, bytes)
     }
 
     /// A batch is safe: sends it, or, when others wait on disk or memory is full, leaves it there.
     private func take(_ part: StoredPart, weight: Int) {
-        guard let disk else { return }
-        if stopping || !disk.backlog.isEmpty || disk.reading > 0
-            || disk.memoryBytes + part.stored.bytes > max(DiskQueue.memoryBytesMax, part.stored.bytes)
-        {
-            disk.backlog.append((part.stored, weight))
+        guard hasRoom(for: part.stored.bytes) else {
+            disk?.backlog.append((part.stored, weight))
             return
         }
         hold(part.stored, part.batch, weight)
     }
 
     /// Sends a stored batch; its end is the end of the stored copy.
-    private func hold(_ stored: StoredBatch, _ batch: Batch, _ weight: Int) {
+    private func hold(_ stored: StoredBatch, _ batch: Batch, _ weight: Int, _ deposit: Deposit? = nil) {
         guard let disk else { return }
         disk.memoryBytes += stored.bytes
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        let whole = Acknowledgement { outcome in bound.value.ended(stored, outcome) }
+        let bound = NIOLoopBound((self, deposit), eventLoop: eventLoop)
+        let whole = Acknowledgement { outcome in
+            let (queue, deposit) = bound.value
+            queue.ended(stored, outcome, deposit)
+        }
         admit(batch.acknowledged(by: whole), weight: weight)
     }
 
-    private func ended(_ stored: StoredBatch, _ outcome: Outcome) {
+    private func ended(_ stored: StoredBatch, _ outcome: Outcome, _ deposit: Deposit?) {
         guard let disk else { return }
         disk.memoryBytes -= stored.bytes
-        if case .refused(let refusal) = outcome, refusal.reason == .shuttingDown { return }
+        deposit?.open -= 1
+        defer { if let deposit { conclude(deposit) } }
+        if case .refused(let refusal) = outcome {
+            if refusal.reason == .shuttingDown {
+                deposit?.keptItems += stored.items
+                return
+            }
+            deposit?.refusal = refusal
+        }
         disk.store.remove(stored)
         load()
     }

@@ -127,6 +127,8 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     var isStarting = false
     var stopping = false
     var troubled = false
+    /// Whether the destination took the last batch that it answered.
+    var isTaking = false
     var stopped = false
     var whenEmpty: EventLoopPromise<Void>?
 

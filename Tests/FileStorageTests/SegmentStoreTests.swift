@@ -99,6 +99,26 @@ struct SegmentStoreTests {
         try await rig.close()
     }
 
+    /// If it failed, what the destination had before the disk would be sent once more after a restart, or cost the disk's
+    /// room for nothing.
+    @Test("what is removed before it is written is not written, and while it is written noted as done")
+    func removedBefore() async throws {
+        let folder = Folder()
+        let rig = try await StoreRig(folder)
+        _ = try await rig.open()
+        let waste = [UInt8](repeating: 0xAB, count: 10_000)
+        let kept = try await rig.appendInVain([waste, waste, waste], keeping: request(1))
+        func written() -> Int { folder.content(folder.names(".segment")[0]).count { $0 == 0xAB } }
+        #expect(written() < waste.count)
+        #expect(try await rig.bytes(kept) == request(1))
+        try await rig.removeWhileWritten(waste)
+        try await rig.close()
+        #expect(written() >= waste.count)
+        let again = try await StoreRig(folder)
+        #expect(try await again.open() == [kept])
+        try await again.close()
+    }
+
     @Test("requests larger than a segment are stored")
     func large() async throws {
         let folder = Folder()

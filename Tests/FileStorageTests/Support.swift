@@ -125,9 +125,43 @@ final class StoreRig: Sendable {
             let payload = Payload(ByteBuffer(bytes: request))
             payload.metadata = metadata
             let promise = self.loop.makePromise(of: Result<[StoredBatch], Refusal>.self)
-            self.store.value.append(Batch(.traces, payload: payload, items: items)) { result in
-                promise.succeed(result.map { $0.map(\.stored) })
+            let ended = self.loop.makePromise(of: Refusal?.self)
+            let parts = self.store.value.append(Batch(.traces, payload: payload, items: items)) {
+                ended.succeed($0)
             }
+            ended.futureResult.assumeIsolated().whenSuccess { refusal in
+                promise.succeed(refusal.map { .failure($0) } ?? .success(parts.map(\.stored)))
+            }
+            return promise.futureResult
+        }.get()
+    }
+
+    /// Appends requests in one turn of the loop and removes them in the same; the write of `keeping` is awaited.
+    func appendInVain(_ requests: [[UInt8]], keeping: [UInt8]) async throws -> StoredBatch {
+        try await loop.flatSubmit {
+            let store = self.store.value
+            for request in requests {
+                let batch = Batch(.traces, payload: Payload(ByteBuffer(bytes: request)), items: 1)
+                for part in store.append(batch, done: { _ in }) { store.remove(part.stored) }
+            }
+            let promise = self.loop.makePromise(of: StoredBatch.self)
+            let bound = Noted<[StoredBatch]>([])
+            let kept = Batch(.traces, payload: Payload(ByteBuffer(bytes: keeping)), items: 1)
+            bound.value = store.append(kept) { _ in promise.succeed(bound.value[0]) }.map(\.stored)
+            return promise.futureResult
+        }.get()
+    }
+
+    /// Appends a request and removes it as soon as it is being written.
+    func removeWhileWritten(_ request: [UInt8]) async throws {
+        try await loop.flatSubmit {
+            let store = self.store.value
+            let promise = self.loop.makePromise(of: Void.self)
+            let batch = Batch(.traces, payload: Payload(ByteBuffer(bytes: request)), items: 1)
+            let parts = store.append(batch) { _ in promise.succeed() }
+            // Behind the turn's end, at which the write begins.
+            let bound = NIOLoopBound((store, parts), eventLoop: self.loop)
+            self.loop.execute { for part in bound.value.1 { bound.value.0.remove(part.stored) } }
             return promise.futureResult
         }.get()
     }

@@ -174,6 +174,80 @@ struct SendingQueueStorageTests {
         #expect(rig.answers.all.last == .accepted && rig.ends == [2, 0, 3])
     }
 
+    /// A queue whose destination has just taken something.
+    private func takingRig() -> (QueueRig, FakeStore) {
+        let (rig, store) = rig()
+        _ = rig.offer(spans: 1)
+        store.answer()
+        rig.answer(.success)
+        return (rig, store)
+    }
+
+    /// If it failed, each request would cost the disk a write though the destination had it long before its turn.
+    @Test("a destination that is quicker than the disk answers the client and spares the disk the work")
+    func destinationFirst() {
+        let (rig, store) = takingRig()
+        _ = rig.offer(spans: 3)
+        #expect(rig.sender.calls.count == 1 && rig.answers.all == [.accepted])
+        rig.answer(.success)
+        #expect(rig.answers.all == [.accepted, .accepted] && store.unneeded.count == 1)
+        #expect(rig.ends == [4, 0, 0] && rig.queue.currentSize == 0)
+        store.answer()
+        #expect(store.stored.isEmpty && rig.answers.all.count == 2)
+        // And the other way round.
+        _ = rig.offer(spans: 2)
+        store.answer()
+        #expect(rig.answers.all.count == 3 && store.stored.count == 1)
+        rig.answer(.down)
+        // Not any more when the destination fails.
+        _ = rig.offer(spans: 5)
+        #expect(rig.sender.calls.isEmpty && rig.answers.all.count == 3)
+        store.answer()
+        #expect(rig.sender.calls.count == 1 && rig.answers.all.count == 4)
+    }
+
+    /// If it failed, a client would be told that its data is safe when nobody has it, or be refused and have it delivered.
+    @Test("when the disk fails while a batch is sent, the client has the destination's answer")
+    func diskFailsMeanwhile() {
+        let fault = Refusal(.storage, "no room")
+        let (rig, store) = takingRig()
+        for _ in 0..<2 { _ = rig.offer(spans: 3) }
+        store.answer(fault)
+        store.answer(fault)
+        #expect(rig.answers.all == [.accepted])
+        rig.answer(.success)
+        #expect(rig.answers.all == [.accepted, .accepted] && rig.ends == [4, 0, 0])
+        // The destination may be all right: it is the disk that is asked first now.
+        _ = rig.offer(spans: 7)
+        #expect(rig.sender.calls.count == 1)
+        store.answer(fault)
+        #expect(rig.answers.all.last == .refused(fault) && rig.ends == [4, 0, 7])
+        rig.answer(.permanent("no"))
+        guard case .refused(let refusal)? = rig.answers.all.last else {
+            Issue.record("accepted, and nobody has it")
+            return
+        }
+        #expect(refusal.isPermanent && rig.ends == [4, 3, 7] && rig.queue.currentSize == 0)
+        #expect(rig.answers.all.count == 4 && store.stored.isEmpty)
+    }
+
+    /// If it failed, what clients were told at the end would not be what became of their data.
+    @Test(
+        "when the gateway stops while a batch is written, the disk has the last word",
+        arguments: [true, false])
+    func stopsMeanwhile(isWritten: Bool) {
+        let (rig, store) = takingRig()
+        _ = rig.offer(spans: 3)
+        rig.drain(until: .uptimeNanoseconds(1_000_000_000))
+        rig.answer(.down)
+        #expect(rig.answers.all == [.accepted] && rig.leftover == nil)
+        let fault = Refusal(.storage, "no room")
+        store.answer(isWritten ? nil : fault)
+        #expect(rig.answers.all.last == (isWritten ? .accepted : .refused(fault)))
+        #expect(rig.ends == [1, 0, isWritten ? 0 : 3] && rig.queue.currentSize == 0)
+        #expect(rig.leftover == (isWritten ? 0 : 3) && store.stored.count == (isWritten ? 1 : 0))
+    }
+
     @Test("what an earlier process left is sent, oldest first")
     func recovers() {
         let (rig, store) = rig { config, _ in config.numConsumers = 1 }

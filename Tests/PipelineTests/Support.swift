@@ -22,7 +22,9 @@ final class FakeStore: BatchStore {
     private(set) var stored: [UInt64: Batch] = [:]
     private(set) var reads = 0
     private(set) var isClosed = false
-    var writing: [(batch: Batch, done: (Result<[StoredPart], Refusal>) -> Void)] = []
+    var writing: [(id: UInt64, batch: Batch, done: (Refusal?) -> Void)] = []
+    /// Removed while they were being written.
+    private(set) var unneeded: Set<UInt64> = []
 
     init(_ loop: EmbeddedEventLoop) { self.loop = loop }
 
@@ -39,25 +41,21 @@ final class FakeStore: BatchStore {
             })
     }
 
-    func append(_ batch: Batch, done: @escaping (Result<[StoredPart], Refusal>) -> Void) {
-        writing.append((batch, done))
+    func append(_ batch: Batch, done: @escaping (Refusal?) -> Void) -> [StoredPart] {
+        let part = batch.acknowledged(by: nil)
+        writing.append((nextID, part, done))
+        defer { nextID += 1 }
+        return [
+            StoredPart(
+                stored: StoredBatch(id: nextID, items: batch.items, bytes: batch.bytes), batch: part)
+        ]
     }
 
     /// Ends the oldest write.
     func answer(_ refusal: Refusal? = nil) {
-        let (batch, done) = writing.removeFirst()
-        if let refusal {
-            done(.failure(refusal))
-        } else {
-            let id = nextID
-            leave(batch.acknowledged(by: nil))
-            done(
-                .success([
-                    StoredPart(
-                        stored: StoredBatch(id: id, items: batch.items, bytes: batch.bytes),
-                        batch: stored[id]!)
-                ]))
-        }
+        let (id, batch, done) = writing.removeFirst()
+        if refusal == nil, !unneeded.contains(id) { stored[id] = batch }
+        done(refusal)
         loop.run()
     }
 
@@ -66,7 +64,10 @@ final class FakeStore: BatchStore {
         done(stored[wanted.id])
     }
 
-    func remove(_ stored: StoredBatch) { self.stored[stored.id] = nil }
+    func remove(_ stored: StoredBatch) {
+        if writing.contains(where: { $0.id == stored.id }) { unneeded.insert(stored.id) }
+        self.stored[stored.id] = nil
+    }
 
     func close() -> EventLoopFuture<Void> {
         isClosed = true

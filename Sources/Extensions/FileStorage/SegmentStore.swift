@@ -13,7 +13,8 @@ package import Pipeline
 /// 000000000006.spare     waits to be written again
 /// ```
 ///
-/// What comes while a group is written becomes the next group, which shares one sync. A segment goes when everything in
+/// What comes while a group is written becomes the next group, which shares one sync; what the destination has by then is
+/// not written at all. A segment goes when everything in
 /// it and in all older ones is done; its file is used again, so that a busy queue neither grows nor asks the file system
 /// for room. A crash may bring back what was done in the last moments, never lose what was answered.
 ///
@@ -70,9 +71,10 @@ package final class SegmentStore: BatchStore {
 
     /// A batch that waits to be written.
     struct Append {
-        let parts: [(stored: StoredBatch, body: RecordBody, batch: Batch)]
-        let recordBytes: Int
-        let done: (Result<[StoredPart], Refusal>) -> Void
+        /// Owns the bytes.
+        let batch: Batch
+        let parts: [(id: UInt64, body: RecordBody)]
+        let done: (Refusal?) -> Void
     }
 
     let settings: Settings
@@ -87,6 +89,8 @@ package final class SegmentStore: BatchStore {
     var spare: [SegmentFile] = []
     private var places: [UInt64: Place] = [:]
     private var appends = CircularBuffer<Append>()
+    /// Batches that are not written, and still wanted.
+    private var unwritten: Set<UInt64> = []
     /// Done, and not yet written down so.
     var done: [(id: UInt64, segment: UInt64)] = []
     private var isWriting = false
@@ -135,21 +139,27 @@ package final class SegmentStore: BatchStore {
             }.nonisolated()
     }
 
-    package func append(_ batch: Batch, done: @escaping (Result<[StoredPart], Refusal>) -> Void) {
+    package func append(_ batch: Batch, done: @escaping (Refusal?) -> Void) -> [StoredPart] {
         guard isOpen else {
             let bound = NIOLoopBound(done, eventLoop: eventLoop)
             let refusal = Refusal(.storage, "the store \(settings.folder) is not open yet")
-            return eventLoop.execute { bound.value(.failure(refusal)) }
+            eventLoop.execute { bound.value(refusal) }
+            return []
         }
-        var recordBytes = 0
-        let parts = RecordBody.parts(of: batch).map { body, part in
-            let stored = StoredBatch(id: nextID, items: body.items, bytes: body.requestBytes)
+        var parts: [(id: UInt64, body: RecordBody)] = []
+        var stored: [StoredPart] = []
+        for (body, part) in RecordBody.parts(of: batch) {
+            parts.append((nextID, body))
+            unwritten.insert(nextID)
+            stored.append(
+                StoredPart(
+                    stored: StoredBatch(id: nextID, items: body.items, bytes: body.requestBytes), batch: part)
+            )
             nextID += 1
-            recordBytes += body.header(id: 0, segment: 0).recordBytes
-            return (stored, body, part)
         }
-        appends.append(Append(parts: parts, recordBytes: recordBytes, done: done))
+        appends.append(Append(batch: batch, parts: parts, done: done))
         writeSoon()
+        return stored
     }
 
     package func read(_ stored: StoredBatch, done: @escaping (Batch?) -> Void) {
@@ -185,6 +195,8 @@ package final class SegmentStore: BatchStore {
     }
 
     package func remove(_ stored: StoredBatch) {
+        // What is being written right now is noted as done when it is.
+        if unwritten.remove(stored.id) != nil { return }
         guard let place = places.removeValue(forKey: stored.id), let index = index(of: place.segment) else {
             return
         }
@@ -227,10 +239,17 @@ package final class SegmentStore: BatchStore {
     /// Writes the next group, if there is anything to write and nothing is being written.
     private func write() {
         guard !isWriting else { return }
-        let (group, bytes) = nextGroup()
-        guard !group.isEmpty || !done.isEmpty else { return finishClosing() }
+        let (group, records, bytes) = nextGroup()
+        guard !records.isEmpty || !done.isEmpty else {
+            for append in group { append.done(nil) }
+            return finishClosing()
+        }
         guard let job = place(bytes, withDone: true) else {
-            guard !group.isEmpty else { return finishClosing() }
+            // No room: what was to be written is refused, or what is done cannot be noted.
+            guard !records.isEmpty else {
+                for append in group { append.done(nil) }
+                return finishClosing()
+            }
             noteDone(in: Self.doneDelay)
             return refuse(group, full(bytes))
         }
@@ -238,7 +257,6 @@ package final class SegmentStore: BatchStore {
         let ids = noted.map { $0.id }
         done = []
         isWriting = true
-        let records = group.flatMap { $0.parts.map { (id: $0.stored.id, body: $0.body) } }
         let bound = NIOLoopBound((self, group), eventLoop: eventLoop)
         let fsync = settings.fsync
         thread.runIfActive(eventLoop: eventLoop) { try job.run(records, done: ids, fsync: fsync) }
@@ -246,46 +264,52 @@ package final class SegmentStore: BatchStore {
                 let (store, group) = bound.value
                 store.isWriting = false
                 switch result {
-                case .success(let written): store.written(group, written)
+                case .success(let written): store.written(group, records, written)
                 case .failure(let error): return store.failed(job, group, noted, error)
                 }
                 store.write()
             }
     }
 
-    /// Takes what fits one write and one segment.
-    private func nextGroup() -> ([Append], bytes: Int) {
+    /// Takes what fits one write and one segment. What is no longer wanted is taken, and not written.
+    private func nextGroup() -> ([Append], records: [(id: UInt64, body: RecordBody)], bytes: Int) {
         var group: [Append] = []
+        var records: [(id: UInt64, body: RecordBody)] = []
         var bytes = 0
         let reserve = WriteJob.doneRecordBytes(done.count)
         let room = segments.last.map { max(0, $0.file.capacity - $0.used - reserve) } ?? 0
         let limit = min(Self.groupBytesMax, room > 0 ? room : settings.segmentBytes / 2)
-        while let next = appends.first, group.isEmpty || bytes + next.recordBytes <= limit {
+        while let next = appends.first {
+            let wanted = next.parts.filter { unwritten.contains($0.id) }
+            let more = wanted.reduce(0) { $0 + $1.body.header(id: 0, segment: 0).recordBytes }
+            guard records.isEmpty || bytes + more <= limit else { break }
             appends.removeFirst()
             group.append(next)
-            bytes += next.recordBytes
+            records += wanted
+            bytes += more
         }
-        return (group, bytes)
+        return (group, records, bytes)
     }
 
-    private func written(_ group: [Append], _ written: WriteJob.Written) {
+    private func written(
+        _ group: [Append], _ records: [(id: UInt64, body: RecordBody)], _ written: WriteJob.Written
+    ) {
         if segments.last?.file !== written.file {
             segments.append(Segment(file: written.file, used: 0, live: 0))
         }
         let last = segments.count - 1
         segments[last].used = written.end
-        var offsets = written.offsets.makeIterator()
-        for append in group {
-            for part in append.parts {
-                guard let offset = offsets.next() else { preconditionFailure("each record has its place") }
-                places[part.stored.id] = Place(segment: written.file.sequence, offset: offset)
+        for (record, offset) in zip(records, written.offsets) {
+            if unwritten.remove(record.id) != nil {
+                places[record.id] = Place(segment: written.file.sequence, offset: offset)
                 segments[last].live += 1
+            } else {
+                done.append((record.id, written.file.sequence))
             }
         }
         releaseSegments()
-        for append in group {
-            append.done(.success(append.parts.map { StoredPart(stored: $0.stored, batch: $0.batch) }))
-        }
+        noteDone(in: Self.doneDelay)
+        for append in group { append.done(nil) }
     }
 
     private func failed(
@@ -297,7 +321,7 @@ package final class SegmentStore: BatchStore {
             let last = segments.count - 1
             let file = segments[last].file
             segments[last].used = file.capacity
-            noted += group.flatMap { $0.parts.map { (id: $0.stored.id, segment: file.sequence) } }
+            noted += group.flatMap { $0.parts.map { (id: $0.id, segment: file.sequence) } }
         }
         // What is done is noted with a later group; until then, or at the end, a crash or a restart brings it back.
         if closing == nil {
@@ -308,7 +332,10 @@ package final class SegmentStore: BatchStore {
     }
 
     private func refuse(_ group: [Append], _ refusal: Refusal) {
-        for append in group { append.done(.failure(refusal)) }
+        for append in group {
+            for part in append.parts { unwritten.remove(part.id) }
+        }
+        for append in group { append.done(refusal) }
         if !appends.isEmpty || closing != nil { writeSoon() }
     }
 
