@@ -27,27 +27,46 @@ struct RecordBody: Sendable {
 
     /// The batches of one client and one encoding that a batch consists of, in order, each with its body.
     static func parts(of batch: Batch) -> [(body: RecordBody, batch: Batch)] {
-        var runs: [(isGzip: Bool, slices: [Slice])] = []
-        for slice in batch.slices {
-            let isGzip = slice.gzipMembers != nil
-            if let last = runs.last, last.isGzip == isGzip,
-                last.slices[0].payload.metadata == slice.payload.metadata
-            {
-                runs[runs.count - 1].slices.append(slice)
+        let slices = batch.slices
+        let isOne = slices.allSatisfy { isSame($0, slices[0]) }
+        if isOne, !slices.isEmpty {
+            return [(RecordBody(batch.signal, slices), batch.acknowledged(by: nil))]
+        }
+        var runs: [ContiguousArray<Slice>] = []
+        for slice in slices {
+            if let last = runs.last, isSame(slice, last[0]) {
+                runs[runs.count - 1].append(slice)
             } else {
-                runs.append((isGzip, [slice]))
+                runs.append([slice])
             }
         }
-        return runs.map { isGzip, slices in
+        return runs.map { slices in
             let part = Batch(batch.signal, reservingSlices: slices.count)
             for slice in slices { part.append(slice.acknowledged(by: nil)) }
-            let content = slices.map { isGzip ? $0.gzipMembers ?? $0.bytes : $0.bytes }
-            let body = RecordBody(
-                signal: batch.signal, encoding: isGzip ? .gzip : .plain, items: part.items,
-                requestBytes: part.bytes, metadata: encode(slices[0].payload.metadata), content: content,
-                contentBytes: content.reduce(0) { $0 + $1.readableBytes })
-            return (body, part)
+            return (RecordBody(batch.signal, slices), part)
         }
+    }
+
+    private static func isSame(_ one: Slice, _ other: Slice) -> Bool {
+        (one.gzipMembers == nil) == (other.gzipMembers == nil)
+            && one.payload.metadata == other.payload.metadata
+    }
+
+    private init(_ signal: Signal, _ slices: ContiguousArray<Slice>) {
+        self.signal = signal
+        encoding = slices[0].gzipMembers == nil ? .plain : .gzip
+        metadata = Self.encode(slices[0].payload.metadata)
+        var (items, requestBytes, contentBytes) = (0, 0, 0)
+        content = slices.map { slice in
+            let bytes = slice.gzipMembers ?? slice.bytes
+            items += slice.items
+            requestBytes += slice.count
+            contentBytes += bytes.readableBytes
+            return bytes
+        }
+        self.items = items
+        self.requestBytes = requestBytes
+        self.contentBytes = contentBytes
     }
 
     /// Count, then each name and value behind its length; 4-byte numbers.

@@ -23,7 +23,10 @@ extension SegmentStore {
     /// Finds room for so many bytes of batches and the note of what is done; nil when the limit leaves none.
     func place(_ bytes: Int, withDone: Bool) -> WriteJob? {
         let doneBytes = done.isEmpty || !withDone ? 0 : WriteJob.doneRecordBytes(done.count)
-        if let current = segments.last, current.file.capacity - current.used >= bytes + doneBytes {
+        // What was made for notes beyond the limit is for notes alone.
+        if let current = segments.last, current.file.capacity - current.used >= bytes + doneBytes,
+            bytes == 0 || fileBytes <= settings.bytesMax
+        {
             return WriteJob(file: current.file, offset: current.used, target: .current)
         }
         // When everything is done, the last segment gives its room to its successor, and there is nothing to note.

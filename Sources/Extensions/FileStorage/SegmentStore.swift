@@ -280,12 +280,18 @@ package final class SegmentStore: BatchStore {
         let room = segments.last.map { max(0, $0.file.capacity - $0.used - reserve) } ?? 0
         let limit = min(Self.groupBytesMax, room > 0 ? room : settings.segmentBytes / 2)
         while let next = appends.first {
-            let wanted = next.parts.filter { unwritten.contains($0.id) }
-            let more = wanted.reduce(0) { $0 + $1.body.header(id: 0, segment: 0).recordBytes }
-            guard records.isEmpty || bytes + more <= limit else { break }
+            let before = records.count
+            var more = 0
+            for part in next.parts where unwritten.contains(part.id) {
+                records.append(part)
+                more += part.body.header(id: 0, segment: 0).recordBytes
+            }
+            guard before == 0 || bytes + more <= limit else {
+                records.removeLast(records.count - before)
+                break
+            }
             appends.removeFirst()
             group.append(next)
-            records += wanted
             bytes += more
         }
         return (group, records, bytes)
