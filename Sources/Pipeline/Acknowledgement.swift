@@ -6,7 +6,7 @@ import Synchronization
 /// Starts out owing one settlement; whoever divides the work calls `expect` for each further part before handing it on.
 /// Any thread. The worst outcome wins: a refusal over a partial success over an acceptance. But that a destination had no
 /// room in its queue is no refusal as long as another one took the whole request: the client would send to both again.
-/// That a disk failed is one: it was promised.
+/// That a disk failed is one, unless the destination has the data: it was promised.
 package final class Acknowledgement: Sendable {
     private struct State {
         var owed = 1

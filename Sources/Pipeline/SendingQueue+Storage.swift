@@ -12,6 +12,8 @@ final class DiskQueue {
     var memoryBytes = 0
     /// Batches on their way to the disk.
     var writing = 0
+    /// Their bytes, delivered or not.
+    var writingBytes = 0
     /// Batches on their way from it.
     var reading = 0
     /// Whether the last batch could not be written.
@@ -91,9 +93,14 @@ extension SendingQueue {
     func persist(_ batch: Batch, weight: Int) {
         guard let disk else { return }
         disk.writing += 1
+        // A disk that stands still must not gather what the destination takes meanwhile: beyond this it has the first word.
+        let isQuick = disk.writingBytes + batch.bytes <= DiskQueue.memoryBytesMax
+        disk.writingBytes += batch.bytes
         let deposit = Deposit(batch, weight: weight)
         deposit.parts = disk.store.append(batch) { [self] refusal in written(deposit, refusal) }
-        guard isTaking, !disk.refusing, hasRoom(for: batch.bytes), !deposit.parts.isEmpty else { return }
+        guard isTaking, isQuick, !disk.refusing, hasRoom(for: batch.bytes), !deposit.parts.isEmpty else {
+            return
+        }
         deposit.isSending = true
         deposit.open = deposit.parts.count
         deposit.forEachPart { part, weight in hold(part.stored, part.batch, weight, deposit) }
@@ -103,9 +110,11 @@ extension SendingQueue {
     private func written(_ deposit: Deposit, _ fault: Refusal?) {
         guard let disk else { return }
         disk.writing -= 1
+        disk.writingBytes -= deposit.batch.bytes
         defer { wakeIfIdle() }
         if let fault {
-            if !disk.refusing {
+            // A request larger than the store says nothing of the disk.
+            if !disk.refusing, !fault.isPermanent {
                 disk.refusing = true
                 logger.error(
                     "Data cannot be stored. Refusing it until it can.",

@@ -231,6 +231,23 @@ struct SendingQueueStorageTests {
         #expect(rig.answers.all.count == 4 && store.stored.isEmpty)
     }
 
+    /// If it failed, a disk that hangs would fill the memory with what is delivered already.
+    @Test("while the disk stands still, only so much is sent before it is stored")
+    func diskStandsStill() {
+        let (rig, store) = takingRig()
+        var sent = 0
+        for _ in 0..<40 {
+            _ = rig.offer(items: 1, bytes: 1 << 20)
+            guard !rig.sender.calls.isEmpty else { continue }
+            sent += 1
+            rig.answer(.success)
+        }
+        #expect(sent == 32 && rig.queue.currentSize == 8 && rig.answers.all.count == 33)
+        while !store.writing.isEmpty { store.answer() }
+        while !rig.sender.calls.isEmpty { rig.answer(.success) }
+        #expect(rig.ends == [41, 0, 0] && rig.queue.currentSize == 0 && store.stored.isEmpty)
+    }
+
     /// If it failed, what clients were told at the end would not be what became of their data.
     @Test(
         "when the gateway stops while a batch is written, the disk has the last word",

@@ -23,9 +23,9 @@ extension SegmentStore {
     /// Finds room for so many bytes of batches and the note of what is done; nil when the limit leaves none.
     func place(_ bytes: Int, withDone: Bool) -> WriteJob? {
         let doneBytes = done.isEmpty || !withDone ? 0 : WriteJob.doneRecordBytes(done.count)
-        // What was made for notes beyond the limit is for notes alone.
+        // What was begun beyond the limit is for notes alone.
         if let current = segments.last, current.file.capacity - current.used >= bytes + doneBytes,
-            bytes == 0 || fileBytes <= settings.bytesMax
+            bytes == 0 || fileBytes - current.file.capacity < settings.bytesMax
         {
             return WriteJob(file: current.file, offset: current.used, target: .current)
         }
