@@ -215,7 +215,7 @@ def test_refused_data_does_not_come_back(gateway, backend, tmp_path):
     client.flush()
     statuses = {number: client.grpc_status(stream)[0] for number, stream in streams.items()}
     stored |= {str(number) for number, status in statuses.items() if status == 0}
-    assert len(stored) < 20 and set(statuses.values()) <= {0, grpc.StatusCode.UNAVAILABLE.value[0]}
+    assert set(statuses.values()) in ({0, 14}, {14}), statuses  # OK, UNAVAILABLE
     client.close()
     resource.prlimit(running.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     stored |= Load(running, clients=1, requests=1).start().join().acknowledged
