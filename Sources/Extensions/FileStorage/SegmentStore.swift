@@ -240,18 +240,15 @@ package final class SegmentStore: BatchStore {
     private func write() {
         guard !isWriting else { return }
         let (group, records, bytes) = nextGroup()
-        guard !records.isEmpty || !done.isEmpty else {
+        let isIdle = records.isEmpty && done.isEmpty
+        guard !isIdle, let job = place(bytes, withDone: true) else {
+            guard records.isEmpty else {
+                // No room.
+                noteDone(in: Self.doneDelay)
+                return refuse(group, full(bytes))
+            }
             for append in group { append.done(nil) }
             return finishClosing()
-        }
-        guard let job = place(bytes, withDone: true) else {
-            // No room: what was to be written is refused, or what is done cannot be noted.
-            guard !records.isEmpty else {
-                for append in group { append.done(nil) }
-                return finishClosing()
-            }
-            noteDone(in: Self.doneDelay)
-            return refuse(group, full(bytes))
         }
         let noted = done
         let ids = noted.map { $0.id }
