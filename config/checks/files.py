@@ -13,7 +13,7 @@ YAML_RULES = (
 )
 # A line holds one long thing that cannot be broken: a query of a recorded series.
 LONG_LINES = ("config/alerts/",)
-SCRIPTS = ("config/validate", "config/run", "config/install-packages", "config/image/build", "config/image/test")
+SCRIPTS = ("config/validate", "config/run", "config/install-packages", "config/image/build", "config/image/test", "config/semgrep/run")
 # Configurations of the gateway: file, and what --config takes besides.
 GATEWAYS = (
     ("config/gateway.yaml", ()),

@@ -77,8 +77,7 @@ def check_workflows(tree):
         for place in each["locations"]:
             if place["symbolic"].get("kind") != "Primary":
                 continue
-            key = place["symbolic"]["key"]
-            path = (key.get("Local") or {}).get("given_path") or (key.get("Local") or {}).get("path", "")
+            path = tree.root / next(iter(place["symbolic"]["key"]["Local"].values()))
             row = place["concrete"]["location"]["start_point"]["row"] + 1
             findings.append(Finding(tree.name(path), row, "workflows", f"zizmor {each['ident']}: {each['desc']}"))
     return findings
