@@ -112,7 +112,11 @@ def custom_findings(finding, content):
         yield finding(f"there is no schema for {content.get('apiVersion')} {content.get('kind')}", ["kind"])
         return
     for error in jsonschema.Draft202012Validator(schema).iter_errors(content):
-        yield finding(error.message[:300], list(error.absolute_path))
+        path = list(error.absolute_path)
+        if error.validator == "additionalProperties":
+            # The key that is too much, not what it is in.
+            path.append(next(key for key in error.instance if key not in error.schema["properties"]))
+        yield finding(error.message[:300], path)
 
 
 def check_schemas(tree):
