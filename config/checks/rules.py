@@ -48,6 +48,9 @@ def at(tree, path, words):
     if named:
         return Finding(tree.name(named[1]), int(named[2]), "rules", named[3])
     line = re.search(r"line (\d+)|(\d+):\d+:", words)
+    quoted = re.search(r'"([^"]+)"$', words.strip())
+    if quoted and not line:
+        return Finding(tree.name(path), line_of(path.read_text(), quoted[1]), "rules", words.strip()[:300])
     return Finding(tree.name(path), int(line[1] or line[2]) if line else 1, "rules", words.strip()[:300])
 
 
@@ -133,13 +136,19 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def fetch(port, page):
+    """The page's text; OSError unless it is answered with 200."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{page}", timeout=5) as answer:
+        return answer.read().decode()
+
+
 def page_of(tree):
     """The names on the page of a running gateway that has one of everything."""
     config = pathlib.Path(__file__).parent / "every-metric.yaml"
-    ports = {name: str(free_port()) for name in ("GRPC_PORT", "PAGE_PORT", "METRICS_PORT")}
+    ports = {name: str(free_port()) for name in ("GRPC_PORT", "PAGE_PORT", "METRICS_PORT", "HEALTH_PORT")}
     with tempfile.TemporaryDirectory() as folder:
         gateway = subprocess.Popen(
-            [tree.binary, "run", "--config", config, "--health-endpoint", ""],
+            [tree.binary, "run", "--config", config, "--health-endpoint", f"127.0.0.1:{ports['HEALTH_PORT']}"],
             env={**os.environ, **ports, "FOLDER": folder},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -149,8 +158,9 @@ def page_of(tree):
             deadline = time.monotonic() + 20
             while True:
                 try:
-                    with urllib.request.urlopen(f"http://127.0.0.1:{ports['METRICS_PORT']}/metrics", timeout=5) as answer:
-                        text = answer.read().decode()
+                    # Before it is ready a part of the page is missing.
+                    fetch(ports["HEALTH_PORT"], "/health/ready")
+                    text = fetch(ports["METRICS_PORT"], "/metrics")
                     break
                 except OSError as error:
                     if gateway.poll() is not None or time.monotonic() > deadline:
