@@ -128,6 +128,8 @@ def quick(text):
     """The rules with seconds where they have minutes; what they compare stays."""
     text = re.sub(r"\bfor: \w+", "for: 1s", text)
     text = re.sub(r"interval: \d+s", "interval: 1s", text)
+    # The forecast is shortened as the window that it is made from.
+    text = text.replace("[30m], 3600)", "[30m], 20)")
     return re.sub(r"\[(\d+)m\]", lambda found: f"[{6 if int(found[1]) < 30 else 10}s]", text)
 
 
