@@ -17,9 +17,10 @@ def lint(page):
 
 
 class Prometheus:
-    """Started by the constructor, scraping one target a second; `url` is the target's page."""
+    """Started by the constructor, scraping one target a second; `url` is the target's page. A whole configuration may be
+    given instead."""
 
-    def __init__(self, folder, url, features=(), interval="1s"):
+    def __init__(self, folder, url="", features=(), interval="1s", configuration=None):
         target = urllib.parse.urlsplit(url)
         self.port = free_port()
         folder = pathlib.Path(folder) / f"prometheus-{self.port}"
@@ -30,7 +31,7 @@ class Prometheus:
             "honor_labels": True,
             "static_configs": [{"targets": [target.netloc]}],
         }
-        configuration = {
+        configuration = configuration or {
             "global": {"scrape_interval": interval, "scrape_timeout": interval},
             "scrape_configs": [scrape],
         }

@@ -469,7 +469,7 @@ static void print_report(const struct options *o, const struct totals *t, double
     static const struct {
         const char *name;
         double quantile;
-    } quantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}};
+    } quantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p95", 0.95}, {"p99", 0.99}, {"p99.9", 0.999}};
     for (size_t i = 0; i < COUNT(quantiles); i++) {
         double value = (double)histogram_quantile(&t->latency, quantiles[i].quantile) / 1e6;
         printf("\"%s\": %.3f, ", quantiles[i].name, value);
