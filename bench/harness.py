@@ -166,15 +166,15 @@ def http_status(port, path):
         return 0
 
 
-def wait_ready(program, ready):
+def wait_ready(program, ready, seconds=READY_SECONDS):
     """Waits until ready() holds; returns milliseconds since the program was spawned."""
     while not ready():
         if not program.alive():
             raise NotBuilt(
                 f"{program.name} ended with code {program.process.returncode}: {program.last_words()}"
             )
-        if time.monotonic() - program.started > READY_SECONDS:
-            raise BenchError(f"{program.name} was not ready after {READY_SECONDS} s: {program.last_words()}")
+        if time.monotonic() - program.started > seconds:
+            raise BenchError(f"{program.name} was not ready after {seconds} s: {program.last_words()}")
         time.sleep(0.0005)
     return (time.monotonic() - program.started) * 1000
 
