@@ -144,5 +144,6 @@ struct ComponentContractTests {
 }
 
 extension ComponentType: CustomTestStringConvertible {
+    /// What the test log calls it.
     public var testDescription: String { "\(kind.rawValue) \(name)" }
 }
