@@ -63,8 +63,7 @@ def startup(options, starts=9):
         for _ in range(starts):
             gateway = Gateway(bench, "sluice", options.gateway, grpc_path(), 0, options.limit_mib)
             ready.append(gateway.ready_ms)
-            time.sleep(1)
-            idle.append(gateway.program.memory_mib()[0])
+            idle.append(gateway.idle_mib())
             stop.append(gateway.stop()[1] * 1000)
         count = options.idle_connections
         crowd = idle_connections(bench, options, count) if count else None

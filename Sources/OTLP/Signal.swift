@@ -6,6 +6,12 @@ package enum Signal: UInt8, CaseIterable, Sendable {
 }
 
 extension Signal {
+    /// The signal with this name; nil when there is none.
+    package init?(name: String) {
+        guard let signal = Signal.allCases.first(where: { $0.name == name }) else { return nil }
+        self = signal
+    }
+
     /// The name in configuration, log lines and pipelines: `traces`, `metrics`, `logs`.
     package var name: String {
         switch self {

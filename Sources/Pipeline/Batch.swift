@@ -70,6 +70,19 @@ package final class Batch: @unchecked Sendable {
     package private(set) var items = 0
     /// Bytes of all slices.
     package private(set) var bytes = 0
+    /// Where its items are counted as come in, when somebody takes it: see `enter`. The producer's thread only.
+    package var entry: Entry?
+
+    /// A receiver's, or a connector's, count of what the pipelines took.
+    package struct Entry: Sendable {
+        let counter: Counter
+        let items: Int
+
+        package init(_ counter: Counter, items: Int) {
+            self.counter = counter
+            self.items = items
+        }
+    }
 
     /// An empty batch with room for `slices` without allocating again.
     package init(_ signal: Signal, reservingSlices slices: Int = 0) {
@@ -95,6 +108,13 @@ package final class Batch: @unchecked Sendable {
         list = []
         self.items = items
         bytes = count
+    }
+
+    /// Counts the items as come in, once. Said by the first consumer that takes the batch, before it lets anybody else see
+    /// it: so no page shows an item that left and did not come.
+    package func enter() {
+        guard let entry = entry.take() else { return }
+        entry.counter.add(entry.items)
     }
 
     /// Adds a slice, the first one without an array.

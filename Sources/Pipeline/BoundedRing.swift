@@ -48,8 +48,11 @@ public final class BoundedRing<Element: Sendable>: @unchecked Sendable {
     public var capacity: Int { mask + 1 }
 
     /// Appends an element; false, with the ring unchanged, when it is full. Any thread.
+    ///
+    /// - Parameter claimed: called once there is room, before anybody can see the element. Must be quick: elements that were
+    ///   appended later wait for it.
     @inlinable
-    public func push(_ element: consuming Element) -> Bool {
+    public func push(_ element: consuming Element, claimed: () -> Void = {}) -> Bool {
         // SAFETY: index & mask is below the allocated size; the slot is ours after the exchange succeeded.
         var position = unsafe tail.pointee.load(ordering: .relaxed)
         while true {
@@ -57,9 +60,10 @@ public final class BoundedRing<Element: Sendable>: @unchecked Sendable {
             // Pairs with the consumer's releasing store in `pop`.
             let sequence = unsafe sequences[slot].load(ordering: .acquiring)
             if sequence == position {
-                let (claimed, current) = unsafe tail.pointee.weakCompareExchange(
+                let (isOurs, current) = unsafe tail.pointee.weakCompareExchange(
                     expected: position, desired: position &+ 1, ordering: .relaxed)
-                if claimed {
+                if isOurs {
+                    claimed()
                     unsafe (values + slot).initialize(to: element)
                     // Pairs with the acquiring load in `pop`. Sequentially consistent, because a producer then looks
                     // whether the consumer sleeps (Mailbox), and that look must not come before this store.

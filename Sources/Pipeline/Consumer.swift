@@ -18,33 +18,3 @@ package protocol AdmissionControl: AnyObject, Sendable {
     /// Whether receivers should leave bytes in their sockets for the moment. Any thread; a few nanoseconds.
     var shouldPause: Bool { get }
 }
-
-/// Where a receiver hands its batches: the entrance of every pipeline of one signal that names the receiver.
-package struct Entrance: Sendable {
-    /// First consumer of the pipelines.
-    package let consumer: any Consumer
-    /// The limiters that stand at the pipelines' head; asked before a body is read.
-    package let limiters: [any AdmissionControl]
-    /// Whether the answer to a client must wait for its batch to be settled.
-    package let answersLater: Bool
-    /// Whether somebody behind it passes gzip members on as they came.
-    package let keepsGzip: Bool
-
-    /// Describes an entrance.
-    package init(
-        consumer: any Consumer, limiters: [any AdmissionControl], answersLater: Bool, keepsGzip: Bool = false
-    ) {
-        self.consumer = consumer
-        self.limiters = limiters
-        self.answersLater = answersLater
-        self.keepsGzip = keepsGzip
-    }
-
-    /// The first limiter's objection to taking `bytes` more.
-    package func admit(bytes: Int) -> Refusal? {
-        for limiter in limiters {
-            if let refusal = limiter.admit(bytes: bytes) { return refusal }
-        }
-        return nil
-    }
-}

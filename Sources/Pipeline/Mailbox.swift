@@ -25,8 +25,10 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     }
 
     /// Hands an element over; false, with nothing changed, when the mailbox is full. Any thread.
-    package func post(_ element: Element) -> Bool {
-        guard ring.push(element) else { return false }
+    ///
+    /// - Parameter claimed: called when there is room, before the event loop can see the element.
+    package func post(_ element: Element, claimed: () -> Void = {}) -> Bool {
+        guard ring.push(element, claimed: claimed) else { return false }
         // The push is sequentially consistent and so is this load: either it sees the consumer asleep, or the
         // consumer's last look at the ring, which follows its own store of `true`, sees the element.
         if sleeping.load(ordering: .sequentiallyConsistent),

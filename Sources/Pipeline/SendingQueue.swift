@@ -1,7 +1,7 @@
 package import Configuration
 package import Logging
 package import NIOCore
-package import OTLP
+internal import OTLP
 import Synchronization
 
 /// Keeps the batches of one exporter and signal until the destination has them (`sending_queue`, `retry_on_failure`).
@@ -15,52 +15,6 @@ import Synchronization
 /// sender or wait for another attempt; the others wait in order. A batch counts towards `queue_size` until it is done.
 package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
-    /// What a queue counts, in items.
-    package struct Counters: Sendable {
-        /// The destination has them.
-        package let sent: Counter
-        /// Given up after the destination was asked.
-        package let failed: Counter
-        /// Never asked for: the queue was full or the gateway stopped.
-        package let dropped: Counter
-        let inFlight: Gauge
-        let batchItems: Histogram?
-        let batchBytes: Histogram?
-
-        /// Registers the counters of an exporter and signal under the Collector's names.
-        /// - Parameter detailed: whether the sizes of what is sent are counted, too.
-        package init(
-            _ registry: MetricRegistry, exporter: String, signal: Signal, detailed: Bool = false
-        ) {
-            let labels: MetricLabels = ["exporter": exporter]
-            inFlight = registry.gauge(
-                "otelcol_exporter_in_flight_requests",
-                help: "Batches that are with the destination and not answered.",
-                labels: labels.adding("data_type", signal.name))
-            batchItems =
-                detailed
-                ? registry.histogram(
-                    "otelcol_exporter_queue_batch_send_size", help: "Items of a batch that is sent.",
-                    bounds: Histogram.itemBounds, labels: labels) : nil
-            batchBytes =
-                detailed
-                ? registry.histogram(
-                    "otelcol_exporter_queue_batch_send_size_bytes",
-                    help: "Bytes of a batch that is sent, not compressed.",
-                    bounds: Histogram.byteBounds, labels: labels) : nil
-            sent = registry.counter(
-                "otelcol_exporter_sent_\(signal.itemNoun)", help: "Items that the destination took.",
-                labels: labels)
-            failed = registry.counter(
-                "otelcol_exporter_send_failed_\(signal.itemNoun)",
-                help: "Items given up after the destination refused them or could not be reached.",
-                labels: labels)
-            dropped = registry.counter(
-                "otelcol_exporter_enqueue_failed_\(signal.itemNoun)",
-                help: "Accepted items that the exporter's queue did not take.", labels: labels)
-        }
-    }
-
     /// Where a queue hands what its destination will never take.
     package struct DeadLetter: Sendable {
         /// The other exporter's id.
@@ -122,6 +76,8 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     private var accumulator: BatchAccumulator?
     private(set) var disk: DiskQueue?
     var deadLetter: DeadLetter?
+    /// Whether the sender passes gzip members on as they came. Set while the queue is made.
+    var keepsGzip = false
     /// Takes everything that comes to this queue, which is on its way out; nil: it is not.
     var heir: ((Batch) -> Void)?
     var isStarting = false
@@ -214,12 +170,21 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {
+        consume(batch, isNew: true)
+    }
+
+    /// `consume` for a batch that another queue with the same counters may have had before.
+    package func consume(_ batch: Batch, isNew: Bool) -> Refusal? {
         guard accepting.load(ordering: .acquiring) else {
             return Refusal(.shuttingDown, "exporter \(name) is stopping")
         }
         let weight = weight(items: batch.items, bytes: batch.bytes)
         guard reserve(weight) else { return full }
-        guard mailbox.post(batch) else {
+        let isTaken = mailbox.post(batch) {
+            batch.enter()
+            if isNew { counters.taken.add(batch.items) }
+        }
+        guard isTaken else {
             size.subtract(weight, ordering: .relaxed)
             return full
         }
@@ -240,7 +205,12 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
-        counters.dropped.add(batch.items)
+        drop(batch, because: refusal, isNew: true)
+    }
+
+    /// `drop` for a batch that another queue with the same counters may have had before.
+    package func drop(_ batch: Batch, because refusal: Refusal, isNew: Bool) {
+        counters.drop(batch.items, areNew: isNew)
         if refusal.reason == .shuttingDown { givenUp.add(batch.items, ordering: .relaxed) }
         batch.settle(.refused(refusal), by: speaker)
     }

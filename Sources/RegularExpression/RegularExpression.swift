@@ -118,3 +118,10 @@ package final class RegularExpression: Sendable {
         }
     }
 }
+
+extension RegularExpression: Equatable {
+    /// Equal patterns match the same.
+    package static func == (left: RegularExpression, right: RegularExpression) -> Bool {
+        left.pattern == right.pattern
+    }
+}

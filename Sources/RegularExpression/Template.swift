@@ -3,7 +3,7 @@ extension RegularExpression {
     ///
     /// A name without braces is as long as letters, digits and underscores go: `$1x` is the group `1x`. Groups that do
     /// not exist are empty, and so is a match's group that took no part; a `$` that begins neither stays.
-    package struct Template: Sendable {
+    package struct Template: Sendable, Equatable {
         enum Part: Sendable, Equatable {
             case text([UInt8])
             case group(Int)

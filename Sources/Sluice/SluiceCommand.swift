@@ -1,6 +1,7 @@
 import Configuration
 import Logging
 import NIOCore
+import OTLP
 import Service
 import UnixSignals
 
@@ -87,9 +88,10 @@ struct Sluice {
         logger.info(
             "Starting sluice...", metadata: ["Version": "\(version)", "NumCPU": "\(System.coreCount)"])
         do {
-            _ = try await gateway.start()
+            try await gateway.start()
         } catch {
             logger.critical("Cannot start.", metadata: ["error": "\(error)"])
+            _ = await gateway.stop(until: .now() + .seconds(1))
             return .failed
         }
         logger.info("Everything is ready. Begin running and processing data.")
@@ -170,13 +172,13 @@ struct Sluice {
     private static func printComponents() {
         print("buildinfo:\n  command: sluice\n  version: \(version)")
         for kind in ComponentKind.allCases {
-            let built = GatewayPlan.catalogue.all(kind).filter { $0.status == .built }
+            let built = GatewayPlan.catalogue().all(kind).filter { $0.status == .built }
             print("\(kind.section):\(built.isEmpty ? " []" : "")")
             for entry in built {
                 print("  - name: \(entry.type)")
                 if entry.canonicalType != entry.type { print("    alias_of: \(entry.canonicalType)") }
                 guard !entry.signals.isEmpty else { continue }
-                let signals = PipelineSignal.allCases.filter(entry.signals.contains).map(\.rawValue)
+                let signals = Signal.allCases.filter(entry.signals.contains).map(\.name)
                 print("    signals: [\(signals.joined(separator: ", "))]")
             }
         }

@@ -1,4 +1,5 @@
 import BatchProcessor
+import Configuration
 import NIOCore
 import NIOEmbedded
 import NIOPosix
@@ -25,8 +26,7 @@ private final class Rig {
         config.sendBatchMaxSize = maxSize
         configure(&config)
         processor = BatchProcessor(
-            name: "batch", config: config, signal: .traces, next: next, eventLoop: loop, registry: registry,
-            logger: makeSilentLogger())
+            config, .alone(.processor, "batch", on: loop, registry: registry), next: PipelineInput(next))
     }
 
     /// A valid request of so many spans.
@@ -309,8 +309,7 @@ struct BatchProcessorDrainTests {
             var config = BatchConfig()
             config.sendBatchSize = 50
             let processor = BatchProcessor(
-                name: "batch", config: config, signal: .traces, next: next, eventLoop: loops[0],
-                registry: MetricRegistry(), logger: makeSilentLogger())
+                config, .alone(.processor, "batch", on: loops[0]), next: PipelineInput(next))
             let taken = Noted(0)
             let producers = loops.dropFirst().map { loop in
                 loop.submit {
@@ -324,7 +323,7 @@ struct BatchProcessorDrainTests {
                 }
             }
             while taken.value < 50 * round { await Task.yield() }
-            await processor.drain(until: .now() + .seconds(60))
+            _ = await processor.stop(until: .now() + .seconds(60))
             for producer in producers { try await producer.get() }
             // Behind whatever was handed over last.
             try await loops[0].submit {}.get()

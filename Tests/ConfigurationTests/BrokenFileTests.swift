@@ -321,10 +321,9 @@ extension BrokenFile {
                    14 | extension: {}
                       | ^~~~~~~~~
                    help: did you mean "extensions"?
-                gateway.yaml:16:3: error: connectors: connectors are not supported yet
+                gateway.yaml:16:3: error: connectors: connector "forward" is not built into this version yet
                    16 |   forward:
                       |   ^~~~~~~
-                   help: name the exporters in each pipeline, and remove the connector
                 """),
         BrokenFile(
             name: "dangling extension",

@@ -1,4 +1,5 @@
 import Configuration
+import OTLP
 
 /// A catalogue like the service's own.
 func testCatalogue() -> ComponentCatalogue {

@@ -16,7 +16,7 @@ import Testing
         let state = HealthState { time.now.load(ordering: .relaxed) }
         let check = HealthCheck(
             group: MultiThreadedEventLoopGroup.singleton, host: "127.0.0.1", port: 0, key: "k", state: state)
-        let port = try #require(try await check.start().port)
+        let port = try #require(try await check.listen().port)
 
         let down = #"{"status":"Server not available","upSince":"0001-01-01T00:00:00Z","uptime":""}"#
         #expect(try await get(port, "/") == Page(status: 503, body: down))
@@ -29,7 +29,7 @@ import Testing
         #expect(try await get(port, "/").status == 200)
         state.isDraining = true
         #expect(try await get(port, "/") == Page(status: 503, body: down))
-        await check.stop()
+        _ = await check.stop(until: .now())
     }
 
     @Test func theUsersOwnAnswersAreGiven() async throws {
@@ -37,29 +37,29 @@ import Testing
         let check = HealthCheck(
             group: MultiThreadedEventLoopGroup.singleton, host: "localhost", port: 0, path: "/status",
             healthyBody: "OK", unhealthyBody: "not OK", key: "k", state: state)
-        let port = try #require(try await check.start().port)
+        let port = try #require(try await check.listen().port)
         #expect(try await get(port, "/status") == Page(status: 503, body: "not OK"))
         state.isListening = true
         #expect(try await get(port, "/status") == Page(status: 200, body: "OK"))
         #expect(try await get(port, "/").status == 404)
-        await check.stop()
+        _ = await check.stop(until: .now())
     }
 
     @Test func aTakenPortIsNamedWithItsKey() async throws {
         let state = HealthState()
         let group = MultiThreadedEventLoopGroup.singleton
         let first = HealthCheck(group: group, host: "127.0.0.1", port: 0, key: "k", state: state)
-        let port = try #require(try await first.start().port)
+        let port = try #require(try await first.listen().port)
         let second = HealthCheck(
             group: group, host: "127.0.0.1", port: port, key: "extensions::health_check::endpoint",
             state: state)
-        let error = await #expect(throws: AdminServerError.self) { try await second.start() }
+        let error = await #expect(throws: AdminServerError.self) { try await second.listen() }
         #expect(
             error?.description
                 == "Cannot listen on 127.0.0.1:\(port): another process listens there. "
                 + "Free that port or change extensions::health_check::endpoint.")
-        await second.stop()
-        await first.stop()
+        _ = await second.stop(until: .now())
+        _ = await first.stop(until: .now())
     }
 
     @Test func kubernetesProbesSeeLiveAndReady() throws {

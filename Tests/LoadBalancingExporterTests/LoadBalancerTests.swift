@@ -205,9 +205,9 @@ struct LoadBalancerTests {
     func leaves() throws {
         let rig = Rig(Rig.dns()) { $0.numConsumers = 1 }
         rig.resolver.say(["10.0.0.1", "10.0.0.2"])
-        let started = rig.balancer.start()
+        let started = rig.balancer.resolve()
         rig.loop.run()
-        #expect(try started.wait() == 0)
+        try started.wait()
         for seed in 1...3 as ClosedRange<UInt64> { #expect(rig.offer(spans: 40, seed: seed) == nil) }
         rig.answer("10.0.0.2", .success)
         let sent = Int(rig.ends[0])
@@ -232,7 +232,7 @@ struct LoadBalancerTests {
     func released() {
         let rig = Rig(Rig.dns())
         rig.resolver.say(["10.0.0.1", "10.0.0.2"])
-        _ = rig.balancer.start()
+        _ = rig.balancer.resolve()
         rig.loop.run()
         #expect(rig.offer(spans: 40) == nil)
         rig.answer("10.0.0.1", .success)
@@ -252,7 +252,7 @@ struct LoadBalancerTests {
     func leavesAwaited() throws {
         let rig = Rig(Rig.dns()) { $0.waitForResult = true }
         rig.resolver.say(["10.0.0.1"])
-        _ = rig.balancer.start()
+        _ = rig.balancer.resolve()
         rig.loop.run()
         #expect(rig.offer(spans: 5) == nil)
         rig.answer("10.0.0.1", .down)
@@ -267,7 +267,7 @@ struct LoadBalancerTests {
     func unresolved() throws {
         let rig = Rig(Rig.dns())
         let started = Noted(false)
-        rig.balancer.start().whenSuccess { _ in started.value = true }
+        rig.balancer.resolve().whenSuccess { _ in started.value = true }
         rig.loop.run()
         #expect(!started.value)
         rig.loop.advanceTime(by: .seconds(1))
@@ -280,7 +280,7 @@ struct LoadBalancerTests {
 
         let other = Rig(Rig.dns())
         other.resolver.say(["10.0.0.1"])
-        _ = other.balancer.start()
+        _ = other.balancer.resolve()
         other.loop.run()
         other.resolver.answer = .failure(ResolutionError("no"))
         other.loop.advanceTime(by: .seconds(10))

@@ -1,3 +1,4 @@
+import Configuration
 import MemoryLimiter
 import NIOCore
 import NIOEmbedded
@@ -8,6 +9,7 @@ import Testing
 
 /// A limiter of 1000 bytes, soft from 800 on, with measures that the test sets.
 private final class Rig {
+    let loop = EmbeddedEventLoop()
     let ledger = MemoryLedger()
     let resident = Noted<Int?>(0)
     let measured = Noted(0)
@@ -27,7 +29,7 @@ private final class Rig {
             measureResident: { [resident, measured] in
                 measured.change { $0 += 1 }
                 return resident.value
-            }, health: health, refusedRequests: refused, logger: makeSilentLogger())
+            }, health: health, refusedRequests: refused, eventLoop: loop, logger: makeSilentLogger())
     }
 
     /// Puts the ledger on this many bytes.
@@ -156,15 +158,15 @@ struct MemoryLimiterTests {
     }
 
     @Test("the limiter watches by itself once it was started, and no longer after it was stopped")
-    func timer() {
+    func timer() async throws {
         let rig = Rig()
-        let loop = EmbeddedEventLoop()
-        rig.limiter.start(on: loop)
+        let loop = rig.loop
+        await rig.limiter.start()
         loop.run()
         #expect(rig.measured.value == 1)
         rig.hold(900)
         loop.advanceTime(by: .milliseconds(50))
-        rig.limiter.stop()
+        _ = await rig.limiter.stop(until: .now())
         loop.run()
         rig.hold(0)
         loop.advanceTime(by: .seconds(10))
@@ -174,13 +176,15 @@ struct MemoryLimiterTests {
     @Test("items are counted as accepted when the next stage took them, and only then")
     func stage() {
         let next = FakeConsumer()
-        let accepted = MetricRegistry().counter("accepted", help: "")
-        let stage = MemoryLimiterStage(accepted: accepted, next: next)
-        #expect(stage.consume(makeBatch(items: 5)) == nil && accepted.value == 5)
+        let rig = Rig()
+        let context = ComponentContext.alone(.processor, "memory_limiter", on: rig.loop)
+        let stage = MemoryLimiterStage(rig.limiter, context, next: PipelineInput(next))
+        var passed: UInt64 { context.account.read().left }
+        #expect(stage.consume(makeBatch(items: 5)) == nil && passed == 5)
         let full = Refusal(.queueFull, "full")
         next.refusal = full
-        #expect(stage.consume(makeBatch(items: 5)) == full && accepted.value == 5)
+        #expect(stage.consume(makeBatch(items: 5)) == full && passed == 5)
         stage.drop(makeBatch(items: 2), because: full)
-        #expect(next.dropped.map(\.items) == [2] && accepted.value == 5)
+        #expect(next.dropped.map(\.items) == [2] && passed == 5)
     }
 }

@@ -1,4 +1,5 @@
 import Compression
+import Configuration
 import HTTP
 import NIOCore
 import NIOEmbedded
@@ -25,21 +26,29 @@ struct Rear {
     let consumer = FakeConsumer()
     let limiter = FakeLimiter()
     let registry = MetricRegistry()
+    /// Count what is accepted.
+    private var sources: [Signal: NodeAccount] = [:]
     let answersLater: Bool
     let keepsGzip: Bool
 
     init(answersLater: Bool = false, keepsGzip: Bool = false) {
         self.answersLater = answersLater
         self.keepsGzip = keepsGzip
+        for signal in Signal.allCases {
+            let account = NodeAccount(kind: .receiver, id: ComponentID(type: "otlp"), signal: signal)
+            registry.add(account)
+            sources[signal] = account
+        }
     }
 
     func target(_ signal: Signal = .traces, transport: String = "http") -> Target {
         Target(
             signal: signal,
-            entrance: Entrance(
-                consumer: consumer, limiters: [limiter], answersLater: answersLater, keepsGzip: keepsGzip),
+            input: PipelineInput(
+                consumer, admission: [limiter], answersLater: answersLater, keepsGzip: keepsGzip),
             counters: RequestCounters(
-                registry: registry, receiver: "otlp", transport: transport, signal: signal))
+                registry: registry, source: sources[signal]!, receiver: "otlp", transport: transport,
+                signal: signal))
     }
 
     /// The bytes of each batch that was taken.

@@ -45,10 +45,11 @@ package final class Noted<Value: Sendable>: @unchecked Sendable {
         set { change { $0 = newValue } }
     }
 
-    package func change(_ body: (inout Value) -> Void) {
+    @discardableResult
+    package func change<Result>(_ body: (inout Value) -> Result) -> Result {
         pthread_mutex_lock(lock)
         defer { pthread_mutex_unlock(lock) }
-        body(&current)
+        return body(&current)
     }
 }
 
@@ -99,9 +100,13 @@ package final class FakeConsumer: Consumer {
     package var takenItems: [Int] { taken.map(\.items) }
 
     package func consume(_ batch: Batch) -> Refusal? {
-        state.change {
-            $0.asked += 1
-            if $0.refusal == nil { $0.taken.append(batch) }
+        let refusal = state.change { state in
+            state.asked += 1
+            if state.refusal == nil {
+                batch.enter()
+                state.taken.append(batch)
+            }
+            return state.refusal
         }
         if let refusal { return refusal }
         if let outcome { batch.settle(outcome) }

@@ -4,6 +4,7 @@
 import gzip
 import http.client
 import socket
+import struct
 
 import grpc
 import h2.config
@@ -107,6 +108,11 @@ def raw_http(port, *parts, timeout=15):
         return answer
 
 
+def frame(kind, flags, stream, payload=b""):
+    """The bytes of an HTTP/2 frame."""
+    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+
 class RawHTTP2:
     """An HTTP/2 client whose every frame the test chooses."""
 
@@ -125,6 +131,14 @@ class RawHTTP2:
 
     def open(self, path=SIGNALS["traces"][0], end_stream=False, method="POST", **fields):
         """Sends a request's head, as gRPC does unless told otherwise; None leaves a field out."""
+        stream = self.h2.get_next_available_stream_id()
+        self.h2.send_headers(stream, self.head(path, method, **fields), end_stream=end_stream)
+        self.flush()
+        return stream
+
+    @staticmethod
+    def head(path=SIGNALS["traces"][0], method="POST", **fields):
+        """The fields that `open` sends."""
         head = {
             ":method": method,
             ":scheme": "http",
@@ -134,14 +148,7 @@ class RawHTTP2:
             "te": "trailers",
         }
         head.update({name.replace("_", "-"): value for name, value in fields.items()})
-        stream = self.h2.get_next_available_stream_id()
-        self.h2.send_headers(
-            stream,
-            [(name, value) for name, value in head.items() if value is not None],
-            end_stream=end_stream,
-        )
-        self.flush()
-        return stream
+        return [(name, value) for name, value in head.items() if value is not None]
 
     def send(self, stream, body, end_stream=True):
         """Sends a body in frames that the windows allow; stops when the server has answered and wants no more."""

@@ -11,6 +11,11 @@ from gateway import Gateway
 
 MIB = 1 << 20
 
+# Workers run tests beside each other, but one at a time of those that load all cores for seconds or measure under load,
+one_load_at_a_time = pytest.mark.xdist_group("load")
+# and of those that mount file systems from the machine's few loop devices.
+one_mount_at_a_time = pytest.mark.xdist_group("mount")
+
 
 def otlp(**protocols):
     return {"otlp": {"protocols": protocols or {"grpc": {}, "http": {}}}}

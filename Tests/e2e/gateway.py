@@ -19,9 +19,11 @@ LOOPBACK = "127.0.0.1"
 
 
 # Below the range from which the system takes ports for clients: one of those could get the port before its
-# server.
-_ports = itertools.cycle(range(10_000, 30_000))
-for _ in range(os.getpid() * 97 % 20_000):
+# server. Workers of one test run never try the same ones; several test runs begin in different places.
+_worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_ports = itertools.cycle(range(10_000 + _worker, 30_000, _workers))
+for _ in range(os.getpid() * 97 % (20_000 // _workers)):
     next(_ports)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import data
 from backend import SIGNALS
-from client import PROTOBUF, RawHTTP2, grpc_message, raw_http
+from client import PROTOBUF, RawHTTP2, frame, grpc_message, raw_http
 from conftest import MIB, config, exporter, otlp
 from gateway import LOOPBACK, wait_until
 
@@ -40,11 +40,6 @@ def chunked(body, size, fields=""):
 
 def statuses(answer):
     return [int(code) for code in re.findall(rb"HTTP/1\.1 (\d{3}) ", answer)]
-
-
-def frame(kind, flags, stream, payload=b""):
-    """The bytes of an HTTP/2 frame."""
-    return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
 
 
 def accepted(target, transport):

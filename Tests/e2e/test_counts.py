@@ -11,13 +11,14 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 import data
 from backend import refuse
 from client import GRPCClient
-from conftest import exporter
+from conftest import exporter, one_load_at_a_time
 from gateway import Balance, wait_until
 from load import Load, take_numbers
 from metrics import repeatedly
 from tally import Tally, tallied
 from test_delivery import on_disk, stored_config
 
+pytestmark = one_load_at_a_time
 LONG = bool(os.environ.get("SLUICE_LONG"))
 CODES = [
     grpc.StatusCode.INVALID_ARGUMENT,

@@ -11,6 +11,7 @@ import pytest
 import data
 from backend import refuse
 from client import GRPCClient, RawHTTP2, grpc_message
+from conftest import one_mount_at_a_time
 from disk import SmallDisk
 from gateway import LOOPBACK, free_port, wait_until
 from load import Load
@@ -38,6 +39,7 @@ def start(gateway, disk, destination, **options):
     return gateway(stored_config(disk.path, exporters), launcher=disk.launcher, **options)
 
 
+@one_mount_at_a_time
 def test_a_disk_that_becomes_full(gateway, backend, disk):
     """If it failed, a full disk would lose data, refuse it for good, or need somebody to restart the gateway."""
     tempo = backend()
@@ -70,6 +72,7 @@ def test_a_disk_that_becomes_full(gateway, backend, disk):
     running.stop()
 
 
+@one_mount_at_a_time
 @pytest.mark.parametrize("is_damaged", [False, True])
 def test_a_start_on_a_full_disk(gateway, backend, disk, is_damaged):
     """If it failed, a full disk would keep the gateway from starting, so from sending what fills it."""
@@ -146,6 +149,7 @@ def damaged(gateway, backend, disk):
     return Damaged(gateway, backend, disk)
 
 
+@one_mount_at_a_time
 def test_a_truncated_store(damaged):
     """If it failed, a cut-off file would cost more than what was cut off, in silence, or the start."""
     size = damaged.used
@@ -161,6 +165,7 @@ def test_a_truncated_store(damaged):
         assert said, f"cut at {offset}"
 
 
+@one_mount_at_a_time
 def test_a_store_with_flipped_bits(damaged):
     """If it failed, one bad bit would cost more than a request, in silence, or bring wrong data."""
     chance = random.Random(6)

@@ -5,11 +5,12 @@ import time
 
 import pytest
 
-from conftest import config, exporter
+from conftest import config, exporter, one_load_at_a_time
 from gateway import LOOPBACK, Balance, free_port, wait_until
 from load import Load
 from tally import Tally, tallied
 
+pytestmark = one_load_at_a_time
 LONG = bool(os.environ.get("SLUICE_LONG"))
 MIB = 1 << 20
 LIMIT_MIB = 256

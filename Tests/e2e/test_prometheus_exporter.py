@@ -19,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 
 import data
 from client import raw_http
-from conftest import MIB, config, otlp
+from conftest import MIB, config, one_load_at_a_time, otlp
 from gateway import LOOPBACK, Balance, command, fetch, free_port, wait_until
 from metrics import DELTA, PageGateway, counter, gauge, histogram, repeatedly, request
 from prometheus import Page, Prometheus, lint
@@ -243,6 +243,7 @@ def test_the_page_over_http(served):
     assert ask(closed.port, accept=OPEN_METRICS)[1]["Content-Type"] == TEXT
 
 
+@one_load_at_a_time
 @pytest.mark.parametrize("kind", FORMATS)
 def test_prometheus_scrapes_under_load(served, prometheus, kind):
     """If it failed, metrics would have holes, and rates and quantiles would be wrong. With SLUICE_LONG=1 for
@@ -313,6 +314,7 @@ def test_exemplars_reach_prometheus(served, prometheus):
             wait_until(lambda: found(query) == right, lambda: found(query), 20)
 
 
+@one_load_at_a_time
 def test_ten_scrapers_at_once(served):
     """If it failed, a page would come out broken, or not at all, when several ask for it while it changes."""
     target = served(enable_open_metrics=True)
@@ -334,6 +336,7 @@ def test_ten_scrapers_at_once(served):
             assert set(pool.map(scrape, range(200))) == {(200, True)}
 
 
+@one_load_at_a_time
 def test_a_slow_scraper_costs_nobody_else(served):
     """If it failed, one scraper that does not read would stop metrics for all, or take the memory."""
     target = served(write_timeout="4s")
@@ -371,6 +374,7 @@ def test_a_slow_scraper_costs_nobody_else(served):
 # Bounds
 
 
+@one_load_at_a_time
 def test_a_client_that_invents_label_values(served):
     """If it failed, one client with a careless label would fill the memory and take the page from all others.
     With SLUICE_LONG=1 for ten minutes."""

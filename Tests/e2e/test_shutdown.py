@@ -18,11 +18,19 @@ from load import Load
 BATCH = {"batch": {"timeout": "200ms", "send_batch_size": 1000}}
 
 
+# The first one flushes into the second, which must still take it.
+TWO_BATCHES = {
+    "batch/first": {"timeout": "10s", "send_batch_size": 700},
+    "batch/second": {"timeout": "10s", "send_batch_size": 3000},
+}
+
+
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=lambda ending: ending.name)
-def test_a_stop_under_load_loses_nothing(gateway, backend, ending):
+@pytest.mark.parametrize("processors", [BATCH, TWO_BATCHES], ids=["one batch", "two batches"])
+def test_a_stop_under_load_loses_nothing(gateway, backend, processors, ending):
     """If it failed, every deployment of the gateway would lose spans."""
     tempo = backend(answer=lambda request, context: time.sleep(0.02))
-    running = gateway(config({"otlp": exporter(tempo)}, BATCH))
+    running = gateway(config({"otlp": exporter(tempo)}, processors))
     loads = [Load(running, clients=4, transport="grpc"), Load(running, clients=4, transport="http")]
     for load in loads:
         load.start()

@@ -1,3 +1,5 @@
+package import OTLP
+
 /// The component types that a configuration may name.
 ///
 /// The service brings what it can build; `upstream` adds the types that the Collector's users know, so that a
@@ -17,8 +19,10 @@ package struct ComponentCatalogue: Sendable {
         package let type: String
         /// The type that builds it: differs from `type` for an alias.
         package let canonicalType: String
-        /// What a pipeline may carry to use it; empty for extensions.
-        package let signals: Set<PipelineSignal>
+        /// What a pipeline may carry to use it; empty for extensions and connectors.
+        package let signals: Set<Signal>
+        /// What a connector can do; empty for all others.
+        package let pairs: Set<SignalPair>
         package let status: Status
         /// For a name that should no longer be written: what to write instead.
         package let deprecation: String?
@@ -30,12 +34,13 @@ package struct ComponentCatalogue: Sendable {
 
     /// Adds a type that the service builds.
     package mutating func add(
-        _ kind: ComponentKind, _ type: String, signals: Set<PipelineSignal> = Set(PipelineSignal.allCases)
+        _ kind: ComponentKind, _ type: String, signals: Set<Signal> = Set(Signal.allCases),
+        pairs: Set<SignalPair> = []
     ) {
         put(
             Entry(
                 kind: kind, type: type, canonicalType: type, signals: kind == .extension ? [] : signals,
-                status: .built, deprecation: nil))
+                pairs: pairs, status: .built, deprecation: nil))
     }
 
     /// Adds another name of a type that was added before.
@@ -50,7 +55,7 @@ package struct ComponentCatalogue: Sendable {
         put(
             Entry(
                 kind: kind, type: type, canonicalType: canonicalType, signals: original.signals,
-                status: original.status, deprecation: deprecation))
+                pairs: original.pairs, status: original.status, deprecation: deprecation))
     }
 
     /// Adds types that are known and not built; a type that was added before stays as it is.
@@ -58,8 +63,8 @@ package struct ComponentCatalogue: Sendable {
         for type in types where entry(kind, type) == nil {
             put(
                 Entry(
-                    kind: kind, type: type, canonicalType: type, signals: Set(PipelineSignal.allCases),
-                    status: .notBuilt, deprecation: nil))
+                    kind: kind, type: type, canonicalType: type, signals: Set(Signal.allCases),
+                    pairs: [], status: .notBuilt, deprecation: nil))
         }
     }
 
@@ -91,6 +96,13 @@ package struct ComponentCatalogue: Sendable {
     }
 
     private static let upstream: [(ComponentKind, String)] = [
+        (
+            .connector,
+            """
+            forward routing failover roundrobin count sum exceptions signaltometrics span_metrics spanmetrics \
+            service_graph servicegraph datadog grafanacloud otlpjson slowsql
+            """
+        ),
         (
             .receiver,
             """

@@ -1,8 +1,16 @@
-/// One of the kinds of telemetry that a pipeline can carry.
-package enum PipelineSignal: String, Sendable, CaseIterable {
-    case traces
-    case metrics
-    case logs
+package import OTLP
+
+/// What a connector does: takes `from` as an exporter of one pipeline and gives `to` as a receiver of another.
+package struct SignalPair: Sendable, Hashable, CustomStringConvertible {
+    package let from: Signal
+    package let to: Signal
+
+    package init(_ from: Signal, _ to: Signal) {
+        self.from = from
+        self.to = to
+    }
+
+    package var description: String { "\(from.name) to \(to.name)" }
 }
 
 /// The five kinds of components; the raw value is the singular noun of messages.
@@ -57,16 +65,16 @@ package struct ComponentID: Hashable, Sendable, CustomStringConvertible {
 
 /// The name of a pipeline: `signal` or `signal/name`.
 package struct PipelineID: Hashable, Sendable, CustomStringConvertible {
-    package let signal: PipelineSignal
+    package let signal: Signal
     /// What follows the `/`; empty when nothing does.
     package let name: String
 
-    package init(signal: PipelineSignal, name: String = "") {
+    package init(signal: Signal, name: String = "") {
         self.signal = signal
         self.name = name
     }
 
-    package var description: String { name.isEmpty ? signal.rawValue : signal.rawValue + "/" + name }
+    package var description: String { name.isEmpty ? signal.name : signal.name + "/" + name }
 }
 
 extension String {

@@ -17,7 +17,8 @@ package struct GatewayConfig {
         package let isUsed: Bool
     }
 
-    /// One pipeline: the ids of its parts in written order, all of them configured and of built types.
+    /// One pipeline: the ids of its parts in written order, all of them configured and of built types. Receivers and
+    /// exporters may be connectors.
     package struct Pipeline {
         package let id: PipelineID
         package let receivers: [ComponentID]
@@ -31,6 +32,8 @@ package struct GatewayConfig {
     package let processors: [Component]
     /// In written order.
     package let exporters: [Component]
+    /// In written order.
+    package let connectors: [Component]
     /// In written order; those used are started in the order of `service::extensions`.
     package let extensions: [Component]
     /// The ids under `service::extensions`.
@@ -56,7 +59,7 @@ package struct GatewayConfig {
         case .processor: processors
         case .exporter: exporters
         case .extension: extensions
-        case .connector: []
+        case .connector: connectors
         }
     }
 

@@ -21,17 +21,21 @@ struct GatewayReader {
         let processors = define(.processor)
         let exporters = define(.exporter)
         let extensions = define(.extension)
-        let connectors = connectorIDs()
+        let connectors = define(.connector)
         if receivers.written.isEmpty { top.report(nil, error: "no receiver is configured") }
         if exporters.written.isEmpty { top.report(nil, error: "no exporter is configured") }
 
         let service = top.section("service")
         let joined = PipelineReader(
             catalogue: catalogue, diagnostics: diagnostics,
-            definitions: [.receiver: receivers, .processor: processors, .exporter: exporters],
-            connectors: connectors
-        )
+            definitions: [
+                .receiver: receivers, .processor: processors, .exporter: exporters, .connector: connectors,
+            ])
         let pipelines = joined.read(service, top: top)
+        ConnectorCheck(
+            connectors: connectors, receivers: receivers.written, exporters: exporters.written,
+            pipelines: pipelines, diagnostics: diagnostics
+        ).check()
         let started = serviceExtensions(service, extensions)
         let telemetry = service?.section("telemetry").map { TelemetryConfig($0) } ?? TelemetryConfig()
         top.finish()
@@ -43,7 +47,8 @@ struct GatewayReader {
                     case .receiver: pipeline.receivers
                     case .processor: pipeline.processors
                     case .exporter: pipeline.exporters
-                    case .extension, .connector: started
+                    case .connector: pipeline.exporters + pipeline.receivers
+                    case .extension: started
                     }
                 })
             return definitions.usable.map {
@@ -54,7 +59,8 @@ struct GatewayReader {
         }
         return GatewayConfig(
             receivers: components(.receiver, receivers), processors: components(.processor, processors),
-            exporters: components(.exporter, exporters), extensions: components(.extension, extensions),
+            exporters: components(.exporter, exporters), connectors: components(.connector, connectors),
+            extensions: components(.extension, extensions),
             serviceExtensions: started, pipelines: pipelines, telemetry: telemetry, effective: top.map,
             paths: top.paths)
     }
@@ -109,17 +115,6 @@ struct GatewayReader {
             error:
                 "unknown type: \(quoted(id.type)) for id: \(quoted(id.description)) (valid values: [\(values)])",
             help: near.map { "did you mean \"\($0)\"?" })
-    }
-
-    private func connectorIDs() -> [ComponentID] {
-        guard let section = top.section("connectors") else { return [] }
-        section.allowAnyKey()
-        for key in section.keys {
-            section.pointAtKey(
-                key, error: "connectors are not supported yet",
-                help: "name the exporters in each pipeline, and remove the connector")
-        }
-        return section.keys.compactMap { ComponentID($0) }
     }
 
     // MARK: service::extensions

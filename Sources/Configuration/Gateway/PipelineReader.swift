@@ -1,9 +1,10 @@
+internal import OTLP
+
 /// Reads `service::pipelines` and checks every reference in it.
 struct PipelineReader {
     let catalogue: ComponentCatalogue
     let diagnostics: Diagnostics
     let definitions: [ComponentKind: GatewayReader.Definitions]
-    let connectors: [ComponentID]
 
     func read(_ service: ConfigSection?, top: ConfigSection) -> [GatewayConfig.Pipeline] {
         let help = "add \"pipelines:\" under \"service:\""
@@ -32,7 +33,7 @@ struct PipelineReader {
 
     private func pipelineID(_ key: String, _ section: ConfigSection) -> PipelineID? {
         let parsed = ComponentID(key)
-        let signals = PipelineSignal.allCases.map(\.rawValue)
+        let signals = Signal.allCases.map(\.name)
         guard let parsed else {
             section.pointAtKey(
                 key, error: "\(quoted(key)) is no pipeline id",
@@ -43,7 +44,7 @@ struct PipelineReader {
             section.pointAtKey(key, error: "profiles are not supported yet; use \(alternatives(signals))")
             return nil
         }
-        guard let signal = PipelineSignal(rawValue: parsed.type) else {
+        guard let signal = Signal(name: parsed.type) else {
             section.pointAtKey(
                 key, error: "unknown signal \(quoted(parsed.type)); must be \(alternatives(signals))",
                 help: nearest(parsed.type, in: signals).map { "did you mean \"\($0)\"?" })
@@ -77,7 +78,15 @@ struct PipelineReader {
     }
 
     private func built(_ references: [Reference], _ kind: ComponentKind) -> [ComponentID] {
-        references.map(\.id).filter { definitions[kind]?.entry($0) != nil }
+        references.map(\.id).filter {
+            definitions[kind]?.entry($0) != nil
+                || kind != .processor && definitions[.connector]?.entry($0) != nil
+        }
+    }
+
+    /// Whether a receiver's or an exporter's name means a connector.
+    private func isConnector(_ id: ComponentID) -> Bool {
+        definitions[.connector]?.written.contains(id) ?? false
     }
 
     private func references(
@@ -87,7 +96,12 @@ struct PipelineReader {
         var result: [Reference] = []
         for (text, origin) in body.located(key) ?? [] {
             let id = ComponentID(text)
-            if let id, kind != .processor, connectors.contains(id), !known.written.contains(id) { continue }
+            if let id, isConnector(id), kind != .processor {
+                if !result.contains(where: { $0.id == id }) {
+                    result.append(Reference(id: id, origin: origin))
+                }
+                continue
+            }
             guard let id, known.written.contains(id) else {
                 diagnostics.error(
                     "references \(kind.rawValue) \(quoted(text)) which is not configured", path: body.path,
@@ -101,9 +115,9 @@ struct PipelineReader {
                 continue
             }
             if let entry = known.entry(id), !entry.signals.contains(pipeline.signal) {
-                let supported = PipelineSignal.allCases.filter { entry.signals.contains($0) }.map(\.rawValue)
+                let supported = Signal.allCases.filter { entry.signals.contains($0) }.map(\.name)
                 diagnostics.error(
-                    "\(kind.rawValue) \(quoted(text)) cannot carry \(pipeline.signal.rawValue): "
+                    "\(kind.rawValue) \(quoted(text)) cannot carry \(pipeline.signal.name): "
                         + "telemetry type is not supported",
                     path: body.path, at: origin, help: "it carries \(supported.joined(separator: " and "))")
                 continue

@@ -38,7 +38,8 @@ extension ConfigSection {
 
     /// `true` or `false`.
     package func bool(_ key: String, default value: Bool) -> Bool {
-        optionalBool(key) ?? value
+        note(key, default: value)
+        return optionalBool(key) ?? value
     }
 
     /// `true` or `false`; nil when absent.
@@ -51,7 +52,8 @@ extension ConfigSection {
 
     /// A whole number.
     package func int(_ key: String, default value: Int, in range: ClosedRange<Int> = 0...Int.max) -> Int {
-        optionalInt(key, in: range) ?? value
+        note(key, default: value)
+        return optionalInt(key, in: range) ?? value
     }
 
     /// A whole number; nil when absent.
@@ -110,7 +112,8 @@ extension ConfigSection {
     package func duration(
         _ key: String, default value: Duration, in range: ClosedRange<Duration> = .zero ... .longest
     ) -> Duration {
-        optionalDuration(key, in: range) ?? value
+        note(key, default: value)
+        return optionalDuration(key, in: range) ?? value
     }
 
     /// A duration; nil when absent.
@@ -157,7 +160,8 @@ extension ConfigSection {
 
     /// A text.
     package func string(_ key: String, default value: String) -> String {
-        optionalString(key) ?? value
+        note(key, default: value)
+        return optionalString(key) ?? value
     }
 
     /// A text; nil when absent. An empty text in quotes is an empty text.
@@ -192,6 +196,7 @@ extension ConfigSection {
     package func choice(_ key: String, of words: [String], default value: String, notYet: [String] = [])
         -> String?
     {
+        note(key, default: value)
         guard let word = optionalString(key) else { return value }
         if words.contains(word) { return word }
         let shown = alternatives(words.filter { !$0.isEmpty })

@@ -15,6 +15,7 @@ package final class ConfigSection {
     let paths: ReadPaths
     private weak var parent: ConfigSection?
     private var asked: [String] = []
+    private var defaults: [String: String] = [:]
     private var children: [String: [ConfigSection]] = [:]
     private var misplacedKeys: [String: String] = [:]
     private var broken: Set<String> = []
@@ -79,6 +80,20 @@ package final class ConfigSection {
         if !asked.contains(key) { asked.append(key) }
         guard let entry = map.entry(key), !entry.value.isNull else { return nil }
         return entry
+    }
+
+    /// Remembers what a key means when it is not written, for `keysAsked`.
+    func note<Value>(_ key: String, default value: Value) {
+        defaults[key] = "\(value)"
+    }
+
+    /// Every key that was asked for here and in the sections that were opened from here, joined by `::`, with its default
+    /// where it has one. What a component's README must tell.
+    package var keysAsked: [(key: String, default: String?)] {
+        asked.flatMap { key in
+            let inside = (children[key] ?? []).flatMap(\.keysAsked).map { (key + "::" + $0.key, $0.default) }
+            return [(key, defaults[key])] + inside
+        }
     }
 
     // MARK: Sections

@@ -28,7 +28,7 @@ package struct DebugConfig: Sendable, Equatable {
     /// Reads and checks the section; problems go to its diagnostics.
     ///
     /// - Parameter isLogging: The exporter is written under its old name `logging`.
-    package init(_ section: ConfigSection, isLogging: Bool = false) {
+    package init(_ section: ConfigSection, isLogging: Bool) {
         verbosity = section.choice("verbosity", default: isLogging ? .normal : .basic)
         if isLogging { readLogLevel(section) }
         samplingInitial = section.int("sampling_initial", default: samplingInitial)

@@ -16,7 +16,7 @@ import Synchronization
 /// A batch is divided on its producer's thread. As with a fan-out, what one backend's queue refuses is counted as dropped
 /// while another takes its part; only when all refuse does the producer hear of it. A backend that the resolver no longer
 /// names hands what waits over to the others. Any thread.
-package final class LoadBalancer: ExporterQueue, AdmissionControl {
+package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl {
     /// What the exporter is made of.
     package struct Parts: Sendable {
         /// The exporter's id.
@@ -30,6 +30,8 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
         package let eventLoop: any EventLoop
         package let registry: MetricRegistry
         package let logger: Logger
+        /// Whether backends get gzip members as they came.
+        package let keepsGzip: Bool
         /// Makes a queue, with its sender, for one backend. Any thread; must not block.
         package let makeQueue: @Sendable (EndpointConfig) -> SendingQueue
 
@@ -37,7 +39,7 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
         package init(
             name: String, signal: Signal, queue: SendingQueueConfig, counters: SendingQueue.Counters,
             resolver: any AddressResolver, eventLoop: any EventLoop, registry: MetricRegistry, logger: Logger,
-            makeQueue: @escaping @Sendable (EndpointConfig) -> SendingQueue
+            keepsGzip: Bool = false, makeQueue: @escaping @Sendable (EndpointConfig) -> SendingQueue
         ) {
             self.name = name
             self.signal = signal
@@ -47,6 +49,7 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
             self.eventLoop = eventLoop
             self.registry = registry
             self.logger = logger
+            self.keepsGzip = keepsGzip
             self.makeQueue = makeQueue
         }
     }
@@ -89,8 +92,14 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
     /// Whether a full queue makes receivers leave requests in their sockets.
     package var stopsReading: Bool { parts.queue.blockOnOverflow }
 
-    package var onPermanentFailure: ComponentID? { parts.queue.onPermanentFailure }
+    package var input: PipelineInput {
+        // Divided requests are compressed anew; a service's mostly are whole.
+        PipelineInput(
+            self, admission: stopsReading ? [self] : [], answersLater: answersLater,
+            keepsGzip: key == .service && parts.keepsGzip)
+    }
 
+    /// Says who gets what no backend will ever take. Before the first batch; any thread.
     package func setDeadLetter(_ deadLetter: SendingQueue.DeadLetter) {
         let backends = state.withLock { state in
             state.deadLetter = deadLetter
@@ -102,6 +111,10 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {
+        consume(batch, isNew: true)
+    }
+
+    private func consume(_ batch: Batch, isNew: Bool) -> Refusal? {
         while true {
             let (routes, accepting, emptiness) = state.withLock { ($0.routes, $0.accepting, $0.emptiness) }
             guard accepting else { return Refusal(.shuttingDown, "exporter \(parts.name) is stopping") }
@@ -109,13 +122,14 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
                 return Refusal(.unavailable, "exporter \(parts.name) has no backend: \(emptiness)")
             }
             let divided = routes.divide(batch, by: key)
-            if let refusals = hand(divided, if: routes) {
+            if let refusals = hand(divided, of: batch, isNew: isNew, if: routes) {
                 if !divided.isEmpty, refusals.count == divided.count {
                     batch.unite(divided.map { $0.part })
                     return refusals.first { !$0.refusal.isPermanent }?.refusal ?? refusals[0].refusal
                 }
                 for (index, refusal) in refusals {
-                    divided[index].backend.queue.drop(divided[index].part, because: refusal)
+                    divided[index].backend.queue.drop(
+                        divided[index].part, because: refusal, isNew: isNew)
                 }
                 return nil
             }
@@ -127,15 +141,18 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
     /// Posts the parts to their queues, unless the backends are others by now: nothing must come to a queue after it was
     /// told to hand over.
     private func hand(
-        _ divided: [(backend: Backend, part: Batch)], if routes: Routes
+        _ divided: [(backend: Backend, part: Batch)], of batch: Batch, isNew: Bool, if routes: Routes
     ) -> [(index: Int, refusal: Refusal)]? {
         state.withLock { state in
             guard state.routes === routes, state.accepting else { return nil }
             var refusals: [(Int, Refusal)] = []
             for (index, (backend, part)) in divided.enumerated() {
-                if let refusal = backend.queue.consume(part) {
+                // The first that takes a part counts the whole as come in.
+                part.entry = batch.entry
+                if let refusal = backend.queue.consume(part, isNew: isNew) {
                     refusals.append((index, refusal))
                 } else {
+                    batch.entry = nil
                     backend.routed.add(part.items, ordering: .relaxed)
                 }
             }
@@ -144,18 +161,22 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
-        parts.counters.dropped.add(batch.items)
+        drop(batch, because: refusal, isNew: true)
+    }
+
+    private func drop(_ batch: Batch, because refusal: Refusal, isNew: Bool) {
+        parts.counters.drop(batch.items, areNew: isNew)
         if refusal.reason == .shuttingDown { givenUp.add(batch.items, ordering: .relaxed) }
         batch.settle(.refused(refusal), by: self)
     }
 
     /// Takes what a backend that is gone did not deliver.
     private func inherit(_ batch: Batch) {
-        guard let refusal = consume(batch) else { return }
+        guard let refusal = consume(batch, isNew: false) else { return }
         parts.logger.error(
             "No backend takes what another one has left. Dropping data.",
             metadata: ["error": "\(refusal.message)", "dropped_items": "\(batch.items)"])
-        drop(batch, because: refusal)
+        drop(batch, because: refusal, isNew: false)
     }
 
     // MARK: - AdmissionControl
@@ -214,12 +235,16 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
 
     // MARK: - Start and end
 
-    package func start() -> EventLoopFuture<Int> {
-        guard let poller else { return parts.eventLoop.makeSucceededFuture(0) }
-        return poller.start(self).map { 0 }
+    package func start() async throws {
+        try await resolve().get()
     }
 
-    package func drain(until deadline: NIODeadline) async -> Int {
+    /// Asks for the backends and goes on asking. Once.
+    package func resolve() -> EventLoopFuture<Void> {
+        poller?.start(self) ?? parts.eventLoop.makeSucceededVoidFuture()
+    }
+
+    package func stop(until deadline: NIODeadline) async -> Remainder {
         let queues = state.withLock { state in
             state.accepting = false
             return (state.routes.backends + state.leaving).map { $0.queue }
@@ -229,7 +254,7 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
             for queue in queues { group.addTask { await queue.drain(until: deadline) } }
             return await group.reduce(0, +)
         }
-        return left + givenUp.load(ordering: .relaxed)
+        return Remainder(items: left + givenUp.load(ordering: .relaxed))
     }
 
     private func register() {

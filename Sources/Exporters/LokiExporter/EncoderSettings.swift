@@ -1,5 +1,5 @@
 /// How records become entries; the same for all encoders of an exporter.
-struct EncoderSettings: Sendable {
+struct EncoderSettings: Sendable, Equatable {
     var mapping = LokiConfig.Mapping.native
     /// `mapping: legacy`: which labels are always there.
     var defaultLabels = LokiConfig.DefaultLabels()

@@ -4,7 +4,7 @@ package import Pipeline
 internal import RegularExpression
 
 /// The keys of the `loki` exporter.
-package struct LokiConfig: Sendable {
+package struct LokiConfig: Sendable, Equatable {
     /// How records become entries.
     package enum Mapping: String, Sendable, CaseIterable {
         /// As Loki's own OTLP endpoint does it.

@@ -1,23 +1,33 @@
-package import OTLP
+internal import OTLP
 package import Pipeline
 
+extension NopConfig: ComponentConfig {}
+
+extension ComponentType {
+    /// `nop`, the exporter.
+    package static let nopExporter = exporter("nop", stability: .stable, NopConfig.self) { NopExporter($1) }
+}
+
 /// Takes everything and keeps nothing: `nop`.
-package final class NopExporter: Consumer {
+package final class NopExporter: Consumer, PipelineComponent {
     private let counters: SendingQueue.Counters
 
-    /// Registers the exporter's counter for one signal.
-    package init(name: String, signal: Signal, registry: MetricRegistry) {
-        counters = SendingQueue.Counters(registry, exporter: name, signal: signal)
+    package init(_ context: ComponentContext) {
+        counters = SendingQueue.Counters(context)
     }
 
+    package var input: PipelineInput { PipelineInput(self) }
+
     package func consume(_ batch: Batch) -> Refusal? {
+        batch.enter()
+        counters.taken.add(batch.items)
         counters.sent.add(batch.items)
         batch.settle(.accepted)
         return nil
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
-        counters.dropped.add(batch.items)
+        counters.drop(batch.items)
         batch.settle(.refused(refusal))
     }
 }

@@ -86,6 +86,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         guard batch.signal == .metrics else {
             return Refusal(.rejected, "exporter \(name) takes metrics only", isPermanent: true)
         }
+        batch.enter()
+        counters.taken.add(batch.items)
         let now = now
         var kept = 0
         for slice in batch.slices {
@@ -110,7 +112,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
-        counters.dropped.add(batch.items)
+        counters.drop(batch.items)
         batch.settle(.refused(refusal))
     }
 

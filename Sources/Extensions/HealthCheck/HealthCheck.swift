@@ -10,7 +10,7 @@ package import Pipeline
 ///
 /// 200 with `{"status":"Server available","upSince":"…","uptime":"…"}` once every receiver listens and until the
 /// gateway shuts down, else 503 with `Server not available`.
-package struct HealthCheck: Sendable {
+package final class HealthCheck: Component {
     private let server: AdminServer
 
     /// A page that is not served yet.
@@ -28,14 +28,20 @@ package struct HealthCheck: Sendable {
             routes: [path: { _ in Self.page(state, healthyBody: healthyBody, unhealthyBody: unhealthyBody) }])
     }
 
+    /// Starts to listen.
+    package func start() async throws {
+        _ = try await listen()
+    }
+
     /// Starts to listen; returns the address.
-    package func start() async throws(AdminServerError) -> SocketAddress {
+    package func listen() async throws(AdminServerError) -> SocketAddress {
         try await server.start()
     }
 
     /// Stops listening and closes every connection.
-    package func stop() async {
+    package func stop(until deadline: NIODeadline) async -> Remainder {
         await server.stop()
+        return Remainder()
     }
 
     /// The routes `/health/live` and `/health/ready` for Kubernetes' probes.

@@ -21,25 +21,32 @@ package struct MetricPage: ~Copyable {
     }
 
     private var families: [String: Family] = [:]
-    /// Registered counters as this page shows them.
-    private var readings: [ObjectIdentifier: UInt64] = [:]
+    /// Nodes as this page shows them.
+    private var readings: [ObjectIdentifier: NodeAccount.Reading] = [:]
+    /// Counters that several nodes count, with the help of their family.
+    private var sums: [String: (help: String, series: [MetricLabels: UInt64])] = [:]
 
     /// An empty page.
     package init() {}
 
-    /// A registered counter as this page shows it, whatever was added since. Another registry's counter traps.
-    package func reading(of counter: Counter) -> UInt64 {
-        guard let reading = readings[ObjectIdentifier(counter)] else {
-            preconditionFailure("The counter is not on this page")
+    /// A node as this page shows it, whatever was counted since. One that is not on the page traps.
+    package func reading(of account: NodeAccount) -> NodeAccount.Reading {
+        guard let reading = readings[ObjectIdentifier(account)] else {
+            preconditionFailure("The node is not on this page")
         }
         return reading
     }
 
-    /// Reads a registered counter, puts it, and remembers the reading.
-    mutating func counter(_ name: String, help: String, labels: MetricLabels, _ counter: Counter) {
-        let value = counter.value
-        readings[ObjectIdentifier(counter)] = value
-        self.counter(name, help: help, labels: labels, value)
+    /// Looks at a node and puts what it counts.
+    mutating func read(_ account: NodeAccount) {
+        let reading = account.read()
+        readings[ObjectIdentifier(account)] = reading
+        account.put(reading, on: &self)
+    }
+
+    /// Adds to a counter that several may have a part in.
+    mutating func addToCounter(_ name: String, help: String, labels: MetricLabels, _ value: UInt64) {
+        sums[name, default: (help, [:])].series[labels, default: 0] &+= value
     }
 
     /// Puts one series of a counter.
@@ -81,6 +88,9 @@ package struct MetricPage: ~Copyable {
 
     /// The page as bytes. Empty when nothing was put.
     package consuming func render() -> [UInt8] {
+        for (name, family) in sums {
+            for (labels, value) in family.series { counter(name, help: family.help, labels: labels, value) }
+        }
         var page: [UInt8] = []
         for (name, family) in families.sorted(by: { $0.key < $1.key }) {
             page +=

@@ -1,21 +1,12 @@
 internal import Synchronization
 
-/// When a scrape reads a counter, relative to the others.
-///
-/// An item is counted in before it is counted out. So what counts items out is read first and what counts them
-/// in is read last: then a page never shows more leave than came.
-package enum ReadOrder: CaseIterable, Sendable {
-    case early
-    case late
-}
-
 /// Where the gateway's own metrics are registered, once each, and read from on a scrape.
 ///
 /// Names, labels and kinds are the Collector's, without a `_total` or unit suffix, so its dashboards and alerts
 /// work unchanged. Any thread; registering and rendering take a lock, counting never does.
 ///
-/// Registering the same name and labels again returns the same object; with another kind, order or bounds it is
-/// our bug and traps.
+/// Registering the same name and labels again returns the same object; with another kind or bounds it is our bug and traps.
+/// What counts items on their way through the graph is not registered by itself but in the account of its node.
 package final class MetricRegistry: Sendable {
     private struct Key: Hashable {
         let name: String
@@ -32,7 +23,6 @@ package final class MetricRegistry: Sendable {
 
     private struct Entry: Sendable {
         let help: String
-        let order: ReadOrder
         let instrument: Instrument
     }
 
@@ -40,6 +30,7 @@ package final class MetricRegistry: Sendable {
         var entries: [Key: Entry] = [:]
         var kinds: [String: MetricKind] = [:]
         var collectors: [@Sendable (inout MetricPage) -> Void] = []
+        var accounts: [NodeAccount] = []
     }
 
     private let state = Mutex(State())
@@ -47,13 +38,20 @@ package final class MetricRegistry: Sendable {
     /// An empty registry.
     package init() {}
 
+    /// Shows what a node counts. Nodes are added from the exporters to the receivers: a page reads them in this order, so
+    /// that it never shows an item further on than one that it does not show coming in.
+    package func add(_ account: NodeAccount) {
+        state.withLock { $0.accounts.append(account) }
+    }
+
+    /// Forgets a node, with what it counted.
+    package func remove(_ account: NodeAccount) {
+        state.withLock { state in state.accounts.removeAll { $0 === account } }
+    }
+
     /// The counter of this name and these labels, made when it is new.
-    ///
-    /// What comes in is registered as `.late`, what leaves as `.early` (the default): see `ReadOrder`.
-    package func counter(
-        _ name: String, help: String, labels: MetricLabels = [:], read order: ReadOrder = .early
-    ) -> Counter {
-        let instrument = register(name, help, labels, order, .counter) { .counter(Counter()) }
+    package func counter(_ name: String, help: String, labels: MetricLabels = [:]) -> Counter {
+        let instrument = register(name, help, labels, .counter) { .counter(Counter()) }
         guard case .counter(let counter) = instrument else {
             preconditionFailure("Metric \(name)\(labels.rendered) is read from a closure already")
         }
@@ -62,7 +60,7 @@ package final class MetricRegistry: Sendable {
 
     /// The gauge of this name and these labels, made when it is new.
     package func gauge(_ name: String, help: String, labels: MetricLabels = [:]) -> Gauge {
-        let instrument = register(name, help, labels, .early, .gauge) { .gauge(Gauge()) }
+        let instrument = register(name, help, labels, .gauge) { .gauge(Gauge()) }
         guard case .gauge(let gauge) = instrument else {
             preconditionFailure("Metric \(name)\(labels.rendered) is not a gauge that can be set")
         }
@@ -73,7 +71,7 @@ package final class MetricRegistry: Sendable {
     package func histogram(
         _ name: String, help: String, bounds: [Double], labels: MetricLabels = [:]
     ) -> Histogram {
-        let instrument = register(name, help, labels, .early, .histogram) {
+        let instrument = register(name, help, labels, .histogram) {
             .histogram(Histogram(bounds: bounds))
         }
         guard case .histogram(let histogram) = instrument, histogram.bounds == bounds else {
@@ -98,12 +96,9 @@ package final class MetricRegistry: Sendable {
         registerNew(name, help, labels, .gauge, .observedGauge(read))
     }
 
-    /// Adds a closure that puts samples on each page after all registered instruments have been read.
-    ///
-    /// For values that must agree with others on the same page: `page.reading(of:)` is a registered counter as
-    /// this page shows it. With what leaves registered `.early` and what comes in `.late`, the difference is
-    /// what is still held, and never negative. Runs on the thread that scrapes, without a lock, in the order
-    /// of adding; it must be quick and must not block.
+    /// Adds a closure that puts samples on each page after everything else was read; `page.reading(of:)` is a node as this
+    /// page shows it. Runs on the thread that scrapes, without a lock, in the order of adding; it must be quick and must not
+    /// block.
     package func addCollector(_ collect: @escaping @Sendable (inout MetricPage) -> Void) {
         state.withLock { $0.collectors.append(collect) }
     }
@@ -112,13 +107,10 @@ package final class MetricRegistry: Sendable {
     ///
     /// Any thread. Costs about a microsecond a series; for scrapes only.
     package func render() -> [UInt8] {
-        let (entries, collectors) = state.withLock { ($0.entries, $0.collectors) }
+        let (accounts, entries, collectors) = state.withLock { ($0.accounts, $0.entries, $0.collectors) }
         var page = MetricPage()
-        for order in ReadOrder.allCases {
-            for (key, entry) in entries where entry.order == order {
-                Self.put(entry, of: key, on: &page)
-            }
-        }
+        for account in accounts { page.read(account) }
+        for (key, entry) in entries { Self.put(entry, of: key, on: &page) }
         for collect in collectors {
             collect(&page)
         }
@@ -128,7 +120,7 @@ package final class MetricRegistry: Sendable {
     private static func put(_ entry: Entry, of key: Key, on page: inout MetricPage) {
         switch entry.instrument {
         case .counter(let counter):
-            page.counter(key.name, help: entry.help, labels: key.labels, counter)
+            page.counter(key.name, help: entry.help, labels: key.labels, counter.value)
         case .gauge(let gauge):
             page.gauge(key.name, help: entry.help, labels: key.labels, gauge.value)
         case .histogram(let histogram):
@@ -141,7 +133,7 @@ package final class MetricRegistry: Sendable {
     }
 
     private func register(
-        _ name: String, _ help: String, _ labels: MetricLabels, _ order: ReadOrder, _ kind: MetricKind,
+        _ name: String, _ help: String, _ labels: MetricLabels, _ kind: MetricKind,
         make: () -> Instrument
     ) -> Instrument {
         precondition(isMetricName(name, colons: true), "Not a metric name: \(name)")
@@ -151,11 +143,10 @@ package final class MetricRegistry: Sendable {
             state.kinds[name] = kind
             let key = Key(name: name, labels: labels)
             if let entry = state.entries[key] {
-                precondition(entry.order == order, "Metric \(name) is read in another order already")
                 return entry.instrument
             }
             let instrument = make()
-            state.entries[key] = Entry(help: help, order: order, instrument: instrument)
+            state.entries[key] = Entry(help: help, instrument: instrument)
             return instrument
         }
     }
@@ -164,7 +155,7 @@ package final class MetricRegistry: Sendable {
         _ name: String, _ help: String, _ labels: MetricLabels, _ kind: MetricKind, _ instrument: Instrument
     ) {
         var isNew = false
-        _ = register(name, help, labels, .early, kind) {
+        _ = register(name, help, labels, kind) {
             isNew = true
             return instrument
         }

@@ -1,7 +1,7 @@
 internal import Configuration
-package import Logging
+internal import Logging
 package import NIOCore
-package import OTLP
+internal import OTLP
 package import Pipeline
 import Synchronization
 
@@ -12,8 +12,9 @@ import Synchronization
 ///
 /// When the next consumer refuses a full batch for a reason that may pass, the processor keeps it, asks again, and
 /// refuses what comes: the clients are slowed down instead of losing what was acknowledged.
-package final class BatchProcessor: Consumer, @unchecked Sendable {
+package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
+    private let behind: PipelineInput
     private let next: any Consumer
     private let eventLoop: any EventLoop
     private let logger: Logger
@@ -40,17 +41,13 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     /// How soon the next consumer is asked again.
     private static let retryInterval = TimeAmount.milliseconds(20)
 
-    /// - Parameters:
-    ///   - eventLoop: the loop that owns the pending batch.
-    ///   - detailed: whether the bytes of batches are counted, too.
-    package init(
-        name: String, config: BatchConfig, signal: Signal, next: any Consumer, eventLoop: any EventLoop,
-        registry: MetricRegistry, detailed: Bool = false, logger: Logger
-    ) {
-        self.next = next
-        self.eventLoop = eventLoop
-        self.logger = logger
-        metrics = BatchMetrics(registry, processor: name, signal: signal, detailed: detailed)
+    /// - Parameter next: what gets the batches. The pending one is owned by the context's event loop.
+    package init(_ config: BatchConfig, _ context: ComponentContext, next: PipelineInput) {
+        behind = next
+        self.next = next.consumer
+        eventLoop = context.eventLoop
+        logger = context.logger
+        metrics = BatchMetrics(context)
         keepsApart = !config.metadataKeys.isEmpty
         var limits = BatchAccumulator.Limits(
             timeout: TimeAmount(config.timeout), minSize: config.sendBatchSize,
@@ -58,7 +55,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         limits.metadataKeys = config.metadataKeys
         limit = config.metadataCardinalityLimit == 0 ? .max : config.metadataCardinalityLimit
         limits.combinationsMax = limit
-        accumulator = BatchAccumulator(limits, signal: signal, eventLoop: eventLoop) {
+        accumulator = BatchAccumulator(limits, signal: context.signal, eventLoop: eventLoop) {
             [unowned self] batch, _, trigger in
             (trigger == .size ? metrics.sizeTriggered : metrics.timeoutTriggered).add(1)
             showCombinations()
@@ -80,17 +77,25 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         guard accepting.load(ordering: .acquiring) else {
             return Refusal(.shuttingDown, "the gateway is stopping")
         }
-        let items = batch.items
         if eventLoop.inEventLoop {
+            take(batch)
             append(batch)
-        } else if !mailbox.post(batch) {
+        } else if !mailbox.post(batch, claimed: { take(batch) }) {
             return Refusal(.queueFull, "\(Self.mailboxRequests) requests wait for the batch processor")
         }
-        metrics.incoming.add(items)
         return nil
     }
 
+    package var input: PipelineInput { behind.behind(self) }
+
+    private func take(_ batch: Batch) {
+        batch.enter()
+        metrics.incoming.add(batch.items)
+    }
+
     package func drop(_ batch: Batch, because refusal: Refusal) {
+        metrics.incoming.add(batch.items)
+        metrics.givenUp.add(batch.items)
         next.drop(batch, because: refusal)
     }
 
@@ -99,7 +104,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     private func append(_ batch: Batch) {
         guard !drained else {
             // Its producer passed the door before `drain` shut it, and put the batch down after the last look.
-            next.drop(batch, because: Self.tooLate)
+            give(up: batch, because: Self.tooLate)
             return
         }
         accumulator.append(batch) { batch, _ in reject(batch) }
@@ -122,7 +127,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
                     "metadata_cardinality_limit": "\(limit)", "dropped_items": "\(batch.items)",
                 ])
         }
-        next.drop(batch, because: Self.tooManyClients)
+        give(up: batch, because: Self.tooManyClients)
     }
 
     private static let tooManyClients = Refusal(
@@ -146,9 +151,15 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         return nil
     }
 
+    /// Counts a batch that was taken and that nobody behind takes, where it should have come to.
+    private func give(up batch: Batch, because refusal: Refusal) {
+        metrics.givenUp.add(batch.items)
+        next.drop(batch, because: refusal)
+    }
+
     private func keep(_ batch: Batch, _ refusal: Refusal) {
         guard !refusal.isPermanent, refusal.reason != .shuttingDown else {
-            next.drop(batch, because: refusal)
+            give(up: batch, because: refusal)
             return
         }
         if !stuck.exchange(true, ordering: .relaxed) {
@@ -169,7 +180,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         while let batch = refused.first {
             if let refusal = hand(batch) {
                 if refusal.isPermanent || refusal.reason == .shuttingDown {
-                    next.drop(batch, because: refusal)
+                    give(up: batch, because: refusal)
                 } else {
                     scheduleRetry()
                     return
@@ -184,13 +195,14 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
     // MARK: - Stopping
 
     /// Hands everything on that it holds; what the next consumer still refuses at `deadline` is dropped and counted.
-    /// Receivers must have stopped. Once; any thread.
-    package func drain(until deadline: NIODeadline) async {
+    /// Once; any thread.
+    package func stop(until deadline: NIODeadline) async -> Remainder {
         // The future never fails: `finishDrain` only succeeds it.
         _ = try? await beginDrain(until: deadline).get()
+        return Remainder()
     }
 
-    /// `drain` for callers that do not wait.
+    /// `stop` for callers that do not wait.
     package func beginDrain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
         accepting.store(false, ordering: .releasing)
         return eventLoop.flatSubmit { () -> EventLoopFuture<Void> in
@@ -213,7 +225,7 @@ package final class BatchProcessor: Consumer, @unchecked Sendable {
         }
         retryTimer?.cancel()
         drained = true
-        while let batch = refused.popFirst() { next.drop(batch, because: Self.tooLate) }
+        while let batch = refused.popFirst() { give(up: batch, because: Self.tooLate) }
         promise.succeed()
     }
 }
@@ -228,14 +240,20 @@ private struct BatchMetrics {
     let sendBytes: Histogram?
     let incoming: Counter
     let outgoing: Counter
+    /// Handed on as lost: the exporters count it as dropped.
+    let givenUp: Counter
 
-    init(_ registry: MetricRegistry, processor: String, signal: Signal, detailed: Bool) {
-        let labels: MetricLabels = ["processor": processor]
-        let bySignal = labels.adding("otel_signal", signal.name)
-        incoming = registry.counter(
-            "otelcol_processor_incoming_items", help: "Items that the processor took.", labels: bySignal)
-        outgoing = registry.counter(
-            "otelcol_processor_outgoing_items", help: "Items that the processor sent on.", labels: bySignal)
+    init(_ context: ComponentContext) {
+        let registry = context.registry
+        let labels: MetricLabels = ["processor": context.name]
+        let bySignal = labels.adding("otel_signal", context.signal.name)
+        incoming = context.account.counter(
+            .entered, "otelcol_processor_incoming_items", help: "Items that the processor took.",
+            labels: bySignal)
+        outgoing = context.account.counter(
+            .left, "otelcol_processor_outgoing_items", help: "Items that the processor sent on.",
+            labels: bySignal)
+        givenUp = context.account.counter(.left)
         sizeTriggered = registry.counter(
             "otelcol_processor_batch_batch_size_trigger_send", help: "Batches sent because they were full.",
             labels: labels)
@@ -249,7 +267,7 @@ private struct BatchMetrics {
             "otelcol_processor_batch_metadata_cardinality",
             help: "Combinations of the values of metadata_keys of which something waits.", labels: labels)
         sendBytes =
-            detailed
+            context.gateway.isDetailed
             ? registry.histogram(
                 "otelcol_processor_batch_batch_send_size_bytes", help: "Bytes a batch, not compressed.",
                 bounds: Histogram.byteBounds, labels: labels) : nil

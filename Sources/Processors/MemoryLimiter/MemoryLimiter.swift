@@ -17,7 +17,7 @@ import Synchronization
 /// bodies of less than half the soft limit admitted, refuses nobody: it is not requests that the memory went to.
 ///
 /// One for each component id, shared by the pipelines that name it. All methods from any thread.
-package final class MemoryLimiter: AdmissionControl {
+package final class MemoryLimiter: AdmissionControl, Component {
     /// How long clients are slowed down before they are refused.
     private static let pauseLimit = TimeAmount.seconds(1)
     private static let tickInterval = TimeAmount.milliseconds(50)
@@ -45,6 +45,7 @@ package final class MemoryLimiter: AdmissionControl {
     private let ledgerLimits: Limits
     private let residentLimit: Int
     private let checkInterval: TimeAmount
+    private let eventLoop: any EventLoop
     private let ledger: MemoryLedger
     private let measureResident: @Sendable () -> Int?
     private let health: HealthState
@@ -62,12 +63,14 @@ package final class MemoryLimiter: AdmissionControl {
     ///   - overheadBytes: what the process holds besides bodies: at least a quarter of the limits is left for these.
     ///   - checkInterval: how often the resident size is measured.
     ///   - measureResident: the process's resident size in bytes; nil when it cannot be read.
-    ///   - refusedRequests: counts what was turned away at the door.
+    ///   - refusedRequests: counts requests refused before their body was read.
+    ///   - eventLoop: where it watches.
     package init(
         limits: Limits, overheadBytes: Int, checkInterval: Duration, ledger: MemoryLedger,
         measureResident: @escaping @Sendable () -> Int?,
-        health: HealthState, refusedRequests: Counter, logger: Logger
+        health: HealthState, refusedRequests: Counter, eventLoop: any EventLoop, logger: Logger
     ) {
+        self.eventLoop = eventLoop
         precondition(limits.softBytes < limits.hardBytes, "the soft limit must be below the hard limit")
         residentLimit = limits.hardBytes
         ledgerLimits = Limits(
@@ -117,8 +120,8 @@ package final class MemoryLimiter: AdmissionControl {
 
     // MARK: - Watching
 
-    /// Begins to watch, on a loop of the group.
-    package func start(on eventLoop: any EventLoop) {
+    /// Begins to watch.
+    package func start() async {
         let timer = eventLoop.scheduleRepeatedTask(initialDelay: .zero, delay: Self.tickInterval) { _ in
             self.tick(.now())
         }
@@ -126,8 +129,9 @@ package final class MemoryLimiter: AdmissionControl {
     }
 
     /// Stops watching; admits as before.
-    package func stop() {
+    package func stop(until deadline: NIODeadline) async -> Remainder {
         watch.withLock { $0.timer.take() }?.cancel()
+        return Remainder()
     }
 
     /// Looks at both measures. Called by the timer; by tests with times of their own.
@@ -181,31 +185,5 @@ package final class MemoryLimiter: AdmissionControl {
         } else {
             logger.info("Memory usage back within limits. Resuming normal operation.", metadata: metadata)
         }
-    }
-}
-
-/// A memory limiter's place in one pipeline: counts what passes. The memory of what comes here was admitted before it was
-/// read. Any thread.
-package final class MemoryLimiterStage: Consumer {
-    private let accepted: Counter
-    private let next: any Consumer
-
-    /// - Parameters:
-    ///   - accepted: counts the items that the next consumer took.
-    ///   - next: gets every batch.
-    package init(accepted: Counter, next: any Consumer) {
-        self.accepted = accepted
-        self.next = next
-    }
-
-    package func consume(_ batch: Batch) -> Refusal? {
-        let items = batch.items
-        if let refusal = next.consume(batch) { return refusal }
-        accepted.add(items)
-        return nil
-    }
-
-    package func drop(_ batch: Batch, because refusal: Refusal) {
-        next.drop(batch, because: refusal)
     }
 }

@@ -1,6 +1,6 @@
 internal import Configuration
 internal import HTTP
-package import Logging
+internal import Logging
 package import NIOCore
 internal import NIOPosix
 package import OTLP
@@ -16,83 +16,66 @@ package struct OTLPReceiverError: Error, CustomStringConvertible {
 ///
 /// A request is read, decompressed, checked and admitted on its connection's event loop, to completion. `start` and
 /// `stop` from any thread, once each.
-package final class OTLPReceiver: Sendable {
-    /// What the receiver is made of.
-    package struct Parts: Sendable {
-        /// The receiver's id, for labels and messages.
-        package var name: String
-        /// Where each signal goes; signals that no pipeline takes are missing.
-        package var entrances: [Signal: Entrance]
-        /// Charged for every body.
-        package var ledger: MemoryLedger
-        /// Gets the receiver's counters.
-        package var registry: MetricRegistry
-        /// For connections' troubles.
-        package var logger: Logger
-
-        /// Describes the parts.
-        package init(
-            name: String, entrances: [Signal: Entrance], ledger: MemoryLedger, registry: MetricRegistry,
-            logger: Logger
-        ) {
-            self.name = name
-            self.entrances = entrances
-            self.ledger = ledger
-            self.registry = registry
-            self.logger = logger
-        }
-    }
-
+package final class OTLPReceiver: Component {
     private let config: OTLPReceiverConfig
-    private let group: any EventLoopGroup
-    private let parts: Parts
+    private let context: ComponentContext
+    private let outputs: [Signal: PipelineOutput]
     private let connections: [Connections]
     private let listeners = Mutex<[any Channel]>([])
+    private let addresses = Mutex<[String: SocketAddress]>([:])
 
-    /// - Parameter group: the loops that serve the connections.
-    package init(_ config: OTLPReceiverConfig, parts: Parts, group: any EventLoopGroup) {
+    /// - Parameter outputs: where each signal goes; those that no pipeline takes are missing.
+    package init(
+        _ config: OTLPReceiverConfig, _ context: ComponentContext, outputs: [Signal: PipelineOutput]
+    ) {
         self.config = config
-        self.parts = parts
-        self.group = group
+        self.context = context
+        self.outputs = outputs
         let intervals = [
             config.grpc.map { ConnectionKeeper.Limits($0).checkInterval },
             config.http.map { HTTP1Limits($0.server).checkInterval },
         ]
         let interval = intervals.compactMap { $0 }.min() ?? .seconds(15)
-        connections = group.makeIterator().map { loop in
+        connections = context.gateway.group.makeIterator().map { loop in
             Connections(
-                eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: parts.ledger),
+                eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: context.ledger),
                 checkInterval: interval)
         }
     }
 
-    /// Listens.
-    /// - Returns: the addresses of gRPC and HTTP, with the ports that the system chose.
+    /// Listens, and logs where.
     /// - Throws: an address cannot be had; nothing listens then.
-    package func start() async throws(OTLPReceiverError) -> (grpc: SocketAddress?, http: SocketAddress?) {
+    package func start() async throws {
         for group in connections { group.eventLoop.execute { group.start() } }
-        var grpc: SocketAddress?
-        var http: SocketAddress?
-        do throws(OTLPReceiverError) {
-            if let config = config.grpc { grpc = try await listenGRPC(config) }
-            if let config = config.http { http = try await listenHTTP(config) }
+        do {
+            if let config = config.grpc { log("GRPC", try await listenGRPC(config)) }
+            if let config = config.http { log("HTTP", try await listenHTTP(config)) }
         } catch {
             await stopListening()
             throw error
         }
-        return (grpc, http)
     }
+
+    private func log(_ transport: String, _ address: SocketAddress?) {
+        guard let address else { return }
+        addresses.withLock { $0[transport] = address }
+        context.logger.info(
+            "Starting \(transport) server",
+            metadata: ["endpoint": "\(address.ipAddress ?? ""):\(address.port ?? 0)"])
+    }
+
+    /// Where it listens, by `GRPC` and `HTTP`, with the ports that the system chose. Any thread.
+    package var listening: [String: SocketAddress] { addresses.withLock { $0 } }
 
     /// Stops to listen, lets the requests under way end, and closes the connections; at `deadline` without waiting for
     /// them.
-    /// - Returns: the connections that were cut at the deadline.
-    package func stop(until deadline: NIODeadline) async -> Int {
+    package func stop(until deadline: NIODeadline) async -> Remainder {
         await stopListening()
         var cut = 0
         // All at once: a slow client of one loop must not cost those of the others their time.
         let ends = connections.map { $0.end(at: deadline) }
         for end in ends { cut += (try? await end.get()) ?? 0 }
-        return cut
+        return Remainder(connections: cut)
     }
 
     private func stopListening() async {
@@ -111,14 +94,15 @@ package final class OTLPReceiver: Sendable {
         responseHeaders: [(name: String, value: String)] = []
     ) -> ProtocolService {
         let targets = paths.compactMap { signal, path -> (path: String, target: Target)? in
-            guard let entrance = parts.entrances[signal] else { return nil }
+            guard let output = outputs[signal] else { return nil }
             let counters = RequestCounters(
-                registry: parts.registry, receiver: parts.name, transport: transport, signal: signal)
-            return (path, Target(signal: signal, entrance: entrance, counters: counters))
+                registry: context.registry, source: output.account, receiver: context.name,
+                transport: transport, signal: signal)
+            return (path, Target(signal: signal, input: output.input, counters: counters))
         }
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets),
-            writer: AnswerWriter(responseHeaders: responseHeaders), logger: parts.logger)
+            writer: AnswerWriter(responseHeaders: responseHeaders), logger: context.logger)
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
@@ -133,7 +117,7 @@ package final class OTLPReceiver: Sendable {
         }
         let http2 = settings
         return try await listen(
-            config.endpoint, key: "receivers::\(parts.name)::protocols::grpc",
+            config.endpoint, key: "receivers::\(context.name)::protocols::grpc",
             readBytes: config.readBufferSize, tls: try tls(config.tls, "grpc", ["h2"]), service
         ) { pipeline, connections in
             let connection = HTTP2Connection(
@@ -158,7 +142,7 @@ package final class OTLPReceiver: Sendable {
         let times = RequestTimes(read: http1.read, write: http1.write)
         let keeping = ConnectionKeeper.Limits(config.server)
         return try await listen(
-            config.server.endpoint, key: "receivers::\(parts.name)::protocols::http",
+            config.server.endpoint, key: "receivers::\(context.name)::protocols::http",
             readBytes: 262_144, tls: try tls(config.server.tls, "http", ["h2", "http/1.1"]), service
         ) { pipeline, connections in
             try pipeline.addHandler(
@@ -183,10 +167,10 @@ package final class OTLPReceiver: Sendable {
     {
         guard let config else { return nil }
         do throws(TLSProblem) {
-            return try ServerTLS(config, protocols: protocols, logger: parts.logger)
+            return try ServerTLS(config, protocols: protocols, logger: context.logger)
         } catch {
             throw OTLPReceiverError(
-                description: "receivers::\(parts.name)::protocols::\(transport)::\(error)")
+                description: "receivers::\(context.name)::protocols::\(transport)::\(error)")
         }
     }
 
@@ -201,8 +185,8 @@ package final class OTLPReceiver: Sendable {
                 paused: PausedReads(eventLoop: connections.eventLoop) { service.routes.shouldPause }
             )
         }
-        let logger = parts.logger
-        let bootstrap = ServerBootstrap(group: group)
+        let logger = context.logger
+        let bootstrap = ServerBootstrap(group: context.gateway.group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { channel in

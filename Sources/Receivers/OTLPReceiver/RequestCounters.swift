@@ -14,12 +14,14 @@ final class RequestCounters: Sendable {
     /// Requests with a body above the limit of their protocol.
     let tooLargeRequests: Counter
 
-    init(registry: MetricRegistry, receiver: String, transport: String, signal: Signal) {
+    init(
+        registry: MetricRegistry, source: NodeAccount, receiver: String, transport: String, signal: Signal
+    ) {
         let labels: MetricLabels = ["receiver": receiver, "transport": transport]
         let items = signal.itemNoun
-        accepted = registry.counter(
-            "otelcol_receiver_accepted_\(items)", help: "Items that the pipelines took.", labels: labels,
-            read: .late)
+        accepted = source.counter(
+            .passed, "otelcol_receiver_accepted_\(items)", help: "Items that the pipelines took.",
+            labels: labels)
         refused = registry.counter(
             "otelcol_receiver_refused_\(items)", help: "Items that the pipelines did not take.",
             labels: labels)

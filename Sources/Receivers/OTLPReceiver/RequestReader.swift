@@ -34,23 +34,23 @@ final class LoopTools {
 /// Where the requests of one signal go, and who counts them.
 final class Target: Sendable {
     let signal: Signal
-    let entrance: Entrance
+    let input: PipelineInput
     let counters: RequestCounters
     /// How bodies are encoded.
     let mediaType: MediaType
 
     init(
-        signal: Signal, entrance: Entrance, counters: RequestCounters, mediaType: MediaType = .protobuf
+        signal: Signal, input: PipelineInput, counters: RequestCounters, mediaType: MediaType = .protobuf
     ) {
         self.signal = signal
-        self.entrance = entrance
+        self.input = input
         self.counters = counters
         self.mediaType = mediaType
     }
 
     /// The same for bodies in JSON.
     var forJSON: Target {
-        Target(signal: signal, entrance: entrance, counters: counters, mediaType: .json)
+        Target(signal: signal, input: input, counters: counters, mediaType: .json)
     }
 }
 
@@ -196,7 +196,7 @@ final class RequestReader {
         if compressed {
             let received = payload
             do throws(Answer.Failure) { payload = try decompressed(payload) } catch { return .failed(error) }
-            if encoding == .gzip, target.entrance.keepsGzip, payload !== received {
+            if encoding == .gzip, target.input.keepsGzip, payload !== received {
                 payload.gzipMembers = received
             }
         }
@@ -216,14 +216,14 @@ final class RequestReader {
             return .failed(.undecodable(error, grpc: limits.isGRPC))
         }
         if summary.items == 0 { return .accepted }
-        let acknowledgement = target.entrance.answersLater ? later() : nil
+        let acknowledgement = target.input.answersLater ? later() : nil
         let batch = Batch(
             target.signal, payload: payload, items: summary.items, acknowledgement: acknowledgement)
-        if let refusal = target.entrance.consumer.consume(batch) {
+        batch.entry = Batch.Entry(target.counters.accepted, items: summary.items)
+        if let refusal = target.input.consumer.consume(batch) {
             target.counters.refused.add(summary.items)
             return .failed(Answer.Failure(refusal))
         }
-        target.counters.accepted.add(summary.items)
         return acknowledgement == nil ? .accepted : nil
     }
 
@@ -252,7 +252,7 @@ final class RequestReader {
     }
 
     private func admit(bytes: Int) -> Answer.Failure? {
-        guard let target, let refusal = target.entrance.admit(bytes: BufferPool.roundedCapacity(bytes)) else {
+        guard let target, let refusal = target.input.admit(bytes: BufferPool.roundedCapacity(bytes)) else {
             return nil
         }
         target.counters.refusedRequests.add(1)

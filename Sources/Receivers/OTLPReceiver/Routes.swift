@@ -36,7 +36,7 @@ final class Routes: Sendable {
     /// What the memory limiters of all routes say about reading on.
     var shouldPause: Bool {
         for route in routes {
-            for limiter in route.target.entrance.limiters where limiter.shouldPause { return true }
+            if route.target.input.shouldPause { return true }
         }
         return false
     }

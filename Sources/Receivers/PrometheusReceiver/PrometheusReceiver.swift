@@ -1,6 +1,6 @@
 internal import Configuration
 internal import HTTP
-package import Logging
+internal import Logging
 package import NIOCore
 package import Pipeline
 internal import RegularExpression
@@ -16,66 +16,38 @@ package struct PrometheusReceiverError: Error, CustomStringConvertible {
 /// A target lives on one event loop: its timer, its connection, its series. Pages are parsed straight from their bytes,
 /// and written straight as OTLP bytes; a series that was there before costs a look-up. `start` and `stop` from any
 /// thread, once each.
-package final class PrometheusReceiver: Sendable {
-    /// What the receiver is made of.
-    package struct Parts: Sendable {
-        /// The receiver's id, for labels and messages.
-        package var name: String
-        /// The gateway's version, for requests and scopes.
-        package var version: String
-        /// Where metrics go.
-        package var entrance: Entrance
-        /// Charged for what is handed on.
-        package var ledger: MemoryLedger
-        /// Gets the receiver's counters.
-        package var registry: MetricRegistry
-        /// For targets' troubles.
-        package var logger: Logger
-
-        /// Describes the parts.
-        package init(
-            name: String, version: String, entrance: Entrance, ledger: MemoryLedger, registry: MetricRegistry,
-            logger: Logger
-        ) {
-            self.name = name
-            self.version = version
-            self.entrance = entrance
-            self.ledger = ledger
-            self.registry = registry
-            self.logger = logger
-        }
-    }
-
+package final class PrometheusReceiver: Component {
     private let config: PrometheusReceiverConfig
-    private let group: any EventLoopGroup
-    private let parts: Parts
+    private let context: ComponentContext
+    private let output: PipelineOutput
     private let counters: ScrapeCounters
     private let jobs = Mutex<[(ScrapeJob, any EventLoop)]>([])
 
-    /// - Parameter group: the loops that the targets are spread over.
-    package init(_ config: PrometheusReceiverConfig, parts: Parts, group: any EventLoopGroup) {
+    /// - Parameter output: where metrics go.
+    package init(_ config: PrometheusReceiverConfig, _ context: ComponentContext, output: PipelineOutput) {
         self.config = config
-        self.parts = parts
-        self.group = group
-        counters = ScrapeCounters(registry: parts.registry, receiver: parts.name)
+        self.context = context
+        self.output = output
+        counters = ScrapeCounters(
+            registry: context.registry, source: output.account, receiver: context.name)
     }
 
     /// Begins to look for targets and to scrape them. Reads certificates; blocks for that.
     /// - Throws: a certificate cannot be used, or there is no cluster to look for pods in.
-    package func start() throws(PrometheusReceiverError) {
-        let tools = group.makeIterator().map { loop in
-            ScrapeTools(eventLoop: loop, ledger: parts.ledger, version: parts.version)
+    package func start() async throws {
+        let tools = context.gateway.group.makeIterator().map { loop in
+            ScrapeTools(eventLoop: loop, ledger: context.ledger, version: context.gateway.version)
         }
         for config in config.jobs {
             let clusters = try clusters(config)
             let files = config.fileDiscovery
             let groups = config.staticGroups
-            let logger = parts.logger
+            let logger = context.logger
             let job = ScrapeJob(
                 ScrapeJobParts(
-                    config: config, rules: SeriesRules(config), entrance: parts.entrance, counters: counters,
-                    tls: try tls(config), userAgent: "sluice/\(parts.version)", logger: logger),
-                eventLoop: group.next(), tools: tools
+                    config: config, rules: SeriesRules(config), input: output.input, counters: counters,
+                    tls: try tls(config), userAgent: "sluice/\(context.gateway.version)", logger: logger),
+                eventLoop: context.gateway.group.next(), tools: tools
             ) { eventLoop in
                 var discoveries: [any Discovery] = []
                 if !groups.isEmpty { discoveries.append(StaticDiscovery(groups)) }
@@ -90,7 +62,7 @@ package final class PrometheusReceiver: Sendable {
     }
 
     /// Ends all scrapes; one that is under way is given up.
-    package func stop() async {
+    package func stop(until deadline: NIODeadline) async -> Remainder {
         let jobs = jobs.withLock { jobs in
             defer { jobs = [] }
             return jobs
@@ -100,7 +72,8 @@ package final class PrometheusReceiver: Sendable {
             try? await eventLoop.submit { job.stop() }.get()
         }
         // The targets were told to stop on their own loops; what they still hand on comes before this returns.
-        for loop in group.makeIterator() { try? await loop.submit {}.get() }
+        for loop in context.gateway.group.makeIterator() { try? await loop.submit {}.get() }
+        return Remainder()
     }
 
     /// TLS of a job's targets; nil when nothing asks for it.
@@ -109,7 +82,7 @@ package final class PrometheusReceiver: Sendable {
             job.scheme == .https || job.client.tls != ClientTLSConfig()
             || job.targetRelabelling.contains { $0.targetLabel.constant == "__scheme__" }
         guard isWanted else { return nil }
-        return try Self.tls(job.client, "job \(job.name): tls_config", parts.logger)
+        return try Self.tls(job.client, "job \(job.name): tls_config", context.logger)
     }
 
     private func clusters(_ job: ScrapeConfig) throws(PrometheusReceiverError) -> [KubernetesCluster] {
@@ -118,7 +91,7 @@ package final class PrometheusReceiver: Sendable {
             var cluster = try KubernetesCluster.find(config, job: job.name)
             if cluster.server.origin.scheme == .https {
                 cluster.tls = try Self.tls(
-                    cluster.client, "job \(job.name): kubernetes_sd_configs::tls_config", parts.logger)
+                    cluster.client, "job \(job.name): kubernetes_sd_configs::tls_config", context.logger)
             }
             clusters.append(cluster)
         }

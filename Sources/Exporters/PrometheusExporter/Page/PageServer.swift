@@ -42,7 +42,7 @@ package final class PageServer: Sendable {
         do throws(TLSProblem) {
             return try ServerTLS(config, protocols: ["http/1.1"], logger: logger)
         } catch {
-            throw PageServerError(description: "exporters::\(name)::\(error)")
+            throw PageServerError(description: "\(error)")
         }
     }
 

@@ -1,7 +1,7 @@
 package import Configuration
 
 /// The keys of the `prometheus` receiver.
-package struct PrometheusReceiverConfig: Sendable {
+package struct PrometheusReceiverConfig: Sendable, Equatable {
     /// `config::scrape_configs`, with what `config::global` gives them.
     var jobs: [ScrapeConfig] = []
 

@@ -2,7 +2,7 @@ internal import Configuration
 internal import HTTP
 
 /// How requests identify themselves: keys that jobs and discovery have in common.
-struct ScrapeClientConfig: Sendable {
+struct ScrapeClientConfig: Sendable, Equatable {
     /// A secret that is written in the configuration, or in a file that is read anew each time.
     enum Source: Sendable, Equatable {
         case text(Secret)

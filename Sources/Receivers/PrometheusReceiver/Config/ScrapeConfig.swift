@@ -2,7 +2,7 @@ internal import Configuration
 internal import HTTP
 
 /// One entry of `scrape_configs`.
-struct ScrapeConfig: Sendable {
+struct ScrapeConfig: Sendable, Equatable {
     /// The label `job`, unless relabelling changes it. Required. Key `job_name`.
     var name = ""
     /// Default 1m, from `global`. Key `scrape_interval`.
@@ -14,7 +14,7 @@ struct ScrapeConfig: Sendable {
     /// Default http. Key `scheme`.
     var scheme = HTTPOrigin.Scheme.http
     /// Query parameters. Key `params`.
-    var parameters: [(name: String, values: [String])] = []
+    var parameters: [QueryParameter] = []
     /// What is asked for, best first. Key `scrape_protocols`.
     var protocols: [ScrapeProtocol] = ScrapeProtocol.text
     /// For pages that do not say what they are. Key `fallback_scrape_protocol`.
@@ -87,7 +87,7 @@ struct ScrapeConfig: Sendable {
             scheme = word == "https" ? .https : .http
         }
         if let section = section.section("params") {
-            parameters = section.keys.map { ($0, section.scalarList($0) ?? []) }
+            parameters = section.keys.map { QueryParameter(name: $0, values: section.scalarList($0) ?? []) }
         }
         let readsNative = section.bool("scrape_native_histograms", default: defaults.readsNativeHistograms)
         readsClassicHistograms = section.classicHistograms(defaults.readsClassicHistograms)
@@ -210,4 +210,10 @@ enum ScrapeProtocol: String, Sendable, CaseIterable {
         }
         return (types + ["*/*;q=0.1"]).joined(separator: ",")
     }
+}
+
+/// One key of `params`.
+struct QueryParameter: Sendable, Equatable {
+    let name: String
+    let values: [String]
 }

@@ -5,7 +5,7 @@ internal import NIOCore
 internal import NIOPosix
 
 /// One entry of `file_sd_configs`.
-struct FileDiscoveryConfig: Sendable {
+struct FileDiscoveryConfig: Sendable, Equatable {
     /// Paths, the last part of which may have `*`; must end with `.json`, `.yml` or `.yaml`. Required. Key `files`.
     var files: [String] = []
     /// The longest time until a change is noticed. Default 5m; changes are looked for every five seconds in any case.

@@ -2,7 +2,7 @@ internal import Configuration
 internal import HTTP
 
 /// One entry of `kubernetes_sd_configs`.
-struct KubernetesConfig: Sendable {
+struct KubernetesConfig: Sendable, Equatable {
     /// Which pods, as the API server understands it.
     struct Selector: Sendable, Equatable {
         var label = ""

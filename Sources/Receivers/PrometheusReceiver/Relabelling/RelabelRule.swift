@@ -1,7 +1,7 @@
 internal import RegularExpression
 
 /// One entry of `relabel_configs` or `metric_relabel_configs`.
-struct RelabelRule: Sendable {
+struct RelabelRule: Sendable, Equatable {
     /// Key `action`.
     enum Action: String, Sendable, CaseIterable {
         case replace, keep, drop, hashmod, labelmap, labeldrop, labelkeep, lowercase, uppercase, keepequal,

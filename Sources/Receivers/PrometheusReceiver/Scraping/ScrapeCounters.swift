@@ -17,11 +17,11 @@ final class ScrapeCounters: Sendable {
     /// Targets that are scraped.
     let targets: Gauge
 
-    init(registry: MetricRegistry, receiver: String) {
+    init(registry: MetricRegistry, source: NodeAccount, receiver: String) {
         let labels: MetricLabels = ["receiver": receiver, "transport": "http"]
-        accepted = registry.counter(
-            "otelcol_receiver_accepted_metric_points", help: "Items that the pipelines took.", labels: labels,
-            read: .late)
+        accepted = source.counter(
+            .passed, "otelcol_receiver_accepted_metric_points", help: "Items that the pipelines took.",
+            labels: labels)
         refused = registry.counter(
             "otelcol_receiver_refused_metric_points", help: "Items that the pipelines did not take.",
             labels: labels)

@@ -9,7 +9,7 @@ struct ScrapeJobParts: Sendable {
     let config: ScrapeConfig
     /// But for the target's own labels.
     let rules: SeriesRules
-    let entrance: Entrance
+    let input: PipelineInput
     let counters: ScrapeCounters
     /// nil when nothing in the job asks for TLS.
     let tls: ClientTLS?

@@ -107,8 +107,8 @@ final class ScrapeLoop: @unchecked Sendable {
         schedule()
         // A page so long that it is still being read.
         guard !isBusy else { return }
-        if job.entrance.limiters.contains(where: { $0.shouldPause })
-            || job.entrance.admit(bytes: BufferPool.roundedCapacity(bytesExpected)) != nil
+        if job.input.shouldPause
+            || job.input.admit(bytes: BufferPool.roundedCapacity(bytesExpected)) != nil
         {
             job.counters.skipped.add(1)
             return
@@ -191,11 +191,11 @@ final class ScrapeLoop: @unchecked Sendable {
             let payload = Payload(capacity: bytes.count, pool: tools.pool, ledger: tools.ledger)
             payload.bytes.writeBytes(bytes)
             bytesTotal += bytes.count
-            if job.entrance.consumer.consume(Batch(.metrics, payload: payload, items: items)) != nil {
+            let batch = Batch(.metrics, payload: payload, items: items)
+            batch.entry = Batch.Entry(job.counters.accepted, items: items)
+            if job.input.consumer.consume(batch) != nil {
                 job.counters.refused.add(items)
                 isTaken = false
-            } else {
-                job.counters.accepted.add(items)
             }
         }
         bytesExpected = max(bytesTotal, 4096)

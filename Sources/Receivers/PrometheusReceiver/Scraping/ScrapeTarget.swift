@@ -38,7 +38,10 @@ struct ScrapeTarget: Sendable, Hashable {
             ("job", job.name), ("__scheme__", job.scheme.rawValue), ("__metrics_path__", job.metricsPath),
             ("__scrape_interval__", milliseconds(job.interval)),
             ("__scrape_timeout__", milliseconds(job.timeout)),
-        ] + job.parameters.compactMap { name, values in values.first.map { ("__param_" + name, $0) } }
+        ]
+            + job.parameters.compactMap { parameter in
+                parameter.values.first.map { ("__param_" + parameter.name, $0) }
+            }
     }
 
     private static func milliseconds(_ duration: Duration) -> String {
@@ -57,11 +60,11 @@ struct ScrapeTarget: Sendable, Hashable {
     {
         let path = set["__metrics_path__"]
         var query: [String] = []
-        for (name, values) in job.parameters {
+        for parameter in job.parameters {
             // The label speaks for the first value.
-            let label = set["__param_" + name]
-            let rest = label.isEmpty ? values : [label] + values.dropFirst()
-            query += rest.map { percentEncoded(name) + "=" + percentEncoded($0) }
+            let label = set["__param_" + parameter.name]
+            let rest = label.isEmpty ? parameter.values : [label] + parameter.values.dropFirst()
+            query += rest.map { percentEncoded(parameter.name) + "=" + percentEncoded($0) }
         }
         for label in set.labels where label.name.hasPrefix("__param_") {
             let name = String(label.name.dropFirst("__param_".count))
