@@ -5,12 +5,13 @@ new connections, a replica that goes is taken from them, waits out its preStop, 
 """
 
 import os
+import signal
 import tempfile
 import threading
 import time
 
 import harness
-from cluster_client import Clients, Endpoints
+from cluster_client import TIMEOUT, Clients, Endpoints
 from harness import BenchError, Bench, Gateway, Sink, progress
 
 REPLICAS = 3
@@ -20,7 +21,13 @@ PROPAGATION_SECONDS = 1
 # The guide's limits.
 P95_MS, ERROR_SHARE, CPU_SHARE, MEMORY_SHARE, DOWNTIME_SECONDS = 500, 0.001, 0.80, 0.85, 30
 CPU_LIMIT, MEMORY_LIMIT_MIB = 1.0, 1024
-PATH = {"protocol": "http1", "signal": "traces", "gzip": False, "exporter": "otlp_grpc", "compression": "none"}
+PATH = {
+    "protocol": "http1",
+    "signal": "traces",
+    "gzip": False,
+    "exporter": "otlp_grpc",
+    "compression": "none",
+}
 
 
 class Replica:
@@ -32,11 +39,17 @@ class Replica:
         queue = {"storage": "file_storage", "batch": {"flush_timeout": "200ms"}}
         # 80 % of the container's limit, as memory_limiter has it there.
         limit = int(MEMORY_LIMIT_MIB * 0.8)
-        self.gateway = Gateway(bench, "sluice", options.gateway, PATH, sink.port, limit, queue=queue, storage=storage)
+        self.gateway = Gateway(
+            bench, "sluice", options.gateway, PATH, sink.port, limit, queue=queue, storage=storage
+        )
         self.address = ("127.0.0.1", self.gateway.port("http1"))
 
+    def vanish(self):
+        """Silence, as when a node loses its power: connections neither answer nor break."""
+        self.gateway.program.process.send_signal(signal.SIGSTOP)
+
     def kill(self):
-        """SIGKILL: the node is gone. Returns once the process is."""
+        """SIGKILL: the cluster has given the node up, and the volume is free. Returns once the process is gone."""
         self.gateway.program.process.kill()
         self.gateway.program.process.wait()
         self.gateway.bench.stop(self.gateway.program)
@@ -49,7 +62,14 @@ def volumes(folder):
 def check(rows, failures, name, value, limit, unit, better="below"):
     """A row of the report, and a failure when the guide's limit is not kept."""
     kept = value < limit if better == "below" else value == limit
-    rows.append((name, f"{value:.3g} {unit}", f"{'<' if better == 'below' else ''} {limit:g} {unit}", "yes" if kept else "NO"))
+    rows.append(
+        (
+            name,
+            f"{value:.3g} {unit}".strip(),
+            f"{'< ' if better == 'below' else ''}{limit:g} {unit}".strip(),
+            "yes" if kept else "NO",
+        )
+    )
     if not kept:
         failures.append(name)
 
@@ -60,13 +80,23 @@ COLUMNS = ["<what", "measured", "to reach", "<reached"]
 def capacity(options):
     """Three gateways, clients round robin over them, at a rate that a platform would plan for."""
     rate, items, seconds = options.rate, 100, max(options.seconds, 10)
-    with Bench() as bench, tempfile.TemporaryDirectory(prefix="sluice-capacity-", dir=options.folder) as folder:
+    with Bench() as bench, tempfile.TemporaryDirectory(
+        prefix="sluice-capacity-", dir=options.folder
+    ) as folder:
         sink = Sink(bench, "--count")
         replicas = [Replica(bench, options, sink, volume, False) for volume in volumes(folder)]
-        shape = {"protocol": "grpc", "signal": "traces", "gzip": False, "items": items, "connections": 4, "streams": 16}
+        shape = {
+            "protocol": "grpc",
+            "signal": "traces",
+            "gzip": False,
+            "items": items,
+            "connections": 4,
+            "streams": 16,
+        }
         ports = [replica.gateway.port("grpc") for replica in replicas]
         for port in ports:
             harness.run_load(bench, port, shape, 1, rate=rate / REPLICAS)
+        time.sleep(1)  # what warmed up is delivered
         cpu = [replica.gateway.program.cpu_seconds() for replica in replicas]
         for replica in replicas:
             replica.gateway.program.reset_peak()
@@ -80,16 +110,36 @@ def capacity(options):
         for replica in replicas:
             replica.gateway.stop()
         sink.stop()
-    sent = sum(report["ok"] + report["refused_retryable"] + report["failed"] + report["transport_errors"]
-               + report["unanswered"] for report in reports)
+    sent = sum(
+        report["ok"]
+        + report["refused_retryable"]
+        + report["failed"]
+        + report["transport_errors"]
+        + report["unanswered"]
+        for report in reports
+    )
     accepted = sum(report["items_ok"] for report in reports)
     if not accepted:
         raise BenchError(f"no request was accepted: {reports[0]['first_error']}")
     worst = {key: max(report["latency_ms"][key] for report in reports) for key in ("p50", "p95", "p99")}
     rows, failures = [], []
     check(rows, failures, "P95 of a call, the worst gateway", worst["p95"], P95_MS, "ms")
-    check(rows, failures, "share of failed calls", 1 - sum(each["ok"] for each in reports) / sent, ERROR_SHARE, "")
-    check(rows, failures, "CPU of the busiest gateway ÷ its limit", max(cpu) / seconds / CPU_LIMIT, CPU_SHARE, "")
+    check(
+        rows,
+        failures,
+        "share of failed calls",
+        1 - sum(each["ok"] for each in reports) / sent,
+        ERROR_SHARE,
+        "",
+    )
+    check(
+        rows,
+        failures,
+        "CPU of the busiest gateway ÷ its limit",
+        max(cpu) / seconds / CPU_LIMIT,
+        CPU_SHARE,
+        "",
+    )
     check(rows, failures, "memory of the largest ÷ its limit", max(peak) / MEMORY_LIMIT_MIB, MEMORY_SHARE, "")
     check(rows, failures, "items accepted and not delivered", float(accepted - delivered), 0, "", "equal")
     method = (
@@ -97,7 +147,13 @@ def capacity(options):
         f"calls of {items} spans a second in all, open loop, {seconds:g} s; generators, gateways and sink share this "
         f"machine. P50 {worst['p50']:.2f} ms, P99 {worst['p99']:.2f} ms, {accepted} spans."
     )
-    result = {"reports": reports, "cpu_seconds": cpu, "peak_mib": peak, "delivered": delivered, "failed": bool(failures)}
+    result = {
+        "reports": reports,
+        "cpu_seconds": cpu,
+        "peak_mib": peak,
+        "delivered": delivered,
+        "failed": bool(failures),
+    }
     return [result], ["## Capacity", "", method, "", *harness.table(COLUMNS, rows)]
 
 
@@ -123,7 +179,9 @@ def outcome(clients, sink, recorded, seconds):
 
 def rollout(options):
     """Each gateway is replaced under load, one more than three at a time, never one less."""
-    with Bench() as bench, tempfile.TemporaryDirectory(prefix="sluice-rollout-", dir=options.folder) as folder:
+    with Bench() as bench, tempfile.TemporaryDirectory(
+        prefix="sluice-rollout-", dir=options.folder
+    ) as folder:
         recorded = os.path.join(bench.folder, "recorded")
         sink = Sink(bench, "--record", recorded)
         replicas = [Replica(bench, options, sink, volume, True) for volume in volumes(folder)]
@@ -146,9 +204,19 @@ def rollout(options):
         sink.stop()
         summary = clients.summary()
     rows, failures = [], []
-    check(rows, failures, "requests that failed after their retries", float(summary["failed"]), 0, "", "equal")
+    check(
+        rows, failures, "requests that failed after their retries", float(summary["failed"]), 0, "", "equal"
+    )
     check(rows, failures, "spans acknowledged and lost", float(lost), 0, "", "equal")
-    check(rows, failures, "replicas that left something behind", float(sum(code != 0 for code in codes)), 0, "", "equal")
+    check(
+        rows,
+        failures,
+        "replicas that left something behind",
+        float(sum(code != 0 for code in codes)),
+        0,
+        "",
+        "equal",
+    )
     check(rows, failures, "longest time without an answered request", summary["longest_gap"], 1, "s")
     method = (
         f"{REPLICAS} gateways replaced one after the other (surge 1, unavailable 0, preStop {PRESTOP_SECONDS} s, "
@@ -157,12 +225,19 @@ def rollout(options):
         f"{summary['retried']} attempts were repeated, drains took at most {max(drains):.2f} s, "
         f"P95 {summary['p95_ms']:.1f} ms."
     )
-    result = {**summary, "acknowledged": acknowledged, "lost": lost, "twice": twice, "exit_codes": codes, "failed": bool(failures)}
+    result = {
+        **summary,
+        "acknowledged": acknowledged,
+        "lost": lost,
+        "twice": twice,
+        "exit_codes": codes,
+        "failed": bool(failures),
+    }
     return [result], ["## Rollout", "", method, "", *harness.table(COLUMNS, rows)]
 
 
 def node_failure(options):
-    """One gateway is killed under load; what replaces it has its volume."""
+    """One gateway falls silent under load, as its node would; what replaces it has its volume."""
     with Bench() as bench, tempfile.TemporaryDirectory(prefix="sluice-node-", dir=options.folder) as folder:
         recorded = os.path.join(bench.folder, "recorded")
         sink = Sink(bench, "--record", recorded, "--delay", "20")
@@ -172,15 +247,17 @@ def node_failure(options):
         time.sleep(max(options.seconds, 3))
         before = clients.rate(2)
         begin = time.monotonic()
-        replicas[0].kill()
+        replicas[0].vanish()
         during = clients.rate(2)
         # Readiness notices, as long as it takes there with periodSeconds 5 and failureThreshold 2.
         time.sleep(max(0, options.detection_seconds - (time.monotonic() - begin)))
         endpoints.remove(replicas[0].address)
+        replicas[0].kill()
         replicas[0] = Replica(bench, options, sink, replicas[0].volume, True)
         endpoints.add(replicas[0].address)
         whole = time.monotonic() - begin
-        time.sleep(3)
+        # Until the last attempt at the one that is gone has run out of time.
+        time.sleep(TIMEOUT)
         after = clients.rate(2)
         acknowledged, lost, twice = outcome(clients, sink, recorded, 20)
         for replica in replicas:
@@ -188,18 +265,35 @@ def node_failure(options):
         sink.stop()
         summary = clients.summary()
     rows, failures = [], []
-    check(rows, failures, "requests that failed after their retries", float(summary["failed"]), 0, "", "equal")
+    check(
+        rows, failures, "requests that failed after their retries", float(summary["failed"]), 0, "", "equal"
+    )
     check(rows, failures, "spans acknowledged and lost", float(lost), 0, "", "equal")
-    check(rows, failures, "longest time without an answered request", summary["longest_gap"], DOWNTIME_SECONDS, "s")
+    check(
+        rows,
+        failures,
+        "longest time without an answered request",
+        summary["longest_gap"],
+        DOWNTIME_SECONDS,
+        "s",
+    )
     check(rows, failures, "time to three replicas again", whole, DOWNTIME_SECONDS, "s")
     method = (
-        f"SIGKILL to one of {REPLICAS} gateways under the load of {options.clients} clients; its endpoint goes after "
-        f"{options.detection_seconds:g} s, its replacement starts on the same volume (fsync). Requests a second before "
+        f"One of {REPLICAS} gateways stops answering (SIGSTOP) under the load of {options.clients} clients, whose attempts last "
+        f"{TIMEOUT} s at most; after {options.detection_seconds:g} s its endpoint goes, it is killed (SIGKILL), and its "
+        f"replacement starts on the same volume (fsync). Requests a second before "
         f"{before:.0f}, in the two seconds after {during:.0f}, with three again {after:.0f}. {acknowledged} spans acknowledged, "
         f"{twice} came twice, {summary['retried']} attempts were repeated. A cluster adds the time until it gives the node up "
         "(about 50 s) and the 30 s of config/deploy's tolerations before the pod is replaced: until then two replicas serve."
     )
-    result = {**summary, "acknowledged": acknowledged, "lost": lost, "twice": twice, "whole": whole, "failed": bool(failures)}
+    result = {
+        **summary,
+        "acknowledged": acknowledged,
+        "lost": lost,
+        "twice": twice,
+        "whole": whole,
+        "failed": bool(failures),
+    }
     return [result], ["## Node failure", "", method, "", *harness.table(COLUMNS, rows)]
 
 
@@ -208,7 +302,10 @@ def arguments(parser):
     parser.add_argument("--rate", type=float, default=600, help="calls a second for capacity (default 600)")
     parser.add_argument("--clients", type=int, default=12, help="for rollout and node-failure (default 12)")
     parser.add_argument(
-        "--detection-seconds", type=float, default=10, help="until a lost gateway's endpoint goes (default 10)"
+        "--detection-seconds",
+        type=float,
+        default=10,
+        help="until a lost gateway's endpoint goes (default 10)",
     )
 
 

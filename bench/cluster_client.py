@@ -1,5 +1,6 @@
 """Clients that behave as OTLP/HTTP prescribes: 429, 502, 503, 504 and broken connections are tried again with growing
-pauses, everything else is final. Each keeps its connection, as one behind a ClusterIP does; spans have ids to compare."""
+pauses, everything else is final. Each keeps its connection, as one behind a ClusterIP does; spans have ids to compare.
+"""
 
 import array
 import http.client
@@ -45,7 +46,12 @@ def field(number, payload):
 def request(first):
     """An export request of SPANS spans, whose span ids count from `first`."""
     spans = b"".join(
-        field(2, field(1, bytes(8) + struct.pack(">Q", first)) + field(2, struct.pack(">Q", first + index)) + field(5, b"rollout"))
+        field(
+            2,
+            field(1, bytes(8) + struct.pack(">Q", first))
+            + field(2, struct.pack(">Q", first + index))
+            + field(5, b"rollout"),
+        )
         for index in range(SPANS)
     )
     return field(1, field(2, spans))

@@ -37,10 +37,16 @@ class PlatformGateway:
             for port, free in ports.items():
                 assert f"0.0.0.0:{port}" in written
                 written = written.replace(f"0.0.0.0:{port}", f"{LOOPBACK}:{free}")
-            written = written.replace("host: 0.0.0.0", f"host: {LOOPBACK}").replace("port: 8888", f"port: {self.telemetry}")
+            written = written.replace("host: 0.0.0.0", f"host: {LOOPBACK}").replace(
+                "port: 8888", f"port: {self.telemetry}"
+            )
             return change(written)
 
-        environment = {"TEMPO_ENDPOINT": tempo, "LOKI_ENDPOINT": loki, "SLUICE_STORAGE": str(folder / f"data-{self.page}")}
+        environment = {
+            "TEMPO_ENDPOINT": tempo,
+            "LOKI_ENDPOINT": loki,
+            "SLUICE_STORAGE": str(folder / f"data-{self.page}"),
+        }
         self.gateway = Gateway(folder, text, env=environment)
         self.grpc = GRPCClient(self.gateway.grpc_port)
         self.http = HTTPClient(self.gateway.http_port)
@@ -62,7 +68,9 @@ def logs(text="sold"):
     request = logs_service_pb2.ExportLogsServiceRequest()
     resource = request.resource_logs.add()
     resource.resource.attributes.add(key="service.name").value.string_value = "shop"
-    record = resource.scope_logs.add().log_records.add(trace_id=TRACE, span_id=SPAN, time_unix_nano=time.time_ns())
+    record = resource.scope_logs.add().log_records.add(
+        trace_id=TRACE, span_id=SPAN, time_unix_nano=time.time_ns()
+    )
     record.body.string_value = text
     return request
 
@@ -75,7 +83,12 @@ def metrics():
     metric.histogram.aggregation_temporality = 2
     now = time.time_ns()
     point = metric.histogram.data_points.add(
-        start_time_unix_nano=now - 10**9, time_unix_nano=now, count=1, sum=0.2, explicit_bounds=[0.1, 0.5], bucket_counts=[0, 1, 0]
+        start_time_unix_nano=now - 10**9,
+        time_unix_nano=now,
+        count=1,
+        sum=0.2,
+        explicit_bounds=[0.1, 0.5],
+        bucket_counts=[0, 1, 0],
     )
     point.exemplars.add(time_unix_nano=now, as_double=0.2, trace_id=TRACE, span_id=SPAN)
     return request
@@ -104,7 +117,9 @@ def test_signals_arrive_with_their_links(tmp_path, stack):
     stack.callback(gateway.stop)
     for request in (traces(), logs(), metrics()):
         gateway.grpc.export(request)
-    prometheus = Prometheus(tmp_path, f"http://{LOOPBACK}:{gateway.page}/metrics", features=["exemplar-storage"])
+    prometheus = Prometheus(
+        tmp_path, f"http://{LOOPBACK}:{gateway.page}/metrics", features=["exemplar-storage"]
+    )
     stack.callback(prometheus.stop)
 
     wait_until(lambda: tempo.requests, "the trace is at Tempo")
@@ -115,7 +130,10 @@ def test_signals_arrive_with_their_links(tmp_path, stack):
     assert loki.entries[0].labels["service_name"] == "shop"
     prometheus.wait_for('http_server_request_duration_seconds_count{job="shop"}', lambda value: value == 1)
     found = prometheus.api(
-        "query_exemplars", query="http_server_request_duration_seconds_bucket", start=time.time() - 60, end=time.time() + 60
+        "query_exemplars",
+        query="http_server_request_duration_seconds_bucket",
+        start=time.time() - 60,
+        end=time.time() + 60,
     )
     assert [each["labels"]["trace_id"] for series in found for each in series["exemplars"]] == [TRACE.hex()]
     assert found[0]["seriesLabels"]["job"] == "shop"
@@ -192,14 +210,22 @@ class Stage:
             "sending_queue:\n      storage: file_storage\n", "sending_queue:\n      queue_size: 100000\n", 1
         )
         # The first two have a queue that fills soon.
-        short = lambda text: text.replace("storage: file_storage\n", "storage: file_storage\n      queue_size: 200\n", 1)
-        self.gateways = [PlatformGateway(folder, self.tempo.endpoint, self.loki.url, each) for each in (short, short, small)]
+        short = lambda text: text.replace(
+            "storage: file_storage\n", "storage: file_storage\n      queue_size: 200\n", 1
+        )
+        self.gateways = [
+            PlatformGateway(folder, self.tempo.endpoint, self.loki.url, each)
+            for each in (short, short, small)
+        ]
         for each in self.gateways:
             stack.callback(each.stop)
         rules = folder / "gateway.rules.yaml"
         rules.write_text(quick((CONFIG / "alerts/gateway.rules.yaml").read_text()))
         targets = [
-            {"targets": [f"{LOOPBACK}:{each.telemetry}"], "labels": {"namespace": "platform-01", "pod": f"sluice-{number}"}}
+            {
+                "targets": [f"{LOOPBACK}:{each.telemetry}"],
+                "labels": {"namespace": "platform-01", "pod": f"sluice-{number}"},
+            }
             for number, each in enumerate(self.gateways)
         ]
         configuration = {
@@ -219,7 +245,9 @@ class Stage:
         wait_until(lambda: set(names) <= self.firing(), lambda: f"{names} fire; {self.firing()} do", 60, 0.5)
 
     def expect_over(self, *names):
-        wait_until(lambda: not set(names) & self.firing(), lambda: f"{names} end; {self.firing()} fire", 60, 0.5)
+        wait_until(
+            lambda: not set(names) & self.firing(), lambda: f"{names} end; {self.firing()} fire", 60, 0.5
+        )
 
 
 def test_alerts_fire_and_end_and_panels_show_data(tmp_path, stack):
@@ -271,7 +299,9 @@ def test_alerts_fire_and_end_and_panels_show_data(tmp_path, stack):
     stage.expect_over("SluiceUndecodable", "SluiceTooLarge")
 
     # A record is longer than Loki takes; two applications give one name to two kinds of metrics.
-    long, twice = Traffic(stage.gateways[:1], lambda: logs("x" * 300_000), 0.2), Traffic(stage.gateways[:1], gauge, 0.2)
+    long, twice = Traffic(stage.gateways[:1], lambda: logs("x" * 300_000), 0.2), Traffic(
+        stage.gateways[:1], gauge, 0.2
+    )
     stage.expect("SluiceLogsShortened", "SluiceSeriesDropped")
     long.stop()
     twice.stop()

@@ -52,7 +52,10 @@ def main(arguments):
         for name, future in started.items():
             found, seconds = future.result()
             findings += found
-            print(f"{name}: {len(found) or 'no'} finding{'' if len(found) == 1 else 's'} in {seconds:.1f} s", file=sys.stderr)
+            print(
+                f"{name}: {len(found) or 'no'} finding{'' if len(found) == 1 else 's'} in {seconds:.1f} s",
+                file=sys.stderr,
+            )
     for finding in sorted(findings):
         print(finding)
     print(f"{len(findings)} findings in {time.monotonic() - begin:.0f} s", file=sys.stderr)

@@ -89,7 +89,7 @@ def layout(dashboard, text):
         for x in range(grid["x"], grid["x"] + grid["w"]):
             for y in range(grid["y"], grid["y"] + grid["h"]):
                 if (x, y) in taken:
-                    yield line, f"the panel lies on \"{taken[x, y]}\""
+                    yield line, f'the panel lies on "{taken[x, y]}"'
                     return
                 taken[x, y] = panel["title"]
 
@@ -115,7 +115,11 @@ def panel_problems(panel, dashboard):
         for name in re.findall(r"\$\{?(\w+)", query):
             if name not in variables and not name.startswith("__"):
                 yield f"${name} is no variable of the dashboard"
-        if re.search(r"\b(rate|increase)\([^()]*\[\d+[smh]\]", query) and "[1h]" not in query and "[15m]" not in query:
+        if (
+            re.search(r"\b(rate|increase)\([^()]*\[\d+[smh]\]", query)
+            and "[1h]" not in query
+            and "[15m]" not in query
+        ):
             yield "a rate over a fixed time misses samples at other resolutions: $__rate_interval"
         if "histogram_quantile" in query and not re.search(r"by \([^)]*\ble\b", query):
             yield "histogram_quantile needs sum by (le)"
@@ -131,9 +135,13 @@ def datasources(tree):
         for number, line in enumerate(text.splitlines(), 1):
             named = re.search(r"datasourceUid: (\S+)", line)
             if named and named[1] not in uids:
-                findings.append(Finding(tree.name(path), number, "dashboards", f"there is no data source {named[1]}"))
+                findings.append(
+                    Finding(tree.name(path), number, "dashboards", f"there is no data source {named[1]}")
+                )
         for each in content["datasources"]:
             if uids.count(each.get("uid")) > 1 or not each.get("uid"):
                 words = f"{each['name']} has no uid of its own"
-                findings.append(Finding(tree.name(path), line_of(text, f"name: {each['name']}"), "dashboards", words))
+                findings.append(
+                    Finding(tree.name(path), line_of(text, f"name: {each['name']}"), "dashboards", words)
+                )
     return findings

@@ -13,7 +13,14 @@ YAML_RULES = (
 )
 # A line holds one long thing that cannot be broken: a query of a recorded series.
 LONG_LINES = ("config/alerts/",)
-SCRIPTS = ("config/validate", "config/run", "config/install-packages", "config/image/build", "config/image/test", "config/semgrep/run")
+SCRIPTS = (
+    "config/validate",
+    "config/run",
+    "config/install-packages",
+    "config/image/build",
+    "config/image/test",
+    "config/semgrep/run",
+)
 # Configurations of the gateway: file, and what --config takes besides.
 GATEWAYS = (
     ("config/gateway.yaml", ()),
@@ -63,7 +70,9 @@ def check_gateway(tree):
             if named and "sluice-certificate" not in line:
                 findings.append(Finding(tree.name(path.resolve()), int(named[2]), "gateway", named[3]))
         if done.returncode and not findings and not below:
-            findings.append(Finding(tree.name(path), 1, "gateway", (done.stdout + done.stderr).strip()[-300:]))
+            findings.append(
+                Finding(tree.name(path), 1, "gateway", (done.stdout + done.stderr).strip()[-300:])
+            )
         if below and "tls" not in text:
             findings.append(Finding(tree.name(path), 1, "gateway", "it turns no TLS on"))
     return findings
@@ -81,7 +90,9 @@ def check_image(tree):
         for number, line in enumerate(path.read_text().splitlines(), 1):
             base = re.match(r"FROM (\S+)", line)
             if base and base[1] != "scratch" and not PINNED.match(base[1]):
-                findings.append(Finding(tree.name(path), number, "image", f"{base[1]} is not pinned by a digest"))
+                findings.append(
+                    Finding(tree.name(path), number, "image", f"{base[1]} is not pinned by a digest")
+                )
     for path in tree.files("config/compose/compose.yaml"):
         text = path.read_text()
         for name, service in yaml.safe_load(text)["services"].items():

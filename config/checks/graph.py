@@ -63,8 +63,15 @@ def selector(resource, overlay):
     labels = resource.content["spec"]["template"]["metadata"].get("labels") or {}
     for key, value in resource.content["spec"]["selector"]["matchLabels"].items():
         if labels.get(key) != value:
-            yield f"selector {key}={value} is not a label of its own pods", ["spec", "selector", "matchLabels", key]
-    for index, spread in enumerate(resource.content["spec"]["template"]["spec"].get("topologySpreadConstraints") or []):
+            yield f"selector {key}={value} is not a label of its own pods", [
+                "spec",
+                "selector",
+                "matchLabels",
+                key,
+            ]
+    for index, spread in enumerate(
+        resource.content["spec"]["template"]["spec"].get("topologySpreadConstraints") or []
+    ):
         for key, value in spread["labelSelector"]["matchLabels"].items():
             if labels.get(key) != value:
                 path = ["spec", "template", "spec", "topologySpreadConstraints", index, "labelSelector"]
@@ -85,7 +92,9 @@ def volumes(resource, overlay):
             if mount["name"] not in declared and mount["name"] not in claims:
                 yield f"mounts the volume \"{mount['name']}\", which nothing declares", where
             for other in places:
-                if (mount["mountPath"] + "/").startswith(other + "/") or (other + "/").startswith(mount["mountPath"] + "/"):
+                if (mount["mountPath"] + "/").startswith(other + "/") or (other + "/").startswith(
+                    mount["mountPath"] + "/"
+                ):
                     yield f"{mount['mountPath']} and {other} are mounted one inside the other", where
             places[mount["mountPath"]] = mount["name"]
     for name, index in declared.items():
@@ -93,19 +102,28 @@ def volumes(resource, overlay):
         if name not in mounted:
             yield f'the volume "{name}" is not mounted', where
         volume = spec["volumes"][index]
-        if "configMap" in volume and volume["configMap"]["name"] not in overlay.names("ConfigMap", resource.namespace):
+        if "configMap" in volume and volume["configMap"]["name"] not in overlay.names(
+            "ConfigMap", resource.namespace
+        ):
             yield f"there is no ConfigMap {volume['configMap']['name']} in {resource.namespace}", where
         if "secret" in volume and volume["secret"]["secretName"] not in EXTERNAL_SECRETS:
             yield f"there is no Secret {volume['secret']['secretName']}, and none is made outside Git", where
     for index, each in enumerate(resource.content["spec"].get("volumeClaimTemplates") or []):
         if each["metadata"]["name"] not in mounted:
-            yield f"the claim \"{each['metadata']['name']}\" is not mounted", ["spec", "volumeClaimTemplates", index]
+            yield f"the claim \"{each['metadata']['name']}\" is not mounted", [
+                "spec",
+                "volumeClaimTemplates",
+                index,
+            ]
 
 
 def images(resource, overlay):
     for container, path in containers(resource):
         if not PINNED.match(container["image"]) or set(container["image"].rpartition(":")[2]) == {"0"}:
-            yield f"the image {container['image']} is not pinned by a digest (NAME@sha256:64 hex digits)", [*path, "image"]
+            yield f"the image {container['image']} is not pinned by a digest (NAME@sha256:64 hex digits)", [
+                *path,
+                "image",
+            ]
 
 
 def probes(resource, overlay):
@@ -125,9 +143,18 @@ def probes(resource, overlay):
                     yield f"has no {kind}", path
                 continue
             action = probe.get("httpGet") or probe.get("tcpSocket") or {}
-            if action.get("port") not in names and action.get("port") not in [port["containerPort"] for port in ports]:
-                yield f"{kind} asks the port {action.get('port')}, which the container does not have", [*path, kind]
-            if kind == "livenessProbe" and action.get("path", "").endswith("/ready") and container["name"] == "sluice":
+            if action.get("port") not in names and action.get("port") not in [
+                port["containerPort"] for port in ports
+            ]:
+                yield f"{kind} asks the port {action.get('port')}, which the container does not have", [
+                    *path,
+                    kind,
+                ]
+            if (
+                kind == "livenessProbe"
+                and action.get("path", "").endswith("/ready")
+                and container["name"] == "sluice"
+            ):
                 yield "livenessProbe asks /health/ready, which is 503 while the gateway drains", [*path, kind]
 
 
@@ -138,7 +165,11 @@ def grace(resource, overlay):
         hook = (container.get("lifecycle") or {}).get("preStop") or {}
         if "exec" in hook:
             yield "preStop runs a command; the image has no shell: use preStop.sleep", [*path, "lifecycle"]
-        timeouts = [each.partition("=")[2] for each in container.get("args") or [] if each.startswith("--shutdown-timeout=")]
+        timeouts = [
+            each.partition("=")[2]
+            for each in container.get("args") or []
+            if each.startswith("--shutdown-timeout=")
+        ]
         if container["name"] != "sluice":
             continue
         drain = float(timeouts[0]) if timeouts else 25
@@ -156,7 +187,11 @@ def resources_of(resource, overlay):
         if not wanted.get("memory") or wanted["memory"] != limits.get("memory"):
             yield "memory limit and request differ or are missing", [*path, "resources"]
         if container["name"] == "sluice" and not re.fullmatch(r"[0-9]+", str(limits.get("cpu", "1"))):
-            yield f"CPU limit {limits['cpu']} is not whole CPUs: event loops follow it", [*path, "resources", "limits"]
+            yield f"CPU limit {limits['cpu']} is not whole CPUs: event loops follow it", [
+                *path,
+                "resources",
+                "limits",
+            ]
 
 
 def service(resource, overlay):
@@ -164,7 +199,12 @@ def service(resource, overlay):
     matched = [each for each, labels in overlay.pods(resource.namespace) if wanted.items() <= labels.items()]
     if not matched:
         yield f"its selector {wanted} matches no pods", ["spec", "selector"]
-    names = {port["name"] for each in matched for container, _ in containers(each) for port in container.get("ports") or []}
+    names = {
+        port["name"]
+        for each in matched
+        for container, _ in containers(each)
+        for port in container.get("ports") or []
+    }
     for index, port in enumerate(resource.content["spec"].get("ports") or []):
         if matched and port.get("targetPort") not in names:
             yield f"targetPort {port.get('targetPort')} is not a port of its pods", ["spec", "ports", index]
@@ -183,11 +223,22 @@ def selects_pods(resource, overlay):
     matched = [each for each, labels in overlay.pods(resource.namespace) if wanted.items() <= labels.items()]
     if not matched:
         yield f"its selector {wanted} matches no pods", ["spec", key]
-    ports = {port["name"] for each in matched for container, _ in containers(each) for port in container.get("ports") or []}
+    ports = {
+        port["name"]
+        for each in matched
+        for container, _ in containers(each)
+        for port in container.get("ports") or []
+    }
     for index, rule in enumerate(spec.get("ingress") or []):
         for number, port in enumerate(rule.get("ports") or []):
             if isinstance(port["port"], str) and port["port"] not in ports:
-                yield f"port {port['port']} is not a port of its pods", ["spec", "ingress", index, "ports", number]
+                yield f"port {port['port']} is not a port of its pods", [
+                    "spec",
+                    "ingress",
+                    index,
+                    "ports",
+                    number,
+                ]
 
 
 def scaled(resource, overlay):
@@ -204,12 +255,20 @@ def backends(resource, overlay):
             place = ["spec", "rules", index, "http", "paths", number]
             wanted.append((path["backend"]["service"]["name"], path["backend"]["service"]["port"], place))
         for number, backend in enumerate(rule.get("backendRefs") or []):
-            wanted.append((backend["name"], {"number": backend.get("port")}, ["spec", "rules", index, "backendRefs", number]))
+            wanted.append(
+                (
+                    backend["name"],
+                    {"number": backend.get("port")},
+                    ["spec", "rules", index, "backendRefs", number],
+                )
+            )
     for name, port, place in wanted:
         for each in overlay.all:
             if each.kind == "Service" and each.name == name and each.namespace == resource.namespace:
                 ports = each.content["spec"]["ports"]
-                if not any(port.get("name") == have["name"] or port.get("number") == have["port"] for have in ports):
+                if not any(
+                    port.get("name") == have["name"] or port.get("number") == have["port"] for have in ports
+                ):
                     yield f"Service {name} has no port {port}", place
                 break
         else:

@@ -42,8 +42,14 @@ class Resource:
                 continue
             metadata = document.get("metadata") or {}
             # A component may have changed the kind.
-            if metadata.get("name") == self.name and metadata.get("namespace", self.namespace) == self.namespace:
-                if document.get("kind") == self.kind or {document.get("kind"), self.kind} == {"Deployment", "StatefulSet"}:
+            if (
+                metadata.get("name") == self.name
+                and metadata.get("namespace", self.namespace) == self.namespace
+            ):
+                if document.get("kind") == self.kind or {document.get("kind"), self.kind} == {
+                    "Deployment",
+                    "StatefulSet",
+                }:
                     return line_at(document, path)
         return 1
 
@@ -134,7 +140,9 @@ def check_schemas(tree):
             try:
                 kubernetes_validate.validate(content, version, strict=True)
             except kubernetes_validate.SchemaNotFoundError:
-                findings += custom_findings(lambda text, path: resource.finding("schemas", text, path), content)
+                findings += custom_findings(
+                    lambda text, path: resource.finding("schemas", text, path), content
+                )
                 break
             except kubernetes_validate.ValidationError as error:
                 text = f"Kubernetes {version}: {error.message[:300]}"

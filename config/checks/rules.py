@@ -28,7 +28,9 @@ def check_rules(tree):
     for path in tree.files(RULES):
         done = run("promtool", "check", "rules", "--lint=all", "--lint-fatal", path)
         if done.returncode:
-            findings += [at(tree, path, words) for words in done.stderr.splitlines() if words.strip(" :")][-1:]
+            findings += [at(tree, path, words) for words in done.stderr.splitlines() if words.strip(" :")][
+                -1:
+            ]
     for path in tree.files("config/alerts/tests/*.yaml"):
         done = run("promtool", "test", "rules", path.name, cwd=path.parent)
         if done.returncode:
@@ -81,7 +83,9 @@ def alerts(tree):
             if not notes.get(key):
                 findings.append((path, here, f"{name} has no {key}"))
         if not str(notes.get("runbook_url", "")).endswith(f"config/alerts/README.md#{name.lower()}"):
-            findings.append((path, here, f"{name}'s runbook_url does not lead to its section of config/alerts/README.md"))
+            findings.append(
+                (path, here, f"{name}'s runbook_url does not lead to its section of config/alerts/README.md")
+            )
         if name not in sections:
             findings.append((path, here, f"{name} has no section in config/alerts/README.md"))
         if f'alertname="{name}"' not in tested:
@@ -148,7 +152,14 @@ def page_of(tree):
     ports = {name: str(free_port()) for name in ("GRPC_PORT", "PAGE_PORT", "METRICS_PORT", "HEALTH_PORT")}
     with tempfile.TemporaryDirectory() as folder:
         gateway = subprocess.Popen(
-            [tree.binary, "run", "--config", config, "--health-endpoint", f"127.0.0.1:{ports['HEALTH_PORT']}"],
+            [
+                tree.binary,
+                "run",
+                "--config",
+                config,
+                "--health-endpoint",
+                f"127.0.0.1:{ports['HEALTH_PORT']}",
+            ],
             env={**os.environ, **ports, "FOLDER": folder},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -22,17 +22,27 @@ def check_terraform(tree):
         copy = os.path.realpath(copy)
         shutil.copytree(tree.path(FOLDER), copy, dirs_exist_ok=True)
         # A process of its own: Terraform is a library there, with state of the whole process.
-        done = run(sys.executable, "-m", "checks.terraform", copy, env={"PYTHONPATH": str(pathlib.Path(__file__).parents[1])})
+        done = run(
+            sys.executable,
+            "-m",
+            "checks.terraform",
+            copy,
+            env={"PYTHONPATH": str(pathlib.Path(__file__).parents[1])},
+        )
     if done.returncode:
         return [Finding(FOLDER, 1, "terraform", f"Terraform did not run: {done.stderr.strip()[-300:]}")]
     found = json.loads(done.stdout.splitlines()[-1])
-    return [Finding(f"{FOLDER}/{file}", line, "terraform", text) for file, line, text in found] + environments(tree)
+    return [
+        Finding(f"{FOLDER}/{file}", line, "terraform", text) for file, line, text in found
+    ] + environments(tree)
 
 
 def environments(tree):
     """What an environment gives to the module is a variable of it; its digest is one; its state is locked."""
     findings = []
-    known = re.findall(r'^variable "(\w+)"', tree.path(f"{FOLDER}/modules/kubernetes/variables.tf").read_text(), re.M)
+    known = re.findall(
+        r'^variable "(\w+)"', tree.path(f"{FOLDER}/modules/kubernetes/variables.tf").read_text(), re.M
+    )
     for path in tree.files(f"{FOLDER}/environments/*/main.tf"):
         inside = False
         text = path.read_text()
@@ -42,12 +52,16 @@ def environments(tree):
             if not inside or not given or given[1] == "source":
                 continue
             if given[1] not in known:
-                findings.append(Finding(tree.name(path), number, "terraform", f"the module has no variable {given[1]}"))
+                findings.append(
+                    Finding(tree.name(path), number, "terraform", f"the module has no variable {given[1]}")
+                )
             if given[1] == "image_digest" and not DIGEST.match(given[2]):
                 words = f"{given[2]} is no digest (sha256: and 64 hex digits)"
                 findings.append(Finding(tree.name(path), number, "terraform", words))
         if "use_lockfile = true" not in text:
-            findings.append(Finding(tree.name(path), 1, "terraform", "its state is not locked (use_lockfile)"))
+            findings.append(
+                Finding(tree.name(path), 1, "terraform", "its state is not locked (use_lockfile)")
+            )
     return findings
 
 

@@ -38,17 +38,32 @@ def check_checkov(tree):
             text, _ = build(tree, overlay)
             pathlib.Path(folder, f"{overlay.name}.yaml").write_text(text)
         done = run(
-            CHECKOV, "-d", folder, "--framework", "kubernetes", "--skip-download", "--compact", "--quiet",
-            "-o", "json", "--skip-check", skip, cwd=folder,
+            CHECKOV,
+            "-d",
+            folder,
+            "--framework",
+            "kubernetes",
+            "--skip-download",
+            "--compact",
+            "--quiet",
+            "-o",
+            "json",
+            "--skip-check",
+            skip,
+            cwd=folder,
         )
     try:
         report = json.loads(done.stdout)
     except ValueError:
-        return [Finding("config/deploy", 1, "checkov", f"checkov gave no report: {done.stderr.strip()[-300:]}")]
+        return [
+            Finding("config/deploy", 1, "checkov", f"checkov gave no report: {done.stderr.strip()[-300:]}")
+        ]
     for each in report.get("results", {}).get("failed_checks", []):
         overlay = pathlib.Path(each["file_path"]).stem
         place = f"config/deploy/overlays/{overlay}/kustomization.yaml"
-        findings.append(Finding(place, 1, "checkov", f"{each['check_id']} {each['resource']}: {each['check_name']}"))
+        findings.append(
+            Finding(place, 1, "checkov", f"{each['check_id']} {each['resource']}: {each['check_name']}")
+        )
     return findings
 
 
@@ -72,14 +87,19 @@ def check_workflows(tree):
     try:
         report = json.loads(done.stdout)
     except ValueError:
-        return [*findings, Finding(".github/workflows", 1, "workflows", f"zizmor: {done.stderr.strip()[-300:]}")]
+        return [
+            *findings,
+            Finding(".github/workflows", 1, "workflows", f"zizmor: {done.stderr.strip()[-300:]}"),
+        ]
     for each in report:
         for place in each["locations"]:
             if place["symbolic"].get("kind") != "Primary":
                 continue
             path = tree.root / next(iter(place["symbolic"]["key"]["Local"].values()))
             row = place["concrete"]["location"]["start_point"]["row"] + 1
-            findings.append(Finding(tree.name(path), row, "workflows", f"zizmor {each['ident']}: {each['desc']}"))
+            findings.append(
+                Finding(tree.name(path), row, "workflows", f"zizmor {each['ident']}: {each['desc']}")
+            )
     return findings
 
 
@@ -102,7 +122,9 @@ def check_policies(tree):
         ]
         wanted = case.get("refused")
         if bool(refused) != bool(wanted) or wanted and not any(wanted in words for words in refused):
-            words = f"the pod \"{case['pod']}\" gives {refused or 'no refusal'}, to be {wanted or 'no refusal'}"
+            words = (
+                f"the pod \"{case['pod']}\" gives {refused or 'no refusal'}, to be {wanted or 'no refusal'}"
+            )
             findings.append(Finding(tree.name(path), line_of(text, "validations:"), "policies", words))
     return findings
 
