@@ -102,6 +102,7 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {
+        batch.seal()
         while true {
             let (routes, accepting, emptiness) = state.withLock { ($0.routes, $0.accepting, $0.emptiness) }
             guard accepting else { return Refusal(.shuttingDown, "exporter \(parts.name) is stopping") }
@@ -111,7 +112,6 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
             let divided = routes.divide(batch, by: key)
             if let refusals = hand(divided, if: routes) {
                 if !divided.isEmpty, refusals.count == divided.count {
-                    batch.unite(divided.map { $0.part })
                     return refusals.first { !$0.refusal.isPermanent }?.refusal ?? refusals[0].refusal
                 }
                 for (index, refusal) in refusals {
@@ -119,8 +119,7 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
                 }
                 return nil
             }
-            // The backends have changed in the meantime.
-            batch.unite(divided.map { $0.part })
+            // The backends have changed in the meantime: divide anew.
         }
     }
 
@@ -146,7 +145,7 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
     package func drop(_ batch: Batch, because refusal: Refusal) {
         parts.counters.dropped.add(batch.items)
         if refusal.reason == .shuttingDown { givenUp.add(batch.items, ordering: .relaxed) }
-        batch.settle(.refused(refusal), by: self)
+        batch.settle(.refused(refusal))
     }
 
     /// Takes what a backend that is gone did not deliver.
@@ -185,7 +184,6 @@ package final class LoadBalancer: ExporterQueue, AdmissionControl {
         let backends = sorted.map { endpoint in
             if let known = old.backends.first(where: { $0.endpoint == endpoint }) { return known }
             let queue = parts.makeQueue(endpoint)
-            queue.speak(for: self)
             if let deadLetter { queue.setDeadLetter(deadLetter) }
             return Backend(endpoint, queue)
         }

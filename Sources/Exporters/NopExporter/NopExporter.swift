@@ -11,6 +11,7 @@ package final class NopExporter: Consumer {
     }
 
     package func consume(_ batch: Batch) -> Refusal? {
+        batch.seal()
         counters.sent.add(batch.items)
         batch.settle(.accepted)
         return nil
