@@ -11,13 +11,14 @@ package struct Slice: Sendable {
     package let count: Int
     /// Spans, data points or log records inside. Zero for an envelope whose items follow in the next slice.
     package let items: Int
-    /// Who waits for these items, if somebody does; owed one settlement by this slice.
+    /// Who waits for these items, if somebody does: this slice holds one share of it.
     package let acknowledgement: Acknowledgement?
 
     /// Describes a part of a payload.
     package init(
         _ payload: Payload, offset: Int, count: Int, items: Int, acknowledgement: Acknowledgement? = nil
     ) {
+        payload.seal()
         self.payload = payload
         self.offset = offset
         self.count = count
@@ -25,19 +26,18 @@ package struct Slice: Sendable {
         self.acknowledgement = acknowledgement
     }
 
-    /// Answers for this part. A partial success of the whole batch is one of at most this part's items.
-    fileprivate func settle(_ outcome: Outcome, by destination: ObjectIdentifier?) {
+    /// Settles this slice's share. A partial success of the whole batch is one of at most this slice's items.
+    fileprivate func settle(_ outcome: Outcome, isCounted: Bool) {
         guard let acknowledgement else { return }
+        var own = outcome
         if case .partial(let rejected, let message) = outcome {
-            let own = min(rejected, items)
-            acknowledgement.settle(
-                own > 0 ? .partial(rejectedItems: own, message: message) : .accepted, by: destination)
-        } else {
-            acknowledgement.settle(outcome, by: destination)
+            let most = min(rejected, items)
+            own = most > 0 ? .partial(rejectedItems: most, message: message) : .accepted
         }
+        acknowledgement.settle(own, uncounted: isCounted ? 0 : items)
     }
 
-    /// The same part with another one who waits for it.
+    /// The same part with another one who waits for it, or nobody.
     package func acknowledged(by acknowledgement: Acknowledgement?) -> Slice {
         Slice(payload, offset: offset, count: count, items: items, acknowledgement: acknowledgement)
     }
@@ -56,10 +56,10 @@ package struct Slice: Sendable {
 
 /// What travels: slices of payloads that, put one behind the other, are one `Export*ServiceRequest`.
 ///
-/// Built by one owner (receiver or batcher); immutable once it was handed to a consumer that took it, so that a fan-out
-/// can share it between threads.
+/// Built by one owner (receiver or batcher); immutable once it was handed to a consumer, so that a fan-out can share it
+/// between threads.
 package final class Batch: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): changed only by its builder before it is handed on.
+    // SAFETY (@unchecked Sendable): changed only by its builder before it is handed on, which `sealed` checks.
     /// What the bytes are.
     package let signal: Signal
     /// The slice of a batch that has but one, as every request's batch has: no array for it.
@@ -83,6 +83,8 @@ package final class Batch: @unchecked Sendable {
             self.items = items
         }
     }
+
+    private let sealed = Seal()
 
     /// An empty batch with room for `slices` without allocating again.
     package init(_ signal: Signal, reservingSlices slices: Int = 0) {
@@ -125,8 +127,12 @@ package final class Batch: @unchecked Sendable {
         bytes = slice.count
     }
 
+    /// Says that nobody changes this batch any more: a consumer does, when it is handed one.
+    package func seal() { sealed.close() }
+
     /// Adds a slice at the end. Builder only.
     package func append(_ slice: Slice) {
+        sealed.check("a batch was changed after it had been handed on")
         if let first = single.take() { list.append(first) }
         list.append(slice)
         items += slice.items
@@ -142,29 +148,44 @@ package final class Batch: @unchecked Sendable {
         for slice in other.list { append(slice) }
     }
 
-    /// Says how this batch ended to everybody who waits for a part of it. Once for every destination that took it.
+    /// Says how this batch ended to everybody who waits for a part of it. Once.
     ///
     /// A destination does not say whose items it rejected: everybody hears of the rejection, but nobody of more items
     /// than were sent.
-    /// - Parameter destination: who speaks, where there may be several.
-    package func settle(_ outcome: Outcome, by destination: (any Consumer)? = nil) {
-        let speaker = destination.map { ObjectIdentifier($0) }
-        single?.settle(outcome, by: speaker)
-        for slice in list { slice.settle(outcome, by: speaker) }
+    /// - Parameter isCounted: false when no counter has seen the end of these items: they stay in a store.
+    package func settle(_ outcome: Outcome, isCounted: Bool = true) {
+        single?.settle(outcome, isCounted: isCounted)
+        for slice in list { slice.settle(outcome, isCounted: isCounted) }
     }
 
-    /// The same data with another one, or nobody, who waits for it; owes one settlement for each slice.
-    package func acknowledged(by acknowledgement: Acknowledgement?) -> Batch {
-        let copy = Batch(signal, reservingSlices: single == nil ? list.count : 0)
-        if sliceCount > 1 { acknowledgement?.expect(sliceCount - 1) }
-        for slice in slices { copy.add(slice.acknowledged(by: acknowledgement)) }
-        return copy
+    /// The same data, for which nobody waits.
+    package func unacknowledged() -> Batch { map { $0.acknowledged(by: nil) } }
+
+    /// The same data with another one who waits for it.
+    /// - Parameter make: makes the acknowledgement, for so many shares.
+    package func acknowledged(by make: (_ shares: Int) -> Acknowledgement) -> Batch {
+        let acknowledgement = make(sliceCount)
+        return map { $0.acknowledged(by: acknowledgement) }
+    }
+
+    /// This batch for several destinations, each of which settles it once; whoever waits for a slice hears of it when all
+    /// have. May be thrown away instead, if none has.
+    func shared(among destinations: Int) -> Batch {
+        guard isAwaited else { return self }
+        return map { slice in
+            guard let acknowledgement = slice.acknowledgement else { return slice }
+            return slice.acknowledged(
+                by: Acknowledgement(.destinations, shares: destinations, below: acknowledgement))
+        }
     }
 
     /// The same data, and who waits for it, as a batch of its own.
-    package func copy() -> Batch {
+    package func copy() -> Batch { map { $0 } }
+
+    private func map(_ transform: (Slice) -> Slice) -> Batch {
         let copy = Batch(signal, reservingSlices: single == nil ? list.count : 0)
-        for slice in slices { copy.add(slice) }
+        if let single { copy.add(transform(single)) }
+        for slice in list { copy.add(transform(slice)) }
         return copy
     }
 
@@ -172,12 +193,5 @@ package final class Batch: @unchecked Sendable {
     package var isAwaited: Bool {
         if let single { return single.acknowledgement != nil }
         return list.contains { $0.acknowledgement != nil }
-    }
-
-    /// Announces further settlements: one batch, several destinations.
-    package func expectSettlements(_ more: Int) {
-        guard more != 0 else { return }
-        single?.acknowledgement?.expect(more)
-        for slice in list { slice.acknowledgement?.expect(more) }
     }
 }

@@ -6,7 +6,7 @@ extension Batch {
     ///
     /// Slices that fit are passed on; one that straddles a limit is cut by writing its envelopes anew. The pieces of a
     /// cut slice are copied into payloads of their own, so that every slice stays a whole run of fields: one copy of
-    /// one request a batch, about 0.1 ns a byte. Acknowledgements are owed by every piece. An item that is by itself
+    /// one request a batch, about 0.1 ns a byte. Who waits for a slice waits for all its pieces. An item that is by itself
     /// larger than `maxBytes` comes alone, in a batch that says so; so does, whole, a slice whose pieces would together
     /// take several times its bytes, because most of it is envelope: a few kilobytes sent must not become gigabytes.
     ///
@@ -55,14 +55,12 @@ extension Batch {
                 close()
                 continue
             }
-            slice.acknowledgement?.expect(pieces.count - 1)
+            let parts = slice.acknowledgement.map { Acknowledgement(.parts, shares: pieces.count, below: $0) }
             for (payload, items) in pieces {
                 let count = payload.bytes.readableBytes
                 if filling.items + items > maxItems || filling.bytes + count > maxBytes { close() }
                 filling.append(
-                    Slice(
-                        payload, offset: 0, count: count, items: items, acknowledgement: slice.acknowledgement
-                    ))
+                    Slice(payload, offset: 0, count: count, items: items, acknowledgement: parts))
             }
         }
         close()

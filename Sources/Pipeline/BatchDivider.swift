@@ -5,7 +5,7 @@ extension Batch {
     /// This batch as one batch for each of several destinations, nil for those that get nothing.
     ///
     /// A slice that goes one way is passed on; of one that is divided every part is written anew into a payload of its
-    /// own. Every part owes a settlement for each slice that it has: `unite` takes that back. A slice whose parts would
+    /// own. Who waits for a slice waits for all its parts, which may be thrown away while none is settled. A slice whose parts would
     /// together take several times its bytes, because most of it is envelope, goes whole to the first that has a part:
     /// what was sent once must not come to be in memory as often as there are destinations.
     ///
@@ -21,7 +21,7 @@ extension Batch {
             parts[index]?.append(slice)
         }
         for slice in slices {
-            var pieces: [(Int, Slice)] = []
+            var pieces: [(index: Int, payload: Payload, items: Int)] = []
             var bytesLeft = 4 * slice.count + Self.dividedBytesSlack
             let whole = unsafe slice.bytes.withUnsafeReadableBytes { bytes -> Int? in
                 if let whole = unsafe router.route(bytes, destination: destination) { return whole }
@@ -29,7 +29,7 @@ extension Batch {
                     let size = router.measure(index)
                     guard size.items > 0 else { continue }
                     bytesLeft -= size.bytes
-                    guard bytesLeft >= 0 else { return pieces.first?.0 ?? index }
+                    guard bytesLeft >= 0 else { return pieces.first?.index ?? index }
                     var buffer = ByteBuffer()
                     buffer.reserveCapacity(size.bytes)
                     // SAFETY: the target is as large as was measured, and the source is what was walked.
@@ -42,18 +42,23 @@ extension Batch {
                     }
                     let payload = Payload(buffer, ledger: slice.payload.ledger)
                     payload.metadata = slice.payload.metadata
-                    let piece = Slice(
-                        payload, offset: 0, count: size.bytes, items: size.items,
-                        acknowledgement: slice.acknowledgement)
-                    pieces.append((index, piece))
+                    pieces.append((index, payload, size.items))
                 }
                 return nil
             }
             if let whole {
                 add(slice, to: whole)
             } else {
-                slice.acknowledgement?.expect(pieces.count - 1)
-                for (index, piece) in pieces { add(piece, to: index) }
+                let acknowledgement = slice.acknowledgement.map {
+                    Acknowledgement(.parts, shares: pieces.count, below: $0)
+                }
+                for (index, payload, items) in pieces {
+                    let count = payload.bytes.readableBytes
+                    add(
+                        Slice(
+                            payload, offset: 0, count: count, items: items, acknowledgement: acknowledgement),
+                        to: index)
+                }
             }
         }
         return parts
@@ -61,10 +66,4 @@ extension Batch {
 
     /// What the parts of any slice may take beyond four times its bytes.
     private static var dividedBytesSlack: Int { 4 << 20 }
-
-    /// Takes back what `divided` announced: the parts are no longer owed anything, this batch is as before.
-    package func unite(_ parts: [Batch]) {
-        expectSettlements(1)
-        for part in parts { part.expectSettlements(-1) }
-    }
 }

@@ -17,22 +17,23 @@ package final class FanOut: Consumer {
     }
 
     package func consume(_ batch: Batch) -> Refusal? {
-        // Announced first: a consumer may settle before the next one has seen the batch.
-        batch.expectSettlements(consumers.count - 1)
+        batch.seal()
+        let shared = batch.shared(among: consumers.count)
+        if shared !== batch { shared.entry = batch.entry }
         var refusals: [(any Consumer, Refusal)] = []
         for consumer in consumers {
-            if let refusal = consumer.consume(batch) { refusals.append((consumer, refusal)) }
+            if let refusal = consumer.consume(shared) { refusals.append((consumer, refusal)) }
         }
         if refusals.count == consumers.count {
-            batch.expectSettlements(1 - consumers.count)
             return refusals.first { !$0.1.isPermanent }?.1 ?? refusals[0].1
         }
-        for (consumer, refusal) in refusals { consumer.drop(batch, because: refusal) }
+        batch.entry = nil
+        for (consumer, refusal) in refusals { consumer.drop(shared, because: refusal) }
         return nil
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
-        batch.expectSettlements(consumers.count - 1)
-        for consumer in consumers { consumer.drop(batch, because: refusal) }
+        let shared = batch.shared(among: consumers.count)
+        for consumer in consumers { consumer.drop(shared, because: refusal) }
     }
 }

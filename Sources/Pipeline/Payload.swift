@@ -6,16 +6,17 @@ package import NIOCore
 /// its memory. The receiver fills `bytes` on its loop; from the moment a `Batch` holds the payload nobody changes it.
 /// When the last reference goes, on whatever thread, the buffer returns to its pool and the ledger is released.
 package final class Payload: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): mutated only by the loop that made it, before it is handed on.
+    // SAFETY (@unchecked Sendable): mutated only by the loop that made it, before it is handed on, which `sealed` checks.
     private var storage: ByteBuffer?
+    private let sealed = Seal()
     private let pool: BufferPool?
     let ledger: MemoryLedger?
     private var chargedBytes: Int
     /// The gzip members that `bytes` came from, all of them, when somebody may pass them on as they are. Set before the
     /// payload is handed on; charged by itself.
-    package var gzipMembers: Payload?
+    package var gzipMembers: Payload? { willSet { checkNotSealed() } }
     /// What the client sent beside the data; nil unless the receiver keeps it. Set before the payload is handed on.
-    package var metadata: ClientMetadata?
+    package var metadata: ClientMetadata? { willSet { checkNotSealed() } }
 
     /// Takes a buffer of at least `capacity` bytes from the pool and charges its capacity. Pool's loop only.
     package init(capacity: Int, pool: BufferPool, ledger: MemoryLedger) {
@@ -45,8 +46,16 @@ package final class Payload: @unchecked Sendable {
     /// charged, except through `adjustCharge`.
     package var bytes: ByteBuffer {
         _read { yield storage! }
-        _modify { yield &storage! }
+        _modify {
+            checkNotSealed()
+            yield &storage!
+        }
     }
+
+    /// Says that nobody changes this payload any more: a slice does, when it is made of it.
+    func seal() { sealed.close() }
+
+    private func checkNotSealed() { sealed.check("a payload was changed after a batch had been made of it") }
 
     /// Charges what the buffer holds now, after it grew. The loop that made the payload only.
     package func adjustCharge() {

@@ -7,20 +7,20 @@ import Synchronization
 // From the first attempt to the last word about a batch. Event loop only.
 
 extension SendingQueue {
+    /// Gives the sender as much as it may have, and says so if nothing is left.
     func startWork() {
-        guard heir == nil else { return handOverWaiting() }
-        // What is dropped below ends its work, which asks for the next.
-        guard !isStarting else { return }
-        isStarting = true
-        defer { isStarting = false }
+        if case .handingOver(let successor) = state {
+            while let work = waiting.popFirst() { handOver(work, to: successor) }
+        }
         while active.count < config.numConsumers, let work = waiting.popFirst() {
             if work.batch.bytes > maxRequestBytes {
                 let limit = "larger than the limit of \(maxRequestBytes) bytes a request"
                 divide(work, maxBytes: maxRequestBytes, because: limit)
-                continue
+            } else {
+                start(work)
             }
-            start(work)
         }
+        wakeIfIdle()
     }
 
     private func start(_ work: Work) {
@@ -37,7 +37,7 @@ extension SendingQueue {
         let deadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
         counters.inFlight.add(1)
         sender.send(work.batch, deadline: deadline) { [self] result in
-            eventLoop.assertInEventLoop()
+            eventLoop.preconditionInEventLoop()
             counters.inFlight.add(-1)
             attempted(work, result)
         }
@@ -46,12 +46,11 @@ extension SendingQueue {
     private func attempted(_ work: Work, _ result: SendResult) {
         // Given up in the meantime, and counted so.
         guard active[ObjectIdentifier(work)] != nil else { return }
-        isTaking = false
         switch result {
         case .sent(let rejected, let message):
-            isTaking = true
             sent(work, rejected: min(max(rejected, 0), work.batch.items), message)
         case .permanent(let message, let code):
+            state.apply(.notTaken)
             logger.error(
                 "Exporting failed. Dropping data.",
                 metadata: [
@@ -59,13 +58,13 @@ extension SendingQueue {
                 ])
             fail(work, Refusal(.rejected, message, isPermanent: true, code: code))
         case .tooLarge(let message):
+            state.apply(.notTaken)
             active[ObjectIdentifier(work)] = nil
             divide(work, maxBytes: max(1, work.batch.bytes / 2), because: message)
-            startWork()
-            wakeIfIdle()
         case .retryable(let message, let hint):
-            retryLater(work, message, hint)
+            notSent(work, message, hint)
         }
+        startWork()
     }
 
     private func sent(_ work: Work, rejected: Int, _ message: String) {
@@ -76,10 +75,8 @@ extension SendingQueue {
                 "Partial success: the destination rejected items, which are not retried.",
                 metadata: ["rejected": "\(rejected)", "message": "\(message)"])
         }
-        if troubled {
-            troubled = false
-            logger.info("Exporting works again.")
-        }
+        if state.isFailing { logger.info("Exporting works again.") }
+        state.apply(.taken)
         finish(work, rejected > 0 ? .partial(rejectedItems: rejected, message: message) : .accepted)
     }
 
@@ -105,40 +102,51 @@ extension SendingQueue {
         }
     }
 
-    private func retryLater(_ work: Work, _ message: String, _ hint: TimeAmount?) {
-        if stopping, disk != nil {
-            release(work)
-            return
+    /// An attempt failed, and another one may succeed.
+    private func notSent(_ work: Work, _ message: String, _ hint: TimeAmount?) {
+        switch state {
+        case .handingOver(let successor):
+            handOver(work, to: successor)
+        case .draining, .closed:
+            if disk != nil { return release(work) }
+            givenUp.add(work.batch.items, ordering: .relaxed)
+            dropUnsent(work, message, hint, cause: "the gateway is stopping")
+        case .running:
+            retryLater(work, message, hint)
         }
-        guard heir == nil else { return handOver(work) }
-        guard retry.enabled, !stopping else {
-            logger.error(
-                "Exporting failed. Dropping data.",
-                metadata: [
-                    "error": "\(message)", "dropped_items": "\(work.batch.items)",
-                    "cause": stopping ? "the gateway is stopping" : "retry_on_failure.enabled is false",
-                ])
-            if stopping { givenUp.add(work.batch.items, ordering: .relaxed) }
-            fail(work, Refusal(.unavailable, message, retryAfterSeconds: hint?.wholeSeconds ?? 1))
-            return
+    }
+
+    private func dropUnsent(_ work: Work, _ message: String, _ hint: TimeAmount?, cause: String) {
+        logger.error(
+            "Exporting failed. Dropping data.",
+            metadata: [
+                "error": "\(message)", "dropped_items": "\(work.batch.items)", "cause": "\(cause)",
+            ])
+        fail(work, Refusal(.unavailable, message, retryAfterSeconds: hint?.wholeSeconds ?? 1))
+    }
+
+    private func retryLater(_ work: Work, _ message: String, _ hint: TimeAmount?) {
+        guard retry.enabled else {
+            state.apply(.notTaken)
+            return dropUnsent(work, message, hint, cause: "retry_on_failure.enabled is false")
         }
         guard let delay = work.backoff?.next(hint: hint, now: eventLoop.now, random: .random(in: 0..<1))
         else {
+            state.apply(.notTaken)
             logger.error(
                 "Exporting failed. No more retries left. Dropping data.",
                 metadata: [
                     "error": "\(message)", "dropped_items": "\(work.batch.items)",
                     "limit": "retry_on_failure.max_elapsed_time \(retry.maxElapsedTime)",
                 ])
-            fail(work, Refusal(.retriesExhausted, message))
-            return
+            return fail(work, Refusal(.retriesExhausted, message))
         }
-        if !troubled {
-            troubled = true
+        if !state.isFailing {
             logger.warning(
                 "Exporting failed. Will retry the request after interval.",
                 metadata: ["error": "\(message)", "interval": "\(delay.nanoseconds / 1_000_000)ms"])
         }
+        state.apply(.failed)
         let bound = NIOLoopBound((self, work), eventLoop: eventLoop)
         work.timer = eventLoop.scheduleTask(in: delay) {
             let (queue, work) = bound.value
@@ -152,45 +160,50 @@ extension SendingQueue {
         let delivered = sender.itemsDelivered(of: work.batch)
         counters.sent.add(delivered)
         counters.failed.add(work.batch.items - delivered)
-        if refusal.isPermanent, let deadLetter {
-            let batch = work.batch.acknowledged(by: disk == nil ? nil : keptUntilSafe(work, refusal))
-            deadLetter.counter.add(batch.items)
-            if let refusal = deadLetter.consumer.consume(batch) {
-                logger.error(
-                    "The exporter for permanent failures does not take data. Dropping it.",
-                    metadata: [
-                        "on_permanent_failure": "\(deadLetter.name)", "error": "\(refusal.message)",
-                        "dropped_items": "\(batch.items)",
-                    ])
-                deadLetter.consumer.drop(batch, because: refusal)
-            }
-            if disk != nil { return finish(work, nil) }
+        guard refusal.isPermanent, let deadLetter else { return finish(work, .refused(refusal)) }
+        let batch =
+            disk == nil
+            ? work.batch.unacknowledged()
+            : work.batch.acknowledged { keptUntilSafe(work.batch, refusal, shares: $0) }
+        deadLetter.counter.add(batch.items)
+        if let refusal = deadLetter.consumer.consume(batch) {
+            logger.error(
+                "The exporter for permanent failures does not take data. Dropping it.",
+                metadata: [
+                    "on_permanent_failure": "\(deadLetter.name)", "error": "\(refusal.message)",
+                    "dropped_items": "\(batch.items)",
+                ])
+            deadLetter.consumer.drop(batch, because: refusal)
         }
-        finish(work, .refused(refusal))
+        finish(work, disk == nil ? .refused(refusal) : nil)
     }
 
     /// A dead letter stays stored here until the other exporter has it where that one keeps its own data. Its clients
     /// have their answer from here; what becomes of it there is counted there.
-    private func keptUntilSafe(_ work: Work, _ refusal: Refusal) -> Acknowledgement {
+    private func keptUntilSafe(_ batch: Batch, _ refusal: Refusal, shares: Int) -> Acknowledgement {
         let eventLoop = eventLoop
-        let bound = NIOLoopBound((work.batch, speaker), eventLoop: eventLoop)
-        return Acknowledgement { outcome in
+        let bound = NIOLoopBound(batch, eventLoop: eventLoop)
+        return Acknowledgement(shares: shares) { outcome in
             eventLoop.execute {
-                let (batch, speaker) = bound.value
                 var ending = refusal
                 if case .refused(let other) = outcome, other.reason == .shuttingDown { ending = other }
-                batch.settle(.refused(ending), by: speaker)
+                bound.value.settle(.refused(ending))
             }
         }
     }
 
     /// - Parameter outcome: nil: somebody else tells it.
     private func finish(_ work: Work, _ outcome: Outcome?) {
+        forget(work)
+        if answersLater, let outcome { work.batch.settle(outcome) }
+    }
+
+    /// The batch is no longer this queue's.
+    func forget(_ work: Work) {
+        work.timer?.cancel()
+        work.timer = nil
         active[ObjectIdentifier(work)] = nil
         size.subtract(work.weight, ordering: .relaxed)
-        if answersLater, let outcome { work.batch.settle(outcome, by: speaker) }
-        startWork()
-        wakeIfIdle()
     }
 }
 

@@ -21,11 +21,10 @@ extension SendingQueue {
     }
 
     private func drainOnLoop(until deadline: NIODeadline) -> EventLoopFuture<Int> {
-        stopping = true
-        // From here on the end is the gateway's, not the destination's.
-        heir = nil
-        mailbox.drainNow()
+        let handedOver = whenEmpty.take()
+        state.apply(.drain)
         flushAccumulator()
+        mailbox.drainNow()
         if disk != nil {
             releaseWaiting()
         } else {
@@ -35,31 +34,25 @@ extension SendingQueue {
                 attempt(work)
             }
         }
-        let empty = eventLoop.makePromise(of: Void.self)
-        if let earlier = whenEmpty { empty.futureResult.cascade(to: earlier) }
-        if isIdle {
-            empty.succeed()
-        } else {
-            whenEmpty = empty
+        let empty = emptied()
+        if let handedOver { empty.cascade(to: handedOver) }
+        if whenEmpty != nil {
             let lastMoment = eventLoop.scheduleTask(deadline: deadline) { self.giveUp() }
-            empty.futureResult.whenComplete { _ in lastMoment.cancel() }
+            empty.whenComplete { _ in lastMoment.cancel() }
         }
-        return empty.futureResult.flatMap {
-            self.stopped = true
-            return self.sender.close()
-        }.flatMap { self.closeDisk() }.map { self.givenUp.load(ordering: .relaxed) }
+        return empty.flatMap { self.sender.close() }.flatMap { self.closeDisk() }
+            .map { self.givenUp.load(ordering: .relaxed) }
     }
 
     private func giveUp() {
-        flushAccumulator()
+        let empty = whenEmpty.take()
         let left = Array(active.values) + waiting
         active.removeAll()
         waiting.removeAll()
         for work in left {
             if disk != nil { release(work) } else { giveUp(work, isAnswered: !waitsForDestination) }
         }
-        whenEmpty?.succeed()
-        whenEmpty = nil
+        empty?.succeed()
     }
 
     func giveUp(_ work: Work, isAnswered: Bool) {
@@ -67,10 +60,9 @@ extension SendingQueue {
         counters.sent.add(delivered)
         givenUp.add(work.batch.items - delivered, ordering: .relaxed)
         counters.dropped.add(work.batch.items - delivered)
-        size.subtract(work.weight, ordering: .relaxed)
+        forget(work)
         guard !isAnswered else { return }
         work.batch.settle(
-            .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")),
-            by: speaker)
+            .refused(Refusal(.shuttingDown, "the gateway stopped before exporter \(name) sent it")))
     }
 }

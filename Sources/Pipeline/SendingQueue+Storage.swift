@@ -17,7 +17,7 @@ final class DiskQueue {
     /// Batches on their way from it.
     var reading = 0
     /// Whether the last batch could not be written.
-    var refusing = false
+    var isFailing = false
 
     /// Stored batches beyond this are kept on disk only.
     static let memoryBytesMax = 32 << 20
@@ -31,39 +31,6 @@ final class DiskQueue {
 
     /// Whether nothing is on its way.
     var isQuiet: Bool { writing == 0 && reading == 0 }
-}
-
-/// A batch on its way to the disk. Event loop only.
-private final class Deposit {
-    let batch: Batch
-    let weight: Int
-    var parts: [StoredPart] = []
-    /// Whether it is on its way to the destination at the same time.
-    var isSending = false
-    /// Parts that are on that way.
-    var open = 0
-    /// Items that the destination does not have because the gateway stops.
-    var keptItems = 0
-    /// What the destination says.
-    var refusal: Refusal?
-    /// Why the disk does not have it.
-    var fault: Refusal?
-    var isAnswered = false
-
-    init(_ batch: Batch, weight: Int) {
-        self.batch = batch
-        self.weight = weight
-    }
-
-    /// Each part with its share of the weight.
-    func forEachPart(_ body: (StoredPart, Int) -> Void) {
-        var left = weight
-        for (index, part) in parts.enumerated() {
-            let share = index == parts.count - 1 ? left : weight / parts.count
-            left -= share
-            body(part, share)
-        }
-    }
 }
 
 // The stage before all others when `storage` is set. Event loop only, but for `openStore`.
@@ -97,71 +64,63 @@ extension SendingQueue {
         let isQuick = disk.writingBytes + batch.bytes <= DiskQueue.memoryBytesMax
         disk.writingBytes += batch.bytes
         let deposit = Deposit(batch, weight: weight)
-        deposit.parts = disk.store.append(batch) { [self] refusal in written(deposit, refusal) }
-        guard isTaking, isQuick, !disk.refusing, hasRoom(for: batch.bytes), !deposit.parts.isEmpty else {
-            return
+        deposit.parts = disk.store.append(batch) { [self] fault in written(deposit, fault) }
+        guard state.isTaking, isQuick, !disk.isFailing, hasRoom(for: batch.bytes), !deposit.parts.isEmpty
+        else { return }
+        conclude(deposit, .sending)
+        let bound = NIOLoopBound((self, deposit), eventLoop: eventLoop)
+        let delivery = Acknowledgement(stored: deposit.parts.count) { outcome, uncounted in
+            let (queue, deposit) = bound.value
+            queue.conclude(deposit, .delivered(outcome, uncounted: uncounted))
         }
-        deposit.isSending = true
-        deposit.open = deposit.parts.count
-        deposit.forEachPart { part, weight in hold(part.stored, part.batch, weight, deposit) }
+        deposit.forEachPart { part, weight in hold(part.stored, part.batch, weight, delivery) }
     }
 
     /// The disk has a batch, or cannot take it.
     private func written(_ deposit: Deposit, _ fault: Refusal?) {
+        eventLoop.preconditionInEventLoop()
         guard let disk else { return }
         disk.writing -= 1
         disk.writingBytes -= deposit.batch.bytes
         defer { wakeIfIdle() }
+        note(fault, of: deposit, on: disk)
+        guard case .storing = deposit.state else {
+            return conclude(deposit, fault.map { .failed($0) } ?? .stored)
+        }
         if let fault {
-            // A request larger than the store says nothing of the disk.
-            if !disk.refusing, !fault.isPermanent {
-                disk.refusing = true
-                logger.error(
-                    "Data cannot be stored. Refusing it until it can.",
-                    metadata: ["error": "\(fault.message)"])
-            }
-            deposit.fault = fault
-            return conclude(deposit)
+            size.subtract(deposit.weight, ordering: .relaxed)
+            conclude(deposit, .failed(fault))
+        } else {
+            conclude(deposit, .stored)
+            deposit.forEachPart { part, weight in take(part, weight: weight) }
+        }
+    }
+
+    private func note(_ fault: Refusal?, of deposit: Deposit, on disk: DiskQueue) {
+        // A request larger than the store says nothing of the disk.
+        if let fault, !fault.isPermanent, !disk.isFailing {
+            disk.isFailing = true
+            logger.error(
+                "Data cannot be stored. Refusing it until it can.", metadata: ["error": "\(fault.message)"])
         }
         // What was answered before need not have been written.
-        if disk.refusing, !deposit.isAnswered {
-            disk.refusing = false
+        if fault == nil, disk.isFailing, deposit.state != .answered {
+            disk.isFailing = false
             logger.info("Data can be stored again.")
         }
-        answer(deposit, .accepted)
-        guard !deposit.isSending else { return }
-        deposit.forEachPart { part, weight in take(part, weight: weight) }
     }
 
-    /// Answers for a batch that is not stored when nothing of it is with the destination any more.
-    private func conclude(_ deposit: Deposit) {
-        guard !deposit.isAnswered, deposit.open == 0 else { return }
-        if !deposit.isSending, let fault = deposit.fault {
-            counters.dropped.add(deposit.batch.items)
-            size.subtract(deposit.weight, ordering: .relaxed)
-            answer(deposit, .refused(fault))
-        } else if deposit.keptItems > 0 {
-            // Held back for the next start: the disk has the last word.
-            guard let fault = deposit.fault else { return }
-            counters.dropped.add(deposit.keptItems)
-            givenUp.add(deposit.keptItems, ordering: .relaxed)
-            answer(deposit, .refused(fault))
-        } else if let refusal = deposit.refusal, deposit.fault != nil {
-            answer(deposit, .refused(refusal))
-        } else {
-            answer(deposit, .accepted)
-        }
-    }
-
-    private func answer(_ deposit: Deposit, _ outcome: Outcome) {
-        guard !deposit.isAnswered else { return }
-        deposit.isAnswered = true
-        deposit.batch.settle(outcome, by: speaker)
+    private func conclude(_ deposit: Deposit, _ event: DepositState.Event) {
+        let wasStoring = if case .storing = deposit.state { true } else { false }
+        guard let answer = deposit.state.apply(event) else { return }
+        counters.dropped.add(answer.lost)
+        if !wasStoring { givenUp.add(answer.lost, ordering: .relaxed) }
+        deposit.batch.settle(answer.outcome)
     }
 
     /// Whether stored batches may be in memory, too: nobody waits on disk, and so many bytes more are not too many.
     private func hasRoom(for bytes: Int) -> Bool {
-        guard let disk, !stopping, disk.backlog.isEmpty, disk.reading == 0 else { return false }
+        guard let disk, !state.isStopping, disk.backlog.isEmpty, disk.reading == 0 else { return false }
         return disk.memoryBytes + bytes <= max(DiskQueue.memoryBytesMax, bytes)
     }
 
@@ -175,43 +134,40 @@ extension SendingQueue {
     }
 
     /// Sends a stored batch; its end is the end of the stored copy.
-    private func hold(_ stored: StoredBatch, _ batch: Batch, _ weight: Int, _ deposit: Deposit? = nil) {
+    /// - Parameter delivery: is told of that end, too.
+    private func hold(
+        _ stored: StoredBatch, _ batch: Batch, _ weight: Int, _ delivery: Acknowledgement? = nil
+    ) {
         guard let disk else { return }
         disk.memoryBytes += stored.bytes
-        let bound = NIOLoopBound((self, deposit), eventLoop: eventLoop)
-        let whole = Acknowledgement { outcome in
-            let (queue, deposit) = bound.value
-            queue.ended(stored, outcome, deposit)
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        let held = batch.acknowledged { shares in
+            Acknowledgement(stored: shares) { outcome, uncounted in
+                bound.value.ended(stored, outcome)
+                delivery?.settle(outcome, uncounted: uncounted)
+            }
         }
-        admit(batch.acknowledged(by: whole), weight: weight)
+        admit(held, weight: weight)
     }
 
-    private func ended(_ stored: StoredBatch, _ outcome: Outcome, _ deposit: Deposit?) {
+    private func ended(_ stored: StoredBatch, _ outcome: Outcome) {
         guard let disk else { return }
         disk.memoryBytes -= stored.bytes
-        deposit?.open -= 1
-        defer { if let deposit { conclude(deposit) } }
-        if case .refused(let refusal) = outcome {
-            if refusal.reason == .shuttingDown {
-                deposit?.keptItems += stored.items
-                return
-            }
-            deposit?.refusal = refusal
-        }
+        if case .refused(let refusal) = outcome, refusal.reason == .shuttingDown { return }
         disk.store.remove(stored)
         load()
     }
 
     /// Reads what waits on disk, as long as memory has room.
     private func load() {
-        guard let disk, !stopping else { return }
+        guard let disk, !state.isStopping else { return }
         while disk.reading < DiskQueue.readsMax, disk.memoryBytes < DiskQueue.memoryBytesMax / 2,
             let next = disk.backlog.popFirst()
         {
             disk.reading += 1
             disk.store.read(next.stored) { [self] batch in
                 disk.reading -= 1
-                if let batch, !stopping {
+                if let batch, !state.isStopping {
                     hold(next.stored, batch, next.weight)
                 } else {
                     if batch == nil {
@@ -230,11 +186,8 @@ extension SendingQueue {
     func release(_ work: Work) {
         // What the destination has of it is sent once more after the restart.
         _ = sender.itemsDelivered(of: work.batch)
-        work.timer?.cancel()
-        work.timer = nil
-        active[ObjectIdentifier(work)] = nil
-        size.subtract(work.weight, ordering: .relaxed)
-        work.batch.settle(.refused(Refusal(.shuttingDown, "stays in the store")), by: speaker)
+        forget(work)
+        work.batch.settle(.refused(Refusal(.shuttingDown, "stays in the store")), isCounted: false)
         wakeIfIdle()
     }
 

@@ -68,7 +68,6 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     private(set) var mailbox: Mailbox<Batch>!
     private let full: Refusal
     private let room: Int
-    private weak var spokesman: (any Consumer)?
 
     // Event loop only.
     var waiting = CircularBuffer<Work>()
@@ -78,14 +77,8 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     var deadLetter: DeadLetter?
     /// Whether the sender passes gzip members on as they came. Set while the queue is made.
     var keepsGzip = false
-    /// Takes everything that comes to this queue, which is on its way out; nil: it is not.
-    var heir: ((Batch) -> Void)?
-    var isStarting = false
-    var stopping = false
-    var troubled = false
-    /// Whether the destination took the last batch that it answered.
-    var isTaking = false
-    var stopped = false
+    var state = SendingQueueState.running(.unknown)
+    /// Fulfilled when nothing is under way, if somebody waits for that.
     var whenEmpty: EventLoopPromise<Void>?
 
     /// Requests that are read already when `block_on_overflow` stops the reading, at most.
@@ -158,15 +151,6 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
         self.deadLetter = deadLetter
     }
 
-    /// Settles in the name of another consumer, of which this queue is a part: what several parts reject of one request
-    /// adds up then. Before the first batch.
-    package func speak(for consumer: any Consumer) {
-        spokesman = consumer
-    }
-
-    /// In whose name batches are settled.
-    var speaker: any Consumer { spokesman ?? self }
-
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {
@@ -175,6 +159,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
 
     /// `consume` for a batch that another queue with the same counters may have had before.
     package func consume(_ batch: Batch, isNew: Bool) -> Refusal? {
+        batch.seal()
         guard accepting.load(ordering: .acquiring) else {
             return Refusal(.shuttingDown, "exporter \(name) is stopping")
         }
@@ -212,7 +197,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     package func drop(_ batch: Batch, because refusal: Refusal, isNew: Bool) {
         counters.drop(batch.items, areNew: isNew)
         if refusal.reason == .shuttingDown { givenUp.add(batch.items, ordering: .relaxed) }
-        batch.settle(.refused(refusal), by: speaker)
+        batch.settle(.refused(refusal))
     }
 
     func weight(items: Int, bytes: Int) -> Int {
@@ -235,29 +220,29 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     // MARK: - On the event loop
 
     private func enqueue(_ batch: Batch) {
+        eventLoop.preconditionInEventLoop()
         let weight = weight(items: batch.items, bytes: batch.bytes)
-        if let heir {
+        switch state {
+        case .handingOver(let successor):
             size.subtract(weight, ordering: .relaxed)
-            heir(batch)
-        } else if stopped {
-            // Its producer passed the door before `drain` shut it, and put the batch down after the last look.
+            successor(batch)
+        case .closed:
+            // Enqueued after the last drain, by a producer that had been let in before it.
             giveUp(Work(batch, weight: weight), isAnswered: false)
-        } else if disk != nil {
-            persist(batch, weight: weight)
-        } else {
+        case .running, .draining:
+            if disk != nil { return persist(batch, weight: weight) }
             guard !waitsForDestination, batch.isAwaited else { return admit(batch, weight: weight) }
-            batch.settle(.accepted, by: speaker)
-            // Others may still owe answers for this batch; nothing that becomes of it here does.
-            admit(batch.acknowledged(by: nil), weight: weight)
+            batch.settle(.accepted)
+            admit(batch.unacknowledged(), weight: weight)
         }
     }
 
     /// Takes a batch whose client has its answer, or waits for the destination's.
     func admit(_ batch: Batch, weight: Int) {
-        guard let settings = config.batch else {
+        // Nothing gathers any more when the queue ends: it would not be seen to be under way.
+        guard let settings = config.batch, case .running = state else {
             waiting.append(Work(batch, weight: weight))
-            startWork()
-            return
+            return startWork()
         }
         let accumulator = accumulator ?? makeAccumulator(settings, batch.signal)
         accumulator.append(batch, weight: weight) { _, _ in
@@ -292,7 +277,13 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
 
     func wakeIfIdle() {
         guard isIdle else { return }
-        whenEmpty?.succeed()
-        whenEmpty = nil
+        whenEmpty.take()?.succeed()
+    }
+
+    /// Ends the state that the queue is in when nothing is under way.
+    func emptied() -> EventLoopFuture<Void> {
+        let promise = eventLoop.makePromise(of: Void.self)
+        if isIdle { promise.succeed() } else { whenEmpty = promise }
+        return promise.futureResult.map { self.state.apply(.emptied) }
     }
 }

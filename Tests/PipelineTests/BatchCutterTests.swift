@@ -17,6 +17,8 @@ struct BatchCutterTests {
     {
         let items = try summary(request, batch.signal).items
         let payload = Payload(ByteBuffer(bytes: request), ledger: ledger)
+        // Tells the requests apart: every piece has its client's.
+        payload.metadata = ClientMetadata([])
         batch.append(
             Slice(
                 payload, offset: 0, count: request.count, items: items,
@@ -97,9 +99,9 @@ struct BatchCutterTests {
         var left = cut.shuffled(using: &random)
         while let part = left.popLast() {
             part.settle(.accepted)
-            let waiting = left.flatMap { $0.slices.map { $0.acknowledgement.map(ObjectIdentifier.init) } }
+            let waiting = left.flatMap { $0.slices.map { $0.payload.metadata } }
             for (slice, answer) in zip(batch.slices, answers) {
-                let isWaiting = waiting.contains(slice.acknowledgement.map(ObjectIdentifier.init))
+                let isWaiting = waiting.contains { $0 === slice.payload.metadata }
                 #expect(answer.all == (isWaiting ? [] : [.accepted]), "seed \(seed)")
             }
         }

@@ -265,6 +265,51 @@ struct SendingQueueStorageTests {
         #expect(rig.leftover == (isWritten ? 0 : 3) && store.stored.count == (isWritten ? 1 : 0))
     }
 
+    /// Scenario: a batch is written and sent at once, in halves; one arrives; the gateway stops; the disk fails. If it
+    /// failed, what arrived would be counted as lost, too.
+    @Test("a disk fault at the end counts what nobody has, not what was delivered", arguments: [true, false])
+    func stopsBetweenHalves(faultFirst: Bool) {
+        let (rig, store) = rig { config, retry in
+            config.numConsumers = 1
+            var batch = SendingQueueConfig.BatchSettings()
+            batch.minSize = 10
+            batch.maxSize = 10
+            config.batch = batch
+        }
+        _ = rig.offer(spans: 10)
+        store.answer()
+        rig.answer(.success)
+        _ = rig.offer(spans: 20)
+        #expect(rig.sender.calls.count == 1)
+        rig.answer(.success)
+        let fault = Refusal(.storage, "no room")
+        if faultFirst { store.answer(fault) }
+        rig.drain(until: .uptimeNanoseconds(1_000_000_000))
+        rig.answer(.down)
+        if !faultFirst { store.answer(fault) }
+        #expect(rig.ends == [20, 0, 10] && rig.leftover == 10 && rig.queue.currentSize == 0)
+        #expect(rig.answers.all == [.accepted, .refused(fault)])
+    }
+
+    /// As with a half that arrived: what was refused for good is counted as failed.
+    @Test("a disk fault at the end does not count a dead letter as lost, too", arguments: [true, false])
+    func stopsWithDeadLetter(faultFirst: Bool) {
+        let (rig, store) = takingRig()
+        let other = FakeConsumer()
+        let counter = MetricRegistry().counter("dead", help: "", labels: [:])
+        rig.queue.setDeadLetter(SendingQueue.DeadLetter(name: "file", consumer: other, counter: counter))
+        _ = rig.offer(spans: 3)
+        rig.answer(.permanent("no"))
+        let fault = Refusal(.storage, "no room")
+        if faultFirst { store.answer(fault) }
+        rig.drain(until: .uptimeNanoseconds(1_000_000_000))
+        other.taken[0].settle(.refused(Refusal(.shuttingDown, "stopping")))
+        rig.loop.run()
+        if !faultFirst { store.answer(fault) }
+        #expect(rig.ends == [1, 3, 0] && rig.answers.all == [.accepted, .refused(fault)])
+        #expect(rig.leftover == 0 && rig.queue.currentSize == 0)
+    }
+
     @Test("what an earlier process left is sent, oldest first")
     func recovers() {
         let (rig, store) = rig { config, _ in config.numConsumers = 1 }

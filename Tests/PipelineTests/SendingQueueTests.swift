@@ -387,8 +387,10 @@ struct SendingQueueModelTests {
         #expect(rig.answers.all.count == given, "seed \(seed)")
     }
 
-    @Test("nothing disappears when several loops fill the queue while it is stopped", .timeLimit(.minutes(2)))
-    func threads() async throws {
-        try await stopUnderLoad(rounds: 40)
+    @Test(
+        "nothing disappears when several loops fill the queue while it is stopped", .timeLimit(.minutes(2)),
+        arguments: [false, true])
+    func threads(gathers: Bool) async throws {
+        try await stopUnderLoad(rounds: 40, gathers: gathers)
     }
 }

@@ -42,7 +42,7 @@ final class FakeStore: BatchStore {
     }
 
     func append(_ batch: Batch, done: @escaping (Refusal?) -> Void) -> [StoredPart] {
-        let part = batch.acknowledged(by: nil)
+        let part = batch.unacknowledged()
         writing.append((nextID, part, done))
         defer { nextID += 1 }
         return [
@@ -163,8 +163,11 @@ private final class QuickSender: BatchSender {
 }
 
 /// Fills queues from three threads while they are stopped, and compares what was taken with what was counted.
-func stopUnderLoad(rounds: Int) async throws {
+func stopUnderLoad(rounds: Int, gathers: Bool) async throws {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+    var gathering = SendingQueueConfig()
+    if gathers { gathering.batch = SendingQueueConfig.BatchSettings() }
+    let config = gathering
     for round in 0..<rounds {
         let loop = group.next()
         let counters = SendingQueue.Counters(MetricRegistry(), exporter: "otlp", signal: .traces)
@@ -172,7 +175,7 @@ func stopUnderLoad(rounds: Int) async throws {
             .get()
         let queue = try await loop.submit {
             SendingQueue(
-                name: "otlp", config: SendingQueueConfig(), retry: RetryConfig(), timeout: .zero,
+                name: "otlp", config: config, retry: RetryConfig(), timeout: .zero,
                 sender: sender.value, counters: counters, eventLoop: loop, logger: makeSilentLogger())
         }.get()
         let answers = Answers()

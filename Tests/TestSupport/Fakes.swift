@@ -62,9 +62,9 @@ package final class Answers: Sendable {
     /// All answers, in order.
     package var all: [Outcome] { log.value }
 
-    /// An acknowledgement whose answer is written down here.
-    package func acknowledgement() -> Acknowledgement {
-        Acknowledgement { [log] outcome in log.change { $0.append(outcome) } }
+    /// An acknowledgement, of a request in so many parts, whose answer is written down here.
+    package func acknowledgement(shares: Int = 1) -> Acknowledgement {
+        Acknowledgement(shares: shares) { [log] outcome in log.change { $0.append(outcome) } }
     }
 }
 
@@ -100,6 +100,7 @@ package final class FakeConsumer: Consumer {
     package var takenItems: [Int] { taken.map(\.items) }
 
     package func consume(_ batch: Batch) -> Refusal? {
+        batch.seal()
         let refusal = state.change { state in
             state.asked += 1
             if state.refusal == nil {

@@ -115,6 +115,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
     }
 
     private func consume(_ batch: Batch, isNew: Bool) -> Refusal? {
+        batch.seal()
         while true {
             let (routes, accepting, emptiness) = state.withLock { ($0.routes, $0.accepting, $0.emptiness) }
             guard accepting else { return Refusal(.shuttingDown, "exporter \(parts.name) is stopping") }
@@ -124,7 +125,6 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
             let divided = routes.divide(batch, by: key)
             if let refusals = hand(divided, of: batch, isNew: isNew, if: routes) {
                 if !divided.isEmpty, refusals.count == divided.count {
-                    batch.unite(divided.map { $0.part })
                     return refusals.first { !$0.refusal.isPermanent }?.refusal ?? refusals[0].refusal
                 }
                 for (index, refusal) in refusals {
@@ -133,8 +133,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
                 }
                 return nil
             }
-            // The backends have changed in the meantime.
-            batch.unite(divided.map { $0.part })
+            // The backends have changed in the meantime: divide anew.
         }
     }
 
@@ -167,7 +166,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
     private func drop(_ batch: Batch, because refusal: Refusal, isNew: Bool) {
         parts.counters.drop(batch.items, areNew: isNew)
         if refusal.reason == .shuttingDown { givenUp.add(batch.items, ordering: .relaxed) }
-        batch.settle(.refused(refusal), by: self)
+        batch.settle(.refused(refusal))
     }
 
     /// Takes what a backend that is gone did not deliver.
@@ -206,7 +205,6 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
         let backends = sorted.map { endpoint in
             if let known = old.backends.first(where: { $0.endpoint == endpoint }) { return known }
             let queue = parts.makeQueue(endpoint)
-            queue.speak(for: self)
             if let deadLetter { queue.setDeadLetter(deadLetter) }
             return Backend(endpoint, queue)
         }

@@ -19,6 +19,7 @@ package final class NopExporter: Consumer, PipelineComponent {
     package var input: PipelineInput { PipelineInput(self) }
 
     package func consume(_ batch: Batch) -> Refusal? {
+        batch.seal()
         batch.enter()
         counters.taken.add(batch.items)
         counters.sent.add(batch.items)

@@ -83,6 +83,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     // MARK: - Taking points
 
     package func consume(_ batch: Batch) -> Refusal? {
+        batch.seal()
         guard batch.signal == .metrics else {
             return Refusal(.rejected, "exporter \(name) takes metrics only", isPermanent: true)
         }

@@ -30,7 +30,7 @@ struct RecordBody: Sendable {
         let slices = batch.slices
         let isOne = slices.allSatisfy { isSame($0, slices[0]) }
         if isOne, !slices.isEmpty {
-            return [(RecordBody(batch.signal, slices), batch.acknowledged(by: nil))]
+            return [(RecordBody(batch.signal, slices), batch.unacknowledged())]
         }
         var runs: [ContiguousArray<Slice>] = []
         for slice in slices {

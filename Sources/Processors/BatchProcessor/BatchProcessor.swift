@@ -71,6 +71,7 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
     // MARK: - Consumer
 
     package func consume(_ batch: Batch) -> Refusal? {
+        batch.seal()
         if stuck.load(ordering: .relaxed) {
             return Refusal(.queueFull, "the exporters behind the batch processor take no more for the moment")
         }

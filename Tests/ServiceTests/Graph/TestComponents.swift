@@ -144,7 +144,7 @@ final class TestConnector: TestComponent, Consumer, PipelineComponent, @unchecke
         batch.enter()
         passed.add(batch.items)
         for (next, brought) in ways {
-            let copy = batch.acknowledged(by: nil)
+            let copy = batch.unacknowledged()
             copy.entry = Batch.Entry(brought, items: batch.items)
             if let refusal = next.consume(copy) {
                 copy.enter()
