@@ -2,7 +2,7 @@ internal import Glibc
 package import Logging
 package import NIOCore
 
-/// Stops to accept connections for a second when the system has no file or no memory for one more. Event loop only.
+/// Stops to accept connections for a second when the system has no file or no memory for one more. On its channel's event loop, as NIO calls it.
 ///
 /// Connections wait in the listener's backlog meanwhile. Tried again at once, the same failure would keep a loop busy
 /// with nothing else. NIO's `AcceptBackoffHandler` holds back reads that are asked for; the one that failed stays asked

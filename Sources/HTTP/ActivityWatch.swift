@@ -1,6 +1,6 @@
 internal import NIOCore
 
-/// Tells when a connection reads or writes. Event loop only.
+/// Tells when a connection reads or writes. On its channel's event loop, as NIO calls it.
 final class ActivityWatch: ChannelDuplexHandler {
     typealias InboundIn = NIOAny
     typealias OutboundIn = NIOAny

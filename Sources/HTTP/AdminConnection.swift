@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import NIOHTTP1
 
-/// One connection of an `AdminServer`, behind NIO's HTTP/1.1 decoder. Event loop only.
+/// One connection of an `AdminServer`, behind NIO's HTTP/1.1 decoder. On its channel's event loop, as NIO calls it.
 final class AdminConnection: ChannelInboundHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundOut = HTTPServerResponsePart

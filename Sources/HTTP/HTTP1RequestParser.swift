@@ -46,7 +46,7 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
 ///
 /// Strict where leniency lets two readers of one connection disagree about where a request ends: line ends are CRLF,
 /// a name touches its colon, lines are not folded, a length is told once. A head is read when it is there whole, at
-/// most `headBytesMax`; a body is passed on as it comes. Allocates nothing for a request. One connection's loop only.
+/// most `headBytesMax`; a body is passed on as it comes. Allocates nothing for a request. Confined to its connection.
 package struct HTTP1RequestParser {
     /// The largest head, and the largest trailer section.
     package static let headBytesMax = 64 << 10

@@ -22,8 +22,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
     private let delegate: any HTTP2ConnectionDelegate
     private var context: ChannelHandlerContext?
     private var reading = false
-    /// Inside the session's `receive`, which must not be left by way of `send`.
-    private var receiving = false
+    /// Whether to close when the session, which is calling its delegate, has returned.
     private var closeWanted = false
     private var flushScheduled = false
     private var closeReason = "the peer closed the connection"
@@ -70,15 +69,12 @@ package final class HTTP2Handler: ChannelInboundHandler {
         delegate.reading(at: lastRead)
         let buffer = unwrapInboundIn(data)
         reading = true
-        receiving = true
         do throws(HTTP2SessionError) {
             try unsafe buffer.withReadableBytes { (bytes) throws(HTTP2SessionError) in
                 try unsafe session.receive(bytes)
             }
-            receiving = false
             if closeWanted { close(because: closeReason) }
         } catch {
-            receiving = false
             close(because: "HTTP/2: \(error)")
         }
     }
@@ -113,7 +109,10 @@ package final class HTTP2Handler: ChannelInboundHandler {
     /// share one write. While the socket is full it waits too: what the peer does not read stays within the session,
     /// whose limits bound it.
     package func flush() {
-        guard !reading, let context, let session, context.channel.isWritable else { return }
+        guard let context else { return }
+        context.eventLoop.preconditionInEventLoop()
+        guard !reading, let session, context.channel.isWritable else { return }
+        if session.isBusy { return flushSoon() }
         do throws(HTTP2SessionError) {
             var wrote = false
             try session.send { buffer in
@@ -121,6 +120,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
                 context.write(NIOAny(buffer), promise: nil)
             }
             if wrote { context.flush() }
+            if closeWanted { return close(because: closeReason) }
         } catch {
             close(because: "HTTP/2: \(error)")
             return
@@ -132,7 +132,9 @@ package final class HTTP2Handler: ChannelInboundHandler {
 
     /// Flushes at the end of the loop's turn: for answers that come one by one from other threads.
     package func flushSoon() {
-        guard !flushScheduled, let context else { return }
+        guard let context else { return }
+        context.eventLoop.preconditionInEventLoop()
+        guard !flushScheduled else { return }
         flushScheduled = true
         let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
         context.eventLoop.execute {
@@ -143,12 +145,14 @@ package final class HTTP2Handler: ChannelInboundHandler {
 
     /// Closes the connection after writing what is due (a GOAWAY, perhaps); inside a delegate call, after that.
     package func close(because reason: String) {
+        context?.eventLoop.preconditionInEventLoop()
         closeReason = reason
         isClosedHere = true
-        if receiving {
+        if session?.isBusy == true {
             closeWanted = true
             return
         }
+        closeWanted = false
         reading = false
         guard let context else { return }
         if let session {

@@ -51,7 +51,9 @@ package struct HTTP2SessionError: Error, CustomStringConvertible {
 
 /// One HTTP/2 connection, either side, without I/O: bytes in, delegate calls, bytes out.
 ///
-/// Event loop only: nghttp2 sessions are single-threaded. The delegate is kept; whoever keeps the session from the
+/// Confined to its `HTTP2Handler`, which asserts its event loop: nghttp2 sessions are single-threaded. Inside a delegate
+/// call `receive`, `send` and `close` trap: nghttp2 must not be entered again, nor freed, while it calls back
+/// (`nghttp2_session_mem_recv`'s documentation). The delegate is kept; whoever keeps the session from the
 /// delegate lets go of it when the connection ends.
 @safe
 package final class HTTP2Session {
@@ -63,6 +65,8 @@ package final class HTTP2Session {
 
     private var raw: OpaquePointer?  // nghttp2_session *, owned; nil after close()
     private let delegate: any HTTP2SessionDelegate
+    /// Whether nghttp2 is reading or writing, so that whoever asks is inside one of its calls.
+    package private(set) var isBusy = false
     private let role: Role
     private let settings: HTTP2Settings
     private var output = HTTP2Output()
@@ -97,6 +101,7 @@ package final class HTTP2Session {
     /// Destroys the session; open streams are forgotten without a word. Idempotent. Not inside a delegate call.
     package func close() {
         guard let session = unsafe raw else { return }
+        precondition(!isBusy, "an HTTP/2 session was closed from inside one of its calls")
         unsafe raw = nil
         unsafe nghttp2_session_del(session)
     }
@@ -128,6 +133,8 @@ package final class HTTP2Session {
     /// - Throws: the connection cannot go on; close it after sending what `send` gives.
     package func receive(_ bytes: UnsafeRawBufferPointer) throws(HTTP2SessionError) {
         guard let raw = unsafe raw, bytes.count > 0 else { return }
+        enter()
+        defer { isBusy = false }
         // SAFETY: the pointer is used only during the call; callbacks get parts of it for their own duration.
         let read = unsafe nghttp2_session_mem_recv(
             raw, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count)
@@ -149,6 +156,8 @@ package final class HTTP2Session {
     }
 
     private func collect(_ raw: OpaquePointer) throws(HTTP2SessionError) {
+        enter()
+        defer { isBusy = false }
         while true {
             var bytes: UnsafePointer<UInt8>?
             let count = unsafe nghttp2_session_mem_send(raw, &bytes)
@@ -158,6 +167,11 @@ package final class HTTP2Session {
             // SAFETY: valid until the next call into the session; copied here.
             unsafe output.append(UnsafeRawBufferPointer(start: bytes, count: count))
         }
+    }
+
+    private func enter() {
+        precondition(!isBusy, "an HTTP/2 session was asked to read or write from inside one of its calls")
+        isBusy = true
     }
 
     /// Asks clients that have their answer to stop sending the request (RFC 9113 §8.1): a refused body costs no more.

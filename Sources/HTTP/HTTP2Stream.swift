@@ -1,6 +1,6 @@
 package import NIOCore
 
-/// One HTTP/2 stream of a session, reused for later streams when it has closed. Event loop only.
+/// One HTTP/2 stream of a session, reused for later streams when it has closed. Confined to its session.
 package final class HTTP2Stream {
     /// The stream's number (RFC 9113 §5.1.1).
     package internal(set) var id: Int32 = 0

@@ -1,7 +1,7 @@
 /// The fields of one header section, in order, as bytes.
 ///
 /// One flat store, reused from message to message: adding a field allocates nothing once the store has grown. Names are
-/// lower case, as HTTP/2 demands (RFC 9113 §8.2.1); an HTTP/1.1 reader lowers them. Event loop only.
+/// lower case, as HTTP/2 demands (RFC 9113 §8.2.1); an HTTP/1.1 reader lowers them. Confined to its session.
 ///
 /// ```
 /// store   :method POST :path /v1/traces …

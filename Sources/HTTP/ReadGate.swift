@@ -23,12 +23,14 @@ package final class PausedReads: @unchecked Sendable {
 
     /// Calls `resume` of the gate once there is no reason to wait.
     fileprivate func add(_ gate: ReadGate) {
+        eventLoop.preconditionInEventLoop()
         gates.append(gate)
         schedule()
     }
 
     /// A gate that waited here is gone. Those are not kept until the pause ends, which may take long.
     fileprivate func forget() {
+        eventLoop.preconditionInEventLoop()
         goneCount += 1
         guard goneCount > gates.count / 2 else { return }
         gates.removeAll { !$0.isWaiting }

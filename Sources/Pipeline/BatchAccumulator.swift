@@ -43,7 +43,7 @@ package final class BatchAccumulator {
     }
 
     /// What waits of one combination of metadata.
-    private final class Lane {
+    private final class Partition {
         let key: [[String]]
         /// Whether it was forgotten.
         var isGone = false
@@ -62,10 +62,10 @@ package final class BatchAccumulator {
     private let eventLoop: any EventLoop
     private let emit: (Batch, _ weight: Int, Trigger) -> Void
     /// The only one without `metadata_keys`.
-    private let common: Lane
-    private var lanes: [[[String]]: Lane] = [:]
+    private let common: Partition
+    private var partitions: [[[String]]: Partition] = [:]
     /// Those of `metadata_keys`, oldest first, with some that are gone.
-    private var order = CircularBuffer<Lane>()
+    private var order = CircularBuffer<Partition>()
     private var slicesExpected = 0
 
     /// - Parameter emit: takes each batch that leaves, with its share of the weights of what went in.
@@ -77,17 +77,18 @@ package final class BatchAccumulator {
         self.signal = signal
         self.eventLoop = eventLoop
         self.emit = emit
-        common = Lane([], signal)
+        common = Partition([], signal)
     }
 
     /// Combinations of metadata of which something waits.
-    package var combinations: Int { lanes.count }
+    package var combinations: Int { partitions.count }
 
     /// Adds a batch; whatever is enough by that leaves within the call.
     /// - Parameters:
     ///   - weight: any measure of the caller's; what leaves has, together, as much as went in.
     ///   - reject: takes what belongs to one combination of metadata too many; not called with `makesRoom`.
     package func append(_ batch: Batch, weight: Int = 0, reject: (Batch, _ weight: Int) -> Void) {
+        eventLoop.preconditionInEventLoop()
         guard !limits.metadataKeys.isEmpty else {
             add(batch, weight, to: common)
             return
@@ -106,31 +107,32 @@ package final class BatchAccumulator {
             let share = index == parts.count - 1 ? weightLeft : weight / parts.count
             weightLeft -= share
             let key = limits.metadataKeys.map { part.metadata?.values($0) ?? [] }
-            if let lane = lanes[key] {
-                add(part.batch, share, to: lane)
-            } else if !limits.makesRoom, lanes.count >= limits.combinationsMax {
+            if let partition = partitions[key] {
+                add(part.batch, share, to: partition)
+            } else if !limits.makesRoom, partitions.count >= limits.combinationsMax {
                 reject(part.batch, share)
             } else {
-                while lanes.count >= limits.combinationsMax, let oldest = order.popFirst() {
+                while partitions.count >= limits.combinationsMax, let oldest = order.popFirst() {
                     if !oldest.isGone { flush(oldest, .size) }
                 }
-                add(part.batch, share, to: makeLane(key))
+                add(part.batch, share, to: makePartition(key))
             }
         }
     }
 
     /// Sends everything that waits.
     package func flush() {
-        for lane in lanes.values { flush(lane, .timeout) }
+        eventLoop.preconditionInEventLoop()
+        for partition in partitions.values { flush(partition, .timeout) }
         if common.pending.sliceCount > 0 { flush(common, .timeout) }
     }
 
-    private func makeLane(_ key: [[String]]) -> Lane {
-        let lane = Lane(key, signal)
-        lanes[key] = lane
-        if order.count > 2 * lanes.count + Self.goneMax { order.removeAll { $0.isGone } }
-        order.append(lane)
-        return lane
+    private func makePartition(_ key: [[String]]) -> Partition {
+        let partition = Partition(key, signal)
+        partitions[key] = partition
+        if order.count > 2 * partitions.count + Self.goneMax { order.removeAll { $0.isGone } }
+        order.append(partition)
+        return partition
     }
 
     /// Combinations that are gone and not yet forgotten, beside as many as wait.
@@ -143,31 +145,31 @@ package final class BatchAccumulator {
     /// Without a time or a size to wait for, nothing waits: what is left over of a split does not, either.
     private var sendsAtOnce: Bool { limits.timeout == .zero || limits.minSize == 0 }
 
-    private func add(_ batch: Batch, _ weight: Int, to lane: Lane) {
-        if lane.pending.sliceCount == 0 {
-            lane.pending = Batch(signal, reservingSlices: slicesExpected)
-            if !sendsAtOnce { startTimer(lane) }
+    private func add(_ batch: Batch, _ weight: Int, to partition: Partition) {
+        if partition.pending.sliceCount == 0 {
+            partition.pending = Batch(signal, reservingSlices: slicesExpected)
+            if !sendsAtOnce { startTimer(partition) }
         }
-        lane.pending.append(contentsOf: batch)
-        lane.weight += weight
+        partition.pending.append(contentsOf: batch)
+        partition.weight += weight
         if sendsAtOnce {
-            flush(lane, .size)
-        } else if size(lane.pending) >= limits.minSize {
-            flush(lane, .size, leaving: limits.minSize)
+            flush(partition, .size)
+        } else if size(partition.pending) >= limits.minSize {
+            flush(partition, .size, leaving: limits.minSize)
         }
     }
 
-    /// Sends what a lane holds, but for a remainder smaller than `leaving` that a split left over.
-    private func flush(_ lane: Lane, _ trigger: Trigger, leaving: Int = 0) {
-        lane.timer?.cancel()
-        lane.timer = nil
-        let batch = lane.pending
-        var weight = lane.weight
+    /// Sends what a partition holds, but for a remainder smaller than `leaving` that a split left over.
+    private func flush(_ partition: Partition, _ trigger: Trigger, leaving: Int = 0) {
+        partition.timer?.cancel()
+        partition.timer = nil
+        let batch = partition.pending
+        var weight = partition.weight
         slicesExpected = batch.sliceCount
-        lane.pending = Batch(signal)
-        lane.weight = 0
+        partition.pending = Batch(signal)
+        partition.weight = 0
         guard limits.maxSize > 0, size(batch) > limits.maxSize else {
-            leave(lane)
+            leave(partition)
             emit(batch, weight, trigger)
             return
         }
@@ -181,28 +183,28 @@ package final class BatchAccumulator {
             let share = isLast ? weight : whole / pieces.count
             weight -= share
             if isLast, size(piece) < leaving {
-                lane.pending = piece
-                lane.weight = share
-                startTimer(lane)
+                partition.pending = piece
+                partition.weight = share
+                startTimer(partition)
             } else {
-                if isLast { leave(lane) }
+                if isLast { leave(partition) }
                 emit(piece, share, trigger)
             }
         }
     }
 
     /// Forgets a combination of which nothing waits.
-    private func leave(_ lane: Lane) {
-        guard lane !== common else { return }
-        lanes[lane.key] = nil
-        lane.isGone = true
+    private func leave(_ partition: Partition) {
+        guard partition !== common else { return }
+        partitions[partition.key] = nil
+        partition.isGone = true
     }
 
-    private func startTimer(_ lane: Lane) {
-        let bound = NIOLoopBound((self, lane), eventLoop: eventLoop)
-        lane.timer = eventLoop.scheduleTask(in: limits.timeout) {
-            let (accumulator, lane) = bound.value
-            if lane.pending.sliceCount > 0 { accumulator.flush(lane, .timeout) }
+    private func startTimer(_ partition: Partition) {
+        let bound = NIOLoopBound((self, partition), eventLoop: eventLoop)
+        partition.timer = eventLoop.scheduleTask(in: limits.timeout) {
+            let (accumulator, partition) = bound.value
+            if partition.pending.sliceCount > 0 { accumulator.flush(partition, .timeout) }
         }
     }
 }

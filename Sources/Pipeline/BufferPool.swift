@@ -35,7 +35,10 @@ package final class BufferPool: @unchecked Sendable {
     }
 
     /// Bytes of the buffers that wait for use. Event loop only.
-    package var keptBytes: Int { retainedBytes + returned.withLock { $0.bytes } }
+    package var keptBytes: Int {
+        eventLoop.preconditionInEventLoop()
+        return retainedBytes + returned.withLock { $0.bytes }
+    }
 
     /// The capacity that `take(capacity:)` will give: what admission must charge.
     package static func roundedCapacity(_ capacity: Int) -> Int {
@@ -45,7 +48,7 @@ package final class BufferPool: @unchecked Sendable {
 
     /// An empty buffer with room for `capacity` bytes. Event loop only.
     package func take(capacity: Int) -> ByteBuffer {
-        eventLoop.assertInEventLoop()
+        eventLoop.preconditionInEventLoop()
         let size = Self.roundedCapacity(capacity)
         let index = Self.classIndex(of: size)
         guard index < free.count else { return allocator.buffer(capacity: size) }
@@ -72,6 +75,7 @@ package final class BufferPool: @unchecked Sendable {
 
     /// Frees the buffers that nobody uses. Event loop only.
     package func trim() {
+        eventLoop.preconditionInEventLoop()
         collectReturned()
         for index in free.indices { free[index].removeAll() }
         retainedBytes = 0

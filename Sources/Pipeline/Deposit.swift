@@ -1,4 +1,4 @@
-/// A batch on its way to the disk, and perhaps to the destination at the same time. Event loop of its queue only.
+/// A batch on its way to the disk, and perhaps to the destination at the same time. Confined to its queue.
 final class Deposit {
     let batch: Batch
     /// What it takes of the queue's room.

@@ -17,6 +17,7 @@ extension SendingQueue {
     }
 
     private func handOverOnLoop(to successor: @escaping @Sendable (Batch) -> Void) -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
         precondition(disk == nil, "what is on disk is not handed over")
         guard case .running = state else { return eventLoop.makeSucceededVoidFuture() }
         state.apply(.handOver(to: successor))

@@ -21,6 +21,7 @@ extension SendingQueue {
     }
 
     private func drainOnLoop(until deadline: NIODeadline) -> EventLoopFuture<Int> {
+        eventLoop.preconditionInEventLoop()
         let handedOver = whenEmpty.take()
         state.apply(.drain)
         flushAccumulator()

@@ -151,6 +151,7 @@ extension SendingQueue {
     }
 
     private func ended(_ stored: StoredBatch, _ outcome: Outcome) {
+        eventLoop.preconditionInEventLoop()
         guard let disk else { return }
         disk.memoryBytes -= stored.bytes
         if case .refused(let refusal) = outcome, refusal.reason == .shuttingDown { return }

@@ -14,6 +14,7 @@ import Testing
         var answers = true
         var waiting: [HTTP2Stream] = []
         var closesOnPing = false
+        var closesWithStream = false
 
         func opened(_ handler: HTTP2Handler) { self.handler = handler }
         func reading(at now: NIODeadline) {}
@@ -30,7 +31,10 @@ import Testing
                 waiting.append(stream)
             }
         }
-        func closed(_ stream: HTTP2Stream, code: UInt32) {}
+        func closed(_ stream: HTTP2Stream, code: UInt32) {
+            if closesWithStream { handler?.close(because: "the last stream has ended") }
+            handler?.flush()
+        }
         func goAway(lastStream: Int32, code: UInt32) {}
         func pingAcknowledged() {}
         func pingReceived() {
@@ -68,6 +72,16 @@ import Testing
     }
 
     private func finish() { _ = try? channel.finish(acceptAlreadyClosed: true) }
+
+    /// If it failed, a connection that ends with its last stream would enter nghttp2 while it writes that stream's end.
+    @Test func closingWhileTheSessionWritesWaitsForIt() throws {
+        owner.closesWithStream = true
+        let answers = try send(Frame.preface + Frame.settings() + requests(1))
+        #expect(frames(answers).contains(1))
+        loop.run()
+        #expect(owner.closed == ["the last stream has ended"] && !channel.isActive)
+        finish()
+    }
 
     @Test func aReadIsAnsweredWithOneWrite() throws {
         #expect(frames(try written()) == [4, 8])

@@ -48,6 +48,26 @@ import Testing
         }
     }
 
+    /// If it failed, a delegate's mistake would corrupt nghttp2's memory instead of naming itself.
+    @Test func enteringASessionFromInsideItsCallsStopsTheGateway() async {
+        await #expect(processExitsWith: .failure) {
+            let server = try Peer(.server)
+            server.onEnded = { server, _ in noThrow { try server.session.send { _ in } } }
+            try server.receive(Frame.preface + Frame.settings() + requests(1))
+        }
+        await #expect(processExitsWith: .failure) {
+            let server = try Peer(.server)
+            server.onEnded = { server, _ in server.session.close() }
+            try server.receive(Frame.preface + Frame.settings() + requests(1))
+        }
+        await #expect(processExitsWith: .failure) {
+            let server = try Peer.answering()
+            server.onClosed = { server, _ in noThrow { try server.receive(requests(1)) } }
+            try server.receive(Frame.preface + Frame.settings() + requests(1))
+            _ = try server.output()
+        }
+    }
+
     /// A system call for each small answer would cost more than the answer.
     @Test func answersToOneReadAreOneWrite() throws {
         let server = try Peer.answering()

@@ -43,7 +43,7 @@ package final class DebugSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
-        eventLoop.assertInEventLoop()
+        eventLoop.preconditionInEventLoop()
         let bound = NIOLoopBound(done, eventLoop: eventLoop)
         guard printer.isHeard, sampler.admits(at: clock()) else {
             eventLoop.execute { bound.value(.sent(rejectedItems: 0, message: "")) }

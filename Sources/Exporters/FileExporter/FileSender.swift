@@ -22,6 +22,7 @@ package final class FileSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
+        eventLoop.preconditionInEventLoop()
         let bound = NIOLoopBound(done, eventLoop: eventLoop)
         writer.write(batch) { [eventLoop] result in
             eventLoop.execute {
@@ -34,6 +35,7 @@ package final class FileSender: BatchSender, @unchecked Sendable {
     }
 
     package func close() -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
         let closed = eventLoop.makePromise(of: Void.self)
         let patience = eventLoop.scheduleTask(in: Self.closePatience) { closed.succeed() }
         writer.close { [eventLoop] in

@@ -1,7 +1,7 @@
 internal import NIOCore
 internal import Pipeline
 
-/// How far the delivery of one batch got. Event loop only.
+/// How far the delivery of one batch got. Confined to its sender.
 final class Delivery {
     let batch: Batch
     /// What has not been encoded; nil when all has.

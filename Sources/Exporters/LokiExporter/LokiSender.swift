@@ -85,7 +85,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     // MARK: - BatchSender
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
-        eventLoop.assertInEventLoop()
+        eventLoop.preconditionInEventLoop()
         let delivery: Delivery
         if let known = deliveries[ObjectIdentifier(batch)] {
             delivery = known
@@ -102,6 +102,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     }
 
     package func abandon(_ batch: Batch) -> Int {
+        eventLoop.preconditionInEventLoop()
         guard let delivery = deliveries.removeValue(forKey: ObjectIdentifier(batch)) else { return 0 }
         delivery.isAbandoned = true
         return delivery.stored

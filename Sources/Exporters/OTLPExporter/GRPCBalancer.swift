@@ -66,6 +66,7 @@ final class GRPCBalancer: GRPCChannelOwner {
     func call(
         _ head: HTTP2Fields, body: [ByteBuffer], deadline: NIODeadline, done: @escaping (GRPCResult) -> Void
     ) {
+        eventLoop.preconditionInEventLoop()
         let call = GRPCCall(head, body: body, done: done)
         if deadline < .distantFuture {
             let bound = NIOLoopBound((self, call), eventLoop: eventLoop)
@@ -106,6 +107,7 @@ final class GRPCBalancer: GRPCChannelOwner {
 
     /// Ends all connections and calls.
     func close() -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
         isClosed = true
         wake?.cancel()
         wake = nil
@@ -239,23 +241,27 @@ final class GRPCBalancer: GRPCChannelOwner {
     // MARK: - GRPCChannelOwner
 
     func channelReady(_ channel: GRPCChannel) {
+        eventLoop.preconditionInEventLoop()
         let ready = waiting
         waiting = []
         for call in ready { dispatch(call) }
     }
 
     func channelFailed(_ channel: GRPCChannel, reason: String) {
+        eventLoop.preconditionInEventLoop()
         failure = reason
         resolveSoon()
         settle()
     }
 
     func channelLost(_ channel: GRPCChannel) {
+        eventLoop.preconditionInEventLoop()
         resolveSoon()
         settle()
     }
 
     func callRefused(_ call: GRPCCall, reason: String) {
+        eventLoop.preconditionInEventLoop()
         guard !call.isDone else { return }
         guard !call.wasRefused else { return call.finish(.unavailable(reason)) }
         call.wasRefused = true

@@ -81,6 +81,7 @@ final class GRPCChannel: GRPCConnectionOwner {
 
     /// Starts a call. Precondition: `isReady`.
     func start(_ call: GRPCCall) {
+        eventLoop.preconditionInEventLoop()
         guard case .ready(let connection) = state else { preconditionFailure("the channel is not ready") }
         call.move(to: self)
         connection.start(call)
@@ -88,11 +89,13 @@ final class GRPCChannel: GRPCConnectionOwner {
 
     /// Ends a call's stream, if it has one here.
     func cancel(_ call: GRPCCall) {
+        eventLoop.preconditionInEventLoop()
         for (connection, _) in connections.values { connection.cancel(call) }
     }
 
     /// Takes other addresses from now on. A connection to one that is none of them finishes its calls.
     func retarget(_ addresses: [SocketAddress]) {
+        eventLoop.preconditionInEventLoop()
         self.addresses = addresses
         guard case .ready(let connection) = state,
             let (_, channel) = connections[ObjectIdentifier(connection)],
@@ -104,6 +107,7 @@ final class GRPCChannel: GRPCConnectionOwner {
 
     /// Takes no more calls; those under way go on.
     func drain() {
+        eventLoop.preconditionInEventLoop()
         state = .closed
         for (connection, _) in connections.values {
             connection.drain(because: "its address is none of the destination's any more")
@@ -112,6 +116,7 @@ final class GRPCChannel: GRPCConnectionOwner {
 
     /// Ends all connections and calls.
     func close() -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
         state = .closed
         let closing = connections.values.map { $0.1.closeFuture }
         for (connection, channel) in connections.values {
@@ -126,6 +131,7 @@ final class GRPCChannel: GRPCConnectionOwner {
 
     /// Connects, unless there is a connection or the wait after a failure is not over.
     func connectIfDue() {
+        eventLoop.preconditionInEventLoop()
         switch state {
         case .idle: break
         case .failed(let until): if NIODeadline.now() < until { return }

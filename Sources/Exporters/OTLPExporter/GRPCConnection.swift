@@ -117,6 +117,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
 
     /// Starts a call.
     func start(_ call: GRPCCall) {
+        eventLoop.preconditionInEventLoop()
         guard let handler, let session = handler.session else {
             later(call, .unavailable("the connection was closed"))
             return
@@ -134,6 +135,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
 
     /// Ends a call's stream, if it has one here.
     func cancel(_ call: GRPCCall) {
+        eventLoop.preconditionInEventLoop()
         guard let stream = call.stream, stream.slot < calls.count, calls[stream.slot] === call else { return }
         calls[stream.slot] = nil
         if stream.id == call.streamID {
@@ -145,11 +147,13 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
 
     /// Ends the connection.
     func close(because reason: String) {
+        eventLoop.preconditionInEventLoop()
         handler?.close(because: reason)
     }
 
     /// Takes no more calls, and ends when those under way have ended.
     func drain(because reason: String) {
+        eventLoop.preconditionInEventLoop()
         drainReason = reason
         closeIfDrained()
     }

@@ -83,6 +83,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
+        eventLoop.preconditionInEventLoop()
         switch encoder?.plan(batch) ?? .plain {
         case .plain:
             var body: [ByteBuffer] = []
@@ -116,6 +117,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     }
 
     package func close() -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
         balancer.close()
     }
 

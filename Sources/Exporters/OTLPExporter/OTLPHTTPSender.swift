@@ -95,6 +95,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     }
 
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
+        eventLoop.preconditionInEventLoop()
         switch encoder.plan(batch) {
         case .plain(let body): post(plain, body, deadline, done)
         case .gzip(let body): post(compressed, body, deadline, done)
@@ -120,6 +121,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     }
 
     package func close() -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
         client.close()
     }
 

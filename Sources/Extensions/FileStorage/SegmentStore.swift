@@ -122,6 +122,7 @@ package final class SegmentStore: BatchStore {
     // MARK: - BatchStore
 
     package func open() -> EventLoopFuture<[StoredBatch]> {
+        eventLoop.preconditionInEventLoop()
         thread.start()
         let (settings, logger) = (settings, logger)
         return thread.runIfActive(eventLoop: eventLoop) { try Recovery.run(settings, logger) }
@@ -140,6 +141,7 @@ package final class SegmentStore: BatchStore {
     }
 
     package func append(_ batch: Batch, done: @escaping (Refusal?) -> Void) -> [StoredPart] {
+        eventLoop.preconditionInEventLoop()
         guard isOpen else {
             let bound = NIOLoopBound(done, eventLoop: eventLoop)
             let refusal = Refusal(.storage, "the store \(settings.folder) is not open yet")
@@ -163,6 +165,7 @@ package final class SegmentStore: BatchStore {
     }
 
     package func read(_ stored: StoredBatch, done: @escaping (Batch?) -> Void) {
+        eventLoop.preconditionInEventLoop()
         guard let place = places[stored.id], let file = segment(place.segment)?.file else {
             let bound = NIOLoopBound(done, eventLoop: eventLoop)
             eventLoop.execute { bound.value(nil) }
@@ -195,6 +198,7 @@ package final class SegmentStore: BatchStore {
     }
 
     package func remove(_ stored: StoredBatch) {
+        eventLoop.preconditionInEventLoop()
         // What is being written right now is noted as done when it is.
         if unwritten.remove(stored.id) != nil { return }
         guard let place = places.removeValue(forKey: stored.id), let index = index(of: place.segment) else {
@@ -216,6 +220,7 @@ package final class SegmentStore: BatchStore {
     }
 
     package func close() -> EventLoopFuture<Void> {
+        eventLoop.preconditionInEventLoop()
         let promise = eventLoop.makePromise(of: Void.self)
         closing = promise
         doneTimer?.cancel()
@@ -238,6 +243,7 @@ package final class SegmentStore: BatchStore {
 
     /// Writes the next group, if there is anything to write and nothing is being written.
     private func write() {
+        eventLoop.preconditionInEventLoop()
         guard !isWriting else { return }
         let (group, records, bytes) = nextGroup()
         let isIdle = records.isEmpty && done.isEmpty

@@ -64,6 +64,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
     // MARK: - Requests
 
     func start(_ call: HTTPClientCall) {
+        eventLoop.preconditionInEventLoop()
         precondition(self.call == nil, "HTTP/1.1 connections take one request at a time")
         self.call = call
         idleSince = nil
@@ -120,12 +121,14 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
     }
 
     func withdraw(_ call: HTTPClientCall) {
+        eventLoop.preconditionInEventLoop()
         guard self.call === call else { return }
         self.call = nil
         close(because: "the request was given up")
     }
 
     func close(because reason: String) {
+        eventLoop.preconditionInEventLoop()
         isClosing = true
         closeReason = reason
         guard let context else { return }

@@ -56,6 +56,7 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
     // MARK: - Requests
 
     func start(_ call: HTTPClientCall) {
+        eventLoop.preconditionInEventLoop()
         call.connection = self
         call.phase = .asked
         idleSince = nil
@@ -96,6 +97,7 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
     }
 
     func withdraw(_ call: HTTPClientCall) {
+        eventLoop.preconditionInEventLoop()
         guard let slot = calls.firstIndex(where: { $0?.call === call }), let entry = take(slot) else {
             return
         }
@@ -110,6 +112,7 @@ final class HTTP2ClientConnection: HTTP2ConnectionDelegate, HTTPClientConnection
     }
 
     func close(because reason: String) {
+        eventLoop.preconditionInEventLoop()
         handler?.close(because: reason)
     }
 

@@ -176,6 +176,7 @@ package final class HTTPClient: @unchecked Sendable {
 
     /// Nobody waits for this call any more.
     func withdraw(_ call: HTTPClientCall) {
+        eventLoop.preconditionInEventLoop()
         if let index = waiting.firstIndex(where: { $0 === call }) {
             waiting.remove(at: index)
         } else {
@@ -360,6 +361,7 @@ package final class HTTPClient: @unchecked Sendable {
 
 extension HTTPClient: HTTPClientConnectionOwner {
     func connectionIdle(_ connection: any HTTPClientConnection) {
+        eventLoop.preconditionInEventLoop()
         guard !isClosed else { return }
         if let connection = connection as? HTTP1ClientConnection {
             if let call = waiting.popFirst() {
@@ -375,17 +377,20 @@ extension HTTPClient: HTTPClientConnectionOwner {
     }
 
     func connectionEnding(_ connection: any HTTPClientConnection) {
+        eventLoop.preconditionInEventLoop()
         if shared === connection { shared = nil }
         idle.removeAll { $0 === connection }
     }
 
     func connectionClosed(_ connection: any HTTPClientConnection) {
+        eventLoop.preconditionInEventLoop()
         connectionEnding(connection)
         connections[ObjectIdentifier(connection)] = nil
         connectIfNeeded()
     }
 
     func sendAgain(_ call: HTTPClientCall) {
+        eventLoop.preconditionInEventLoop()
         guard !call.isDone else { return }
         dispatch(call)
     }

@@ -45,6 +45,7 @@ package final class HTTPClientCall {
 
     /// Gives it up: nothing is told of it any more, and `result` fails. Does nothing when it has ended.
     package func cancel() {
+        client?.eventLoop.preconditionInEventLoop()
         guard !isDone else { return }
         client?.withdraw(self)
         finish(.cancelled)
@@ -58,6 +59,7 @@ package final class HTTPClientCall {
 
     /// Until when the answer must be complete, or its head when the body has a deadline of its own.
     func setTimer(_ deadline: NIODeadline) {
+        client?.eventLoop.preconditionInEventLoop()
         timer?.cancel()
         timer = nil
         guard deadline < .distantFuture, let client, !isDone else { return }

@@ -202,7 +202,7 @@ extension ConfigSection {
     }
 }
 
-/// Waits for the end of a client's handshake, last in its pipeline. Event loop only.
+/// Waits for the end of a client's handshake, last in its pipeline. On its channel's event loop, as NIO calls it.
 final class HandshakeWaiter: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = NIOAny
 

@@ -103,8 +103,9 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
     // MARK: - On the event loop
 
     private func append(_ batch: Batch) {
+        eventLoop.preconditionInEventLoop()
         guard !drained else {
-            // Its producer passed the door before `drain` shut it, and put the batch down after the last look.
+            // Enqueued after the last drain, by a producer that had been let in before it.
             give(up: batch, because: Self.tooLate)
             return
         }
@@ -178,6 +179,7 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
     }
 
     private func retry() {
+        eventLoop.preconditionInEventLoop()
         while let batch = refused.first {
             if let refusal = hand(batch) {
                 if refusal.isPermanent || refusal.reason == .shuttingDown {
@@ -218,6 +220,7 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
         .shuttingDown, "the gateway stopped before the exporters took the batch")
 
     private func finishDrain(_ deadline: NIODeadline, _ promise: EventLoopPromise<Void>) {
+        eventLoop.preconditionInEventLoop()
         accumulator.flush()
         if !refused.isEmpty, eventLoop.now < deadline {
             let bound = NIOLoopBound(self, eventLoop: eventLoop)

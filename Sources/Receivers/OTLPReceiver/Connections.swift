@@ -64,11 +64,13 @@ final class Connections: @unchecked Sendable {
     var count: Int { open.count }
 
     func add(_ connection: any ReceiverConnection) {
+        eventLoop.preconditionInEventLoop()
         open[ObjectIdentifier(connection)] = connection
         if draining { connection.drain() }
     }
 
     func remove(_ connection: any ReceiverConnection) {
+        eventLoop.preconditionInEventLoop()
         open[ObjectIdentifier(connection)] = nil
         if open.isEmpty, draining {
             sweep?.cancel()

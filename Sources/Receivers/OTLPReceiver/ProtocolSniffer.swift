@@ -2,7 +2,8 @@ internal import NIOCore
 
 /// Tells HTTP/2 with prior knowledge from HTTP/1.1 by a connection's first bytes, then makes way for the right handlers.
 ///
-/// The connection preface of HTTP/2 (RFC 9113 §3.4) starts with "PRI"; no method of HTTP/1.1 does. Event loop only.
+/// The connection preface of HTTP/2 (RFC 9113 §3.4) starts with "PRI"; no method of HTTP/1.1 does. On its channel's event loop, as NIO
+/// calls it.
 final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, ReceiverConnection {
     typealias InboundIn = ByteBuffer
 

@@ -112,6 +112,7 @@ final class RequestReader {
     func begin(
         _ target: Target, encoding: ContentEncoding, contentLength: Int?, head: HeaderBlock? = nil
     ) -> Answer.Failure? {
+        tools.eventLoop.preconditionInEventLoop()
         self.target = target
         form = AnswerForm(mediaType: target.mediaType, signal: target.signal)
         metadata = limits.keepsMetadata ? head.map { ClientMetadata(header: $0.all) } : nil

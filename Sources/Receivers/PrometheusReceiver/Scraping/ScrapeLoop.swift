@@ -73,6 +73,7 @@ final class ScrapeLoop: @unchecked Sendable {
     /// Begins to scrape, each time at the target's own moment.
     /// - Parameter hindrance: why every scrape fails without asking.
     func start(hindrance: ScrapeFailure?) {
+        tools.eventLoop.preconditionInEventLoop()
         self.hindrance = hindrance
         schedule()
     }
@@ -83,6 +84,7 @@ final class ScrapeLoop: @unchecked Sendable {
     /// Ends.
     /// - Parameter isGone: whether the target is no more, which its series say, or the gateway stops.
     func stop(isGone: Bool) {
+        tools.eventLoop.preconditionInEventLoop()
         guard !isStopped else { return }
         isStopped = true
         timer?.cancel()
@@ -103,6 +105,7 @@ final class ScrapeLoop: @unchecked Sendable {
     // MARK: - A scrape
 
     private func scrape() {
+        tools.eventLoop.preconditionInEventLoop()
         guard !isStopped else { return }
         schedule()
         // A page so long that it is still being read.

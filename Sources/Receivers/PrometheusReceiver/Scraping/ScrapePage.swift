@@ -25,7 +25,7 @@ enum ScrapeFailure: Error, CustomStringConvertible {
     }
 }
 
-/// A page as it came, and how far it is read. Event loop only.
+/// A page as it came, and how far it is read. Confined to its `ScrapeLoop`.
 struct ScrapePage {
     /// Bytes that are read without letting others have the loop: some hundred microseconds' worth.
     static let portionBytes = 128 << 10

@@ -1,4 +1,4 @@
-/// Writes what a scrape gave as `ExportMetricsServiceRequest`s. Event loop only; keeps its memory for the next scrape.
+/// Writes what a scrape gave as `ExportMetricsServiceRequest`s. Confined to its `ScrapeLoop`; keeps its memory for the next scrape.
 ///
 /// Each level is put together in a buffer of its own and then appended to the level above, which knows its length then.
 final class MetricEncoder {

@@ -27,7 +27,7 @@ enum MetricKind: UInt8, Sendable {
     }
 }
 
-/// A data point of one target, kept from page to page. Event loop only.
+/// A data point of one target, kept from page to page. Confined to its `ScrapeLoop`.
 final class MetricPoint {
     /// A bucket or a quantile.
     struct Slot {

@@ -1,4 +1,4 @@
-/// The points of one metric of one scope of one target. Event loop only.
+/// The points of one metric of one scope of one target. Confined to its `ScrapeLoop`.
 final class MetricStream {
     let name: String
     let kind: MetricKind

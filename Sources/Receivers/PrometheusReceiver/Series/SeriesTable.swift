@@ -1,7 +1,7 @@
 /// The series of one target: from pages to data points, remembered from scrape to scrape.
 ///
 /// A series that was there before costs a look-up of its bytes and a store; only a new one is parsed, relabelled and
-/// placed. One scrape is `begin`, a parser's calls, `end`; then `MetricEncoder` writes what it gave. Event loop only.
+/// placed. One scrape is `begin`, a parser's calls, `end`; then `MetricEncoder` writes what it gave. Confined to its `ScrapeLoop`.
 final class SeriesTable: PageSink {
     /// A series of the page.
     private struct Entry {
