@@ -118,7 +118,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
 
     package func close() -> EventLoopFuture<Void> {
         eventLoop.preconditionInEventLoop()
-        balancer.close()
+        return balancer.close()
     }
 
     private static func prefix(isCompressed: Bool, _ bytes: Int) -> ByteBuffer {

@@ -122,7 +122,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
 
     package func close() -> EventLoopFuture<Void> {
         eventLoop.preconditionInEventLoop()
-        client.close()
+        return client.close()
     }
 
     private func post(
