@@ -84,6 +84,7 @@ package final class AdminServer: Sendable {
     private let host: String
     private let port: Int
     private let key: String
+    private let connectionsMax: Int
     private let install: @Sendable (any Channel) throws -> Void
     private let state = Mutex(State.new)
     private struct Connection {
@@ -100,13 +101,15 @@ package final class AdminServer: Sendable {
     ///   - host: `localhost` means 127.0.0.1, as it does for the Collector, whatever the resolver puts first.
     ///   - port: 0 lets the system choose.
     ///   - key: the configuration key of host and port, for the error when they cannot be had.
+    ///   - connectionsMax: connections at a time.
     ///   - routes: handlers by path, each with a leading slash.
     package convenience init(
-        group: any EventLoopGroup, host: String, port: Int, key: String, routes: [String: AdminHandler]
+        group: any EventLoopGroup, host: String, port: Int, key: String,
+        connectionsMax: Int = AdminServer.connectionsMax, routes: [String: AdminHandler]
     ) {
         precondition(
             routes.keys.allSatisfy { $0.hasPrefix("/") }, "A path starts with a slash: \(routes.keys)")
-        self.init(group: group, host: host, port: port, key: key) { channel in
+        self.init(group: group, host: host, port: port, key: key, connectionsMax: connectionsMax) { channel in
             try AdminConnection.install(on: channel, routes: routes)
         }
     }
@@ -116,12 +119,14 @@ package final class AdminServer: Sendable {
     /// - Parameter install: adds the handlers of a connection; runs on its event loop.
     package init(
         group: any EventLoopGroup, host: String, port: Int, key: String,
+        connectionsMax: Int = AdminServer.connectionsMax,
         install: @escaping @Sendable (any Channel) throws -> Void
     ) {
         self.group = group
         self.host = host
         self.port = port
         self.key = key
+        self.connectionsMax = connectionsMax
         self.install = install
     }
 
@@ -181,7 +186,7 @@ package final class AdminServer: Sendable {
         let id = ObjectIdentifier(channel)
         let silent: (any Channel)? = connections.withLock { connections in
             var silent: (key: ObjectIdentifier, value: Connection)?
-            if connections.count >= Self.connectionsMax {
+            if connections.count >= connectionsMax {
                 silent = connections.min { $0.value.lastMoved < $1.value.lastMoved }
                 if let silent { connections[silent.key] = nil }
             }
