@@ -276,7 +276,7 @@ def test_pods_of_kubernetes(gateway, backend, owned, target, tmp_path):
     del server.pods["pod-1"]
     server.expire()
     stale(destination, "from_1")
-    assert len(server.lists) > 2
+    wait_until(lambda: len(server.lists) > 2, "a new list")
 
     # The server goes: the targets stay.
     server.stop()
