@@ -70,7 +70,8 @@ package final class Batch: @unchecked Sendable {
     package private(set) var items = 0
     /// Bytes of all slices.
     package private(set) var bytes = 0
-    /// Where its items are counted as come in, when somebody takes it: see `enter`. The producer's thread only.
+    /// Where its items are counted as come in, when somebody takes it: see `enter`. Written by the producer's thread only,
+    /// before anybody else sees the batch.
     package var entry: Entry?
 
     /// A receiver's, or a connector's, count of what the pipelines took.
@@ -115,7 +116,9 @@ package final class Batch: @unchecked Sendable {
     /// Counts the items as come in, once. Said by the first consumer that takes the batch, before it lets anybody else see
     /// it: so no page shows an item that left and did not come.
     package func enter() {
-        guard let entry = entry.take() else { return }
+        // Without one nothing is written: a batch that was taken may be seen by other threads.
+        guard let entry else { return }
+        self.entry = nil
         entry.counter.add(entry.items)
     }
 

@@ -27,7 +27,8 @@ package final class FanOut: Consumer {
         if refusals.count == consumers.count {
             return refusals.first { !$0.1.isPermanent }?.1 ?? refusals[0].1
         }
-        batch.entry = nil
+        // The first that took it counted it in through the batch that all share.
+        if shared !== batch { batch.entry = nil }
         for (consumer, refusal) in refusals { consumer.drop(shared, because: refusal) }
         return nil
     }

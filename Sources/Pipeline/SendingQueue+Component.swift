@@ -1,7 +1,7 @@
 internal import Configuration
 internal import Logging
 package import NIOCore
-package import OTLP
+internal import OTLP
 
 extension SendingQueue: PipelineComponent {
     /// The sending queue of an exporter that is being made: with its store, its dead-letter target and its counters.
@@ -59,18 +59,13 @@ extension SendingQueue.DeadLetter {
     /// The exporter that `on_permanent_failure` names; nil: none.
     package init?(_ config: SendingQueueConfig, _ context: ComponentContext) {
         guard let id = config.onPermanentFailure else { return nil }
+        let target = context.exporter(id)
         self.init(
-            name: "\(id)", consumer: context.exporter(id).consumer,
-            counter: Self.counter(context.registry, to: "\(id)", context.signal))
-    }
-
-    /// What an exporter gets from others.
-    package static func counter(_ registry: MetricRegistry, to exporter: String, _ signal: Signal) -> Counter
-    {
-        registry.counter(
-            "sluice_exporter_dead_letter_\(signal.itemNoun)",
-            help: "Items that the exporter got from others by on_permanent_failure.",
-            labels: ["exporter": exporter])
+            name: "\(id)", consumer: target.input.consumer,
+            counter: target.account.counter(
+                .announced, "sluice_exporter_dead_letter_\(context.signal.itemNoun)",
+                help: "Items that the exporter got from others by on_permanent_failure.",
+                labels: ["exporter": "\(id)"]))
     }
 }
 

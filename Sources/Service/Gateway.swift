@@ -73,8 +73,8 @@ package final class Gateway: Sendable {
     package func start() async throws(GatewayError) {
         do {
             for component in extensions {
-                try await component.start()
                 startedExtensions.withLock { $0 += 1 }
+                try await component.start()
             }
             try await graph.start()
         } catch {

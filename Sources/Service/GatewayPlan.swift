@@ -11,6 +11,8 @@ package struct GatewayPlan: Sendable {
     let pipelines: [GatewayConfig.Pipeline]
     /// `service::telemetry`.
     package let telemetry: TelemetryConfig
+    /// What can be built.
+    private let types: [ComponentType]
 
     /// A configured component.
     struct Part: Sendable {
@@ -51,6 +53,7 @@ package struct GatewayPlan: Sendable {
     }
 
     private init(_ config: GatewayConfig, _ types: [ComponentType]) {
+        self.types = types
         telemetry = config.telemetry
         pipelines = config.pipelines
         extensions = config.serviceExtensions
@@ -85,7 +88,7 @@ package struct GatewayPlan: Sendable {
 extension GatewayPlan {
     private func check(_ component: GatewayConfig.Component) {
         let setup = part(component.kind, component.id).setup
-        setup.check(signals(of: component), component.section)
+        setup.check(signals(of: component.kind, component.id), component.section)
         for reference in setup.references {
             var section: ConfigSection? = component.section
             for key in reference.sections { section = section?.section(key) }
@@ -97,17 +100,27 @@ extension GatewayPlan {
         }
     }
 
-    /// The signals of the pipelines that use a component.
-    private func signals(of component: GatewayConfig.Component) -> Set<Signal> {
+    /// The signals that come to a component: those of the pipelines that use it, and for an exporter those of the exporters
+    /// that refer to it.
+    private func signals(
+        of kind: ComponentKind, _ id: ComponentID, notBy seen: Set<ComponentID> = []
+    ) -> Set<Signal> {
         let users = pipelines.filter { pipeline in
-            switch component.kind {
-            case .receiver: pipeline.receivers.contains(component.id)
-            case .processor: pipeline.processors.contains(component.id)
-            case .exporter, .connector: pipeline.exporters.contains(component.id)
+            switch kind {
+            case .receiver: pipeline.receivers.contains(id)
+            case .processor: pipeline.processors.contains(id)
+            case .exporter, .connector: pipeline.exporters.contains(id)
             case .extension: false
             }
         }
-        return Set(users.map { $0.id.signal })
+        var signals = Set(users.map { $0.id.signal })
+        guard kind == .exporter else { return signals }
+        let seen = seen.union([id])
+        for (giver, part) in components[.exporter] ?? [:] where !seen.contains(giver) {
+            let names = part.setup.references.contains { $0.target == .exporter && $0.id == id }
+            if names { signals.formUnion(self.signals(of: .exporter, giver, notBy: seen)) }
+        }
+        return signals
     }
 
     private func check(
@@ -117,7 +130,7 @@ extension GatewayPlan {
             extensions.contains(reference.id)
             && part(.extension, reference.id).type.capabilities.contains(capability)
         guard !isThere else { return }
-        let types = builtInComponents.filter { $0.capabilities.contains(capability) }.map(\.name)
+        let types = types.filter { $0.capabilities.contains(capability) }.map(\.name)
         section.report(
             reference.key,
             error:
@@ -129,10 +142,22 @@ extension GatewayPlan {
     private func checkExporter(
         _ reference: ComponentReference, from start: ComponentID, _ section: ConfigSection
     ) {
-        guard components[.exporter]?[reference.id] != nil else {
+        guard let target = components[.exporter]?[reference.id] else {
             section.report(
                 reference.key, error: "references exporter \"\(reference.id)\" which is not configured")
             return
+        }
+        func names(_ signals: Set<Signal>) -> String {
+            Signal.allCases.filter(signals.contains).map(\.name).joined(separator: " and ")
+        }
+        let unfit = signals(of: .exporter, start).subtracting(target.type.signals)
+        if !unfit.isEmpty {
+            section.report(
+                reference.key,
+                error: "exporter \"\(reference.id)\" cannot carry \(names(unfit)), which \"\(start)\" gets",
+                help:
+                    "it carries \(names(target.type.signals)); name another exporter, such as a file, or have an"
+                    + " exporter of its own for \(names(unfit))")
         }
         guard let circle = circle(from: start, over: [reference.id]) else { return }
         let words = circle.map { "\($0)" }.joined(separator: " → ")

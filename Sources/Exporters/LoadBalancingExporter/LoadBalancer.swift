@@ -147,11 +147,11 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
             var refusals: [(Int, Refusal)] = []
             for (index, (backend, part)) in divided.enumerated() {
                 // The first that takes a part counts the whole as come in.
-                part.entry = batch.entry
+                if isNew, part !== batch { part.entry = batch.entry }
                 if let refusal = backend.queue.consume(part, isNew: isNew) {
                     refusals.append((index, refusal))
                 } else {
-                    batch.entry = nil
+                    if isNew, part !== batch { batch.entry = nil }
                     backend.routed.add(part.items, ordering: .relaxed)
                 }
             }

@@ -9,8 +9,8 @@ package protocol Component: AnyObject, Sendable {
     /// - Throws: why the gateway cannot start, as a sentence that names the key to change.
     func start() async throws
     /// Takes nothing more, hands on what it holds, and lets go of what it uses. What cannot be handed on by `deadline` is
-    /// counted as dropped. Once, also when `start` failed or was never called; everything before has stopped, everything
-    /// behind still runs. The default does nothing.
+    /// counted as dropped. Once, after `start`, also when that failed; everything before has stopped, everything behind
+    /// still runs. The default does nothing.
     func stop(until deadline: NIODeadline) async -> Remainder
 }
 

@@ -55,8 +55,8 @@ package struct ComponentContext: Sendable {
     private let neighbours: ComponentNeighbours
 
     package init(
-        id: ComponentID, kind: ComponentKind, signal: Signal? = nil, pipeline: PipelineID? = nil,
-        eventLoop: (any EventLoop)? = nil, gateway: GatewayContext,
+        id: ComponentID, kind: ComponentKind, signal: Signal? = nil, output: Signal? = nil,
+        pipeline: PipelineID? = nil, eventLoop: (any EventLoop)? = nil, gateway: GatewayContext,
         neighbours: ComponentNeighbours = ComponentNeighbours()
     ) {
         self.id = id
@@ -76,7 +76,7 @@ package struct ComponentContext: Sendable {
             accountOrNone = nil
             return
         }
-        let account = NodeAccount(kind: kind, id: id, signal: signal, pipeline: pipeline)
+        let account = NodeAccount(kind: kind, id: id, signal: signal, output: output, pipeline: pipeline)
         gateway.registry.add(account)
         accountOrNone = account
     }
@@ -108,11 +108,11 @@ package struct ComponentContext: Sendable {
     }
 
     /// The exporter that a reference of this component names, for the same signal.
-    package func exporter(_ id: ComponentID) -> PipelineInput {
-        guard let input = neighbours.exporters[id] else {
+    package func exporter(_ id: ComponentID) -> PipelineOutput {
+        guard let output = neighbours.exporters[id] else {
             preconditionFailure("\(kind.rawValue) \(self.id) does not say that it refers to exporter \(id)")
         }
-        return input
+        return output
     }
 
     /// A part that all places of this component share, such as one file for three signals. It is a node of its own: it
@@ -126,7 +126,7 @@ package struct ComponentContext: Sendable {
 package struct ComponentNeighbours: Sendable {
     package var extensions: [ComponentID: any Component] = [:]
     /// What the component's references name.
-    package var exporters: [ComponentID: PipelineInput] = [:]
+    package var exporters: [ComponentID: PipelineOutput] = [:]
     package var shared = SharedParts()
 
     package init() {}

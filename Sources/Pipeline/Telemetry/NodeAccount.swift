@@ -41,6 +41,8 @@ package final class NodeAccount: Sendable {
         case dropped(DropReason)
         /// In and out in one: for nodes that hold nothing.
         case passed
+        /// Is on its way here from a node that has counted it out; entered or dropped when it comes.
+        case announced
     }
 
     fileprivate struct Entry: Sendable {
@@ -55,13 +57,19 @@ package final class NodeAccount: Sendable {
     package let kind: ComponentKind
     package let id: ComponentID
     package let signal: Signal?
+    /// What a connector makes of the signal.
+    package let output: Signal?
     package let pipeline: PipelineID?
     private let entries = Mutex<[Entry]>([])
 
-    package init(kind: ComponentKind, id: ComponentID, signal: Signal?, pipeline: PipelineID? = nil) {
+    package init(
+        kind: ComponentKind, id: ComponentID, signal: Signal?, output: Signal? = nil,
+        pipeline: PipelineID? = nil
+    ) {
         self.kind = kind
         self.id = id
         self.signal = signal
+        self.output = output
         self.pipeline = pipeline
     }
 
@@ -94,6 +102,7 @@ package final class NodeAccount: Sendable {
         package fileprivate(set) var entered: UInt64 = 0
         package fileprivate(set) var made: UInt64 = 0
         package fileprivate(set) var left: UInt64 = 0
+        package fileprivate(set) var announced: UInt64 = 0
         package fileprivate(set) var dropped: [DropReason: UInt64] = [:]
         fileprivate var metrics: [(metric: Metric, value: UInt64)] = []
 
@@ -119,6 +128,7 @@ package final class NodeAccount: Sendable {
         }
         var labels: MetricLabels = ["kind": kind.rawValue, "component": "\(id)"]
         if let signal { labels = labels.adding("otel_signal", signal.name) }
+        if let output { labels = labels.adding("otel_signal_output", output.name) }
         if let pipeline { labels = labels.adding("pipeline", "\(pipeline)") }
         page.addToCounter(
             "sluice_component_in_items", help: "Items that the component took.", labels: labels,
@@ -145,7 +155,7 @@ extension NodeAccount.Flow {
     fileprivate var isExit: Bool {
         switch self {
         case .left, .dropped: true
-        case .entered, .made, .passed: false
+        case .entered, .made, .passed, .announced: false
         }
     }
 }
@@ -157,6 +167,7 @@ extension NodeAccount.Reading {
         case .entered: entered &+= value
         case .made: made &+= value
         case .left: left &+= value
+        case .announced: announced &+= value
         case .dropped(let reason): dropped[reason, default: 0] &+= value
         case .passed:
             entered &+= value

@@ -22,7 +22,6 @@ package final class OTLPReceiver: Component {
     private let outputs: [Signal: PipelineOutput]
     private let connections: [Connections]
     private let listeners = Mutex<[any Channel]>([])
-    private let addresses = Mutex<[String: SocketAddress]>([:])
 
     /// - Parameter outputs: where each signal goes; those that no pipeline takes are missing.
     package init(
@@ -58,14 +57,10 @@ package final class OTLPReceiver: Component {
 
     private func log(_ transport: String, _ address: SocketAddress?) {
         guard let address else { return }
-        addresses.withLock { $0[transport] = address }
         context.logger.info(
             "Starting \(transport) server",
             metadata: ["endpoint": "\(address.ipAddress ?? ""):\(address.port ?? 0)"])
     }
-
-    /// Where it listens, by `GRPC` and `HTTP`, with the ports that the system chose. Any thread.
-    package var listening: [String: SocketAddress] { addresses.withLock { $0 } }
 
     /// Stops to listen, lets the requests under way end, and closes the connections; at `deadline` without waiting for
     /// them.

@@ -7,7 +7,7 @@ import Synchronization
 /// exporters. Any thread; `start` and `stop` once each.
 final class Graph: Sendable {
     let nodes: [GraphNode]
-    /// The nodes that were started, as many as there are.
+    /// The nodes that were asked to start.
     private let started = Mutex(0)
 
     init(_ nodes: [GraphNode]) {
@@ -15,23 +15,25 @@ final class Graph: Sendable {
     }
 
     /// Starts every node after those behind it.
-    /// - Throws: what the first one says that cannot start; those before it in this order run and are to be stopped.
+    /// - Throws: what the first one says that cannot start; it and those before it in this order are to be stopped.
     func start() async throws {
         for node in nodes {
-            try await node.component.start()
             started.withLock { $0 += 1 }
+            try await node.component.start()
         }
     }
 
-    /// Stops every node that runs before those behind it; nodes that have nothing to do with each other at a time.
+    /// Stops every node that was asked to start before those behind it; nodes of one level at a time.
     ///
     /// Receivers get a third of the time, so that the later ones have some even when a client holds on to the end. Each
-    /// other level leaves a tenth of it, or a second, to each level behind it.
+    /// other level leaves a share to each level behind it: a second, or less when the time is short.
     /// - Returns: what was left of each node that had something left.
     func stop(until deadline: NIODeadline) async -> [(node: NodeID, remainder: Remainder)] {
         let running = nodes.prefix(started.withLock { $0 })
         let time = max(deadline - .now(), .zero)
-        let share = TimeAmount.nanoseconds(min(time.nanoseconds / 10, 1_000_000_000))
+        let levels = Int64(max(1, running.map(\.level).max() ?? 0))
+        let share = TimeAmount.nanoseconds(
+            min(time.nanoseconds / 10, time.nanoseconds / 3 * 2 / levels, 1_000_000_000))
         var left: [(NodeID, Remainder)] = []
         for level in Set(running.map(\.level)).sorted(by: >) {
             let group = running.filter { $0.level == level }

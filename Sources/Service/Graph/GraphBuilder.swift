@@ -81,7 +81,9 @@ struct GraphBuilder {
         for reference in plan.part(.exporter, id).setup.references where reference.target == .exporter {
             targets[reference.id] = try exporter(reference.id, signal)
         }
-        return try add(node, exporters: targets.mapValues { inputs[$0]! }) {
+        return try add(
+            node, exporters: targets.mapValues { PipelineOutput(inputs[$0]!, nodes[$0].account!) }
+        ) {
             setup, context throws(GatewayError) in
             guard case .exporter(let make) = setup.make else { return nil }
             return try Self.naming(node) { try make(context) }
@@ -110,7 +112,8 @@ struct GraphBuilder {
         var brings: [(account: NodeAccount, to: [Int])] = []
         for pipeline in receivers {
             let front = try front(of: pipeline)
-            let account = NodeAccount(kind: .connector, id: id, signal: pair.to, pipeline: pipeline.id)
+            let account = NodeAccount(
+                kind: .connector, id: id, signal: pair.from, output: pair.to, pipeline: pipeline.id)
             gateway.registry.add(account)
             outputs.append(PipelineOutput(front.input, pipeline: pipeline.id, account))
             brings.append((account, front.nodes))
@@ -159,7 +162,7 @@ struct GraphBuilder {
 
     /// Makes a node that takes data, unless it is there.
     private mutating func add(
-        _ id: NodeID, exporters: [ComponentID: PipelineInput] = [:],
+        _ id: NodeID, exporters: [ComponentID: PipelineOutput] = [:],
         make: (ComponentSetup, ComponentContext) throws(GatewayError) -> (any PipelineComponent)?,
         edges: (inout GraphNode) -> Void
     ) throws(GatewayError) -> Int {
@@ -173,14 +176,17 @@ struct GraphBuilder {
         return number
     }
 
-    private func context(_ id: NodeID, _ exporters: [ComponentID: PipelineInput] = [:]) -> ComponentContext {
+    private func context(
+        _ id: NodeID, _ exporters: [ComponentID: PipelineOutput] = [:]
+    ) -> ComponentContext {
         var neighbours = ComponentNeighbours()
         neighbours.extensions = extensions
         neighbours.exporters = exporters
         neighbours.shared = shared
         shared.lastUsed = nil
         return ComponentContext(
-            id: id.id, kind: id.kind, signal: id.signal, pipeline: id.pipeline, gateway: gateway,
+            id: id.id, kind: id.kind, signal: id.signal, output: id.output, pipeline: id.pipeline,
+            gateway: gateway,
             neighbours: neighbours)
     }
 

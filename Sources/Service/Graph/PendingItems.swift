@@ -5,15 +5,13 @@ internal import Pipeline
 /// What was accepted for an exporter and has no fate yet, wherever it is: in a ring, in a batch, in a queue, on the wire
 /// (`sluice_exporter_pending_items`).
 ///
-///     came in at the sources before it + made on the way - dropped on the way - sent - failed - refused
+///     came in at the sources before it or from other exporters + made on the way - dropped on the way - sent - failed - refused
 ///
 /// A source counts once for each way from it to the exporter. So an item that were lost would stay in this number for ever,
 /// where somebody sees it.
 struct PendingItems: Sendable {
     private let labels: MetricLabels
     private let exporter: NodeAccount
-    /// What other exporters hand to it.
-    private let deadLetters: Counter
     /// Receivers and connectors with the number of ways from them.
     private var sources: [(account: NodeAccount, ways: Int)] = []
     /// Processors on the way.
@@ -21,7 +19,7 @@ struct PendingItems: Sendable {
 
     /// Has pages show the number for every exporter of a graph.
     static func register(_ nodes: [GraphNode], in registry: MetricRegistry) {
-        let all = nodes.indices.compactMap { PendingItems(of: $0, in: nodes, registry) }
+        let all = nodes.indices.compactMap { PendingItems(of: $0, in: nodes) }
         registry.addCollector { page in
             for pending in all {
                 page.gauge(
@@ -32,14 +30,13 @@ struct PendingItems: Sendable {
         }
     }
 
-    private init?(of index: Int, in nodes: [GraphNode], _ registry: MetricRegistry) {
+    private init?(of index: Int, in nodes: [GraphNode]) {
         let node = nodes[index]
         guard node.id.kind == .exporter, let account = node.account, let signal = node.id.signal else {
             return nil
         }
         exporter = account
         labels = ["exporter": "\(node.id.id)", "data_type": signal.name]
-        deadLetters = SendingQueue.DeadLetter.counter(registry, to: "\(node.id.id)", signal)
         var ways = [Int](repeating: 0, count: nodes.count)
         ways[index] = 1
         for (before, node) in nodes.enumerated() where before > index {
@@ -54,7 +51,7 @@ struct PendingItems: Sendable {
 
     private func count(on page: borrowing MetricPage) -> Int {
         let own = page.reading(of: exporter)
-        var count = Int(own.made) - Int(own.left) - Int(own.droppedInAll) + Int(deadLetters.value)
+        var count = Int(own.made) + Int(own.announced) - Int(own.left) - Int(own.droppedInAll)
         for (account, ways) in between {
             let reading = page.reading(of: account)
             count += ways * (Int(reading.made) - Int(reading.droppedInAll))

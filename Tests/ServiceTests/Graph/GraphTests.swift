@@ -1,5 +1,6 @@
 import Configuration
 import NIOCore
+import NIOPosix
 import OTLP
 import Pipeline
 import TestSupport
@@ -12,7 +13,8 @@ func plan(_ yaml: String, _ journal: Journal) -> (plan: GatewayPlan?, problems: 
     let diagnostics = Diagnostics()
     let loaded = GatewayPlan.load(
         sources: [ConfigSource("yaml:" + yaml)],
-        types: builtInComponents.filter { $0.name == "batch" } + testComponents(journal),
+        types: builtInComponents.filter { ["batch", "file_storage"].contains($0.name) }
+            + testComponents(journal),
         diagnostics: diagnostics)
     return (loaded?.plan, diagnostics.render())
 }
@@ -77,7 +79,7 @@ struct GraphTests {
 
     /// A gateway that half started would take data that goes nowhere, or leave ports open.
     @Test(
-        "what fails to start is said, and exactly what had started is stopped",
+        "what fails to start is said; it and exactly what had started before it are stopped",
         arguments: [
             "test", "test/a", "test/end", "test/x",
         ])
@@ -97,10 +99,13 @@ struct GraphTests {
         journal.failing.value = [id]
         let error = await #expect(throws: GatewayError.self) { try await gateway.start() }
         #expect("\(try #require(error))".hasSuffix("\(id) does not start"))
-        let started = journal.lines.value.map { $0.dropFirst("start ".count) }
+        let started = journal.lines.value.map { String($0.dropFirst("start ".count)) }
         journal.lines.value = []
         _ = await gateway.stop(until: .now() + .seconds(1))
-        #expect(journal.lines.value.map { $0.dropFirst("stop ".count) } == started.reversed())
+        let stopped = journal.lines.value.map { String($0.dropFirst("stop ".count)) }
+        // What had begun when the start failed must not go on behind everybody's back.
+        let failed = try #require(stopped.first { $0.hasSuffix(" " + id) && !$0.hasPrefix("shared") })
+        #expect(stopped == [failed] + started.reversed())
         #expect(!started.contains { $0.hasSuffix(" " + id) && !$0.hasPrefix("shared") })
     }
 
@@ -179,6 +184,8 @@ struct GraphTests {
         arguments: [
             ("{dead_letter: test/no}", "references exporter \"test/no\" which is not configured"),
             ("{dead_letter: test}", "leads back: test → test"),
+            ("{dead_letter: metrics}", "exporter \"metrics\" cannot carry traces, which \"test\" gets"),
+            ("{dead_letter: test/way}", "exporter \"metrics\" cannot carry traces, which \"test/way\" gets"),
             ("{storage: test/x}", "references extension \"test/x\", which is not a started file_storage"),
             (
                 "{storage: file_storage}",
@@ -189,13 +196,43 @@ struct GraphTests {
         let (found, problems) = plan(
             """
             receivers: {test: }
-            exporters: {test: \(section)}
+            exporters: {test: \(section), metrics: , test/way: {dead_letter: metrics}}
             extensions: {test/x: }
             service:
               extensions: [test/x]
               pipelines: {traces: {receivers: [test], exporters: [test]}}
             """, Journal())
         #expect(found == nil && problems.contains(message), "\(problems)")
+    }
+
+    /// An operator would lose all metrics of the gateway by adding a second use of a connector.
+    @Test("a connector of several pairs has accounts that a page can tell apart")
+    func pairs() throws {
+        let journal = Journal()
+        let (found, problems) = plan(
+            """
+            receivers: {test: }
+            connectors: {both: }
+            exporters: {test: }
+            service:
+              pipelines:
+                traces: {receivers: [test], exporters: [both]}
+                logs: {receivers: [test], exporters: [both]}
+                metrics: {receivers: [both], exporters: [test]}
+                logs/made: {receivers: [both], exporters: [test]}
+            """, journal)
+        let group = MultiThreadedEventLoopGroup.singleton
+        let context = GatewayContext(
+            version: "test", group: group, residentSize: try ResidentSize(), logger: makeSilentLogger())
+        let plan = try #require(found, "\(problems)")
+        let nodes = try GraphBuilder.nodes(of: plan, context, extensions: [:])
+        PendingItems.register(nodes, in: context.registry)
+        let page = String(decoding: context.registry.render(), as: UTF8.self)
+        for pair in [("traces", "metrics"), ("traces", "logs"), ("logs", "metrics")] {
+            let labels =
+                "component=\"both\",kind=\"connector\",otel_signal=\"\(pair.0)\",otel_signal_output=\"\(pair.1)\""
+            #expect(page.contains("sluice_component_inside_items{\(labels)} 0"), "\(page)")
+        }
     }
 
     /// The Collector swaps for this gateway by one binary: a type that two components claim would build either.

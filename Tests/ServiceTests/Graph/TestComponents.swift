@@ -214,6 +214,12 @@ func testComponents(_ journal: Journal) -> [ComponentType] {
         .connector("turn", pairs: [SignalPair(.traces, .metrics)], TestConfig.self) {
             try TestConnector($1, journal, $2)
         },
+        .connector(
+            "both",
+            pairs: [SignalPair(.traces, .metrics), SignalPair(.traces, .logs), SignalPair(.logs, .metrics)],
+            TestConfig.self
+        ) { try TestConnector($1, journal, $2) },
+        .exporter("metrics", signals: [.metrics], TestConfig.self) { try TestExporter($1, journal) },
         .exporter("test", TestConfig.self) { config, context in
             if let id = config.deadLetter { _ = context.exporter(id) }
             return try TestExporter(context, journal)
