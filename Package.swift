@@ -16,7 +16,9 @@ let cSettings: [CSetting] = [
 ]
 
 /// Targets below `Sources` without a README of their own.
-let withoutReadme: Set<String> = ["Compression", "Configuration", "OTLP", "RegularExpression"]
+let withoutReadme: Set<String> = [
+    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression",
+]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
     .target(
@@ -125,10 +127,10 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
         component(
             "OTLPExporter", in: "Exporters/",
-            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+            ["Configuration", "Pipeline", "OTLPClient", nioCore]),
         component(
             "LoadBalancingExporter", in: "Exporters/",
-            ["Configuration", "Pipeline", "OTLP", "OTLPExporter", "HTTP", nioCore, logging]),
+            ["Configuration", "Pipeline", "OTLP", "OTLPClient", "HTTP", nioCore, logging]),
         component(
             "LokiExporter", in: "Exporters/",
             [
@@ -156,6 +158,10 @@ let package = Package(
         component(
             "FileStorage", in: "Extensions/",
             ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
+        // What OTLP/gRPC and OTLP/HTTP have of clients, for every exporter that sends it.
+        component(
+            "OTLPClient",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
@@ -204,7 +210,10 @@ let package = Package(
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(
             of: "OTLPExporter",
-            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+            [
+                "OTLPClient", "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix,
+                nioEmbedded,
+            ]),
         tests(
             of: "LoadBalancingExporter",
             ["Pipeline", "OTLP", "HTTP", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),

@@ -5,7 +5,7 @@ import OTLP
 import TestSupport
 import Testing
 
-@testable import OTLPExporter
+@testable import OTLPClient
 
 /// A balancer on a loop of its own, called from a test.
 private final class Caller: @unchecked Sendable {

@@ -4,7 +4,7 @@ import OTLP
 import Pipeline
 import Testing
 
-@testable import OTLPExporter
+@testable import OTLPClient
 
 /// An answer that is taken for another loses data, or sends it for ever.
 @Suite struct HTTPAnswerTests {

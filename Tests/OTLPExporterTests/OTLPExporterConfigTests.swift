@@ -1,5 +1,5 @@
 import Configuration
-import OTLPExporter
+import OTLPClient
 import Pipeline
 import Testing
 

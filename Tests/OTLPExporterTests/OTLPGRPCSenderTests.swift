@@ -7,7 +7,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPExporter
+@testable import OTLPClient
 
 /// An answer that is taken for another loses data, or sends it for ever.
 @Suite("Answers of a gRPC destination", .timeLimit(.minutes(1)))

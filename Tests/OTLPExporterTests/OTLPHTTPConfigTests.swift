@@ -5,7 +5,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPExporter
+@testable import OTLPClient
 
 /// A key that is read wrongly sends data to the wrong place, or more often than it should.
 @Suite struct OTLPHTTPConfigTests {

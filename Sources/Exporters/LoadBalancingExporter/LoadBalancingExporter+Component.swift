@@ -3,7 +3,7 @@ internal import HTTP
 internal import Logging
 internal import NIOCore
 internal import OTLP
-internal import OTLPExporter
+internal import OTLPClient
 package import Pipeline
 
 extension ComponentType {

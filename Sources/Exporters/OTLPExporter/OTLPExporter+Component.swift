@@ -1,5 +1,6 @@
 package import Configuration
 internal import NIOCore
+internal import OTLPClient
 package import Pipeline
 
 extension OTLPExporterConfig: ComponentConfig {
