@@ -46,7 +46,7 @@ package struct ConnectionKeeper {
         case close(String)
     }
 
-    /// Pings too many that are borne until the connection is given up.
+    /// Pings too many that are tolerated until the connection is given up.
     private static let strikesMax = 2
     /// Least time between pings without streams, unless `pingsWithoutStreams`.
     private static let pingMinTimeWithoutStreams = TimeAmount.hours(2)

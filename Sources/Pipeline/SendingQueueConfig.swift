@@ -135,7 +135,7 @@ extension ConfigSection {
         guard let text = optionalString(key), !text.isEmpty else { return nil }
         if let id = ComponentID(text) { return id }
         report(
-            key, error: "\"\(text)\" is no component id",
+            key, error: "\"\(text)\" is not a valid component id",
             help: "write a type, or a type and a name such as \"type/name\"")
         return nil
     }

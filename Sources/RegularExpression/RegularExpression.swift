@@ -1,6 +1,6 @@
 internal import CRE2
 
-/// Why a text is no regular expression.
+/// Why a text is not a valid regular expression.
 package struct RegularExpressionError: Error, Sendable, Equatable, CustomStringConvertible {
     /// For example `missing closing ): (a`.
     package let description: String

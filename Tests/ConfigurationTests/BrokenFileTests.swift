@@ -245,7 +245,7 @@ extension BrokenFile {
                 gateway.yaml:7:5: error: service::pipelines: profiles are not supported yet; use traces, metrics or logs
                    7 |     profiles: {}
                      |     ^~~~~~~~
-                gateway.yaml:8:5: error: service::pipelines: "tr ace" is no pipeline id
+                gateway.yaml:8:5: error: service::pipelines: "tr ace" is not a valid pipeline id
                    8 |     tr ace: {}
                      |     ^~~~~~
                    help: write traces, metrics or logs, optionally followed by a slash and a name
@@ -310,7 +310,7 @@ extension BrokenFile {
                    11 |   bach:
                       |   ^~~~
                    help: did you mean "batch"?
-                gateway.yaml:12:3: error: processors: "bat ch" is no processor id
+                gateway.yaml:12:3: error: processors: "bat ch" is not a valid processor id
                    12 |   bat ch:
                       |   ^~~~~~
                    help: write a type such as "otlp", or a type and a name such as "otlp/second"

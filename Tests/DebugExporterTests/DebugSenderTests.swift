@@ -181,7 +181,7 @@ import Testing
     }
 
     /// Scenario: batches at moments of a second.
-    /// Guarantees: so many at first, then every so manyth, anew each second.
+    /// Guarantees: so many at first, then every nth, anew each second.
     @Test(arguments: [
         (2, 1, [0, 1, 2, 3], [true, true, true, true]),
         (2, 0, [0, 1, 2, 999, 1000, 1001, 1002], [true, true, false, false, true, true, false]),

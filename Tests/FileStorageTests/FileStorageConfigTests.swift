@@ -32,7 +32,7 @@ struct FileStorageConfigTests {
             ),
             (
                 "directory_permissions: \"888\"",
-                "file_storage::directory_permissions: \"888\" is no octal number up to 0777"
+                "file_storage::directory_permissions: \"888\" is not an octal number up to 0777"
             ),
             ("max_size_mib: 0", "file_storage::max_size_mib: must be between 1 and 16777216, found 0"),
         ])

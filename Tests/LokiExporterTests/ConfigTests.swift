@@ -126,7 +126,7 @@ struct ConfigTests {
             ),
             (
                 "{endpoint: \"http://l\", otlp_config: {log_attributes: [{action: drop, regex: (a}]}}",
-                "exporters::loki::otlp_config::log_attributes::0::regex: \"(a\" is no regular expression: "
+                "exporters::loki::otlp_config::log_attributes::0::regex: \"(a\" is not a valid regular expression: "
                     + "missing ): (a"
             ),
             (

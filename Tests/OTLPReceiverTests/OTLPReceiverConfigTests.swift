@@ -150,11 +150,11 @@ struct OTLPReceiverConfigTests {
             ),
             (
                 "protocols: {http: {logs_url_path: \"/a b\"}}",
-                "otlp::protocols::http::logs_url_path: \"/a b\" is no path: spaces, \"?\" and \"#\" are not allowed"
+                "otlp::protocols::http::logs_url_path: \"/a b\" is not a valid path: spaces, \"?\" and \"#\" are not allowed"
             ),
             (
                 "protocols: {http: {response_headers: {\"a b\": c}}}",
-                "otlp::protocols::http::response_headers: \"a b\" is no header name"
+                "otlp::protocols::http::response_headers: \"a b\" is not a valid header name"
             ),
             (
                 "protocols: {http: {response_headers: {a: \"b\\nc\"}}}",

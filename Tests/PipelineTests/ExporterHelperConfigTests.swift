@@ -66,7 +66,7 @@ struct ExporterHelperConfigTests {
                 "sizer: spans",
                 "sending_queue::sizer: unknown value \"spans\"; must be requests, items or bytes"
             ),
-            ("storage: 7up", "sending_queue::storage: \"7up\" is no component id"),
+            ("storage: 7up", "sending_queue::storage: \"7up\" is not a valid component id"),
             (
                 "{storage: file_storage, wait_for_result: true}",
                 "sending_queue::wait_for_result: wait_for_result is not supported with a persistent queue "

@@ -94,8 +94,8 @@ struct ConfigTests {
                     + " UnderscoreEscapingWithSuffixes, UnderscoreEscapingWithoutSuffixes,"
                     + " NoUTF8EscapingWithSuffixes or NoTranslation"
             ),
-            ("const_labels: {a-b: x}", "prometheus::const_labels: \"a-b\" is no label name"),
-            ("const_labels: {1a: x}", "prometheus::const_labels: \"1a\" is no label name"),
+            ("const_labels: {a-b: x}", "prometheus::const_labels: \"a-b\" is not a valid label name"),
+            ("const_labels: {1a: x}", "prometheus::const_labels: \"1a\" is not a valid label name"),
             (
                 "const_labels: {le: x}",
                 "prometheus::const_labels: \"le\" is taken: Prometheus gives it a meaning of its own"

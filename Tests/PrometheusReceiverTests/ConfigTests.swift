@@ -100,11 +100,12 @@ func readJob(_ lines: String, global: String = "") -> (job: ScrapeConfig, proble
 
     /// A mistake must show before the first scrape is missed, with what to write instead.
     @Test(arguments: [
-        ("scrape_interval: 10", "is no duration"), ("scrape_interval: 1.5s", "is no duration"),
+        ("scrape_interval: 10", "is not a valid duration"),
+        ("scrape_interval: 1.5s", "is not a valid duration"),
         ("scrape_interval: 0s", "greater than 0"),
         ("scrape_timeout: 2m", "must not exceed scrape_interval 1m"),
         ("scheme: ftp", "unknown value \"ftp\""),
-        ("static_configs: [{targets: ['http://a/']}]", "is no address"),
+        ("static_configs: [{targets: ['http://a/']}]", "is not a valid address"),
         ("static_configs: [{labels: {a: b}}]", "requires \"targets\""),
         ("static_configs: [{target: [a]}]", "unknown key"),
         ("relabel_configs: [{action: kepe}]", "did you mean \"keep\""),

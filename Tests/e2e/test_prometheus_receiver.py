@@ -369,7 +369,7 @@ service: {pipelines: {metrics: {receivers: [prometheus], exporters: [nop]}}}
     )
     result = command("validate", "--config", file)
     assert result.returncode == 1
-    for line, text in [(6, "is no duration"), (7, "file_sd_configs"), (8, "is no address")]:
+    for line, text in [(6, "is not a valid duration"), (7, "file_sd_configs"), (8, "is not a valid address")]:
         assert re.search(rf"gateway.yaml:{line}:\d+: error: .*{text}", result.stderr + result.stdout)
 
 

@@ -99,7 +99,7 @@ struct GatewayReader {
     private func componentID(_ key: String, _ kind: ComponentKind, _ section: ConfigSection) -> ComponentID? {
         if let id = ComponentID(key) { return id }
         section.pointAtKey(
-            key, error: "\(quoted(key)) is no \(kind.rawValue) id",
+            key, error: "\(quoted(key)) is not a valid \(kind.rawValue) id",
             help: "write a type such as \"otlp\", or a type and a name such as \"otlp/second\"")
         return nil
     }

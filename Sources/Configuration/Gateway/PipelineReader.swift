@@ -36,7 +36,7 @@ struct PipelineReader {
         let signals = Signal.allCases.map(\.name)
         guard let parsed else {
             section.pointAtKey(
-                key, error: "\(quoted(key)) is no pipeline id",
+                key, error: "\(quoted(key)) is not a valid pipeline id",
                 help: "write \(alternatives(signals)), optionally followed by a slash and a name")
             return nil
         }

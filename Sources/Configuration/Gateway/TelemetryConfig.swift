@@ -52,13 +52,13 @@ package struct LogsTelemetryConfig: Sendable, Equatable {
         case json
     }
 
-    /// `sampling`: of equal messages within a tick, the first ones and then every so manyth.
+    /// `sampling`: of equal messages within a tick, the first ones and then every nth.
     package struct Sampling: Sendable, Equatable {
         /// Default 10s, more than 0. Key `tick`.
         package var tick: Duration = .seconds(10)
         /// Messages let through at the start of a tick. Default 10. Key `initial`.
         package var initial = 10
-        /// Then every so manyth; 0 = none. Default 100. Key `thereafter`.
+        /// Then every nth; 0 = none. Default 100. Key `thereafter`.
         package var thereafter = 100
 
         package init() {}

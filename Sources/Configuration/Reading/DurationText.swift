@@ -1,7 +1,7 @@
 /// Reads a duration as the Collector writes them: decimal numbers with the units `ns`, `us`, `ms`, `s`, `m`
 /// and `h`, one after the other (`1m30s`, `1.5h`), an optional sign, or a bare `0`.
 ///
-/// - Returns: nil when the text is no duration or does not fit 64 bits of nanoseconds (292 years).
+/// - Returns: nil when the text is not a valid duration or does not fit 64 bits of nanoseconds (292 years).
 package func parseDuration(_ text: String) -> Duration? {
     var rest = Substring(text).utf8
     var isNegative = false

@@ -27,7 +27,7 @@ package struct ClientTLSConfig: Sendable, Equatable {
         serverNameOverride = section.optionalString("server_name_override").flatMap { $0.isEmpty ? nil : $0 }
         shared = TLSConfig(section)
         if let name = serverNameOverride, !name.utf8.allSatisfy(isHostByte) || name.utf8.count > 255 {
-            section.report("server_name_override", error: "\(quoted(name)) is no host name")
+            section.report("server_name_override", error: "\(quoted(name)) is not a valid host name")
         }
         if insecure, schemeDecides {
             section.report(

@@ -58,7 +58,7 @@ package enum EndpointProblem: Error, Equatable {
         switch self {
         case .noPort: "has no port"
         case .badPort(let port): "has the port \(quoted(port)); must be between 0 and 65535"
-        case .badHost(let host): "has the host \(quoted(host)), which is no name or address"
+        case .badHost(let host): "has the host \(quoted(host)), which is not a name or an address"
         case .manyColons: "has too many colons"
         case .openBracket: "has a \"[\" without \"]\""
         }

@@ -83,7 +83,8 @@ extension ConfigSection {
             let isToken = !pair.name.isEmpty && pair.name.utf8.allSatisfy(isHeaderNameByte)
             if !isToken {
                 report(
-                    key, error: "\(quoted(pair.name)) is no header name", help: "use letters, digits and -")
+                    key, error: "\(quoted(pair.name)) is not a valid header name",
+                    help: "use letters, digits and -")
             }
             let isPlain = pair.value.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }
             if !isPlain {

@@ -14,7 +14,7 @@ package struct DebugConfig: Sendable, Equatable {
     package var verbosity: Verbosity = .basic
     /// Batches written at the start of each second. Default 2. Key `sampling_initial`.
     package var samplingInitial = 2
-    /// Then every so manyth in that second; 1 = all, 0 = none. Default 1. Key `sampling_thereafter`.
+    /// Then every nth in that second; 1 = all, 0 = none. Default 1. Key `sampling_thereafter`.
     package var samplingThereafter = 1
     /// Writes through the gateway's own log. Default true. Key `use_internal_logger`.
     package var useInternalLogger = true

@@ -7,7 +7,7 @@ package import Pipeline
 package final class FileSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     /// A stop does not wait longer for a disk that does not answer.
-    private static let closePatience = TimeAmount.seconds(2)
+    private static let closeTimeout = TimeAmount.seconds(2)
 
     private let writer: FileWriter
     private let eventLoop: any EventLoop
@@ -37,10 +37,10 @@ package final class FileSender: BatchSender, @unchecked Sendable {
     package func close() -> EventLoopFuture<Void> {
         eventLoop.preconditionInEventLoop()
         let closed = eventLoop.makePromise(of: Void.self)
-        let patience = eventLoop.scheduleTask(in: Self.closePatience) { closed.succeed() }
+        let timeout = eventLoop.scheduleTask(in: Self.closeTimeout) { closed.succeed() }
         writer.close { [eventLoop] in
             eventLoop.execute {
-                patience.cancel()
+                timeout.cancel()
                 closed.succeed()
             }
         }

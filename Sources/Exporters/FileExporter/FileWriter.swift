@@ -47,7 +47,7 @@ package final class FileWriter: @unchecked Sendable {
     private let output: CurrentFile
     private var writer: OTLPJSONWriter
     private let frames: ZstdFrames?
-    private var isRotationTroubled = false
+    private var isRotationFailing = false
     /// Why there was no file to write to.
     private var failureText = ""
 
@@ -292,13 +292,13 @@ package final class FileWriter: @unchecked Sendable {
         // SAFETY: both paths are C strings for the call.
         guard unsafe rename(config.path, ended) == 0 else {
             let error = FileError.cannotRename(path: config.path, errno: errno)
-            if !isRotationTroubled {
+            if !isRotationFailing {
                 logger.error("The file cannot be rotated and grows on.", metadata: ["error": "\(error)"])
             }
-            isRotationTroubled = true
+            isRotationFailing = true
             return
         }
-        isRotationTroubled = false
+        isRotationFailing = false
         finish()
         for path in rotation.prune(unixMilliseconds: now) {
             logger.info("Removed an old file.", metadata: ["path": "\(path)"])

@@ -227,7 +227,7 @@ extension AttributeRules {
         do throws(RegularExpressionError) {
             return try RegularExpression(pattern)
         } catch {
-            section.report("regex", error: "\"\(pattern)\" is no regular expression: \(error)")
+            section.report("regex", error: "\"\(pattern)\" is not a valid regular expression: \(error)")
             return nil
         }
     }

@@ -90,7 +90,7 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
                 || !strategy.allowsUTF8 && !NameEscaping.isLegacy(label.name, colons: false)
             {
                 section.report(
-                    "const_labels", error: "\"\(label.name)\" is no label name",
+                    "const_labels", error: "\"\(label.name)\" is not a valid label name",
                     help: "use letters, digits and _, no digit first")
             }
         }

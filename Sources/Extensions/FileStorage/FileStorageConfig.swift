@@ -29,7 +29,7 @@ package struct FileStorageConfig: Sendable, Equatable {
             directoryPermissions = bits
         } else {
             section.report(
-                "directory_permissions", error: "\"\(permissions)\" is no octal number up to 0777",
+                "directory_permissions", error: "\"\(permissions)\" is not an octal number up to 0777",
                 help: "write \"0750\"")
         }
         fsync = section.bool("fsync", default: false)

@@ -9,7 +9,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
 
-    /// Interim answers (1xx) that are borne for one request.
+    /// Interim answers (1xx) that are tolerated for one request.
     private static let interimMax = 16
     private let origin: HTTPOrigin
     private let keepsAlive: Bool

@@ -29,7 +29,7 @@ package struct HTTPClientRequest: Sendable {
     /// What keeps this from being sent as it is; nil when nothing does. A line feed in a value would be another header.
     var problem: String? {
         guard !method.isEmpty, method.utf8.allSatisfy(isTokenByte) else {
-            return "\"\(method)\" is no method"
+            return "\"\(method)\" is not a valid method"
         }
         guard target.hasPrefix("/") || target == "*", target.utf8.allSatisfy({ $0 > 0x20 && $0 != 0x7f })
         else {
@@ -37,7 +37,7 @@ package struct HTTPClientRequest: Sendable {
         }
         for (name, value) in headers {
             guard !name.isEmpty, name.utf8.allSatisfy(isTokenByte) else {
-                return "\"\(name)\" is no header name"
+                return "\"\(name)\" is not a valid header name"
             }
             guard value.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }) else {
                 return "the value of header \(name) holds a line feed or control character"

@@ -118,7 +118,7 @@ package enum HTTPURLProblem: Error, Sendable, Equatable, CustomStringConvertible
         case .noScheme: "has no scheme; must start with http:// or https://"
         case .otherScheme(let scheme): "has the scheme \"\(scheme)\"; must be http or https"
         case .noHost: "has no host"
-        case .badHost(let host): "has the host \"\(host)\", which is no name or address"
+        case .badHost(let host): "has the host \"\(host)\", which is not a name or an address"
         case .badPort(let port): "has the port \"\(port)\"; must be between 1 and 65535"
         case .badCharacter:
             "has a space, a control character or a character that is not ASCII; write it as %XX"
@@ -129,7 +129,7 @@ package enum HTTPURLProblem: Error, Sendable, Equatable, CustomStringConvertible
     package var withoutText: String {
         switch self {
         case .badPort: "has the port outside of 1 to 65535"
-        case .badHost: "has a host which is no name or address"
+        case .badHost: "has a host which is not a name or an address"
         case .otherScheme: "must start with http:// or https://"
         default: description
         }

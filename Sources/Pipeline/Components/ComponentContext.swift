@@ -82,7 +82,7 @@ package struct ComponentContext: Sendable {
     }
 
     /// Counts what comes in, goes out and is dropped at this node. Processors, exporters and connectors only; what
-    /// receivers bring is counted by the sources of their inputs.
+    /// receivers bring is counted by the accounts of their outputs.
     package var account: NodeAccount {
         guard let accountOrNone else { preconditionFailure("\(kind.rawValue) \(id) has no account") }
         return accountOrNone

@@ -141,7 +141,7 @@ package final class OTLPReceiver: Component {
             readBytes: 262_144, tls: try tls(config.server.tls, "http", ["h2", "http/1.1"]), service
         ) { pipeline, connections in
             try pipeline.addHandler(
-                ProtocolSniffer(connections: connections, patience: http1.readHeader) { isHTTP2, pipeline in
+                ProtocolSniffer(connections: connections, timeout: http1.readHeader) { isHTTP2, pipeline in
                     if isHTTP2 {
                         let connection = HTTP2Connection(
                             service: service, tools: connections.tools, connections: connections,

@@ -79,7 +79,8 @@ extension OTLPReceiverConfig.HTTP {
             $0.value > 0x20 && $0.value < 0x7f && $0 != "?" && $0 != "#"
         }
         guard isPlain else {
-            section.report(key, error: "\"\(written)\" is no path: spaces, \"?\" and \"#\" are not allowed")
+            section.report(
+                key, error: "\"\(written)\" is not a valid path: spaces, \"?\" and \"#\" are not allowed")
             return value
         }
         return written.hasPrefix("/") ? written : "/" + written

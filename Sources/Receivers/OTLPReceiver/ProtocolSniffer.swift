@@ -9,21 +9,21 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
 
     private static let preface: [UInt8] = Array("PRI".utf8)
     private let connections: Connections
-    private let patience: TimeAmount
+    private let timeout: TimeAmount
     private let decide: (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
     private var seen = ByteBuffer()
     private var context: ChannelHandlerContext?
     private var opened = NIODeadline.distantFuture
 
     /// - Parameters:
-    ///   - patience: how long a client may take for its first bytes.
+    ///   - timeout: how long a client may take for its first bytes.
     ///   - decide: adds the handlers of the protocol behind this one.
     init(
-        connections: Connections, patience: TimeAmount,
+        connections: Connections, timeout: TimeAmount,
         decide: @escaping (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
     ) {
         self.connections = connections
-        self.patience = patience
+        self.timeout = timeout
         self.decide = decide
     }
 
@@ -69,7 +69,7 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
     // MARK: - ReceiverConnection
 
     func check(_ now: NIODeadline) {
-        if now - opened >= patience { close() }
+        if now - opened >= timeout { close() }
     }
 
     func drain() {

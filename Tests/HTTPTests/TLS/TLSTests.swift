@@ -173,7 +173,7 @@ import Testing
         ("cipher_suites: [TLS_AES_128_GCM_SHA256]", "is a suite of TLS 1.3, which are always on"),
         ("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA]", "\"TLS_RSA_WITH_AES_128_CBC_SHA\" is insecure"),
         ("curve_preferences: [P255]", "did you mean \"P256\"?"),
-        ("server_name_override: \"a b\"", "\"a b\" is no host name"),
+        ("server_name_override: \"a b\"", "\"a b\" is not a valid host name"),
         ("insecur: true", "did you mean \"insecure\"?"),
         (
             "cert_pem: |\n\(indented(TestCertificates.server))\nkey_pem: |\n\(indented(TestCertificates.clientKey))\n",

@@ -149,30 +149,30 @@ extension SeriesStore {
             slab[before].nextSource = record.nextSource
             return
         }
-        var heir = record.nextInFamily
-        var heirOfPrevious = record.nextInFamily
-        var heirOfNext = record.previousInFamily
+        var successor = record.nextInFamily
+        var successorOfPrevious = record.nextInFamily
+        var successorOfNext = record.previousInFamily
         if record.nextSource == noIndex {
             finals.remove(record.finalKey)
         } else {
-            heir = record.nextSource
-            (heirOfPrevious, heirOfNext) = (heir, heir)
-            slab[heir].flags.remove(.isSecondary)
-            slab[heir].previousInFamily = record.previousInFamily
-            slab[heir].nextInFamily = record.nextInFamily
-            finals.set(record.finalKey, heir)
+            successor = record.nextSource
+            (successorOfPrevious, successorOfNext) = (successor, successor)
+            slab[successor].flags.remove(.isSecondary)
+            slab[successor].previousInFamily = record.previousInFamily
+            slab[successor].nextInFamily = record.nextInFamily
+            finals.set(record.finalKey, successor)
         }
         if record.previousInFamily == noIndex {
-            family.first = heirOfPrevious
+            family.first = successorOfPrevious
         } else {
-            slab[record.previousInFamily].nextInFamily = heirOfPrevious
+            slab[record.previousInFamily].nextInFamily = successorOfPrevious
         }
         if record.nextInFamily == noIndex {
-            family.last = heirOfNext
+            family.last = successorOfNext
         } else {
-            slab[record.nextInFamily].previousInFamily = heirOfNext
+            slab[record.nextInFamily].previousInFamily = successorOfNext
         }
-        for cursor in cursors where cursor.next == index { cursor.next = heir }
+        for cursor in cursors where cursor.next == index { cursor.next = successor }
     }
 
     /// Gives back what is counted of a record's memory; the slab frees it.

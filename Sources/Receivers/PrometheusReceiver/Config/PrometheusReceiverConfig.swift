@@ -98,7 +98,7 @@ extension ConfigSection {
         guard let text = scalar(key) else { return nil }
         guard let value = PrometheusText.duration(text) else {
             report(
-                key, error: "\"\(text)\" is no duration",
+                key, error: "\"\(text)\" is not a valid duration",
                 help: "write whole numbers with units, the largest first, such as 30s, 1m or 1h30m")
             return nil
         }

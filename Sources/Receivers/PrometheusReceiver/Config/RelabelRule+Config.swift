@@ -50,7 +50,7 @@ extension RelabelRule {
         do throws(RegularExpressionError) {
             return try RegularExpression(pattern)
         } catch {
-            section.report("regex", error: "\"\(pattern)\" is no regular expression: \(error)")
+            section.report("regex", error: "\"\(pattern)\" is not a valid regular expression: \(error)")
             return nil
         }
     }

@@ -151,7 +151,7 @@ struct ScrapeLimits: Sendable, Equatable {
                 bodySize = bytes
             } else {
                 section.report(
-                    "body_size_limit", error: "\"\(text)\" is no number of bytes",
+                    "body_size_limit", error: "\"\(text)\" is not a number of bytes",
                     help: "write it as 10MB or 512KB")
             }
         }

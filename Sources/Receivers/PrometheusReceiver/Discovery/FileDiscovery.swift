@@ -164,7 +164,7 @@ final class FileDiscovery: Discovery {
         }
         let diagnostics = Diagnostics()
         guard let sections = ConfigSection.list(yaml: text, name: path, diagnostics: diagnostics) else {
-            file.problem = diagnostics.items.first?.rendered ?? "it is no list of target groups"
+            file.problem = diagnostics.items.first?.rendered ?? "it is not a list of target groups"
             return file
         }
         let groups = sections.enumerated().map { index, section in

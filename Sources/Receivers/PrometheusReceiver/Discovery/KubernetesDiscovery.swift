@@ -16,8 +16,8 @@ final class KubernetesDiscovery: Discovery {
     /// The longest line of a watch, which is one pod.
     private static let lineBytesMax = 4 << 20
     private static let pageBytesMax = 64 << 20
-    private static let patienceMin = TimeAmount.seconds(1)
-    private static let patienceMax = TimeAmount.seconds(30)
+    private static let backoffMin = TimeAmount.seconds(1)
+    private static let backoffMax = TimeAmount.seconds(30)
     /// Changes come in swarms; this long they are gathered.
     private static let gathering = TimeAmount.milliseconds(200)
 
@@ -33,7 +33,7 @@ final class KubernetesDiscovery: Discovery {
     private var version = ""
     private var timer: Scheduled<Void>?
     private var announcement: Scheduled<Void>?
-    private var patience = patienceMin
+    private var backoff = backoffMin
     private var isFailing = false
     private var call: HTTPClientCall?
     private var watchBegan = NIODeadline.distantPast
@@ -197,19 +197,19 @@ final class KubernetesDiscovery: Discovery {
         switch watchEnd {
         case .gone:
             version = ""
-            after(Self.patienceMin) { $0.list(from: nil) }
+            after(Self.backoffMin) { $0.list(from: nil) }
         case .failed(let text): retry(text)
         case nil:
             if case .failure(let error) = result {
                 retry("\(error)")
             } else {
                 // A server that ends every watch at once is not asked in a circle.
-                after(.now() - watchBegan < Self.patienceMin ? Self.patienceMin : .zero) { $0.watch() }
+                after(.now() - watchBegan < Self.backoffMin ? Self.backoffMin : .zero) { $0.watch() }
             }
         }
     }
 
-    // MARK: - Patience
+    // MARK: - Backoff
 
     /// Tries again after a while, longer each time: watches on when there is a version to watch from.
     private func retry(_ problem: String) {
@@ -218,15 +218,15 @@ final class KubernetesDiscovery: Discovery {
             logger.warning(
                 "Pods cannot be found. The targets stay as they are.", metadata: ["error": "\(problem)"])
         }
-        let wait = patience
-        patience = min(patience + patience, Self.patienceMax)
+        let wait = backoff
+        backoff = min(backoff + backoff, Self.backoffMax)
         after(wait) { discovery in
             if discovery.version.isEmpty { discovery.list(from: nil) } else { discovery.watch() }
         }
     }
 
     private func recovered() {
-        patience = Self.patienceMin
+        backoff = Self.backoffMin
         guard isFailing else { return }
         isFailing = false
         logger.info("Pods are found again.")

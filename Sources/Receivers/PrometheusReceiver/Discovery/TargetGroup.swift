@@ -21,7 +21,7 @@ struct TargetGroup: Sendable, Equatable {
         for address in section.scalarList("targets") ?? [] {
             guard !address.isEmpty, !address.contains("/") else {
                 section.report(
-                    "targets", error: "\"\(address)\" is no address",
+                    "targets", error: "\"\(address)\" is not a valid address",
                     help: "write host:port; the path belongs under metrics_path, http or https under scheme")
                 continue
             }

@@ -80,18 +80,18 @@ final class ScrapeJob: @unchecked Sendable {
         guard !isStopped else { return }
         let targets = self.targets()
         let limit = parts.config.limits.targets
-        let hindrance: ScrapeFailure? =
+        let disabledReason: ScrapeFailure? =
             limit > 0 && targets.count > limit ? .targetLimit(targets.count, limit: limit) : nil
         for (target, (loop, eventLoop)) in loops {
             let isGone = !targets.contains(target)
-            eventLoop.execute { isGone ? loop.stop(isGone: true) : loop.setHindrance(hindrance) }
+            eventLoop.execute { isGone ? loop.stop(isGone: true) : loop.setDisabledReason(disabledReason) }
             if isGone { loops[target] = nil }
         }
         for target in targets where loops[target] == nil {
             let tools = tools[Int(target.offset.wholeNanoseconds % Int64(tools.count))]
             let loop = ScrapeLoop(target, job: parts, tools: tools)
             loops[target] = (loop, tools.eventLoop)
-            tools.eventLoop.execute { loop.start(hindrance: hindrance) }
+            tools.eventLoop.execute { loop.start(disabledReason: disabledReason) }
         }
     }
 

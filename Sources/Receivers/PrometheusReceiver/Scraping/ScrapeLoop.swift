@@ -37,7 +37,7 @@ final class ScrapeLoop: @unchecked Sendable {
     private var isStopped = false
     private var isBusy = false
     /// Why it is not asked at all.
-    private var hindrance: ScrapeFailure?
+    private var disabledReason: ScrapeFailure?
     /// Whether the last scrape failed; nil before the first.
     private var isFailing: Bool?
     /// Bytes that the last scrape handed on: what the next one will need.
@@ -71,15 +71,15 @@ final class ScrapeLoop: @unchecked Sendable {
     }
 
     /// Begins to scrape, each time at the target's own moment.
-    /// - Parameter hindrance: why every scrape fails without asking.
-    func start(hindrance: ScrapeFailure?) {
+    /// - Parameter disabledReason: why every scrape fails without asking.
+    func start(disabledReason: ScrapeFailure?) {
         tools.eventLoop.preconditionInEventLoop()
-        self.hindrance = hindrance
+        self.disabledReason = disabledReason
         schedule()
     }
 
     /// Says why every scrape fails from now on, or that none does.
-    func setHindrance(_ hindrance: ScrapeFailure?) { self.hindrance = hindrance }
+    func setDisabledReason(_ disabledReason: ScrapeFailure?) { self.disabledReason = disabledReason }
 
     /// Ends.
     /// - Parameter isGone: whether the target is no more, which its series say, or the gateway stops.
@@ -119,7 +119,7 @@ final class ScrapeLoop: @unchecked Sendable {
         isBusy = true
         began = .now()
         beganUnix = SystemClock.unixNanoseconds()
-        if let hindrance { return end(hindrance) }
+        if let disabledReason { return end(disabledReason) }
         let bound = NIOLoopBound(self, eventLoop: tools.eventLoop)
         get().whenComplete { result in bound.value.answered(result) }
     }

@@ -50,7 +50,7 @@ struct ScrapeTarget: Sendable, Hashable {
 
     private static func duration(_ set: LabelSet, _ name: String) throws(Problem) -> Duration {
         guard let value = PrometheusText.duration(set[name]), value > .zero else {
-            throw Problem(text: "\(name) \"\(set[name])\" is no duration")
+            throw Problem(text: "\(name) \"\(set[name])\" is not a valid duration")
         }
         return value
     }
