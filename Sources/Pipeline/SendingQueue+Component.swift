@@ -62,10 +62,8 @@ extension SendingQueue.DeadLetter {
         let target = context.exporter(id)
         self.init(
             name: "\(id)", consumer: target.input.consumer,
-            counter: target.account.counter(
-                .announced, "sluice_exporter_dead_letter_\(context.signal.itemNoun)",
-                help: "Items that the exporter got from others by on_permanent_failure.",
-                labels: ["exporter": "\(id)"]))
+            counter: SendingQueue.Counters.deadLetters(
+                of: target.account, exporter: "\(id)", signal: context.signal))
     }
 }
 

@@ -30,6 +30,8 @@ extension SendingQueue {
             recovered = account.counter(
                 .made, "sluice_exporter_recovered_\(items)",
                 help: "Items that an earlier process left in the exporter's store.", labels: labels)
+            // On every page, though nobody may ever hand it anything.
+            _ = Self.deadLetters(of: account, exporter: exporter, signal: signal)
             sent = account.counter(
                 .left, "otelcol_exporter_sent_\(items)", help: "Items that the destination took.",
                 labels: labels)
@@ -71,6 +73,14 @@ extension SendingQueue {
             let account = NodeAccount(kind: .exporter, id: id, signal: signal)
             registry.add(account)
             self.init(account, registry, exporter: exporter, signal: signal)
+        }
+
+        /// What another exporter counts in the account of the one that it hands items to.
+        static func deadLetters(of account: NodeAccount, exporter: String, signal: Signal) -> Counter {
+            account.counter(
+                .announced, "sluice_exporter_dead_letter_\(signal.itemNoun)",
+                help: "Items that the exporter got from others by on_permanent_failure.",
+                labels: ["exporter": exporter])
         }
 
         /// Counts items that nobody takes.
