@@ -82,8 +82,8 @@ struct EditorBytes: ~Copyable {
     private(set) var bytes = 0
 
     deinit {
-        for unsafe chunk in unsafe chunks { unsafe chunk.deallocate() }
-        for unsafe piece in unsafe large { unsafe piece.deallocate() }
+        for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
+        for index in unsafe large.indices { unsafe large[index].deallocate() }
     }
 
     /// Room for so many bytes, not initialized, valid until `removeAll`.
