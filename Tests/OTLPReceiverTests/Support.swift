@@ -39,7 +39,8 @@ struct Rear {
             entrance: Entrance(
                 consumer: consumer, limiters: [limiter], answersLater: answersLater, keepsGzip: keepsGzip),
             counters: RequestCounters(
-                registry: registry, receiver: "otlp", transport: transport, signal: signal))
+                registry: registry, receiver: "otlp", transport: transport, signal: signal,
+                logger: makeSilentLogger()))
     }
 
     /// The bytes of each batch that was taken.

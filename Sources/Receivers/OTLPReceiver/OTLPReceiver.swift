@@ -113,12 +113,15 @@ package final class OTLPReceiver: Sendable {
         let targets = paths.compactMap { signal, path -> (path: String, target: Target)? in
             guard let entrance = parts.entrances[signal] else { return nil }
             let counters = RequestCounters(
-                registry: parts.registry, receiver: parts.name, transport: transport, signal: signal)
+                registry: parts.registry, receiver: parts.name, transport: transport, signal: signal,
+                logger: parts.logger)
             return (path, Target(signal: signal, entrance: entrance, counters: counters))
         }
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets),
-            writer: AnswerWriter(responseHeaders: responseHeaders), logger: parts.logger)
+            writer: AnswerWriter(responseHeaders: responseHeaders), logger: parts.logger,
+            resets: StreamResets(
+                registry: parts.registry, receiver: parts.name, transport: transport, logger: parts.logger))
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
@@ -229,7 +232,7 @@ package final class OTLPReceiver: Sendable {
                 }
             }
         do {
-            let channel = try await bootstrap.bind(host: endpoint.host, port: endpoint.port).get()
+            let channel = try await bootstrap.listen(host: endpoint.host, port: endpoint.port)
             listeners.withLock { $0.append(channel) }
             return channel.localAddress
         } catch {
@@ -256,6 +259,8 @@ extension ConnectionKeeper.Limits {
     init(_ config: HTTPServerConfig) {
         self.init()
         idle = config.idleTimeout > .zero ? TimeAmount(config.idleTimeout) : nil
+        age = config.maxConnectionAge.map { TimeAmount($0) }
+        ageGrace = config.maxConnectionAgeGrace.map { TimeAmount($0) }
         if config.readHeaderTimeout > .zero { handshake = TimeAmount(config.readHeaderTimeout) }
         pingMinTime = .zero
         pingsWithoutStreams = true
