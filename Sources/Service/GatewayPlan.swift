@@ -71,6 +71,7 @@ package struct GatewayPlan: Sendable {
         catalogue.add(.exporter, "otlp_http")
         catalogue.addAlias(.exporter, "otlphttp", of: "otlp_http")
         catalogue.add(.exporter, "loadbalancing")
+        catalogue.addAlias(.exporter, "load_balancing", of: "loadbalancing")
         catalogue.add(.exporter, "loki", signals: [.logs])
         catalogue.add(.exporter, "debug")
         catalogue.addAlias(.exporter, "logging", of: "debug", deprecation: "debug")
