@@ -22,7 +22,9 @@ struct PipelineReader {
         for key in section.keys {
             guard let id = pipelineID(key, section), let body = section.section(key) else { continue }
             guard !result.contains(where: { $0.id == id }) else {
-                section.pointAtKey(key, error: "pipeline \(quoted(id.description)) is already configured")
+                section.pointAtKey(
+                    key, error: "pipeline \(quoted(id.description)) is already configured",
+                    help: "keep one of the two, or give one a name: \(id.signal.rawValue)/second")
                 continue
             }
             result.append(pipeline(id, body))
@@ -35,12 +37,14 @@ struct PipelineReader {
         let signals = PipelineSignal.allCases.map(\.rawValue)
         guard let parsed else {
             section.pointAtKey(
-                key, error: "\(quoted(key)) is no pipeline id",
+                key, error: "\(quoted(key)) is not a valid pipeline id",
                 help: "write \(alternatives(signals)), optionally followed by a slash and a name")
             return nil
         }
         if parsed.type == "profiles" {
-            section.pointAtKey(key, error: "profiles are not supported yet; use \(alternatives(signals))")
+            section.pointAtKey(
+                key, error: "profiles are not supported yet; use \(alternatives(signals))",
+                help: "remove this pipeline")
             return nil
         }
         guard let signal = PipelineSignal(rawValue: parsed.type) else {
@@ -86,6 +90,7 @@ struct PipelineReader {
         let known = definitions[kind] ?? GatewayReader.Definitions()
         var result: [Reference] = []
         for (text, origin) in body.located(key) ?? [] {
+            if known.misspelt.contains(text) { continue }
             let id = ComponentID(text)
             if let id, kind != .processor, connectors.contains(id), !known.written.contains(id) { continue }
             guard let id, known.written.contains(id) else {

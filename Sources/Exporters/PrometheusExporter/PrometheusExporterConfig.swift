@@ -61,6 +61,7 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
         enableOpenMetrics = section.bool("enable_open_metrics", default: false)
         withoutScopeInfo = section.bool("without_scope_info", default: false)
         readBounds(section)
+        section.ignored("sending_queue", "a scrape reads the series; nothing is sent that could wait")
         section.finish()
     }
 
