@@ -4,9 +4,7 @@ internal import CLz4
 ///
 /// One per event loop: not thread-safe, and meant to be reused. What is allocated for the output stays within the
 /// caller's limit; a block has at most 4 MiB, which lz4 keeps together with the 64 KiB before it.
-@safe package final class LZ4Decompressor {
-    private static let nextRoomBytes = 64 << 10
-
+@safe package final class LZ4Decompressor: FrameDecoder {
     // SAFETY: owned, made in init, freed in deinit, never handed out.
     private let context: OpaquePointer
 
@@ -39,29 +37,8 @@ internal import CLz4
         guard !input.isEmpty else { throw .corrupt(.empty) }
         guard Self.isFrame(input) else { throw .corrupt(.wrongFormat) }
         unsafe LZ4F_resetDecompressionContext(context)
-        var consumed = 0
-        var produced = 0
-        var room = input.byteCount * 4
-        while true {
-            // A byte more than the limit, to see whether there is more; it never counts as initialized.
-            let left = limitBytes - produced
-            let wanted = min(room, left + 1)
-            var step = Step(code: 0, inputBytes: 0, outputBytes: 0, isFull: false)
-            append(wanted) { output in
-                precondition(output.freeCapacity >= wanted, "Less room than asked for")
-                step = decode(input, from: consumed, into: &output, limitBytes: left)
-            }
-            guard LZ4F_isError(step.code) == 0 else { throw .corrupt(.damaged) }
-            consumed += step.inputBytes
-            produced += step.outputBytes
-            guard produced <= limitBytes else { throw .tooLarge(limitBytes: limitBytes) }
-            if consumed == input.byteCount {
-                // 0: the frame is complete and all of it is written.
-                if step.code == 0 { return produced }
-                guard step.isFull else { throw .corrupt(.damaged) }
-            }
-            room = max(Self.nextRoomBytes, produced)
-        }
+        return try inflateFrames(
+            input, limitBytes: limitBytes, firstRoom: input.byteCount * 4, appending: append)
     }
 
     /// Whether bytes begin as a frame does, or as one that is to be skipped.
@@ -72,20 +49,10 @@ internal import CLz4
         return magic == 0x184D_2204 || magic & 0xFFFF_FFF0 == 0x184D_2A50
     }
 
-    private struct Step {
-        /// What lz4 returned: 0 at the end of a frame.
-        var code: Int
-        var inputBytes: Int
-        /// One more than the limit when there is more than that.
-        var outputBytes: Int
-        /// Whether the room ended before the data did.
-        var isFull: Bool
-    }
-
     /// Calls lz4 until the room is full, the input used up, or something is wrong.
-    private func decode(
+    func decode(
         _ input: borrowing RawSpan, from start: Int, into output: inout OutputRawSpan, limitBytes: Int
-    ) -> Step {
+    ) -> FrameStep {
         // SAFETY: both buffers live for the closures; lz4 reads at most the source's bytes from `start` on and writes
         // at most the free capacity behind what is initialized already.
         unsafe input.withUnsafeBytes { source in
@@ -112,8 +79,10 @@ internal import CLz4
                     written += targetBytes
                 }
                 initializedCount += min(written, limitBytes)
-                return Step(
-                    code: code, inputBytes: from - start, outputBytes: written, isFull: written == size)
+                return FrameStep(
+                    damage: LZ4F_isError(code) == 0 ? nil : .damaged, isFrameEnd: code == 0,
+                    inputBytes: from - start,
+                    outputBytes: written, isFull: written == size)
             }
         }
     }

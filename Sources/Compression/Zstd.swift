@@ -5,13 +5,12 @@ internal import CZstd
 /// One per event loop: not thread-safe, and meant to be reused. What a frame says about its own size is only a
 /// first guess; what is allocated for the output stays within the caller's limit, and the window within
 /// `windowBytesMax`.
-@safe package final class ZstdDecompressor {
+@safe package final class ZstdDecompressor: FrameDecoder {
     /// Frames that need a larger window are refused. RFC 8878 asks every decoder for 8 MiB and no more.
     package static let windowBytesMax = 1 << windowLogMax
     private static let windowLogMax = 23
     /// The first room is at most this many times the input, whatever a frame declares.
     private static let firstExpansionMax = 64
-    private static let nextRoomBytes = 64 << 10
 
     // SAFETY: owned, made in init, freed in deinit, never handed out.
     private let context: OpaquePointer
@@ -43,50 +42,17 @@ internal import CZstd
         guard !input.isEmpty else { throw .corrupt(.empty) }
         // SAFETY: the context is ours. A reset of the session alone cannot fail and keeps the window's limit.
         _ = unsafe ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
-        var consumed = 0
-        var produced = 0
         let declared = Self.declaredBytes(input)
         // Whether it is true or not, nothing good can come of it.
         if let declared, declared > limitBytes { throw .tooLarge(limitBytes: limitBytes) }
-        var room = Self.firstRoom(input, declared)
-        while true {
-            // A byte more than the limit, to see whether there is more; it never counts as initialized.
-            let left = limitBytes - produced
-            let wanted = min(room, left + 1)
-            var step = Step(code: 0, inputBytes: 0, outputBytes: 0, isFull: false)
-            append(wanted) { output in
-                precondition(output.freeCapacity >= wanted, "Less room than asked for")
-                step = decode(input, from: consumed, into: &output, limitBytes: left)
-            }
-            guard ZSTD_isError(step.code) == 0 else {
-                throw .corrupt(consumed == 0 && produced == 0 ? .wrongFormat : .damaged)
-            }
-            consumed += step.inputBytes
-            produced += step.outputBytes
-            guard produced <= limitBytes else { throw .tooLarge(limitBytes: limitBytes) }
-            if consumed == input.byteCount {
-                // 0: the frame is complete and all of it is written.
-                if step.code == 0 { return produced }
-                guard step.isFull else { throw .corrupt(.damaged) }
-            }
-            room = max(Self.nextRoomBytes, produced)
-        }
-    }
-
-    private struct Step {
-        /// What zstd returned: 0 at the end of a frame.
-        var code: Int
-        var inputBytes: Int
-        /// One more than the limit when there is more than that.
-        var outputBytes: Int
-        /// Whether the room ended before the data did.
-        var isFull: Bool
+        return try inflateFrames(
+            input, limitBytes: limitBytes, firstRoom: Self.firstRoom(input, declared), appending: append)
     }
 
     /// One call of zstd.
-    private func decode(
+    func decode(
         _ input: borrowing RawSpan, from start: Int, into output: inout OutputRawSpan, limitBytes: Int
-    ) -> Step {
+    ) -> FrameStep {
         // SAFETY: both buffers live for the closures; zstd reads at most `source.count - start` bytes from
         // `start` (at most the count) and writes at most the free capacity behind what is initialized already.
         unsafe input.withUnsafeBytes { source in
@@ -97,8 +63,10 @@ internal import CZstd
                 var to = unsafe ZSTD_outBuffer(dst: into, size: size, pos: 0)
                 let code = unsafe ZSTD_decompressStream(context, &to, &from)
                 initializedCount += unsafe min(to.pos, limitBytes)
-                return unsafe Step(
-                    code: code, inputBytes: from.pos - start, outputBytes: to.pos, isFull: to.pos == size)
+                return unsafe FrameStep(
+                    damage: ZSTD_isError(code) == 0 ? nil : start == 0 ? .wrongFormat : .damaged,
+                    isFrameEnd: code == 0, inputBytes: from.pos - start,
+                    outputBytes: to.pos, isFull: to.pos == size)
             }
         }
     }
