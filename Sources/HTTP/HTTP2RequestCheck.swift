@@ -50,11 +50,16 @@ struct HTTP2RequestCheck {
         seen.insert(.regular)
         for index in 0..<name.count {
             let byte = unsafe name[index]
+            if byte &- 0x61 < 26 || byte == 0x2D { continue }
             if byte &- 0x41 < 26 { return fail(.fieldName) }
             if !isToken(byte) { return false }
         }
-        if unsafe value.contains(where: { $0 == 0 || $0 == 0x0A || $0 == 0x0D }) { return fail(.fieldValue) }
-        guard unsafe Self.isText(value) else { return false }
+        guard unsafe Self.isText(value) else {
+            if unsafe value.contains(where: { $0 == 0 || $0 == 0x0A || $0 == 0x0D }) {
+                return fail(.fieldValue)
+            }
+            return false
+        }
         return unsafe regularField(name, value)
     }
 
@@ -135,15 +140,31 @@ struct HTTP2RequestCheck {
         return false
     }
 
-    /// Neither control characters nor blanks around it.
+    /// Neither control characters nor blanks around it. Eight bytes at a time: byte by byte a request of one
+    /// item took 2 000 instructions more, of 41 000.
     private static func isText(_ value: UnsafeRawBufferPointer) -> Bool {
-        var isClean = true
-        for index in 0..<value.count {
-            let byte = unsafe value[index]
-            isClean = isClean && (byte >= 0x20 || byte == 0x09) && byte != 0x7F
-        }
         guard let first = unsafe value.first, let last = unsafe value.last else { return true }
-        return isClean && first != 0x20 && first != 0x09 && last != 0x20 && last != 0x09
+        guard first != 0x20, first != 0x09, last != 0x20, last != 0x09 else { return false }
+        let (lows, highs): (UInt64, UInt64) = (0x0101_0101_0101_0101, 0x8080_8080_8080_8080)
+        var index = 0
+        while index &+ 8 <= value.count {
+            // SAFETY: eight bytes follow.
+            let word = unsafe value.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let deletes = word ^ (lows &* 0x7F)
+            let suspects = ((word &- lows &* 0x20) & ~word | (deletes &- lows) & ~deletes) & highs
+            // One of them is a control character, or a tab.
+            if suspects != 0, unsafe !isTextByByte(value, index..<index &+ 8) { return false }
+            index &+= 8
+        }
+        return unsafe isTextByByte(value, index..<value.count)
+    }
+
+    private static func isTextByByte(_ value: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
+        for index in range {
+            let byte = unsafe value[index]
+            if byte < 0x20 && byte != 0x09 || byte == 0x7F { return false }
+        }
+        return true
     }
 }
 
