@@ -14,7 +14,7 @@ import Testing
         client.runner.runAll()
         #expect(
             client.received() == """
-                HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r
+                HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8; escaping=underscores\r
                 vary: accept, accept-encoding\r\ncontent-length: 20\r\n\r\ntext||underscores|[]
                 """)
         client.send("GET /metrics?name[]=b&name[]=a HTTP/1.1\r\nhost: h\r\naccept-encoding: gzip\r\n\r\n")

@@ -34,10 +34,11 @@ struct StoreUnderTest {
 
     func page(
         _ format: ExpositionFormat = .text, escaping: NameEscaping = .allowUTF8, names: [String] = [],
-        sendsTimestamps: Bool = false, isGzipped: Bool = false, at now: UInt32 = 100
+        sendsTimestamps: Bool = false, showsCreated: Bool = false, isGzipped: Bool = false,
+        at now: UInt32 = 100
     ) -> [UInt8] {
         let key = PageKey(format: format, escaping: escaping, isGzipped: isGzipped, names: names)
-        var maker = PageMaker(key, sendsTimestamps: sendsTimestamps)
+        var maker = PageMaker(key, sendsTimestamps: sendsTimestamps, showsCreated: showsCreated)
         let cursor = store.beginPage(names: names.isEmpty ? nil : Set(names))
         while maker.writeSlice(store, cursor, now: now) {}
         store.endPage(cursor)
@@ -46,11 +47,12 @@ struct StoreUnderTest {
 
     func text(
         _ format: ExpositionFormat = .text, escaping: NameEscaping = .allowUTF8, names: [String] = [],
-        sendsTimestamps: Bool = false, at now: UInt32 = 100
+        sendsTimestamps: Bool = false, showsCreated: Bool = false, at now: UInt32 = 100
     ) -> String {
         String(
             decoding: page(
-                format, escaping: escaping, names: names, sendsTimestamps: sendsTimestamps, at: now),
+                format, escaping: escaping, names: names, sendsTimestamps: sendsTimestamps,
+                showsCreated: showsCreated, at: now),
             as: UTF8.self)
     }
 

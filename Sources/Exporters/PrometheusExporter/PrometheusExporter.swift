@@ -18,6 +18,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     private let hiddenNoted = Mutex<Set<String>>([])
     private let name: String
     private let sendsTimestamps: Bool
+    private let showsCreated: Bool
     private let counters: SendingQueue.Counters
     private let state: StateMetrics
     private let logger: Logger
@@ -50,8 +51,10 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         self.clock = clock
         self.counters = counters
         sendsTimestamps = config.sendTimestamps
+        showsCreated = config.showsCreatedSamples
         state = StateMetrics(registry, exporter: name)
         var limits = SeriesStore.Limits(series: config.maxSeries, seriesPerMetric: config.maxSeriesPerMetric)
+        limits.sourcesPerSeries = config.maxSourcesPerSeries
         limits.expiration = Self.ticks(config.metricExpiration)
         // As in the Collector: no page shows them then, whatever its format.
         if !config.enableOpenMetrics { limits.exemplarBytes = 0 }
@@ -178,7 +181,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         init(_ exporter: PrometheusExporter, _ request: PageKey) {
             self.exporter = exporter
             now = exporter.now
-            maker = PageMaker(request, sendsTimestamps: exporter.sendsTimestamps)
+            maker = PageMaker(
+                request, sendsTimestamps: exporter.sendsTimestamps, showsCreated: exporter.showsCreated)
             let names = request.names.isEmpty ? nil : Set(request.names)
             cursor = exporter.lock.withLock { _ in exporter.store.beginPage(names: names) }
         }

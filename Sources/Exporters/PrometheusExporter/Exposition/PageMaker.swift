@@ -16,6 +16,7 @@ struct PageMaker: ~Copyable {
     private let format: ExpositionFormat
     private let isGzipped: Bool
     private let escaping: NameEscaping
+    private let showsCreated: Bool
     /// Names, as the scraper knows them, that families on the page have or whose samples have.
     private var taken: Set<String> = []
     /// A family of the protobuf format goes on in another message of its name beyond this: it is held until its length
@@ -33,14 +34,15 @@ struct PageMaker: ~Copyable {
     private(set) var hidden: [String] = []
     private static let hiddenMax = 16
 
-    init(_ request: PageKey, sendsTimestamps: Bool) {
+    init(_ request: PageKey, sendsTimestamps: Bool, showsCreated: Bool = false) {
         format = request.format
         isGzipped = request.isGzipped
         escaping = request.escaping
         writer = PageWriter(isContiguous: request.isGzipped)
         text = TextPage(
             isOpenMetrics: request.format == .openMetrics, escaping: request.escaping,
-            sendsTimestamps: sendsTimestamps)
+            sendsTimestamps: sendsTimestamps, showsCreated: showsCreated)
+        self.showsCreated = showsCreated
         protobuf = ProtobufPage(escaping: request.escaping, sendsTimestamps: sendsTimestamps)
     }
 
@@ -59,7 +61,7 @@ struct PageMaker: ~Copyable {
             }
             let index = cursor.next
             cursor.next = store.slab[index].nextInFamily
-            guard let view = store.view(index, now: now), isShown(view) else { continue }
+            guard let view = store.view(index, now: now) else { continue }
             if !cursor.isOpen {
                 cursor.isOpen = true
                 begin(cursor.family!)
@@ -70,8 +72,6 @@ struct PageMaker: ~Copyable {
         }
         return true
     }
-
-    private func isShown(_ view: SeriesView) -> Bool { view.kind != .exponential || format == .protobuf }
 
     private mutating func begin(_ family: Family) {
         let names = names(family)
@@ -90,7 +90,7 @@ struct PageMaker: ~Copyable {
 
     /// The names that a family takes: its own and, in text, those that its samples are given.
     private func names(_ family: Family) -> [String] {
-        let base = family.name
+        let base = escaping.metricName(family.name)
         var names = [base]
         if format != .protobuf {
             if family.type == .histogram { names.append(base + "_bucket") }
@@ -99,13 +99,16 @@ struct PageMaker: ~Copyable {
             }
         }
         if format == .openMetrics {
-            if family.type == .histogram || family.type == .summary { names.append(base + "_created") }
+            if showsCreated, family.type == .histogram || family.type == .summary {
+                names.append(base + "_created")
+            }
             if family.type == .counter, base.hasSuffix("_total"), base.utf8.count > 6 {
                 let title = String(base.dropLast(6))
-                names += [title, title + "_created"]
+                names.append(title)
+                if showsCreated { names.append(title + "_created") }
             }
         }
-        return names.map { escaping.metricName($0) }
+        return names
     }
 
     private mutating func beginMessage(_ family: Family) {

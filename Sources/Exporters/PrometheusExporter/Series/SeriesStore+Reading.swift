@@ -22,6 +22,10 @@ extension SeriesStore {
         var scope: Scope
         let descriptor: Descriptor
         let now: UInt32
+
+        /// Of the resource; known once a series of it is.
+        @inline(__always)
+        var process: UInt32 { scope.context?.process ?? 0 }
     }
 
     /// Takes the data points of a request in.
@@ -132,7 +136,7 @@ extension SeriesStore {
                 guard let made = resolve(point, Field.NumberPoint.attributes, &subject) else { continue }
                 index = made
             }
-            if let reason = slab[index].update(point, isDelta: isDelta) {
+            if let reason = slab[index].update(point, isDelta: isDelta, process: subject.process) {
                 count(reason)
                 continue
             }
@@ -164,7 +168,9 @@ extension SeriesStore {
                 guard let made = resolve(point, Field.HistogramPoint.attributes, &subject) else { continue }
                 index = made
             }
-            if let reason = updateHistogram(index, point, buckets, isDelta: isDelta) {
+            if let reason = updateHistogram(
+                index, point, buckets, isDelta: isDelta, process: subject.process)
+            {
                 drop(reason, series: index)
                 continue
             }
@@ -203,7 +209,8 @@ extension SeriesStore {
             }
             let reason =
                 if let summary { updateSummary(index, summary) } else {
-                    updateExponential(index, exponential!, isDelta: isDelta)
+                    updateExponential(
+                        index, exponential!, isDelta: isDelta, process: subject.process)
                 }
             if let reason {
                 drop(reason, series: index)

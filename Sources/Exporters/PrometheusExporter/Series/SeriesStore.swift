@@ -6,6 +6,8 @@ enum DropReason: String, CaseIterable, Sendable {
     case seriesLimit = "max_series"
     /// A new series beyond `max_series_per_metric`.
     case metricLimit = "max_series_per_metric"
+    /// A new source of a series beyond `max_sources_per_series`.
+    case sourceLimit = "max_sources_per_series"
     /// Another metric of this name has another type.
     case typeConflict = "type_conflict"
     /// Nothing valid is left of the metric's name.
@@ -83,6 +85,8 @@ final class SeriesStore {
         /// Records, of all metrics and of one.
         var series: Int
         var seriesPerMetric: Int
+        /// Sources whose names and labels become those of one series: a page adds them up in one go.
+        var sourcesPerSeries = 1000
         /// Memory of labels and buckets: more than this, on average, and new series are refused before
         /// `series` is reached.
         var bytesPerSeries = 1024
@@ -128,6 +132,10 @@ final class SeriesStore {
     let slab: SeriesSlab
     let aliases = KeyTable(parts: 64)
     let finals = KeyTable(parts: 64)
+    /// Secondary sources, by final key and source.
+    let sources = KeyTable()
+    /// How many sources a primary stands for, itself included; of one with secondary ones only.
+    var sourceCounts: [UInt32: Int] = [:]
     let bounds = BoundsTable()
     let descriptorTable = KeyTable()
     let contextTable = KeyTable()
@@ -165,8 +173,8 @@ final class SeriesStore {
 
     /// Memory of everything.
     var bytes: Int {
-        slab.bytes + aliases.bytes + finals.bytes + descriptorTable.bytes + contextTable.bytes + bounds.bytes
-            + ownedBytes + exemplarBytes
+        slab.bytes + aliases.bytes + finals.bytes + sources.bytes + descriptorTable.bytes
+            + contextTable.bytes + bounds.bytes + ownedBytes + exemplarBytes
     }
 
     /// Whether anything happened since `takeEvents` was called.
