@@ -95,10 +95,13 @@ struct ExpositionTests {
     func escapedSuffixes() {
         let under = StoreUnderTest(strategy: .noUTF8EscapingWithSuffixes)
         under.take(
-            counter("a.b", point(1)), histogram("h.x", histogramPoint([1], [])), gauge("plain_x", point(1)))
+            counter("a.b", point(1)), histogram("h.x", histogramPoint([1], [], sum: 2)),
+            gauge("plain_x", point(1)))
         let dots = under.text(.openMetrics, escaping: .dots)
         #expect(dots.contains("# TYPE a_dot_b_ counter\na_dot_b__total 1\n"))
-        #expect(dots.contains("# TYPE h_dot_x histogram\nh_dot_x_bucket{le=\"+Inf\"} 1\nh_dot_x_count 1\n"))
+        #expect(
+            dots.contains(
+                "# TYPE h_dot_x histogram\nh_dot_x_bucket{le=\"+Inf\"} 1\nh_dot_x_sum 2\nh_dot_x_count 1\n"))
         #expect(dots.contains("\nplain_x 1\n"))
         #expect(under.text(escaping: .values).contains("U__h_2e_x_count 1\n"))
     }
@@ -167,7 +170,9 @@ struct ExpositionTests {
             let exemplars = value % 3 == 0 ? [exemplar(0.4), exemplar(1.5), exemplar(9)] : []
             under.take(
                 histogram(
-                    "h", histogramPoint([1, 2, 3], [1, 2], attributes, start: 1, exemplars: exemplars)),
+                    "h",
+                    histogramPoint(
+                        [1, 2, 3], [1, 2], sum: 4, attributes, start: 1, exemplars: exemplars)),
                 gauge("g", point(.double(Double(value) / 7), attributes)))
         }
         for format in ExpositionFormat.allCases {
@@ -184,13 +189,13 @@ struct ExpositionTests {
             #expect(Array(plain.readableBytesView) == page)
         }
         let lines = under.samples(.openMetrics)
-        #expect(lines.count == 3000 * 5)
+        #expect(lines.count == 3000 * 6)
         for value in 0..<3000 {
             let label =
                 "{k=\"\(value)\""
                 + (value % 70 == 0 ? "" : ",l=\"\(String(repeating: "é", count: value % 70))\"")
             #expect(lines[value] == "g\(label)} \(NumberText.plain(Double(value) / 7))")
-            #expect(lines[3000 + value * 4 + 1].hasPrefix("h_bucket\(label),le=\"2.0\"} 3"))
+            #expect(lines[3000 + value * 5 + 1].hasPrefix("h_bucket\(label),le=\"2.0\"} 3"))
         }
     }
 }
@@ -323,7 +328,10 @@ struct ProtobufPageTests {
         #expect(values(histogram[0], 10) == [[14]])
         let lines = "# TYPE e histogram\ne_bucket{le=\"+Inf\"} 14\ne_sum -3\ne_count 14\n"
         #expect(under.text() == lines)
-        #expect(under.text(.openMetrics) == lines + "# EOF\n")
+        #expect(under.text(.openMetrics) == "# TYPE e histogram\ne_bucket{le=\"+Inf\"} 14\n# EOF\n")
+        let positive = StoreUnderTest()
+        positive.take(exponential("e", exponentialPoint(scale: 3, positive: (-2, [1, 0, 4]), sum: 3)))
+        #expect(positive.samples(.openMetrics) == ["e_bucket{le=\"+Inf\"} 5", "e_sum 3", "e_count 5"])
     }
 
     @Test("A family that is longer than a part of the page has its right length")

@@ -7,6 +7,8 @@ import TestSupport
 /// A store with the requests that a test gives it and the pages that it reads.
 struct StoreUnderTest {
     let store: SeriesStore
+    /// What is read in one go.
+    var workPerTurn = SeriesStore.workPerTurn
 
     init(
         strategy: TranslationStrategy = .underscoreEscapingWithSuffixes, namespace: String = "",
@@ -23,7 +25,19 @@ struct StoreUnderTest {
     /// Takes a request in; returns how many points were kept.
     @discardableResult
     func take(_ request: TestRequest, at now: UInt32 = 100) -> Int {
-        request.bytes.withUnsafeBytes { store.read(WireBytes($0), now: now) }
+        request.bytes.withUnsafeBytes { take($0, at: now) }
+    }
+
+    /// Takes a request in, turn by turn; returns how many points were kept.
+    func take(_ request: UnsafeRawBufferPointer, at now: UInt32) -> Int {
+        var position = ReadPosition()
+        var kept = 0
+        var isDone = false
+        while !isDone {
+            store.work = workPerTurn
+            isDone = store.read(WireBytes(request), from: &position, now: now, kept: &kept)
+        }
+        return kept
     }
 
     /// Takes metrics of a resource without attributes in.

@@ -16,7 +16,6 @@ struct PageMaker: ~Copyable {
     private let format: ExpositionFormat
     private let isGzipped: Bool
     private let escaping: NameEscaping
-    private let showsCreated: Bool
     /// Names, as the scraper knows them, that families on the page have or whose samples have.
     private var taken: Set<String> = []
     /// A family of the protobuf format goes on in another message of its name beyond this: it is held until its length
@@ -33,6 +32,8 @@ struct PageMaker: ~Copyable {
     /// The first families that were left out, because a scraper would refuse the whole page for their names.
     private(set) var hidden: [String] = []
     private static let hiddenMax = 16
+    /// Series that OpenMetrics forbids, and the first families that had such.
+    private(set) var forbidden: (series: Int, families: [String]) = (0, [])
 
     init(_ request: PageKey, sendsTimestamps: Bool, showsCreated: Bool = false) {
         format = request.format
@@ -42,7 +43,6 @@ struct PageMaker: ~Copyable {
         text = TextPage(
             isOpenMetrics: request.format == .openMetrics, escaping: request.escaping,
             sendsTimestamps: sendsTimestamps, showsCreated: showsCreated)
-        self.showsCreated = showsCreated
         protobuf = ProtobufPage(escaping: request.escaping, sendsTimestamps: sendsTimestamps)
     }
 
@@ -99,13 +99,11 @@ struct PageMaker: ~Copyable {
             }
         }
         if format == .openMetrics {
-            if showsCreated, family.type == .histogram || family.type == .summary {
-                names.append(base + "_created")
-            }
+            // A strict parser looks for `_created`, whether it is shown or not.
+            if family.type == .histogram || family.type == .summary { names.append(base + "_created") }
             if family.type == .counter, base.hasSuffix("_total"), base.utf8.count > 6 {
                 let title = String(base.dropLast(6))
-                names.append(title)
-                if showsCreated { names.append(title + "_created") }
+                names += [title, title + "_created"]
             }
         }
         return names
@@ -132,8 +130,13 @@ struct PageMaker: ~Copyable {
             if !isInMessage { beginMessage(family) }
             protobuf.write(view, store, &writer)
             if writer.count - messageStart > Self.messageBytesMax { endMessage() }
-        } else {
+        } else if text.allows(view, store) {
             text.write(view, store, &writer)
+        } else {
+            forbidden.series += 1
+            if forbidden.families.count < Self.hiddenMax, forbidden.families.last != family.name {
+                forbidden.families.append(family.name)
+            }
         }
     }
 

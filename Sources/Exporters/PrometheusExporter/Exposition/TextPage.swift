@@ -7,7 +7,7 @@ struct TextPage {
     let sendsTimestamps: Bool
     let showsCreated: Bool
     // Of the family at hand.
-    private var type = FamilyType.unknown
+    private(set) var type = FamilyType.unknown
     private var plain = SampleName()
     private var bucket = SampleName()
     private var sum = SampleName()
@@ -153,17 +153,18 @@ struct TextPage {
             writer.put(UInt8(ascii: "\n"))
         case .histogram:
             writeBuckets(view, labels, tail, store, &writer)
-            writeSumAndCount(record, labels, tail, &writer)
+            writeSumAndCount(record, labels, tail, store, &writer)
         case .summary:
             writeQuantiles(view, labels, tail, &writer)
-            writeSumAndCount(record, labels, tail, &writer)
+            writeSumAndCount(record, labels, tail, store, &writer)
         case .exponential:
             writeTotalBucket(record, labels, tail, &writer)
-            writeSumAndCount(record, labels, tail, &writer)
+            writeSumAndCount(record, labels, tail, store, &writer)
         }
         if hasCreated, record.startTime > 0 {
             begin(created, labels, tail, &writer)
             writer.putSeconds(unixNanoseconds: record.startTime)
+            putTime(record, &writer)
             writer.put(UInt8(ascii: "\n"))
         }
     }
@@ -241,8 +242,7 @@ struct TextPage {
     ) {
         let record = view.record
         let bounds = record.bounds == noIndex ? nil : store.bounds[record.bounds]
-        var finite = bounds?.values.count ?? 0
-        if let last = bounds?.values.last, last == .infinity { finite -= 1 }
+        let finite = finiteBuckets(record, store)
         let labelBytes = labels.count + tail.count + (labels.count > 0 && tail.count > 0 ? 1 : 0)
         let headBytes = bucket.open.count + labelBytes + (labelBytes > 0 ? 5 : 4)
         // A line's head is copied from the line before, as long as that is in the same part of the page.
@@ -303,21 +303,27 @@ struct TextPage {
     ) {
         let record = view.record
         for place in stride(from: 0, to: record.words.count - 1, by: 2) {
+            let quantile = Double(bitPattern: record.words[place])
+            let value = Double(bitPattern: record.words[place + 1])
+            guard allows(quantile: quantile, value: value) else { continue }
             putOpen(plain, labels, tail, &writer)
             writer.put(labels.count + tail.count > 0 ? ",quantile=\"" : "quantile=\"")
-            let quantile = Double(bitPattern: record.words[place])
             writer.put(isOpenMetrics ? NumberText.open(quantile) : NumberText.plain(quantile))
             writer.put("\"} ")
-            writer.put(Double(bitPattern: record.words[place + 1]))
+            writer.put(value)
             putTime(record, &writer)
             writer.put(UInt8(ascii: "\n"))
         }
     }
 
     private func writeSumAndCount(
-        _ record: SeriesRecord, _ labels: WireBytes, _ tail: WireBytes, _ writer: inout PageWriter
+        _ record: SeriesRecord, _ labels: WireBytes, _ tail: WireBytes, _ store: SeriesStore,
+        _ writer: inout PageWriter
     ) {
-        if record.flags.contains(.hasSum) {
+        let showsSum = showsSum(record, store)
+        // OpenMetrics has a histogram's count beside its sum only; the last bucket tells it, too.
+        guard showsSum || !isOpenMetrics || type != .histogram else { return }
+        if showsSum {
             begin(sum, labels, tail, &writer)
             writer.put(Double(bitPattern: record.number))
             putTime(record, &writer)

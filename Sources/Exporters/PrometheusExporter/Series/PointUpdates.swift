@@ -292,18 +292,28 @@ extension SeriesStore {
 
     // MARK: - Exemplars
 
+    /// Exemplars of a point that are looked at; the rest are counted.
+    static let exemplarsPerPointMax = 1024
+
     /// Keeps the latest exemplar of a counter or of each bucket.
-    func keepExemplars(of point: borrowing MetricPoint, field number: UInt32, series index: UInt32) {
-        guard settings.limits.exemplarBytes > 0 else { return }
+    /// - Returns: the work that it took.
+    func keepExemplars(of point: borrowing MetricPoint, field number: UInt32, series index: UInt32) -> Int {
+        guard settings.limits.exemplarBytes > 0 else { return 0 }
         let type = family(of: slab[index]).type
-        guard type == .counter || type == .histogram else { return }
+        guard type == .counter || type == .histogram else { return 0 }
         let slots = max(1, slab[index].words.count)
+        var seen = 0
         for field in point.whole.fields where field.number == number {
+            seen += 1
+            guard seen <= Self.exemplarsPerPointMax else {
+                events.exemplars += 1
+                continue
+            }
             guard let exemplar = Exemplar(field.bytes, namer: settings.namer) else { continue }
             if slab[index].exemplars.count != slots {
                 guard
                     exemplarBytes + slots * MemoryLayout<ExemplarSlot>.stride <= settings.limits.exemplarBytes
-                else { return }
+                else { break }
                 dropExemplars(index)
                 slab[index].exemplars.replace(count: slots, with: ExemplarSlot())
                 exemplarBytes += slab[index].exemplars.bytes
@@ -318,6 +328,7 @@ extension SeriesStore {
             slot.replace(value: exemplar.value.bitPattern, time: exemplar.time, labels: exemplar.labels)
             slab[index].exemplars[place] = slot
         }
+        return seen <= Self.exemplarsPerPointMax ? seen * Self.workPerExemplar : Self.workPerTurn
     }
 
     private func dropExemplars(_ index: UInt32) {

@@ -65,6 +65,8 @@ struct StoreEvents: Sendable {
     var overLimit: [String: Int] = [:]
     /// New sources of series that another source has already.
     var merged = 0
+    /// Exemplars that were not looked at, because their point had too many.
+    var exemplars = 0
     var notices: [StoreNotice] = []
 
     /// Points that were dropped for this reason.
@@ -153,6 +155,8 @@ final class SeriesStore {
     var events = StoreEvents()
     private var hasDrops = false
     var scratch = PointScratch()
+    /// What the turn may still do; see `workPerTurn`.
+    var work = 0
     private var noticed: Set<StoreNotice> = []
     private var namedMetrics: Set<String> = []
     private var lastID: UInt64 = 0
@@ -178,7 +182,7 @@ final class SeriesStore {
     }
 
     /// Whether anything happened since `takeEvents` was called.
-    var hasEvents: Bool { hasDrops || events.merged > 0 || !events.notices.isEmpty }
+    var hasEvents: Bool { hasDrops || events.merged > 0 || events.exemplars > 0 || !events.notices.isEmpty }
 
     /// Whether labels and buckets may take so much more memory. What is there for every series, large or
     /// small, is not counted; a small limit has room for a megabyte.
