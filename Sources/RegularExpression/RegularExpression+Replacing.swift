@@ -47,7 +47,8 @@ extension RegularExpression {
         var position = 0
         var lastEnd = -1
         var ranges: [Range<Int>?] = []
-        while position <= text.count, matchGroups(text, from: position, into: &ranges), let whole = ranges[0] {
+        while position <= text.count, matchGroups(text, from: position, into: &ranges), let whole = ranges[0]
+        {
             if !whole.isEmpty || whole.lowerBound != lastEnd { body(ranges) }
             lastEnd = whole.upperBound
             position = whole.upperBound

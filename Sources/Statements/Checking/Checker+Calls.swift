@@ -49,7 +49,8 @@ extension Checker {
                 values[index] = try self.argument(parameters[index].kind, argument.value)
             } catch {
                 var error = error
-                if case .function = parameters[index].kind {} else {
+                if case .function = parameters[index].kind {
+                } else {
                     error.message = "invalid argument at position \(position): " + error.message
                 }
                 throw error
@@ -64,23 +65,35 @@ extension Checker {
     /// `utf8_safe` and `utf8Safe` are one name.
     private func folded(_ name: String) -> String { name.filter { $0 != "_" }.lowercased() }
 
-    private func argument(_ kind: ParameterKind, _ node: ValueNode) throws(StatementError) -> Arguments.Argument {
+    private func argument(_ kind: ParameterKind, _ node: ValueNode) throws(StatementError)
+        -> Arguments.Argument
+    {
         switch kind {
         case .path:
-            guard case .path(let path) = node.kind else { throw StatementError("must be a path", at: node.start) }
+            guard case .path(let path) = node.kind else {
+                throw StatementError("must be a path", at: node.start)
+            }
             return .path(try self.path(path))
         case .literalString:
-            guard case .string(let bytes) = node.kind else { throw StatementError("must be a string", at: node.start) }
+            guard case .string(let bytes) = node.kind else {
+                throw StatementError("must be a string", at: node.start)
+            }
             return .literal(.string(.owned(bytes)))
         case .literalInt:
             if case .symbol = node.kind, let value = try value(node).constant { return .literal(value) }
-            guard case .int(let value) = node.kind else { throw StatementError("must be an int", at: node.start) }
+            guard case .int(let value) = node.kind else {
+                throw StatementError("must be an int", at: node.start)
+            }
             return .literal(.int(value))
         case .literalDouble:
-            guard case .float(let value) = node.kind else { throw StatementError("must be a float", at: node.start) }
+            guard case .float(let value) = node.kind else {
+                throw StatementError("must be a float", at: node.start)
+            }
             return .literal(.double(value))
         case .literalBool:
-            guard case .bool(let value) = node.kind else { throw StatementError("must be a bool", at: node.start) }
+            guard case .bool(let value) = node.kind else {
+                throw StatementError("must be a bool", at: node.start)
+            }
             return .literal(.bool(value))
         case .values, .strings, .stringLikes, .literalStrings, .literalInts, .literalDoubles:
             return .expressions(try list(kind, node))
@@ -99,7 +112,9 @@ extension Checker {
     }
 
     private func list(_ kind: ParameterKind, _ node: ValueNode) throws(StatementError) -> [Expression] {
-        guard case .list(let nodes) = node.kind else { throw StatementError("must be a list", at: node.start) }
+        guard case .list(let nodes) = node.kind else {
+            throw StatementError("must be a list", at: node.start)
+        }
         var expressions: [Expression] = []
         for item in nodes {
             switch kind {
@@ -114,7 +129,9 @@ extension Checker {
                 expressions.append(ConstantExpression(literal))
             default:
                 let expression = try value(item)
-                if let constant = expression.constant, case .strings = kind { try check(constant, .string, item.start) }
+                if let constant = expression.constant, case .strings = kind {
+                    try check(constant, .string, item.start)
+                }
                 expressions.append(expression)
             }
         }
@@ -149,11 +166,14 @@ extension Checker {
         let name: String
         switch node.kind {
         case .symbol(let text), .functionName(let text): name = text
-        default: throw StatementError("invalid function name given", at: node.start, help: "write its name alone: SHA256")
+        default:
+            throw StatementError(
+                "invalid function name given", at: node.start, help: "write its name alone: SHA256")
         }
         guard let function = functions[name], !function.isEditor else {
             throw StatementError(
-                "undefined function \(name)", at: node.start, help: suggestion(for: name, among: functions.names))
+                "undefined function \(name)", at: node.start,
+                help: suggestion(for: name, among: functions.names))
         }
         switch function.parameters.first?.kind {
         case .string, .stringLike, .any, .bytesLike: break

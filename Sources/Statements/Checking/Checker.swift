@@ -47,7 +47,8 @@ struct Checker {
             }
             return ConstantExpression(.int(number))
         case .functionName(let name):
-            throw StatementError("unexpected token \"\(name)\"", at: node.start, help: "a converter is called with (")
+            throw StatementError(
+                "unexpected token \"\(name)\"", at: node.start, help: "a converter is called with (")
         case .path(let node): return try path(node)
         case .call(let call): return try converter(call)
         case .list(let nodes): return try list(nodes)
@@ -84,7 +85,9 @@ struct Checker {
             entries.append((.owned(node.key), expression))
             if let constant = expression.constant { constants.put(.owned(node.key), constant) }
         }
-        if entries.allSatisfy({ $0.value.constant != nil }) { return ConstantExpression(.map(.entries(constants))) }
+        if entries.allSatisfy({ $0.value.constant != nil }) {
+            return ConstantExpression(.map(.entries(constants)))
+        }
         return MapExpression(entries)
     }
 
@@ -131,7 +134,8 @@ struct Checker {
         if node.context == nil, !addsContext {
             throw StatementError(
                 "missing context name for path \"\(node.shown)\", possibly valid options are: "
-                    + context.pathNames.map { "\"\($0).\(node.shown)\"" }.joined(separator: ", "), at: node.start)
+                    + context.pathNames.map { "\"\($0).\(node.shown)\"" }.joined(separator: ", "),
+                at: node.start)
         }
         return try Paths.resolve(node, contextName: name, self)
     }

@@ -38,7 +38,8 @@ package enum ContextKind: String, Sendable, CaseIterable {
     }
 
     /// Every name that may begin a path in any context.
-    static let allNames: Set<String> = Set(allCases.map(\.rawValue) + ["instrumentation_scope", "otelcol", "profile"])
+    static let allNames: Set<String> = Set(
+        allCases.map(\.rawValue) + ["instrumentation_scope", "otelcol", "profile"])
 
     /// The words that stand for numbers.
     var symbols: [String: Int64] {
@@ -65,7 +66,9 @@ package enum ContextKind: String, Sendable, CaseIterable {
         "METRIC_DATA_TYPE_SUMMARY": 5,
     ]
 
-    private static let pointSymbols = metricSymbols.merging(["FLAG_NONE": 0, "FLAG_NO_RECORDED_VALUE": 1]) { $1 }
+    private static let pointSymbols = metricSymbols.merging(["FLAG_NONE": 0, "FLAG_NO_RECORDED_VALUE": 1]) {
+        $1
+    }
 
     private static let logSymbols: [String: Int64] = {
         var symbols: [String: Int64] = ["SEVERITY_NUMBER_UNSPECIFIED": 0]

@@ -12,7 +12,7 @@ struct FunctionTable {
 
     /// Of the `transform` processor.
     static func transform(_ context: ContextKind) -> FunctionTable {
-        var functions = [Editors.all] + Converters.all
+        var functions = [Editors.all, Converters.all]
         switch context {
         case .span, .spanevent: functions.append(SpanFunctions.converters)
         default: break

@@ -2,7 +2,8 @@
 struct Inference {
     /// The narrowest first.
     private static let priority = [
-        "log", "exemplar", "datapoint", "metric", "spanevent", "span", "profile", "scope", "instrumentation_scope",
+        "log", "exemplar", "datapoint", "metric", "spanevent", "span", "profile", "scope",
+        "instrumentation_scope",
         "resource",
     ]
 
@@ -71,17 +72,20 @@ struct Inference {
         guard let name = Self.priority.first(where: contexts.contains) else {
             throw Failure(
                 error: StatementError(
-                    "unable to infer context: a path's first segment must be a valid context name \(names)", at: 0,
+                    "unable to infer context: a path's first segment must be a valid context name \(names)",
+                    at: 0,
                     help: "write for example \(names.last ?? "span").attributes[\"key\"], or give context:"),
                 statement: 0)
         }
         guard let inferred = ContextKind(rawValue: name), supported.contains(inferred) else {
             throw Failure(
-                error: StatementError("context \"\(name)\" inferred is not a supported context: \(names)", at: 0),
+                error: StatementError(
+                    "context \"\(name)\" inferred is not a supported context: \(names)", at: 0),
                 statement: 0)
         }
         guard let problem = unsupported(by: inferred, table) else { return inferred }
-        for candidate in supported.reversed() where candidate != inferred && candidate.visible.contains(inferred) {
+        for candidate in supported.reversed()
+        where candidate != inferred && candidate.visible.contains(inferred) {
             if unsupported(by: candidate, table) == nil { return candidate }
         }
         throw problem
@@ -92,14 +96,16 @@ struct Inference {
         for (name, start, statement) in functions where table[name] == nil {
             return Failure(
                 error: StatementError(
-                    "inferred context \"\(context.rawValue)\" does not support the function \"\(name)\"", at: start,
+                    "inferred context \"\(context.rawValue)\" does not support the function \"\(name)\"",
+                    at: start,
                     help: suggestion(for: name, among: table.names)), statement: statement)
         }
         for (name, start, statement) in symbols where context.symbols[name] == nil && table[name] == nil {
             return Failure(
                 error: StatementError(
                     "inferred context \"\(context.rawValue)\" does not support the enum symbol \"\(name)\"",
-                    at: start, help: suggestion(for: name, among: context.symbols.keys)), statement: statement)
+                    at: start, help: suggestion(for: name, among: context.symbols.keys)), statement: statement
+            )
         }
         return nil
     }

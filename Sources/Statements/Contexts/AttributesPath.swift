@@ -14,7 +14,7 @@ final class AttributesPath: PathExpression {
         switch message.content(at: index) {
         case .borrowed(let bytes): return MapEntry(keyValue: bytes)
         case .owned(let bytes):
-            return bytes.withUnsafeBytes { buffer in
+            return unsafe bytes.withUnsafeBytes { buffer in
                 // SAFETY: copied before the call ends.
                 let entry = unsafe MapEntry(keyValue: WireBytes(buffer))
                 return MapEntry(key: entry.key.owned, value: entry.value.owned)
@@ -121,7 +121,7 @@ final class BodyPath: PathExpression {
         switch frame.item.content(5) {
         case .borrowed(let bytes): return Value(anyValue: bytes)
         case .owned(let bytes):
-            return bytes.withUnsafeBytes { buffer in
+            return unsafe bytes.withUnsafeBytes { buffer in
                 // SAFETY: copied before the call ends.
                 unsafe Value(anyValue: WireBytes(buffer)).owned
             }

@@ -51,14 +51,18 @@ enum Fields {
         }
     }
 
-    static func int(_ shown: String, _ level: Level, _ number: UInt32, _ kind: WireKind = .varint) -> PathExpression {
+    static func int(_ shown: String, _ level: Level, _ number: UInt32, _ kind: WireKind = .varint)
+        -> PathExpression
+    {
         FieldPath(shown) { frame in
             .int(Int64(bitPattern: level.message(frame)?.bits(number) ?? 0))
         } set: { (value, frame) throws(EvaluationError) in
             guard case .int(let number64) = value else { throw .expects("int64", value) }
             var bits = UInt64(bitPattern: number64)
             // Counts and flags have 32 bits.
-            if kind == .fixed32 || shown.contains("dropped") || shown.hasSuffix("flags") { bits &= 0xFFFF_FFFF }
+            if kind == .fixed32 || shown.contains("dropped") || shown.hasSuffix("flags") {
+                bits &= 0xFFFF_FFFF
+            }
             level.message(frame, creates: true)?.setBits(number, kind, bits)
         }
     }
@@ -120,7 +124,9 @@ enum Fields {
             }
             return .object(RecordObject(kind: kind, count: parts.count, parts: parts, numbers: []))
         } set: { (value, frame) throws(EvaluationError) in
-            guard case .object(let object) = value, object.kind == kind else { throw .expects(kind.rawValue, value) }
+            guard case .object(let object) = value, object.kind == kind else {
+                throw .expects(kind.rawValue, value)
+            }
             guard let message = message(frame) else { return }
             let parts = object.parts.map(\.array)
             message.remove(number)

@@ -1,3 +1,5 @@
+internal import OTLP
+
 enum LogPaths {
     static func find(_ names: [String], _ shown: String) -> Paths.Found? {
         switch names[0] {

@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// What kind of points a metric has, by the number of the field that holds them.
 enum MetricType: UInt32 {
     case gauge = 5

@@ -16,7 +16,8 @@ enum Paths {
         if contextName == "otelcol" {
             throw StatementError(
                 "the path \"\(shown)\" is not supported", at: node.start,
-                help: "otelcol.client and otelcol.grpc need the client's metadata, which this gateway does not keep "
+                help:
+                    "otelcol.client and otelcol.grpc need the client's metadata, which this gateway does not keep "
                     + "for statements")
         }
         let context = ContextKind.named(contextName) ?? checker.context
@@ -59,24 +60,31 @@ enum Paths {
         case .scope: common + ["schema_url", "name", "version"]
         case .span:
             common + [
-                "trace_id", "span_id", "parent_span_id", "trace_state", "name", "kind", "start_time_unix_nano",
+                "trace_id", "span_id", "parent_span_id", "trace_state", "name", "kind",
+                "start_time_unix_nano",
                 "end_time_unix_nano", "start_time", "end_time", "events", "dropped_events_count", "links",
                 "dropped_links_count", "status", "flags",
             ]
         case .spanevent: common + ["time_unix_nano", "time", "name", "event_index"]
         case .metric:
             [
-                "name", "description", "unit", "type", "aggregation_temporality", "is_monotonic", "data_points",
+                "name", "description", "unit", "type", "aggregation_temporality", "is_monotonic",
+                "data_points",
                 "metadata", "cache",
             ]
         case .datapoint:
             [
-                "attributes", "cache", "start_time_unix_nano", "time_unix_nano", "start_time", "time", "value_double",
-                "value_int", "exemplars", "flags", "count", "sum", "bucket_counts", "explicit_bounds", "scale",
+                "attributes", "cache", "start_time_unix_nano", "time_unix_nano", "start_time", "time",
+                "value_double",
+                "value_int", "exemplars", "flags", "count", "sum", "bucket_counts", "explicit_bounds",
+                "scale",
                 "zero_count", "positive", "negative", "quantile_values",
             ]
         case .exemplar:
-            ["time_unix_nano", "time", "double_value", "int_value", "trace_id", "span_id", "filtered_attributes", "cache"]
+            [
+                "time_unix_nano", "time", "double_value", "int_value", "trace_id", "span_id",
+                "filtered_attributes", "cache",
+            ]
         case .log:
             common + [
                 "time_unix_nano", "observed_time_unix_nano", "time", "observed_time", "severity_number",

@@ -5,7 +5,8 @@ enum PointPaths {
         switch names[0] {
         case "attributes":
             Paths.Found(
-                path: AttributesPath(shown, .part) { MetricType($0.item)?.attributes ?? 7 }, isIndexable: true)
+                path: AttributesPath(shown, .part) { MetricType($0.item)?.attributes ?? 7 }, isIndexable: true
+            )
         case "start_time_unix_nano": Paths.Found(path: Fields.int(shown, .part, 2, .fixed64))
         case "time_unix_nano": Paths.Found(path: Fields.int(shown, .part, 3, .fixed64))
         case "start_time": Paths.Found(path: Fields.time(shown, .part, 2))
@@ -19,7 +20,9 @@ enum PointPaths {
                     guard let number = MetricType(frame.item)?.exemplars else { return .null }
                     return try Fields.messages(shown, .exemplars, number) { $0.part }.evaluate(frame)
                 } set: { (value, frame) throws(EvaluationError) in
-                    guard let number = MetricType(frame.item)?.exemplars else { throw .expects("exemplars", value) }
+                    guard let number = MetricType(frame.item)?.exemplars else {
+                        throw .expects("exemplars", value)
+                    }
                     try Fields.messages(shown, .exemplars, number) { $0.part }.set(value, frame)
                 })
         case "flags":
@@ -31,7 +34,8 @@ enum PointPaths {
                     let number = MetricType(frame.item)?.flags ?? 8
                     frame.part.setBits(number, .varint, UInt64(bitPattern: flags) & 0xFFFF_FFFF)
                 })
-        case "count": Paths.Found(path: int(shown, 4, [.histogram, .exponentialHistogram, .summary], .fixed64))
+        case "count":
+            Paths.Found(path: int(shown, 4, [.histogram, .exponentialHistogram, .summary], .fixed64))
         case "sum": Paths.Found(path: double(shown, 5, [.histogram, .exponentialHistogram, .summary]))
         case "bucket_counts": Paths.Found(path: numbers(shown, .counts, 6))
         case "explicit_bounds": Paths.Found(path: numbers(shown, .bounds, 7))
@@ -83,14 +87,17 @@ enum PointPaths {
     }
 
     /// A path that exists for some types of metrics: nil, and an error to set, for others.
-    private static func only(_ types: Set<MetricType>, _ shown: String, _ path: PathExpression) -> PathExpression {
+    private static func only(_ types: Set<MetricType>, _ shown: String, _ path: PathExpression)
+        -> PathExpression
+    {
         FieldPath(shown) { frame throws(EvaluationError) in
             guard let type = MetricType(frame.item), types.contains(type) else { return .null }
             return try path.evaluate(frame)
         } set: { (value, frame) throws(EvaluationError) in
             guard let type = MetricType(frame.item), types.contains(type) else {
                 let wanted = types.map(\.pointName).sorted().joined(separator: " or ")
-                throw EvaluationError("expects \(wanted) but got \(MetricType(frame.item)?.pointName ?? "nothing")")
+                throw EvaluationError(
+                    "expects \(wanted) but got \(MetricType(frame.item)?.pointName ?? "nothing")")
             }
             try path.set(value, frame)
         }
@@ -110,10 +117,13 @@ enum PointPaths {
             })
     }
 
-    static func zigzag(_ bits: UInt64) -> Int64 { Int64(bitPattern: bits >> 1) ^ -Int64(bitPattern: bits & 1) }
+    static func zigzag(_ bits: UInt64) -> Int64 {
+        Int64(bitPattern: bits >> 1) ^ -Int64(bitPattern: bits & 1)
+    }
     static func zigzag(of value: Int64) -> UInt64 { UInt64(bitPattern: (value << 1) ^ (value >> 63)) }
 
-    private static func double(_ shown: String, _ number: UInt32, _ types: Set<MetricType>) -> PathExpression {
+    private static func double(_ shown: String, _ number: UInt32, _ types: Set<MetricType>) -> PathExpression
+    {
         only(
             types, shown,
             FieldPath(shown) { frame in
@@ -125,7 +135,9 @@ enum PointPaths {
     }
 
     /// Packed numbers of 8 bytes.
-    private static func numbers(_ shown: String, _ kind: RecordObject.Kind, _ number: UInt32) -> PathExpression {
+    private static func numbers(_ shown: String, _ kind: RecordObject.Kind, _ number: UInt32)
+        -> PathExpression
+    {
         only(
             [.histogram], shown,
             FieldPath(shown) { frame in

@@ -1,3 +1,5 @@
+internal import OTLP
+
 enum SpanPaths {
     static let kinds = ["Unspecified", "Internal", "Server", "Client", "Producer", "Consumer"]
 

@@ -1,6 +1,8 @@
 /// `trace_state["key"]`: one member of the W3C header of that name.
 enum TraceState {
-    static func path(_ keys: [Key], _ shown: String, _ node: PathNode) throws(StatementError) -> PathExpression {
+    static func path(_ keys: [Key], _ shown: String, _ node: PathNode) throws(StatementError)
+        -> PathExpression
+    {
         guard keys.count == 1 else {
             throw StatementError("must provide exactly 1 key when accessing trace_state", at: node.start)
         }
@@ -22,7 +24,8 @@ enum TraceState {
             guard var members = members(frame.item.content(3)), isKey(wanted), isValue(text) else { return }
             members.removeAll { $0.key == wanted }
             members.insert((wanted, text), at: 0)
-            frame.item.setContent(3, Array(members.map { $0.key + "=" + $0.value }.joined(separator: ",").utf8))
+            frame.item.setContent(
+                3, Array(members.map { $0.key + "=" + $0.value }.joined(separator: ",").utf8))
         }
     }
 

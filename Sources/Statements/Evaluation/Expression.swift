@@ -83,7 +83,9 @@ final class IndexedResult: Expression {
                 guard let found = map.value(name) else { throw EvaluationError("key not found in map") }
                 value = found
             case (.list(let list), .int(let index)):
-                guard let found = list.item(index) else { throw EvaluationError("index \(index) out of bounds") }
+                guard let found = list.item(index) else {
+                    throw EvaluationError("index \(index) out of bounds")
+                }
                 value = found
             case (.map, .int): throw EvaluationError("type Map does not support int indexing")
             case (.list, .string): throw EvaluationError("type Slice does not support string indexing")

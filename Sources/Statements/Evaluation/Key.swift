@@ -29,7 +29,8 @@ enum Key {
 /// Reading and writing below a value.
 enum Indexing {
     /// A missing key of a map is nil, at any depth; what is no container cannot be indexed.
-    static func read(_ value: Value, _ keys: ArraySlice<Key>, _ frame: Frame) throws(EvaluationError) -> Value {
+    static func read(_ value: Value, _ keys: ArraySlice<Key>, _ frame: Frame) throws(EvaluationError) -> Value
+    {
         var value = value
         for key in keys {
             if value.isNull { return .null }
@@ -53,7 +54,8 @@ enum Indexing {
         let resolved = try key.resolved(frame)
         switch (value ?? .null, resolved) {
         case (.null, .string(let name)):
-            return .map(.entries([MapEntry(key: .owned(name), value: try write(new, into: nil, rest, frame))]))
+            return .map(
+                .entries([MapEntry(key: .owned(name), value: try write(new, into: nil, rest, frame))]))
         case (.null, .int(let index)):
             guard (0..<10_000).contains(index) else { throw outOfBounds(index) }
             var items = [Value](repeating: .null, count: Int(index) + 1)

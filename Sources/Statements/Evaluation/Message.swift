@@ -69,7 +69,8 @@ final class Message {
         guard entry.kind == .bytes else { return .owned([]) }
         // SAFETY: offsets come from the walk over the same bytes.
         return .borrowed(
-            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: source.unsafeBytes[entry.contentStart..<entry.end])))
+            unsafe WireBytes(
+                UnsafeRawBufferPointer(rebasing: source.unsafeBytes[entry.contentStart..<entry.end])))
     }
 
     /// Opens the child at an index. A new content is copied, so that the child has bytes to borrow.
@@ -103,12 +104,13 @@ final class Message {
     /// Owns its bytes: fields become new ones.
     private convenience init(owning bytes: [UInt8]) {
         self.init()
-        bytes.withUnsafeBytes { buffer in
+        unsafe bytes.withUnsafeBytes { buffer in
             // SAFETY: what is borrowed is copied before the call ends.
             for field in unsafe WireBytes(buffer).fields {
                 entries.append(
                     Entry(
-                        number: field.number, kind: field.kind, bits: field.bits, start: 0, contentStart: 0, end: 0,
+                        number: field.number, kind: field.kind, bits: field.bits, start: 0, contentStart: 0,
+                        end: 0,
                         content: field.isBytes ? field.bytes.array : nil, isNew: true))
             }
         }
@@ -149,7 +151,9 @@ final class Message {
     func append(_ number: UInt32, _ child: Message) {
         isChanged = true
         entries.append(
-            Entry(number: number, kind: .bytes, bits: 0, start: 0, contentStart: 0, end: 0, content: [], child: child))
+            Entry(
+                number: number, kind: .bytes, bits: 0, start: 0, contentStart: 0, end: 0, content: [],
+                child: child))
     }
 
     func remove(_ number: UInt32) { remove { $0.number == number } }

@@ -33,7 +33,8 @@ package final class StatementGroup {
 
     /// Parses and checks. Without a context, it is inferred from the paths.
     package init(
-        statements texts: [String], conditions conditionTexts: [String] = [], context: ContextKind?, signal: Signal,
+        statements texts: [String], conditions conditionTexts: [String] = [], context: ContextKind?,
+        signal: Signal,
         errorMode: ErrorMode, editors: Bool = true
     ) throws(Problems) {
         var problems: [Problem] = []
@@ -87,7 +88,8 @@ package final class StatementGroup {
             do {
                 conditions.append((conditionTexts[index], try checker.condition(node)))
             } catch {
-                problems.append(Problem(error: error.inside(conditionTexts[index]), isCondition: true, index: index))
+                problems.append(
+                    Problem(error: error.inside(conditionTexts[index]), isCondition: true, index: index))
             }
         }
         guard problems.isEmpty else { throw Problems(all: problems) }
@@ -110,7 +112,8 @@ package final class StatementGroup {
             do {
                 if try condition.holds(frame) { return true }
             } catch {
-                failures.append(Failure(description: "failed to eval condition: \(text), \(error)", statement: text))
+                failures.append(
+                    Failure(description: "failed to eval condition: \(text), \(error)", statement: text))
             }
         }
         for failure in failures {
@@ -130,7 +133,8 @@ package final class StatementGroup {
                 _ = try statement.body(frame)
             } catch {
                 let failure = Failure(
-                    description: "failed to execute statement: \(statement.text), \(error)", statement: statement.text)
+                    description: "failed to execute statement: \(statement.text), \(error)",
+                    statement: statement.text)
                 if errorMode == .propagate { throw failure }
                 if errorMode == .ignore { report(failure) }
             }

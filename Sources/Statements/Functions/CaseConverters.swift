@@ -1,24 +1,29 @@
 enum CaseConverters {
-    static let all: [Function] = [
-        Converters.text("ToLowerCase") { text throws(EvaluationError) in .text(lower(text)) },
-        Converters.text("ToUpperCase") { text throws(EvaluationError) in .text(upper(text)) },
-        Converters.text("ToSnakeCase") { text throws(EvaluationError) in .text(snake(text)) },
-        Converters.text("ToCamelCase") { text throws(EvaluationError) in .text(camel(text)) },
-        Function("ConvertCase", [.required("target", .string), .required("to_case", .literalString)]) {
-            arguments throws(FunctionError) in
-            let (target, name) = (arguments.expression(0), arguments.text(1) ?? "")
-            let convert: (String) -> String
-            switch name {
-            case "lower": convert = lower
-            case "upper": convert = upper
-            case "snake": convert = snake
-            case "camel": convert = camel
-            default:
-                throw FunctionError("invalid case: \(name), allowed cases are: lower, upper, snake, camel")
-            }
-            return { frame throws(EvaluationError) in .text(convert(try target.evaluate(frame).asString().text)) }
-        },
-    ]
+    static var all: [Function] {
+        [
+            Converters.text("ToLowerCase") { text throws(EvaluationError) in .text(lower(text)) },
+            Converters.text("ToUpperCase") { text throws(EvaluationError) in .text(upper(text)) },
+            Converters.text("ToSnakeCase") { text throws(EvaluationError) in .text(snake(text)) },
+            Converters.text("ToCamelCase") { text throws(EvaluationError) in .text(camel(text)) },
+            Function("ConvertCase", [.required("target", .string), .required("to_case", .literalString)]) {
+                arguments throws(FunctionError) in
+                let (target, name) = (arguments.expression(0), arguments.text(1) ?? "")
+                let convert: (String) -> String
+                switch name {
+                case "lower": convert = lower
+                case "upper": convert = upper
+                case "snake": convert = snake
+                case "camel": convert = camel
+                default:
+                    throw FunctionError(
+                        "invalid case: \(name), allowed cases are: lower, upper, snake, camel")
+                }
+                return { frame throws(EvaluationError) in
+                    .text(convert(try target.evaluate(frame).asString().text))
+                }
+            },
+        ]
+    }
 
     /// Scalar by scalar, as Go does: `ß` has no upper case of one scalar and stays.
     private static func upper(_ text: String) -> String {
@@ -53,7 +58,8 @@ enum CaseConverters {
                 let before = self.kind(scalars[index - 1])
                 let next = index + 1 < scalars.count ? self.kind(scalars[index + 1]) : .other
                 let begins =
-                    (kind == .upper && before == .lower) || (kind == .upper && before == .upper && next == .lower)
+                    (kind == .upper && before == .lower)
+                    || (kind == .upper && before == .upper && next == .lower)
                     || (kind == .digit && (before == .lower || before == .upper))
                     || (before == .digit && (kind == .lower || kind == .upper))
                 if begins, result.last != "_" { result.append("_") }
@@ -75,7 +81,9 @@ enum CaseConverters {
                 continue
             }
             let kind = kind(scalar)
-            if !hasSeparator, index > 0, kind == .upper, self.kind(scalars[index - 1]) == .lower { begins = true }
+            if !hasSeparator, index > 0, kind == .upper, self.kind(scalars[index - 1]) == .lower {
+                begins = true
+            }
             let word = String(scalar)
             result.append(contentsOf: (begins ? upper(word) : lower(word)).unicodeScalars)
             begins = false

@@ -1,8 +1,9 @@
 /// The converters of every context.
 enum Converters {
-    static let all: [Function] =
+    static var all: [Function] {
         StringConverters.all + CaseConverters.all + TypeConverters.all + CollectionConverters.all
-        + TimeConverters.all + DurationConverters.all + ParsingConverters.all
+            + TimeConverters.all + DurationConverters.all + ParsingConverters.all
+    }
 
     /// A converter of one value.
     static func unary(
@@ -16,7 +17,8 @@ enum Converters {
     }
 
     /// A converter of one text.
-    static func text(_ name: String, _ body: @escaping (String) throws(EvaluationError) -> Value) -> Function {
+    static func text(_ name: String, _ body: @escaping (String) throws(EvaluationError) -> Value) -> Function
+    {
         unary(name, .string) { value throws(EvaluationError) in try body(value.asString().text) }
     }
 }

@@ -1,22 +1,27 @@
 /// `flatten(map, prefix, depth, resolveConflicts)`.
 struct FlattenEditor {
-    static let function = Function(
-        "flatten",
-        [
-            .required("target", .path), .optional("prefix", .literalString), .optional("depth", .literalInt),
-            .optional("resolve_conflicts", .literalBool),
-        ]
-    ) { arguments throws(FunctionError) in
-        let (target, prefix, depth) = (arguments.path(0), arguments.text(1) ?? "", arguments.int(2) ?? .max)
-        let resolves = arguments.bool(3) ?? false
-        guard depth >= 1 else {
-            throw FunctionError("invalid depth for flatten function, \(depth) cannot be negative or zero")
-        }
-        return { frame throws(EvaluationError) in
-            var flatten = FlattenEditor(depthMax: depth, resolvesConflicts: resolves)
-            flatten.map(try target.evaluate(frame).asMap().entries, prefix, 0)
-            try target.set(.map(.entries(flatten.result)), frame)
-            return .null
+    static var function: Function {
+        Function(
+            "flatten",
+            [
+                .required("target", .path), .optional("prefix", .literalString),
+                .optional("depth", .literalInt),
+                .optional("resolve_conflicts", .literalBool),
+            ]
+        ) { arguments throws(FunctionError) in
+            let (target, prefix, depth) = (
+                arguments.path(0), arguments.text(1) ?? "", arguments.int(2) ?? .max
+            )
+            let resolves = arguments.bool(3) ?? false
+            guard depth >= 1 else {
+                throw FunctionError("invalid depth for flatten function, \(depth) cannot be negative or zero")
+            }
+            return { frame throws(EvaluationError) in
+                var flatten = FlattenEditor(depthMax: depth, resolvesConflicts: resolves)
+                flatten.map(try target.evaluate(frame).asMap().entries, prefix, 0)
+                try target.set(.map(.entries(flatten.result)), frame)
+                return .null
+            }
         }
     }
 
@@ -46,7 +51,8 @@ struct FlattenEditor {
             let key = prefix + separator + "\(index)"
             switch item {
             case .map(let map) where depth + 1 < depthMax: self.map(map.entries, key, depth + 2)
-            case .list(let list) where depth + 1 < depthMax: self.items(list.items, key, depth + 2, separator: "")
+            case .list(let list) where depth + 1 < depthMax:
+                self.items(list.items, key, depth + 2, separator: "")
             default:
                 if resolvesConflicts, separator == "." { put(prefix, item) } else { result.put(key, item) }
             }

@@ -13,7 +13,9 @@ struct Glob {
     init(_ pattern: String) throws(FunctionError) {
         var rest = Array(pattern.unicodeScalars)[...]
         parts = try Self.sequence(&rest, depth: 0)
-        guard rest.isEmpty else { throw FunctionError("the pattern supplied is not a valid pattern: unexpected \(rest.first!)") }
+        guard rest.isEmpty else {
+            throw FunctionError("the pattern supplied is not a valid pattern: unexpected \(rest.first!)")
+        }
     }
 
     private static func sequence(
@@ -35,10 +37,14 @@ struct Glob {
                 repeat {
                     choices.append(try sequence(&rest, depth: depth + 1))
                 } while take(",", &rest)
-                guard take("}", &rest) else { throw FunctionError("the pattern supplied is not a valid pattern: { without }") }
+                guard take("}", &rest) else {
+                    throw FunctionError("the pattern supplied is not a valid pattern: { without }")
+                }
                 parts.append(.choice(choices))
             case "\\":
-                guard let escaped = rest.popFirst() else { throw FunctionError("the pattern ends in a backslash") }
+                guard let escaped = rest.popFirst() else {
+                    throw FunctionError("the pattern ends in a backslash")
+                }
                 parts.append(.scalar(escaped))
             default: parts.append(.scalar(scalar))
             }
@@ -59,7 +65,9 @@ struct Glob {
             if scalar == "]", !ranges.isEmpty { return .set(ranges, isNegated: isNegated) }
             if rest.first == "-", let last = rest.dropFirst().first, last != "]" {
                 rest = rest.dropFirst(2)
-                guard scalar <= last else { throw FunctionError("the pattern holds the range \(scalar)-\(last)") }
+                guard scalar <= last else {
+                    throw FunctionError("the pattern holds the range \(scalar)-\(last)")
+                }
                 ranges.append(scalar...last)
             } else {
                 ranges.append(scalar...scalar)
@@ -88,7 +96,8 @@ struct Glob {
             case .any:
                 guard text.popFirst() != nil else { return false }
             case .set(let ranges, let isNegated):
-                guard let scalar = text.popFirst(), ranges.contains(where: { $0.contains(scalar) }) != isNegated
+                guard let scalar = text.popFirst(),
+                    ranges.contains(where: { $0.contains(scalar) }) != isNegated
                 else { return false }
             case .anyText:
                 if parts.isEmpty, end(text[text.endIndex...]) { return true }

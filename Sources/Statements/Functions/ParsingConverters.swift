@@ -2,48 +2,57 @@ internal import OTLP
 internal import RegularExpression
 
 enum ParsingConverters {
-    static let all: [Function] = [
-        Converters.unary("ParseJSON", .string) { value throws(EvaluationError) in
-            try JSONValue.parse(value.asString())
-        },
-        Function("ExtractPatterns", [.required("target", .string), .required("pattern", .string)]) {
-            arguments throws(FunctionError) in
-            let target = arguments.expression(0)
-            let pattern = try Pattern(arguments.expression(1), of: "ExtractPatterns")
-            return { frame throws(EvaluationError) in
-                let expression = try pattern.resolved(frame)
-                let names = expression.groupNames
-                guard !names.isEmpty else {
-                    throw EvaluationError("at least 1 named capture group must be supplied in the given regex")
+    static var all: [Function] {
+        [
+            Converters.unary("ParseJSON", .string) { value throws(EvaluationError) in
+                try JSONValue.parse(value.asString())
+            },
+            Function("ExtractPatterns", [.required("target", .string), .required("pattern", .string)]) {
+                arguments throws(FunctionError) in
+                let target = arguments.expression(0)
+                let pattern = try Pattern(arguments.expression(1), of: "ExtractPatterns")
+                return { frame throws(EvaluationError) in
+                    let expression = try pattern.resolved(frame)
+                    let names = expression.groupNames
+                    guard !names.isEmpty else {
+                        throw EvaluationError(
+                            "at least 1 named capture group must be supplied in the given regex")
+                    }
+                    let text = try target.evaluate(frame).asString().array
+                    let groups = expression.firstMatch(in: text)
+                    var entries: [MapEntry] = []
+                    for (name, group) in names where group < groups.count {
+                        entries.put(name, groups[group].map { .string(.owned(Array(text[$0]))) } ?? .text(""))
+                    }
+                    return .map(.entries(entries))
                 }
-                let text = try target.evaluate(frame).asString().array
-                let groups = expression.firstMatch(in: text)
-                var entries: [MapEntry] = []
-                for (name, group) in names where group < groups.count {
-                    entries.put(name, groups[group].map { .string(.owned(Array(text[$0]))) } ?? .text(""))
+            },
+            Function(
+                "ParseKeyValue",
+                [
+                    .required("target", .string), .optional("delimiter", .literalString),
+                    .optional("pair_delimiter", .literalString),
+                ]
+            ) { arguments throws(FunctionError) in
+                let target = arguments.expression(0)
+                let (delimiter, pair) = (arguments.text(1) ?? "=", arguments.text(2) ?? " ")
+                guard !delimiter.isEmpty else {
+                    throw FunctionError("delimiter cannot be set to an empty string")
                 }
-                return .map(.entries(entries))
-            }
-        },
-        Function(
-            "ParseKeyValue",
-            [
-                .required("target", .string), .optional("delimiter", .literalString),
-                .optional("pair_delimiter", .literalString),
-            ]
-        ) { arguments throws(FunctionError) in
-            let target = arguments.expression(0)
-            let (delimiter, pair) = (arguments.text(1) ?? "=", arguments.text(2) ?? " ")
-            guard !delimiter.isEmpty else { throw FunctionError("delimiter cannot be set to an empty string") }
-            guard !pair.isEmpty else { throw FunctionError("pair delimiter cannot be set to an empty string") }
-            guard delimiter != pair else {
-                throw FunctionError("pair delimiter \"\(pair)\" cannot be equal to delimiter \"\(delimiter)\"")
-            }
-            return { frame throws(EvaluationError) in
-                try keyValues(target.evaluate(frame).asString().array, Array(delimiter.utf8), Array(pair.utf8))
-            }
-        },
-    ]
+                guard !pair.isEmpty else {
+                    throw FunctionError("pair delimiter cannot be set to an empty string")
+                }
+                guard delimiter != pair else {
+                    throw FunctionError(
+                        "pair delimiter \"\(pair)\" cannot be equal to delimiter \"\(delimiter)\"")
+                }
+                return { frame throws(EvaluationError) in
+                    try keyValues(
+                        target.evaluate(frame).asString().array, Array(delimiter.utf8), Array(pair.utf8))
+                }
+            },
+        ]
+    }
 
     private static func keyValues(
         _ text: [UInt8], _ delimiter: [UInt8], _ pair: [UInt8]
@@ -53,7 +62,8 @@ enum ParsingConverters {
         for part in try pairs(text, pair) {
             guard let split = part.firstRange(of: delimiter, from: 0) else {
                 throw EvaluationError(
-                    "cannot split \(GoFormat.quoted(String(decoding: part, as: UTF8.self))) into 2 items, got 1 item(s)")
+                    "cannot split \(GoFormat.quoted(String(decoding: part, as: UTF8.self))) into 2 items, got 1 item(s)"
+                )
             }
             let key = trimmed(part[..<split])
             let value = trimmed(part[(split + delimiter.count)...])
@@ -103,7 +113,7 @@ enum JSONValue {
         let array = text.array
         var result: Value?
         var failure = ""
-        array.withUnsafeBytes { bytes in
+        unsafe array.withUnsafeBytes { bytes in
             do {
                 var reader = try unsafe JSONReader(bytes)
                 let value = try read(&reader)

@@ -33,7 +33,8 @@ struct Pattern {
     /// The expression of a literal.
     var constant: RegularExpression? { compiled }
 
-    private static func message(_ function: String, _ text: String, _ error: RegularExpressionError) -> String {
+    private static func message(_ function: String, _ text: String, _ error: RegularExpressionError) -> String
+    {
         "the regex pattern supplied to \(function) '\(text)' is not a valid pattern: error parsing regexp: \(error)"
     }
 }
@@ -41,7 +42,7 @@ struct Pattern {
 extension Bytes {
     /// Whether a pattern occurs in the text. Allocates nothing.
     func occurs(_ expression: RegularExpression) -> Bool {
-        read { bytes in
+        unsafe read { bytes in
             // SAFETY: borrowed for the call.
             unsafe expression.occurs(in: bytes.bindMemory(to: UInt8.self))
         }

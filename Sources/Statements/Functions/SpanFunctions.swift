@@ -1,31 +1,36 @@
 /// What only spans, and their events, have.
 enum SpanFunctions {
-    static let converters: [Function] = [
-        Function("IsRootSpan", []) { _ in
-            { frame in .bool((frame.item.content(4)?.array ?? []).allSatisfy { $0 == 0 }) }
-        }
-    ]
+    static var converters: [Function] {
+        [
+            Function("IsRootSpan", []) { _ in
+                { frame in .bool((frame.item.content(4)?.array ?? []).allSatisfy { $0 == 0 }) }
+            }
+        ]
+    }
 }
 
 /// What the metric context of conditions has: about any of a metric's points.
 enum MetricConverters {
-    static let all: [Function] = [
-        Function("HasAttrKeyOnDatapoint", [.required("key", .literalString)]) { arguments in
-            let key = Array((arguments.text(0) ?? "").utf8)
-            return { frame in .bool(first(frame.item, key) != nil) }
-        },
-        // The first point that has the key decides, as in the Collector.
-        Function(
-            "HasAttrOnDatapoint", [.required("key", .literalString), .required("expected_val", .literalString)]
-        ) { arguments in
-            let key = Array((arguments.text(0) ?? "").utf8)
-            let expected = Bytes(arguments.text(1) ?? "")
-            return { frame in
-                guard case .string(let text) = first(frame.item, key) else { return .bool(false) }
-                return .bool(text == expected)
-            }
-        },
-    ]
+    static var all: [Function] {
+        [
+            Function("HasAttrKeyOnDatapoint", [.required("key", .literalString)]) { arguments in
+                let key = Array((arguments.text(0) ?? "").utf8)
+                return { frame in .bool(first(frame.item, key) != nil) }
+            },
+            // The first point that has the key decides, as in the Collector.
+            Function(
+                "HasAttrOnDatapoint",
+                [.required("key", .literalString), .required("expected_val", .literalString)]
+            ) { arguments in
+                let key = Array((arguments.text(0) ?? "").utf8)
+                let expected = Bytes(arguments.text(1) ?? "")
+                return { frame in
+                    guard case .string(let text) = first(frame.item, key) else { return .bool(false) }
+                    return .bool(text == expected)
+                }
+            },
+        ]
+    }
 
     private static func first(_ metric: Message, _ key: [UInt8]) -> Value? {
         guard let type = MetricType(metric), let data = metric.metricData else { return nil }

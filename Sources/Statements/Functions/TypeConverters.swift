@@ -1,62 +1,71 @@
 internal import Glibc
 
 enum TypeConverters {
-    static let all: [Function] = [
-        Converters.unary("Int", .intLike) { value throws(EvaluationError) in try value.intLike().map { .int($0) } ?? .null },
-        Converters.unary("Double", .doubleLike) { value throws(EvaluationError) in
-            try value.doubleLike().map { .double($0) } ?? .null
-        },
-        Converters.unary("Bool", .boolLike) { value throws(EvaluationError) in
-            try value.boolLike().map { .bool($0) } ?? .null
-        },
-        kind("IsString", .string) { if case .string = $0 { true } else { false } },
-        kind("IsInt", .int) { if case .int = $0 { true } else { false } },
-        kind("IsDouble", .double) { if case .double = $0 { true } else { false } },
-        kind("IsBool", .bool) { if case .bool = $0 { true } else { false } },
-        kind("IsMap", .map) { if case .map = $0 { true } else { false } },
-        kind("IsList", .any) { value in
-            switch value {
-            case .list: true
-            case .object(let object): object.kind != .status && object.kind != .buckets
-            default: false
-            }
-        },
-        Converters.unary("IsEmpty", .any) { value throws(EvaluationError) in
-            switch value {
-            case .null: .bool(true)
-            case .string(let bytes), .bytes(let bytes): .bool(bytes.count == 0)
-            case .list(let list): .bool(list.count == 0)
-            case .map(let map): .bool(map.count == 0)
-            case .object(let object): .bool(object.count == 0)
-            case .traceID(let bytes), .spanID(let bytes): .bool(bytes.allSatisfy { $0 == 0 })
-            default: .bool(false)
-            }
-        },
-        Function("ParseInt", [.required("target", .string), .required("base", .int)]) { arguments in
-            let (target, base) = (arguments.expression(0), arguments.expression(1))
-            return { frame throws(EvaluationError) in
-                try parseInt(target.evaluate(frame).asString().text, base.evaluate(frame).asInt())
-            }
-        },
-        Converters.unary("Log", .doubleLike) { value throws(EvaluationError) in
-            guard let number = try value.doubleLike() else { throw EvaluationError("expected float64 but got nil") }
-            guard number > 0 else { throw EvaluationError("value must be greater than zero but got: \(TextForm.general(number))") }
-            return .double(log(number))
-        },
-        Function("Coalesce", [.required("values", .values)]) { arguments throws(FunctionError) in
-            let values = arguments.expressions(0) ?? []
-            guard !values.isEmpty else { throw FunctionError("Coalesce requires at least one argument") }
-            return { frame throws(EvaluationError) in
-                for value in values {
-                    let result = try value.evaluate(frame)
-                    if !result.isNull { return result }
+    static var all: [Function] {
+        [
+            Converters.unary("Int", .intLike) { value throws(EvaluationError) in
+                try value.intLike().map { .int($0) } ?? .null
+            },
+            Converters.unary("Double", .doubleLike) { value throws(EvaluationError) in
+                try value.doubleLike().map { .double($0) } ?? .null
+            },
+            Converters.unary("Bool", .boolLike) { value throws(EvaluationError) in
+                try value.boolLike().map { .bool($0) } ?? .null
+            },
+            kind("IsString", .string) { if case .string = $0 { true } else { false } },
+            kind("IsInt", .int) { if case .int = $0 { true } else { false } },
+            kind("IsDouble", .double) { if case .double = $0 { true } else { false } },
+            kind("IsBool", .bool) { if case .bool = $0 { true } else { false } },
+            kind("IsMap", .map) { if case .map = $0 { true } else { false } },
+            kind("IsList", .any) { value in
+                switch value {
+                case .list: true
+                case .object(let object): object.kind != .status && object.kind != .buckets
+                default: false
                 }
-                return .null
-            }
-        },
-        identifier("TraceID", 16) { .traceID($0) },
-        identifier("SpanID", 8) { .spanID($0) },
-    ]
+            },
+            Converters.unary("IsEmpty", .any) { value throws(EvaluationError) in
+                switch value {
+                case .null: .bool(true)
+                case .string(let bytes), .bytes(let bytes): .bool(bytes.count == 0)
+                case .list(let list): .bool(list.count == 0)
+                case .map(let map): .bool(map.count == 0)
+                case .object(let object): .bool(object.count == 0)
+                case .traceID(let bytes), .spanID(let bytes): .bool(bytes.allSatisfy { $0 == 0 })
+                default: .bool(false)
+                }
+            },
+            Function("ParseInt", [.required("target", .string), .required("base", .int)]) { arguments in
+                let (target, base) = (arguments.expression(0), arguments.expression(1))
+                return { frame throws(EvaluationError) in
+                    try parseInt(target.evaluate(frame).asString().text, base.evaluate(frame).asInt())
+                }
+            },
+            Converters.unary("Log", .doubleLike) { value throws(EvaluationError) in
+                guard let number = try value.doubleLike() else {
+                    throw EvaluationError("expected float64 but got nil")
+                }
+                guard number > 0 else {
+                    throw EvaluationError(
+                        "value must be greater than zero but got: \(TextForm.general(number))")
+                }
+                return .double(log(number))
+            },
+            Function("Coalesce", [.required("values", .values)]) { arguments throws(FunctionError) in
+                let values = arguments.expressions(0) ?? []
+                guard !values.isEmpty else { throw FunctionError("Coalesce requires at least one argument") }
+                return { frame throws(EvaluationError) in
+                    for value in values {
+                        let result = try value.evaluate(frame)
+                        if !result.isNull { return result }
+                    }
+                    return .null
+                }
+            },
+            identifier("TraceID", 16) { .traceID($0) },
+            identifier("SpanID", 8) { .spanID($0) },
+        ]
+    }
 
     private static func kind(
         _ name: String, _ kind: ParameterKind, _ isKind: @escaping (Value) -> Bool
@@ -69,7 +78,9 @@ enum TypeConverters {
         guard !text.isEmpty else {
             throw EvaluationError("invalid target value for ParseInt function, target cannot be empty")
         }
-        guard base >= 0 else { throw EvaluationError("invalid base: \(base) for ParseInt function, base cannot be negative") }
+        guard base >= 0 else {
+            throw EvaluationError("invalid base: \(base) for ParseInt function, base cannot be negative")
+        }
         guard base == 0 || (2...36).contains(base) else {
             throw EvaluationError("strconv.ParseInt: parsing \(GoFormat.quoted(text)): invalid base \(base)")
         }
@@ -78,13 +89,17 @@ enum TypeConverters {
         var radix = Int(base)
         if base == 0 {
             let lower = digits.lowercased()
-            radix = lower.hasPrefix("0x") ? 16 : lower.hasPrefix("0b") ? 2 : lower.hasPrefix("0") && lower.count > 1 ? 8 : 10
+            radix =
+                lower.hasPrefix("0x")
+                ? 16 : lower.hasPrefix("0b") ? 2 : lower.hasPrefix("0") && lower.count > 1 ? 8 : 10
             digits = radix == 16 || radix == 2 || lower.hasPrefix("0o") ? String(digits.dropFirst(2)) : digits
             digits.removeAll { $0 == "_" }
         }
-        guard let first = digits.first, first != "-", first != "+", let value = Int64(sign + digits, radix: radix)
+        guard let first = digits.first, first != "-", first != "+",
+            let value = Int64(sign + digits, radix: radix)
         else {
-            let isRange = !digits.isEmpty && digits.allSatisfy { $0.isHexDigit || $0.isLetter } && digits.count > 12
+            let isRange =
+                !digits.isEmpty && digits.allSatisfy { $0.isHexDigit || $0.isLetter } && digits.count > 12
             throw EvaluationError(
                 "strconv.ParseInt: parsing \(GoFormat.quoted(text)): "
                     + (isRange ? "value out of range" : "invalid syntax"))

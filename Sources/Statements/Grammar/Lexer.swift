@@ -47,14 +47,16 @@ struct Lexer {
     }
 
     private mutating func symbol(_ byte: UInt8) throws(StatementError) -> Token.Kind {
-        let two = position + 1 < bytes.count ? String(decoding: bytes[position..<position + 2], as: UTF8.self) : ""
+        let two =
+            position + 1 < bytes.count ? String(decoding: bytes[position..<position + 2], as: UTF8.self) : ""
         if ["==", "!=", ">=", "<=", "=>"].contains(two) {
             position += 2
             return .symbol(two)
         }
         guard byte < 0x80, "()[]{}:,.=<>+-*/".utf8.contains(byte) else {
             let shown = String(decoding: bytes[position...].prefix(20), as: UTF8.self)
-            throw StatementError("lexer: invalid input text \"\(shown)\"", at: position, help: help(for: byte))
+            throw StatementError(
+                "lexer: invalid input text \"\(shown)\"", at: position, help: help(for: byte))
         }
         position += 1
         return .symbol(String(UnicodeScalar(byte)))
@@ -142,7 +144,8 @@ struct Lexer {
         }
         let shown = String(decoding: bytes[start...].prefix(20), as: UTF8.self)
         throw StatementError(
-            "lexer: invalid input text \"\(shown)\"", at: start, help: "the text is not closed by a double quote")
+            "lexer: invalid input text \"\(shown)\"", at: start,
+            help: "the text is not closed by a double quote")
     }
 }
 

@@ -9,9 +9,12 @@ extension Parser {
 
     /// `lowerName(arguments)`.
     mutating func editor() throws(StatementError) -> CallNode {
-        guard case .word(let name) = token.kind, !isKeyword(name) else { throw unexpected("expected an editor") }
+        guard case .word(let name) = token.kind, !isKeyword(name) else {
+            throw unexpected("expected an editor")
+        }
         guard name.utf8.first?.isLower == true else {
-            throw StatementError("editor names must start with a lowercase letter but got '\(name)'", at: token.start)
+            throw StatementError(
+                "editor names must start with a lowercase letter but got '\(name)'", at: token.start)
         }
         let call = try call()
         guard call.keys.isEmpty else {
@@ -169,7 +172,8 @@ extension Parser {
         case .word(let word) where !isKeyword(word):
             guard peek(1).isSymbol("(") else { return ValueNode(kind: .path(try path()), start: start) }
             guard word.utf8.first?.isUpper == true else {
-                throw StatementError("converter names must start with an uppercase letter but got '\(word)'", at: start)
+                throw StatementError(
+                    "converter names must start with an uppercase letter but got '\(word)'", at: start)
             }
             return ValueNode(kind: .call(try call()), start: start)
         default:

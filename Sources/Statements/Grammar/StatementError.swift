@@ -27,7 +27,8 @@ package struct StatementError: Error, Sendable, Equatable, CustomStringConvertib
     package var place: (line: Int, column: Int) {
         let before = text.utf8.prefix(offset)
         let line = before.count { $0 == UInt8(ascii: "\n") }
-        let start = before.lastIndex(of: UInt8(ascii: "\n")).map { before.index(after: $0) } ?? before.startIndex
+        let start =
+            before.lastIndex(of: UInt8(ascii: "\n")).map { before.index(after: $0) } ?? before.startIndex
         return (line + 1, String(decoding: before[start...], as: UTF8.self).count + 1)
     }
 

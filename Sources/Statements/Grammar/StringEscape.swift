@@ -23,7 +23,9 @@ enum StringEscape {
         case UInt8(ascii: "0")...UInt8(ascii: "7"):
             let octal = bytes[(start + 1)...].prefix(3).map { Int($0) - 48 }
             let value = octal.reduce(0) { $0 * 8 + $1 }
-            guard octal.count == 3, octal.allSatisfy((0...7).contains), value < 256 else { throw wrong(bytes, start) }
+            guard octal.count == 3, octal.allSatisfy((0...7).contains), value < 256 else {
+                throw wrong(bytes, start)
+            }
             result.append(UInt8(value))
             position = start + 4
         default: throw wrong(bytes, start)
@@ -35,14 +37,17 @@ enum StringEscape {
     ) throws(StatementError) -> UInt32 {
         var value: UInt32 = 0
         for _ in 0..<count {
-            guard position < bytes.count, let digit = bytes[position].hexDigit else { throw wrong(bytes, start) }
+            guard position < bytes.count, let digit = bytes[position].hexDigit else {
+                throw wrong(bytes, start)
+            }
             value = value << 4 | UInt32(digit)
             position += 1
         }
         return value
     }
 
-    private static func append(_ value: UInt32, to result: inout [UInt8], _ start: Int) throws(StatementError) {
+    private static func append(_ value: UInt32, to result: inout [UInt8], _ start: Int) throws(StatementError)
+    {
         guard let scalar = UnicodeScalar(value) else {
             throw StatementError("the escape is no Unicode character", at: start)
         }

@@ -1,6 +1,7 @@
 /// RFC 4648 with either alphabet, padded or not.
 enum Base64 {
-    private static let standard = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+    private static let standard = Array(
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
     static func encode(_ bytes: [UInt8], isURL: Bool = false, isPadded: Bool = true) -> [UInt8] {
         var alphabet = standard
@@ -13,7 +14,9 @@ enum Base64 {
             for index in 0..<3 {
                 word = word << 8 | (start + index < bytes.count ? UInt32(bytes[start + index]) : 0)
             }
-            for digit in 0...group.count { output.append(alphabet[Int(word >> (18 - 6 * UInt32(digit)) & 63)]) }
+            for digit in 0...group.count {
+                output.append(alphabet[Int(word >> (18 - 6 * UInt32(digit)) & 63)])
+            }
             if isPadded { output += repeatElement(UInt8(ascii: "="), count: 3 - group.count) }
         }
         return output

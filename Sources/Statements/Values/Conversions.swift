@@ -136,10 +136,13 @@ extension Double {
             var padded = text
             // Go reads `1.` and `.5`.
             if padded.hasSuffix(".") { padded += "0" }
-            if let dot = padded.firstIndex(of: "."), dot == padded.startIndex || !padded[..<dot].last!.isNumber {
+            if let dot = padded.firstIndex(of: "."),
+                dot == padded.startIndex || !padded[..<dot].last!.isNumber
+            {
                 padded.insert("0", at: dot)
             }
-            if let dot = padded.firstIndex(of: "."), let after = padded[dot...].dropFirst().first, !after.isNumber,
+            if let dot = padded.firstIndex(of: "."), let after = padded[dot...].dropFirst().first,
+                !after.isNumber,
                 !padded.lowercased().contains("x")
             {
                 padded.insert("0", at: padded.index(after: dot))
@@ -153,7 +156,8 @@ extension Double {
 extension Int64 {
     /// An optional sign and decimal digits; nil when it is anything else or does not fit.
     init?(goDecimal text: [UInt8]) {
-        let digits = text.first == UInt8(ascii: "-") || text.first == UInt8(ascii: "+") ? text.dropFirst() : text[...]
+        let digits =
+            text.first == UInt8(ascii: "-") || text.first == UInt8(ascii: "+") ? text.dropFirst() : text[...]
         guard !digits.isEmpty, digits.allSatisfy(\.isDigit) else { return nil }
         self.init(String(decoding: text, as: UTF8.self))
     }

@@ -30,7 +30,8 @@ enum DurationText {
             }
             guard let unit = units.first(where: { $0.name == name }) else {
                 throw EvaluationError(
-                    "time: unknown unit \(GoFormat.quoted(String(name))) in duration \(GoFormat.quoted(text))")
+                    "time: unknown unit \(GoFormat.quoted(String(name))) in duration \(GoFormat.quoted(text))"
+                )
             }
             let (product, over) = (Int64(whole.isEmpty ? "0" : whole) ?? .max)
                 .multipliedReportingOverflow(by: Int64(unit.nanoseconds))

@@ -37,9 +37,11 @@ enum GoFormat {
             }
         }
         if next < arguments.count {
-            output += "%!(EXTRA " + arguments[next...].map {
-                "\(goType($0))=\(TextForm.text($0))"
-            }.joined(separator: ", ") + ")"
+            output +=
+                "%!(EXTRA "
+                + arguments[next...].map {
+                    "\(goType($0))=\(TextForm.text($0))"
+                }.joined(separator: ", ") + ")"
         }
         return output
     }
@@ -98,7 +100,8 @@ enum GoFormat {
         case ("s", .string(let bytes)), ("s", .bytes(let bytes)): return cut(bytes.text, verb)
         case ("q", .string(let bytes)), ("q", .bytes(let bytes)): return quoted(cut(bytes.text, verb))
         case ("x", .string(let bytes)), ("x", .bytes(let bytes)): return TextForm.hex(bytes.array)
-        case ("X", .string(let bytes)), ("X", .bytes(let bytes)): return TextForm.hex(bytes.array).uppercased()
+        case ("X", .string(let bytes)), ("X", .bytes(let bytes)):
+            return TextForm.hex(bytes.array).uppercased()
         case ("s", .list), ("s", .map), ("s", .time), ("s", .duration), ("s", .traceID), ("s", .spanID):
             return TextForm.text(value)
         case ("t", .bool): return TextForm.text(value)
@@ -128,8 +131,14 @@ enum GoFormat {
             case "b": (2, "0b")
             default: nil
             }
-        if letter == "c" { return UnicodeScalar(UInt32(truncatingIfNeeded: number)).map { String(Character($0)) } ?? "\u{FFFD}" }
-        if letter == "q" { return UnicodeScalar(UInt32(truncatingIfNeeded: number)).map { "'\(Character($0))'" } ?? "'\u{FFFD}'" }
+        if letter == "c" {
+            return UnicodeScalar(UInt32(truncatingIfNeeded: number)).map { String(Character($0)) }
+                ?? "\u{FFFD}"
+        }
+        if letter == "q" {
+            return UnicodeScalar(UInt32(truncatingIfNeeded: number)).map { "'\(Character($0))'" }
+                ?? "'\u{FFFD}'"
+        }
         if letter == "U" {
             let digits = String(number, radix: 16, uppercase: true)
             return "U+" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits

@@ -64,7 +64,8 @@ enum TextForm {
         case .int(let value): output += "\(value)".utf8
         case .double(let value): output += number(value).utf8
         case .string(let bytes): appendJSON(string: bytes.text, to: &output)
-        case .bytes(let bytes): appendJSON(string: String(decoding: Base64.encode(bytes.array), as: UTF8.self), to: &output)
+        case .bytes(let bytes):
+            appendJSON(string: String(decoding: Base64.encode(bytes.array), as: UTF8.self), to: &output)
         case .list(let list):
             output.append(UInt8(ascii: "["))
             for (index, item) in list.items.enumerated() {

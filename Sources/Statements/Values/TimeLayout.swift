@@ -34,9 +34,12 @@ struct TimeLayout {
             default:
                 guard Self.directives.contains(directive) else {
                     throw FunctionError(
-                        "invalid strptime format: unsupported directive: %\(Character(UnicodeScalar(directive)))")
+                        "invalid strptime format: unsupported directive: %\(Character(UnicodeScalar(directive)))"
+                    )
                 }
-                if "fLs".utf8.contains(directive), literal.last != UInt8(ascii: "."), literal.last != UInt8(ascii: ",") {
+                if "fLs".utf8.contains(directive), literal.last != UInt8(ascii: "."),
+                    literal.last != UInt8(ascii: ",")
+                {
                     throw FunctionError(
                         "invalid fractional seconds directive: '\(String(decoding: literal, as: UTF8.self).suffix(1))"
                             + "%\(Character(UnicodeScalar(directive)))'. must be preceded with '.' or ','")
@@ -125,7 +128,9 @@ struct TimeLayout {
             let before = rest
             switch part {
             case .text(let literal):
-                guard rest.starts(with: literal) else { throw failure(text, before, String(decoding: literal, as: UTF8.self)) }
+                guard rest.starts(with: literal) else {
+                    throw failure(text, before, String(decoding: literal, as: UTF8.self))
+                }
                 rest = rest.dropFirst(literal.count)
             case .directive(let letter):
                 guard Self.read(letter, &rest, &read) else {
@@ -205,7 +210,8 @@ struct TimeLayout {
     }
 
     private static func number(
-        _ rest: inout ArraySlice<UInt8>, _ widths: ClosedRange<Int>, _ range: ClosedRange<Int64>, _ value: inout Int64
+        _ rest: inout ArraySlice<UInt8>, _ widths: ClosedRange<Int>, _ range: ClosedRange<Int64>,
+        _ value: inout Int64
     ) -> Bool {
         let digits = rest.prefix(widths.upperBound).prefix(while: \.isDigit)
         guard widths.contains(digits.count) else { return false }
@@ -223,7 +229,8 @@ struct TimeLayout {
         return number(&rest, 1...2, range, &value)
     }
 
-    private static func name(_ rest: inout ArraySlice<UInt8>, _ names: [String], _ value: inout Int64) -> Bool {
+    private static func name(_ rest: inout ArraySlice<UInt8>, _ names: [String], _ value: inout Int64) -> Bool
+    {
         let text = String(decoding: rest, as: UTF8.self).lowercased()
         guard let index = names.firstIndex(where: { text.hasPrefix($0.lowercased()) }) else { return false }
         value = Int64(index) + 1
@@ -249,7 +256,9 @@ struct TimeLayout {
             rest = rest.dropFirst()
             return true
         }
-        guard let sign = rest.first, sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") else { return false }
+        guard let sign = rest.first, sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") else {
+            return false
+        }
         rest = rest.dropFirst()
         var offset: Int64 = 0
         for index in 0..<parts {

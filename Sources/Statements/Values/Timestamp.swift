@@ -95,7 +95,8 @@ struct CivilTime {
         let monthIndex = (5 * dayOfYear + 2) / 153
         let month = monthIndex < 10 ? monthIndex + 3 : monthIndex - 9
         return (
-            yearOfEra + era.quotient * 400 + (month <= 2 ? 1 : 0), month, dayOfYear - (153 * monthIndex + 2) / 5 + 1
+            yearOfEra + era.quotient * 400 + (month <= 2 ? 1 : 0), month,
+            dayOfYear - (153 * monthIndex + 2) / 5 + 1
         )
     }
 }

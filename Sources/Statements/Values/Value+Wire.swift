@@ -110,7 +110,9 @@ extension [UInt8] {
     }
 
     mutating func appendFixed64(_ value: UInt64) {
-        for shift in stride(from: UInt64(0), to: 64, by: 8) { append(UInt8(truncatingIfNeeded: value >> shift)) }
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            append(UInt8(truncatingIfNeeded: value >> shift))
+        }
     }
 
     /// A field of length-delimited content.

@@ -174,7 +174,9 @@ extension Value.Map {
         case .entries(let entries): return entries
         case .wire(let message):
             var entries: [MapEntry] = []
-            for field in message.fields where field.number == 1 { entries.append(MapEntry(keyValue: field.bytes)) }
+            for field in message.fields where field.number == 1 {
+                entries.append(MapEntry(keyValue: field.bytes))
+            }
             return entries
         }
     }
