@@ -167,6 +167,7 @@ let package = Package(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
+        component("Statements", ["OTLP", "RegularExpression"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),
@@ -206,6 +207,10 @@ let package = Package(
             of: "PrometheusReceiver",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "RegularExpression"),
+        // Not TestSupport, which needs the whole of the transport: statements build fast alone.
+        .testTarget(
+            name: "StatementsTests", dependencies: ["Statements", "OTLP"], path: "Tests/StatementsTests",
+            exclude: ["golden"], swiftSettings: swiftSettings),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(
