@@ -210,7 +210,7 @@ let package = Package(
         // Not TestSupport, which needs the whole of the transport: statements build fast alone.
         .testTarget(
             name: "StatementsTests", dependencies: ["Statements", "OTLP"], path: "Tests/StatementsTests",
-            exclude: ["golden"], swiftSettings: swiftSettings),
+            swiftSettings: swiftSettings),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(

@@ -59,7 +59,7 @@ enum ReplacingEditors {
             var failure: EvaluationError?
             let result = expression.replaceAll(text.array, with: template) { expanded in
                 guard failure == nil, function != nil else { return expanded }
-                do {
+                do throws(EvaluationError) {
                     return try finish(.owned(expanded), frame).array
                 } catch {
                     failure = error

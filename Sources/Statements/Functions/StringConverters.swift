@@ -141,7 +141,7 @@ enum StringConverters {
 
 extension [UInt8] {
     mutating func append(_ bytes: Bytes) {
-        bytes.read { unsafe self.append(contentsOf: $0) }
+        unsafe bytes.read { unsafe self.append(contentsOf: $0) }
     }
 
     /// At every place where a delimiter, not empty, stands.

@@ -131,12 +131,13 @@ enum TypeConverters {
         return Function(name, [.required("target", .bytesLike)]) { arguments throws(FunctionError) in
             let target = arguments.expression(0)
             if let constant = target.constant {
-                do {
-                    let value = try convert(constant)
-                    return { _ in value }
+                let value: Value
+                do throws(EvaluationError) {
+                    value = try convert(constant)
                 } catch {
                     throw FunctionError(error.description)
                 }
+                return { _ in value }
             }
             return { frame throws(EvaluationError) in try convert(target.evaluate(frame)) }
         }

@@ -32,21 +32,26 @@ struct Parser {
     private static func whole<Node>(
         _ text: String, _ kind: String, _ body: (inout Parser) throws(StatementError) -> Node
     ) throws(StatementError) -> Node {
-        do {
+        do throws(StatementError) {
             var parser = try Parser(text)
-            let node: Node
-            do {
-                node = try body(&parser)
-                guard parser.token.kind == .end else { throw parser.unexpected() }
-            } catch {
-                if let furthest = parser.furthest, furthest.offset > error.offset { throw furthest }
-                throw error
-            }
-            return node
+            return try parser.toEnd(body)
         } catch {
             var error = error
             error.message = "\(kind) has invalid syntax: " + error.message
             throw error.inside(text)
+        }
+    }
+
+    private mutating func toEnd<Node>(
+        _ body: (inout Parser) throws(StatementError) -> Node
+    ) throws(StatementError) -> Node {
+        do throws(StatementError) {
+            let node = try body(&self)
+            guard token.kind == .end else { throw unexpected() }
+            return node
+        } catch {
+            if let furthest, furthest.offset > error.offset { throw furthest }
+            throw error
         }
     }
 

@@ -36,7 +36,7 @@ enum Bytes {
         }
     }
 
-    var text: String { read { unsafe String(decoding: $0, as: UTF8.self) } }
+    var text: String { unsafe read { unsafe String(decoding: $0, as: UTF8.self) } }
 
     var owned: Bytes { .owned(array) }
 
@@ -52,8 +52,8 @@ enum Bytes {
 
     /// Negative, zero or positive, byte by byte as C's `memcmp`; the shorter one first.
     func order(_ other: Bytes) -> Int {
-        read { left in
-            other.read { right in
+        unsafe read { left in
+            unsafe other.read { right in
                 let shared = min(left.count, right.count)
                 for index in 0..<shared {
                     // SAFETY: index is below both counts.

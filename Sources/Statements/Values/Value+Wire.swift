@@ -119,6 +119,6 @@ extension [UInt8] {
     mutating func appendField(_ number: UInt64, _ content: Bytes) {
         appendVarint(number << 3 | 2)
         appendVarint(UInt64(content.count))
-        content.read { unsafe self.append(contentsOf: $0) }
+        unsafe content.read { unsafe self.append(contentsOf: $0) }
     }
 }
