@@ -5,26 +5,26 @@ struct Checker {
     /// Whether paths without a context belong to `context`.
     let addsContext: Bool
 
-    func statement(_ node: StatementNode) throws(StatementError) -> (FunctionExpression.Body, Condition?) {
+    func statement(_ node: StatementNode) throws(StatementError) -> (FunctionExpression.Body, Predicate?) {
         let editor = try call(node.editor)
         guard let condition = node.condition else { return (editor, nil) }
         return (editor, try self.condition(condition))
     }
 
-    func condition(_ node: BoolNode) throws(StatementError) -> Condition {
+    func condition(_ node: BoolNode) throws(StatementError) -> Predicate {
         switch node {
-        case .constant(let value): return ConstantCondition(value)
-        case .call(let call): return ConverterCondition(try converter(call))
+        case .constant(let value): return ConstantPredicate(value)
+        case .call(let call): return ConverterPredicate(try converter(call))
         case .comparison(let left, let operation, let right):
-            return ComparisonCondition(try value(left), operation, try value(right))
-        case .not(let operand): return NotCondition(try condition(operand))
-        case .and(let operands): return AndCondition(try conditions(operands))
-        case .or(let operands): return OrCondition(try conditions(operands))
+            return ComparisonPredicate(try value(left), operation, try value(right))
+        case .not(let operand): return NotPredicate(try condition(operand))
+        case .and(let operands): return AndPredicate(try conditions(operands))
+        case .or(let operands): return OrPredicate(try conditions(operands))
         }
     }
 
-    private func conditions(_ nodes: [BoolNode]) throws(StatementError) -> [Condition] {
-        var result: [Condition] = []
+    private func conditions(_ nodes: [BoolNode]) throws(StatementError) -> [Predicate] {
+        var result: [Predicate] = []
         for node in nodes { result.append(try condition(node)) }
         return result
     }

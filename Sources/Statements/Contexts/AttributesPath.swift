@@ -3,32 +3,23 @@ internal import OTLP
 /// The attributes of a message: a repeated `KeyValue` field, read and changed entry by entry.
 final class AttributesPath: PathExpression {
     private let level: Level
-    private let number: (Frame) -> UInt32
+    /// Nil for those of data points, whose number depends on the type of the metric.
+    private let number: UInt32?
 
-    init(_ shown: String, _ level: Level, number: @escaping (Frame) -> UInt32) {
+    init(_ shown: String, _ level: Level, number: UInt32?) {
         (self.level, self.number) = (level, number)
         super.init(shown)
     }
 
-    private static func entry(_ message: Message, _ index: Int) -> MapEntry {
-        switch message.content(at: index) {
-        case .borrowed(let bytes): return MapEntry(keyValue: bytes)
-        case .owned(let bytes):
-            return unsafe bytes.withUnsafeBytes { buffer in
-                // SAFETY: copied before the call ends.
-                let entry = unsafe MapEntry(keyValue: WireBytes(buffer))
-                return MapEntry(key: entry.key.owned, value: entry.value.owned)
-            }
-        }
+    @inline(__always)
+    private func table(_ frame: Frame) -> AttributeTable {
+        AttributeTable(level.message(frame), number ?? frame.metricType?.attributes ?? 7)
     }
 
     override func evaluate(_ frame: Frame) -> Value {
-        guard let message = level.message(frame) else { return .map(.entries([])) }
-        let number = number(frame)
+        let (editor, table) = (frame.editor, table(frame))
         var entries: [MapEntry] = []
-        for index in message.entries.indices where message.entries[index].number == number {
-            entries.append(Self.entry(message, index))
-        }
+        editor.forEachAttribute(table) { entries.append(editor.entry(table, at: $0)) }
         return .map(.entries(entries))
     }
 
@@ -36,14 +27,15 @@ final class AttributesPath: PathExpression {
         guard case .map(let map) = value else {
             throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
         }
-        let new = try map.entries.map { entry throws(EvaluationError) in
+        // Encoded before anything is removed: the entries may be those that are removed.
+        var new: [[UInt8]] = []
+        for entry in map.entries {
             try Self.checked(entry.value)
-            return entry.keyValue
+            new.append(entry.keyValue)
         }
-        guard let message = level.message(frame, creates: true) else { return }
-        let number = number(frame)
-        message.remove(number)
-        for entry in new { message.append(number, entry) }
+        let table = table(frame)
+        frame.editor.remove(table.message, table.number)
+        for entry in new { frame.editor.append(table.message, table.number, .owned(entry)) }
     }
 
     static func checked(_ value: Value) throws(EvaluationError) {
@@ -53,48 +45,57 @@ final class AttributesPath: PathExpression {
     }
 
     override func value(of key: [UInt8], _ frame: Frame) -> Value {
-        guard let message = level.message(frame) else { return .null }
-        let number = number(frame)
-        for index in message.entries.indices where message.entries[index].number == number {
-            let entry = Self.entry(message, index)
-            if entry.key.equals(key) { return entry.value }
+        unsafe key.withUnsafeBytes { key in
+            // SAFETY: borrowed for the call.
+            let found = unsafe frame.editor.value(WireBytes(key), in: table(frame))
+            return found.map { Value($0) } ?? .null
         }
-        return .null
     }
 
     override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
         try Self.checked(value)
-        guard let message = level.message(frame, creates: true) else { return }
-        let number = number(frame)
-        let content = MapEntry(key: .owned(key), value: value).keyValue
-        for index in message.entries.indices where message.entries[index].number == number {
-            if Self.entry(message, index).key.equals(key) { return message.setContent(at: index, content) }
+        let table = table(frame)
+        Bytes.owned(key).lend { key in
+            value.lend { frame.editor.set(key, to: $0, in: table) }
         }
-        message.append(number, content)
     }
 
     override func remove(_ frame: Frame, where isRemoved: (Bytes) -> Bool) {
-        guard let message = level.message(frame) else { return }
-        let number = number(frame)
-        var removed: [Int] = []
-        for index in message.entries.indices where message.entries[index].number == number {
-            if isRemoved(Self.entry(message, index).key) { removed.append(index) }
+        let (editor, table) = (frame.editor, table(frame))
+        editor.forEachAttribute(table) { position in
+            if isRemoved(.borrowed(editor.key(table, at: position))) {
+                editor.removeAttribute(table, at: position)
+            }
         }
-        guard !removed.isEmpty else { return }
-        for index in removed.reversed() { message.entries.remove(at: index) }
-        message.touch()
+    }
+
+    override func remove(_ key: Bytes, _ frame: Frame) {
+        key.lend { _ = frame.editor.remove($0, in: table(frame)) }
     }
 
     override func change(
         _ frame: Frame, _ change: (MapEntry) throws(EvaluationError) -> Value?
     ) throws(EvaluationError) {
-        guard let message = level.message(frame) else { return }
-        let number = number(frame)
-        for index in message.entries.indices where message.entries[index].number == number {
-            let entry = Self.entry(message, index)
-            guard let new = try change(entry) else { continue }
-            message.setContent(at: index, MapEntry(key: entry.key, value: new).keyValue)
+        let (editor, table) = (frame.editor, table(frame))
+        for position in 0..<editor.fieldCount(table.message)
+        where editor.number(table.message, at: position) == table.number {
+            guard let new = try change(editor.entry(table, at: position)) else { continue }
+            new.lend { editor.setValue(table, at: position, to: $0) }
         }
+    }
+}
+
+extension RequestEditor {
+    /// The positions of the attributes.
+    @inline(__always)
+    func forEachAttribute(_ table: AttributeTable, _ body: (Int) -> Void) {
+        for position in 0..<fieldCount(table.message) where number(table.message, at: position) == table.number {
+            body(position)
+        }
+    }
+
+    func entry(_ table: AttributeTable, at position: Int) -> MapEntry {
+        MapEntry(keyValue: content(table.message, at: position))
     }
 }
 
@@ -106,32 +107,24 @@ final class CachePath: PathExpression {
         guard case .map(let map) = value else {
             throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
         }
-        frame.cache = map.entries.map { MapEntry(key: $0.key.owned, value: $0.value.owned) }
+        frame.cache = map.entries
     }
 
     override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
         try AttributesPath.checked(value)
-        frame.cache.put(.owned(key), value.owned)
+        frame.cache.put(.owned(key), value)
     }
 }
 
 /// The body of a log record: any value.
 final class BodyPath: PathExpression {
     override func evaluate(_ frame: Frame) -> Value {
-        switch frame.item.content(5) {
-        case .borrowed(let bytes): return Value(anyValue: bytes)
-        case .owned(let bytes):
-            return unsafe bytes.withUnsafeBytes { buffer in
-                // SAFETY: copied before the call ends.
-                unsafe Value(anyValue: WireBytes(buffer)).owned
-            }
-        case nil: return .null
-        }
+        Value(anyValue: frame.editor.content(frame.item, Field.LogRecord.body))
     }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
         try AttributesPath.checked(value)
-        frame.item.setContent(5, value.anyValue)
+        frame.editor.setContent(frame.item, Field.LogRecord.body, value.anyValue)
     }
 
     override func value(of key: [UInt8], _ frame: Frame) throws(EvaluationError) -> Value {

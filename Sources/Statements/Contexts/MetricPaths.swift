@@ -8,14 +8,9 @@ enum MetricType: UInt32 {
     case exponentialHistogram = 10
     case summary = 11
 
-    init?(_ metric: Message) {
-        for entry in metric.entries {
-            if let type = MetricType(rawValue: entry.number) {
-                self = type
-                return
-            }
-        }
-        return nil
+    init?(_ editor: RequestEditor, _ metric: MessageID) {
+        guard let number = editor.metricKind(metric) else { return nil }
+        self.init(rawValue: number)
     }
 
     /// The number of the type in statements.
@@ -72,11 +67,6 @@ enum MetricType: UInt32 {
     }
 }
 
-extension Message {
-    /// The message that holds a metric's points.
-    var metricData: Message? { MetricType(self).flatMap { child($0.rawValue) } }
-}
-
 enum MetricPaths {
     static func find(_ names: [String], _ shown: String) -> Paths.Found? {
         switch names[0] {
@@ -84,33 +74,34 @@ enum MetricPaths {
         case "description": Paths.Found(path: Fields.text(shown, .item, 2))
         case "unit": Paths.Found(path: Fields.text(shown, .item, 3))
         case "metadata": Paths.attributes(shown, .item, 12)
-        case "data_points": Paths.Found(path: Fields.messages(shown, .gauge, 1) { $0.item.metricData })
+        case "data_points": Paths.Found(path: Fields.messages(shown, .gauge, 1) { $0.metricData })
         case "type":
             Paths.Found(
                 path: FieldPath(shown) { frame in
-                    .int(MetricType(frame.item)?.symbol ?? 0)
+                    .int(frame.metricType?.symbol ?? 0)
                 } set: { (_, _) in
                     // As the Collector: the type of a metric cannot be set, and that is no error.
                 })
         case "aggregation_temporality":
             Paths.Found(
                 path: FieldPath(shown) { frame in
-                    guard MetricType(frame.item)?.hasTemporality == true else { return .null }
-                    return .int(Int64(bitPattern: frame.item.metricData?.bits(2) ?? 0))
+                    guard frame.metricType?.hasTemporality == true, let data = frame.metricData else { return .null }
+                    return .int(Int64(bitPattern: frame.editor.bits(data, Field.MetricData.temporality)))
                 } set: { (value, frame) throws(EvaluationError) in
                     guard case .int(let temporality) = value else { throw .expects("int64", value) }
-                    guard MetricType(frame.item)?.hasTemporality == true else { return }
-                    frame.item.metricData?.setBits(2, .varint, UInt64(bitPattern: temporality))
+                    guard frame.metricType?.hasTemporality == true, let data = frame.metricData else { return }
+                    let bits = IntegerForm.int32.bits(temporality)
+                    frame.editor.setBits(data, Field.MetricData.temporality, .varint, bits)
                 })
         case "is_monotonic":
             Paths.Found(
                 path: FieldPath(shown) { frame in
-                    guard MetricType(frame.item) == .sum else { return .null }
-                    return .bool(frame.item.metricData?.bits(3) ?? 0 != 0)
+                    guard frame.metricType == .sum, let data = frame.metricData else { return .null }
+                    return .bool(frame.editor.bits(data, Field.MetricData.isMonotonic) != 0)
                 } set: { (value, frame) throws(EvaluationError) in
                     guard case .bool(let isMonotonic) = value else { throw .expects("bool", value) }
-                    guard MetricType(frame.item) == .sum else { return }
-                    frame.item.metricData?.setBits(3, .varint, isMonotonic ? 1 : 0)
+                    guard frame.metricType == .sum, let data = frame.metricData else { return }
+                    frame.editor.setBits(data, Field.MetricData.isMonotonic, .varint, isMonotonic ? 1 : 0)
                 })
         default: nil
         }

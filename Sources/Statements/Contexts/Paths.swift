@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// Resolves paths: which field of which message, or an error that names what exists.
 enum Paths {
     /// A path without what indexes it.
@@ -13,24 +15,19 @@ enum Paths {
     ) throws(StatementError) -> PathExpression {
         let names = node.fields.map(\.name)
         let shown = node.shown
-        if contextName == "otelcol" {
-            throw StatementError(
-                "the path \"\(shown)\" is not supported", at: node.start,
-                help:
-                    "otelcol.client and otelcol.grpc need the client's metadata, which this gateway does not keep "
-                    + "for statements")
-        }
         let context = ContextKind.named(contextName) ?? checker.context
         if names[0] == "cache", context != checker.context {
             throw StatementError(
                 "access to cache must be performed using the same context, please replace \"\(shown)\" with "
                     + "\"\(checker.context.rawValue)\(shown.drop { $0 != "." })\"", at: node.start)
         }
-        guard let found = find(names, shown, context) else {
+        let isClient = contextName == "otelcol"
+        guard let found = isClient ? ClientPaths.find(names, shown) : find(names, shown, context) else {
             throw StatementError(
                 "segment \"\(names[0])\" from path \"\(shown)\" is not a valid path nor a valid OTTL keyword for the "
-                    + "\(context.rawValue) context", at: node.fields[0].start,
-                help: suggestion(for: names[0], among: self.names(of: context)))
+                    + "\(isClient ? contextName : context.rawValue) context", at: node.fields[0].start,
+                help: suggestion(
+                    for: names[0], among: isClient ? ["client", "grpc"] : self.names(of: context)))
         }
         if found.segments < names.count {
             let extra = node.fields[found.segments]
@@ -108,7 +105,7 @@ enum Paths {
     }
 
     static func attributes(_ shown: String, _ level: Level, _ number: UInt32) -> Found {
-        Found(path: AttributesPath(shown, level) { _ in number }, isIndexable: true)
+        Found(path: AttributesPath(shown, level, number: number), isIndexable: true)
     }
 
     static func identifier(
@@ -122,7 +119,7 @@ enum Paths {
     private static func resource(_ names: [String], _ shown: String) -> Found? {
         switch names[0] {
         case "attributes": attributes(shown, .resource, 1)
-        case "dropped_attributes_count": Found(path: Fields.int(shown, .resource, 2))
+        case "dropped_attributes_count": Found(path: Fields.int(shown, .resource, 2, .varint, .uint32))
         case "schema_url": Found(path: Fields.text(shown, .resourceGroup, 3))
         default: nil
         }
@@ -133,7 +130,7 @@ enum Paths {
         case "name": Found(path: Fields.text(shown, .scope, 1))
         case "version": Found(path: Fields.text(shown, .scope, 2))
         case "attributes": attributes(shown, .scope, 3)
-        case "dropped_attributes_count": Found(path: Fields.int(shown, .scope, 4))
+        case "dropped_attributes_count": Found(path: Fields.int(shown, .scope, 4, .varint, .uint32))
         case "schema_url": Found(path: Fields.text(shown, .scopeGroup, 3))
         default: nil
         }

@@ -5,8 +5,7 @@ enum PointPaths {
         switch names[0] {
         case "attributes":
             Paths.Found(
-                path: AttributesPath(shown, .part) { MetricType($0.item)?.attributes ?? 7 }, isIndexable: true
-            )
+                path: AttributesPath(shown, .part, number: nil), isIndexable: true)
         case "start_time_unix_nano": Paths.Found(path: Fields.int(shown, .part, 2, .fixed64))
         case "time_unix_nano": Paths.Found(path: Fields.int(shown, .part, 3, .fixed64))
         case "start_time": Paths.Found(path: Fields.time(shown, .part, 2))
@@ -17,10 +16,10 @@ enum PointPaths {
         case "exemplars":
             Paths.Found(
                 path: FieldPath(shown) { frame throws(EvaluationError) in
-                    guard let number = MetricType(frame.item)?.exemplars else { return .null }
+                    guard let number = frame.metricType?.exemplars else { return .null }
                     return try Fields.messages(shown, .exemplars, number) { $0.part }.evaluate(frame)
                 } set: { (value, frame) throws(EvaluationError) in
-                    guard let number = MetricType(frame.item)?.exemplars else {
+                    guard let number = frame.metricType?.exemplars else {
                         throw .expects("exemplars", value)
                     }
                     try Fields.messages(shown, .exemplars, number) { $0.part }.set(value, frame)
@@ -28,11 +27,11 @@ enum PointPaths {
         case "flags":
             Paths.Found(
                 path: FieldPath(shown) { frame in
-                    .int(Int64(bitPattern: frame.part.bits(MetricType(frame.item)?.flags ?? 8)))
+                    .int(Int64(bitPattern: frame.editor.bits(frame.part, frame.metricType?.flags ?? 8)))
                 } set: { (value, frame) throws(EvaluationError) in
                     guard case .int(let flags) = value else { throw .expects("int64", value) }
-                    let number = MetricType(frame.item)?.flags ?? 8
-                    frame.part.setBits(number, .varint, UInt64(bitPattern: flags) & 0xFFFF_FFFF)
+                    let number = frame.metricType?.flags ?? 8
+                    frame.editor.setBits(frame.part, number, .varint, IntegerForm.uint32.bits(flags))
                 })
         case "count":
             Paths.Found(path: int(shown, 4, [.histogram, .exponentialHistogram, .summary], .fixed64))
@@ -68,8 +67,8 @@ enum PointPaths {
     ) -> PathExpression {
         let isInt = number == 6
         return FieldPath(shown) { frame in
-            if checksType, let type = MetricType(frame.item), type != .gauge, type != .sum { return .null }
-            let bits = level.message(frame)?.bits(number) ?? 0
+            if checksType, let type = frame.metricType, type != .gauge, type != .sum { return .null }
+            let bits = frame.editor.bits(level.message(frame), number)
             return isInt ? .int(Int64(bitPattern: bits)) : .double(Double(bitPattern: bits))
         } set: { (value, frame) throws(EvaluationError) in
             let bits: UInt64
@@ -78,11 +77,12 @@ enum PointPaths {
             case .double(let new) where !isInt: bits = new.bitPattern
             default: throw .expects(isInt ? "int64" : "float64", value)
             }
-            if checksType, let type = MetricType(frame.item), type != .gauge, type != .sum {
+            if checksType, let type = frame.metricType, type != .gauge, type != .sum {
                 throw EvaluationError("expects pmetric.NumberDataPoint but got \(type.pointName)")
             }
-            level.message(frame)?.remove(other)
-            level.message(frame)?.setBits(number, .fixed64, bits)
+            let message = level.message(frame)
+            frame.editor.remove(message, other)
+            frame.editor.setBits(message, number, .fixed64, bits)
         }
     }
 
@@ -91,13 +91,13 @@ enum PointPaths {
         -> PathExpression
     {
         FieldPath(shown) { frame throws(EvaluationError) in
-            guard let type = MetricType(frame.item), types.contains(type) else { return .null }
+            guard let type = frame.metricType, types.contains(type) else { return .null }
             return try path.evaluate(frame)
         } set: { (value, frame) throws(EvaluationError) in
-            guard let type = MetricType(frame.item), types.contains(type) else {
+            guard let type = frame.metricType, types.contains(type) else {
                 let wanted = types.map(\.pointName).sorted().joined(separator: " or ")
                 throw EvaluationError(
-                    "expects \(wanted) but got \(MetricType(frame.item)?.pointName ?? "nothing")")
+                    "expects \(wanted) but got \(frame.metricType?.pointName ?? "nothing")")
             }
             try path.set(value, frame)
         }
@@ -109,11 +109,12 @@ enum PointPaths {
         only(
             types, shown,
             FieldPath(shown) { frame in
-                let bits = frame.part.bits(number)
+                let bits = frame.editor.bits(frame.part, number)
                 return .int(isZigzag ? zigzag(bits) : Int64(bitPattern: bits))
             } set: { (value, frame) throws(EvaluationError) in
                 guard case .int(let new) = value else { throw .expects("int64", value) }
-                frame.part.setBits(number, kind, isZigzag ? zigzag(of: new) : UInt64(bitPattern: new))
+                let bits = isZigzag ? zigzag(of: new) : UInt64(bitPattern: new)
+                frame.editor.setBits(frame.part, number, kind, bits)
             })
     }
 
@@ -127,10 +128,10 @@ enum PointPaths {
         only(
             types, shown,
             FieldPath(shown) { frame in
-                .double(Double(bitPattern: frame.part.bits(number)))
+                .double(Double(bitPattern: frame.editor.bits(frame.part, number)))
             } set: { (value, frame) throws(EvaluationError) in
                 guard case .double(let new) = value else { throw .expects("float64", value) }
-                frame.part.setBits(number, .fixed64, new.bitPattern)
+                frame.editor.setBits(frame.part, number, .fixed64, new.bitPattern)
             })
     }
 
@@ -141,7 +142,7 @@ enum PointPaths {
         only(
             [.histogram], shown,
             FieldPath(shown) { frame in
-                let words = frame.part.content(number)?.array.words ?? []
+                let words = frame.editor.content(frame.part, number).array.words
                 let values: [Value] = words.map {
                     kind == .counts ? .int(Int64(bitPattern: $0)) : .double(Double(bitPattern: $0))
                 }
@@ -155,7 +156,7 @@ enum PointPaths {
                     default: throw .expects(kind.rawValue, item)
                     }
                 }
-                frame.part.setContent(number, content)
+                frame.editor.setContent(frame.part, number, content)
             })
     }
 
@@ -163,15 +164,15 @@ enum PointPaths {
         switch names.count > 1 ? names[1] : "" {
         case "offset":
             let path = FieldPath(shown) { frame in
-                .int(zigzag(frame.part.child(number)?.bits(1) ?? 0))
+                .int(zigzag(frame.editor.bits(frame.editor.child(frame.part, number), 1)))
             } set: { (value, frame) throws(EvaluationError) in
                 guard case .int(let new) = value else { throw .expects("int64", value) }
-                frame.part.child(number, creates: true)?.setBits(1, .varint, zigzag(of: new))
+                frame.editor.setBits(frame.editor.child(frame.part, number), 1, .varint, zigzag(of: new))
             }
             return Paths.Found(path: only([.exponentialHistogram], shown, path), segments: 2)
         case "bucket_counts":
             let path = FieldPath(shown) { frame in
-                let content = frame.part.child(number)?.content(2)?.array ?? []
+                let content = frame.editor.content(frame.editor.child(frame.part, number), 2).array
                 let values = content.varints.map { Value.int(Int64(bitPattern: $0)) }
                 return .object(RecordObject(kind: .counts, count: values.count, parts: [], numbers: values))
             } set: { (value, frame) throws(EvaluationError) in
@@ -180,7 +181,7 @@ enum PointPaths {
                     guard case .int(let new) = item else { throw .expects("[]uint64", item) }
                     content.appendVarint(UInt64(bitPattern: new))
                 }
-                frame.part.child(number, creates: true)?.setContent(2, content)
+                frame.editor.setContent(frame.editor.child(frame.part, number), 2, content)
             }
             return Paths.Found(path: only([.exponentialHistogram], shown, path), segments: 2)
         default:

@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// `trace_state["key"]`: one member of the W3C header of that name.
 enum TraceState {
     static func path(_ keys: [Key], _ shown: String, _ node: PathNode) throws(StatementError)
@@ -12,7 +14,7 @@ enum TraceState {
                 throw EvaluationError("trace_state indexing type must be a string")
             }
             let wanted = String(decoding: name, as: UTF8.self)
-            guard let members = members(frame.item.content(3)) else { return .null }
+            guard let members = members(frame.editor.content(frame.item, Field.Span.traceState)) else { return .null }
             return .text(members.first { $0.key == wanted }?.value ?? "")
         } set: { (value, frame) throws(EvaluationError) in
             guard case .string(let name) = try key.resolved(frame) else {
@@ -21,17 +23,17 @@ enum TraceState {
             let text = try value.expectedText()
             let wanted = String(decoding: name, as: UTF8.self)
             // A header that cannot be read is left as it is.
-            guard var members = members(frame.item.content(3)), isKey(wanted), isValue(text) else { return }
+            guard var members = members(frame.editor.content(frame.item, Field.Span.traceState)), isKey(wanted), isValue(text) else { return }
             members.removeAll { $0.key == wanted }
             members.insert((wanted, text), at: 0)
-            frame.item.setContent(
-                3, Array(members.map { $0.key + "=" + $0.value }.joined(separator: ",").utf8))
+            let header = members.map { $0.key + "=" + $0.value }.joined(separator: ",")
+            frame.editor.setContent(frame.item, Field.Span.traceState, Bytes(header))
         }
     }
 
-    private static func members(_ header: Bytes?) -> [(key: String, value: String)]? {
+    private static func members(_ header: WireBytes) -> [(key: String, value: String)]? {
         var members: [(key: String, value: String)] = []
-        for part in (header?.text ?? "").split(separator: ",") {
+        for part in header.text.split(separator: ",") {
             let trimmed = part.trimmingSpaces
             if trimmed.isEmpty { continue }
             guard let equals = trimmed.firstIndex(of: "=") else { return nil }

@@ -33,6 +33,11 @@ class PathExpression: Expression {
         if new.count < old.count { try set(.map(.entries(new)), frame) }
     }
 
+    /// Removes one key of a map. Throws when it is no map.
+    func remove(_ key: Bytes, _ frame: Frame) throws(EvaluationError) {
+        try remove(frame) { $0 == key }
+    }
+
     /// Replaces values of a map; nil from `change` keeps one.
     func change(
         _ frame: Frame, _ change: (MapEntry) throws(EvaluationError) -> Value?

@@ -1,24 +1,35 @@
 package import OTLP
 
-/// Statements and conditions of one context, checked; immutable. Made once at the start; one pass at a time may use it
-/// with a frame of its own.
-package final class StatementGroup {
+/// Statements of one context with the conditions in front of them, checked; immutable. Any thread runs it with a frame of
+/// its own.
+package final class StatementGroup: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): everything is constant once made.
+
     struct Statement {
-        let text: String
         let body: FunctionExpression.Body
-        let condition: Condition?
+        let condition: Predicate?
     }
 
     /// What an error on an item means.
     package enum ErrorMode: String, Sendable, CaseIterable {
-        case ignore, silent, propagate
+        /// It is logged, the next statement runs.
+        case ignore
+        /// The next statement runs.
+        case silent
+        /// The request is refused.
+        case propagate
     }
 
-    /// A refusal, and which text of the group it is about.
+    /// Which text of a group.
+    package enum Place: Sendable, Hashable {
+        case statement(Int)
+        case condition(Int)
+    }
+
+    /// Why a text of the group is refused.
     package struct Problem: Error, Sendable {
         package let error: StatementError
-        package let isCondition: Bool
-        package let index: Int
+        package let place: Place
     }
 
     /// All that is wrong with a group.
@@ -26,118 +37,153 @@ package final class StatementGroup {
         package let all: [Problem]
     }
 
+    /// An error that an item raised, and the text that raised it.
+    package struct Failure: Error, Sendable {
+        package let error: EvaluationError
+        package let place: Place
+    }
+
     package let context: ContextKind
     package let errorMode: ErrorMode
-    let statements: [Statement]
-    let conditions: [(text: String, condition: Condition)]
+    /// As written.
+    package let statementTexts: [String]
+    package let conditionTexts: [String]
+    private let statements: [Statement]
+    private let conditions: [Predicate]
 
     /// Parses and checks. Without a context, it is inferred from the paths.
     package init(
-        statements texts: [String], conditions conditionTexts: [String] = [], context: ContextKind?,
-        signal: Signal,
-        errorMode: ErrorMode, editors: Bool = true
+        statements statementTexts: [String], conditions conditionTexts: [String] = [], context: ContextKind?,
+        signal: Signal, errorMode: ErrorMode
     ) throws(Problems) {
-        var problems: [Problem] = []
-        var statementNodes: [StatementNode] = []
-        var conditionNodes: [BoolNode] = []
-        var inference = Inference()
-        for (index, text) in texts.enumerated() {
-            do {
-                let node = try Parser.statement(text)
-                inference.statement = index
-                inference.add(node)
-                statementNodes.append(node)
-            } catch { problems.append(Problem(error: error, isCondition: false, index: index)) }
-        }
-        for (index, text) in conditionTexts.enumerated() {
-            do {
-                let node = try Parser.condition(text)
-                inference.statement = texts.count + index
-                inference.add(node)
-                conditionNodes.append(node)
-            } catch { problems.append(Problem(error: error, isCondition: true, index: index)) }
-        }
-        guard problems.isEmpty else { throw Problems(all: problems) }
-        let table = editors ? FunctionTable.transform : FunctionTable.conditions
-        let resolved: ContextKind
+        let texts = Texts(statementTexts, conditionTexts)
+        let nodes = try texts.parsed()
         if let context {
-            resolved = context
+            self.context = context
         } else {
-            do {
-                resolved = try inference.context(among: ContextKind.of(signal), functions: table)
-            } catch {
-                let isCondition = error.statement >= texts.count
-                let index = isCondition ? error.statement - texts.count : error.statement
-                let text = isCondition ? conditionTexts[index] : texts[index]
-                throw Problems(
-                    all: [Problem(error: error.error.inside(text), isCondition: isCondition, index: index)])
-            }
+            self.context = try texts.inferred(nodes, signal)
         }
-        let checker = Checker(context: resolved, functions: table(resolved), addsContext: context != nil)
-        var statements: [Statement] = []
-        var conditions: [(text: String, condition: Condition)] = []
-        for (index, node) in statementNodes.enumerated() {
-            do {
-                let (body, condition) = try checker.statement(node)
-                statements.append(Statement(text: texts[index], body: body, condition: condition))
-            } catch {
-                problems.append(Problem(error: error.inside(texts[index]), isCondition: false, index: index))
-            }
-        }
-        for (index, node) in conditionNodes.enumerated() {
-            do {
-                conditions.append((conditionTexts[index], try checker.condition(node)))
-            } catch {
-                problems.append(
-                    Problem(error: error.inside(conditionTexts[index]), isCondition: true, index: index))
-            }
-        }
-        guard problems.isEmpty else { throw Problems(all: problems) }
-        self.context = resolved
+        let checker = Checker(
+            context: self.context, functions: .transform(self.context), addsContext: context != nil)
+        (statements, conditions) = try texts.checked(nodes, checker)
         self.errorMode = errorMode
-        self.statements = statements
-        self.conditions = conditions
-    }
-
-    /// An error that an item raised, with the text that raised it.
-    package struct Failure: Error, Sendable, CustomStringConvertible {
-        package let description: String
-        let statement: String
+        self.statementTexts = statementTexts
+        self.conditionTexts = conditionTexts
     }
 
     /// Whether any condition holds. One that fails does not, unless errors propagate.
-    func matches(_ frame: Frame, _ report: (Failure) -> Void) throws(Failure) -> Bool {
-        var failures: [Failure] = []
-        for (text, condition) in conditions {
-            do {
+    private func matches(_ frame: Frame, _ report: (Failure) -> Void) throws(Failure) -> Bool {
+        for (index, condition) in conditions.enumerated() {
+            do throws(EvaluationError) {
                 if try condition.holds(frame) { return true }
             } catch {
-                failures.append(
-                    Failure(description: "failed to eval condition: \(text), \(error)", statement: text))
+                try failed(Failure(error: error, place: .condition(index)), report)
             }
-        }
-        for failure in failures {
-            if errorMode == .propagate { throw failure }
-            if errorMode == .ignore { report(failure) }
         }
         return false
     }
 
-    /// The statements on one item, if a condition holds or there is none.
+    /// The statements on what the frame shows, if a condition holds or there is none.
     func run(_ frame: Frame, _ report: (Failure) -> Void) throws(Failure) {
         if !frame.cache.isEmpty { frame.cache = [] }
         if !conditions.isEmpty, try !matches(frame, report) { return }
-        for statement in statements {
-            do {
+        for (index, statement) in statements.enumerated() {
+            do throws(EvaluationError) {
                 if let condition = statement.condition, try !condition.holds(frame) { continue }
                 _ = try statement.body(frame)
             } catch {
-                let failure = Failure(
-                    description: "failed to execute statement: \(statement.text), \(error)",
-                    statement: statement.text)
-                if errorMode == .propagate { throw failure }
-                if errorMode == .ignore { report(failure) }
+                try failed(Failure(error: error, place: .statement(index)), report)
             }
         }
+    }
+
+    private func failed(_ failure: Failure, _ report: (Failure) -> Void) throws(Failure) {
+        if errorMode == .propagate { throw failure }
+        report(failure)
+    }
+}
+
+/// The texts of a group on their way to what is run.
+private struct Texts {
+    struct Nodes {
+        var statements: [StatementNode] = []
+        var conditions: [BoolNode] = []
+    }
+
+    private let statements: [String]
+    private let conditions: [String]
+
+    init(_ statements: [String], _ conditions: [String]) {
+        (self.statements, self.conditions) = (statements, conditions)
+    }
+
+    func parsed() throws(StatementGroup.Problems) -> Nodes {
+        var nodes = Nodes()
+        var problems: [StatementGroup.Problem] = []
+        for (index, text) in statements.enumerated() {
+            do throws(StatementError) {
+                nodes.statements.append(try Parser.statement(text))
+            } catch {
+                problems.append(.init(error: error, place: .statement(index)))
+            }
+        }
+        for (index, text) in conditions.enumerated() {
+            do throws(StatementError) {
+                nodes.conditions.append(try Parser.condition(text))
+            } catch {
+                problems.append(.init(error: error, place: .condition(index)))
+            }
+        }
+        guard problems.isEmpty else { throw StatementGroup.Problems(all: problems) }
+        return nodes
+    }
+
+    func inferred(_ nodes: Nodes, _ signal: Signal) throws(StatementGroup.Problems) -> ContextKind {
+        var inference = Inference()
+        for node in nodes.statements {
+            inference.add(node)
+            inference.statement += 1
+        }
+        for node in nodes.conditions {
+            inference.add(node)
+            inference.statement += 1
+        }
+        do throws(Inference.Failure) {
+            return try inference.context(among: ContextKind.of(signal), functions: FunctionTable.transform)
+        } catch {
+            let index = error.statement
+            let isStatement = index < statements.count
+            let text = isStatement ? statements[index] : conditions[index - statements.count]
+            throw StatementGroup.Problems(all: [
+                .init(
+                    error: error.error.inside(text),
+                    place: isStatement ? .statement(index) : .condition(index - statements.count))
+            ])
+        }
+    }
+
+    func checked(
+        _ nodes: Nodes, _ checker: Checker
+    ) throws(StatementGroup.Problems) -> ([StatementGroup.Statement], [Predicate]) {
+        var made: [StatementGroup.Statement] = []
+        var predicates: [Predicate] = []
+        var problems: [StatementGroup.Problem] = []
+        for (index, node) in nodes.statements.enumerated() {
+            do throws(StatementError) {
+                let (body, condition) = try checker.statement(node)
+                made.append(.init(body: body, condition: condition))
+            } catch {
+                problems.append(.init(error: error.inside(statements[index]), place: .statement(index)))
+            }
+        }
+        for (index, node) in nodes.conditions.enumerated() {
+            do throws(StatementError) {
+                predicates.append(try checker.condition(node))
+            } catch {
+                problems.append(.init(error: error.inside(conditions[index]), place: .condition(index)))
+            }
+        }
+        guard problems.isEmpty else { throw StatementGroup.Problems(all: problems) }
+        return (made, predicates)
     }
 }

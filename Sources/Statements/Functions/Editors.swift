@@ -19,7 +19,7 @@ enum Editors {
                 let (target, key) = (arguments.path(0), arguments.expression(1))
                 return { frame throws(EvaluationError) in
                     let key = try key.evaluate(frame).asString()
-                    try target.remove(frame) { $0 == key }
+                    try target.remove(key, frame)
                     return .null
                 }
             },

@@ -1,9 +1,14 @@
+internal import OTLP
+
 /// What only spans, and their events, have.
 enum SpanFunctions {
     static var converters: [Function] {
         [
             Function("IsRootSpan", []) { _ in
-                { frame in .bool((frame.item.content(4)?.array ?? []).allSatisfy { $0 == 0 }) }
+                { frame in
+                    let parent = frame.editor.content(frame.item, Field.Span.parentSpanID)
+                    return .bool((0..<parent.count).allSatisfy { parent[$0] == 0 })
+                }
             }
         ]
     }
@@ -15,7 +20,7 @@ enum MetricConverters {
         [
             Function("HasAttrKeyOnDatapoint", [.required("key", .literalString)]) { arguments in
                 let key = Array((arguments.text(0) ?? "").utf8)
-                return { frame in .bool(first(frame.item, key) != nil) }
+                return { frame in .bool(first(frame, key) != nil) }
             },
             // The first point that has the key decides, as in the Collector.
             Function(
@@ -25,19 +30,19 @@ enum MetricConverters {
                 let key = Array((arguments.text(0) ?? "").utf8)
                 let expected = Bytes(arguments.text(1) ?? "")
                 return { frame in
-                    guard case .string(let text) = first(frame.item, key) else { return .bool(false) }
+                    guard case .string(let text) = first(frame, key) else { return .bool(false) }
                     return .bool(text == expected)
                 }
             },
         ]
     }
 
-    private static func first(_ metric: Message, _ key: [UInt8]) -> Value? {
-        guard let type = MetricType(metric), let data = metric.metricData else { return nil }
-        for point in data.children(1) {
-            for index in point.entries.indices where point.entries[index].number == type.attributes {
-                guard case .borrowed(let bytes) = point.content(at: index) else { continue }
-                let entry = MapEntry(keyValue: bytes)
+    private static func first(_ frame: Frame, _ key: [UInt8]) -> Value? {
+        guard let type = frame.metricType else { return nil }
+        let data = frame.editor.content(frame.item, type.rawValue)
+        for point in data.fields where point.number == Field.MetricData.dataPoints {
+            for field in point.bytes.fields where field.number == type.attributes {
+                let entry = MapEntry(keyValue: field.bytes)
                 if entry.key.equals(key) { return entry.value }
             }
         }

@@ -31,7 +31,7 @@ enum TypeConverters {
                 case .list(let list): .bool(list.count == 0)
                 case .map(let map): .bool(map.count == 0)
                 case .object(let object): .bool(object.count == 0)
-                case .traceID(let bytes), .spanID(let bytes): .bool(bytes.allSatisfy { $0 == 0 })
+                case .traceID(let bytes), .spanID(let bytes): .bool(bytes.array.allSatisfy { $0 == 0 })
                 default: .bool(false)
                 }
             },
@@ -62,8 +62,8 @@ enum TypeConverters {
                     return .null
                 }
             },
-            identifier("TraceID", 16) { .traceID($0) },
-            identifier("SpanID", 8) { .spanID($0) },
+            identifier("TraceID", 16) { .traceID(.owned($0)) },
+            identifier("SpanID", 8) { .spanID(.owned($0)) },
         ]
     }
 

@@ -2,8 +2,7 @@ internal import OTLP
 
 /// A text or plain bytes: borrowed from the request, or owned.
 ///
-/// Borrowed bytes are valid as long as the record that they were read from is being worked on: values that outlive it
-/// (`cache`) are copied with `owned`.
+/// Borrowed bytes are valid until the editor opens the next request.
 @safe
 enum Bytes {
     case borrowed(WireBytes)
@@ -25,6 +24,16 @@ enum Bytes {
         // SAFETY: borrowed for the call.
         case .borrowed(let bytes): unsafe body(bytes.unsafeBytes)
         case .owned(let bytes): unsafe bytes.withUnsafeBytes { unsafe body($0) }
+        }
+    }
+
+    /// Lends the bytes as a request's. Allocates nothing.
+    @inline(__always)
+    func lend<Result>(_ body: (WireBytes) -> Result) -> Result {
+        switch self {
+        case .borrowed(let bytes): body(bytes)
+        // SAFETY: borrowed for the call.
+        case .owned(let bytes): unsafe bytes.withUnsafeBytes { unsafe body(WireBytes($0)) }
         }
     }
 

@@ -49,7 +49,7 @@ extension Value {
         case .null: nil
         case .string(let bytes): bytes
         case .bytes(let bytes): Bytes(TextForm.hex(bytes.array))
-        case .traceID(let bytes), .spanID(let bytes): Bytes(TextForm.hex(bytes))
+        case .traceID(let bytes), .spanID(let bytes): Bytes(TextForm.hex(bytes.array))
         default: .owned(TextForm.json(self))
         }
     }
@@ -108,7 +108,7 @@ extension Value {
         case .bool(let value): return [value ? 1 : 0]
         case .int(let value): return Self.bigEndian(UInt64(bitPattern: value))
         case .double(let value): return Self.bigEndian(value.bitPattern)
-        case .traceID(let bytes), .spanID(let bytes): return bytes
+        case .traceID(let bytes), .spanID(let bytes): return bytes.array
         default: throw EvaluationError("unsupported type: \(typeName)")
         }
     }

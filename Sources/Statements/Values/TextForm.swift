@@ -14,7 +14,7 @@ enum TextForm {
         case .list, .map: String(decoding: json(value), as: UTF8.self)
         case .time(let time): TimeText.rfc3339(time)
         case .duration(let duration): DurationText.text(duration.count)
-        case .traceID(let bytes), .spanID(let bytes): hex(bytes)
+        case .traceID(let bytes), .spanID(let bytes): hex(bytes.array)
         case .object(let object): object.kind.rawValue
         }
     }
@@ -27,15 +27,17 @@ enum TextForm {
             ? decimal.scientific(exponentDigits: 2) : decimal.plain
     }
 
-    static func hex(_ bytes: [UInt8]) -> String {
-        let digits = Array("0123456789abcdef".utf8)
+    static func hex(_ bytes: [UInt8]) -> String { String(decoding: hexDigits(bytes), as: UTF8.self) }
+
+    static func hexDigits(_ bytes: [UInt8]) -> [UInt8] {
+        func digit(_ value: UInt8) -> UInt8 { value < 10 ? 0x30 + value : 0x57 + value }
         var text: [UInt8] = []
         text.reserveCapacity(bytes.count * 2)
         for byte in bytes {
-            text.append(digits[Int(byte >> 4)])
-            text.append(digits[Int(byte & 15)])
+            text.append(digit(byte >> 4))
+            text.append(digit(byte & 15))
         }
-        return String(decoding: text, as: UTF8.self)
+        return text
     }
 
     /// The Collector's `AsString` of an attribute value: texts as they are, bytes in base64, lists and maps as JSON.

@@ -18,21 +18,35 @@ extension MapEntry {
 
 extension Value {
     /// Borrows an `AnyValue`. One without a value is nil.
-    init(anyValue message: WireBytes) {
-        var value = Value.null
-        for field in message.fields {
-            switch field.number {
-            case 1 where field.isBytes: value = .string(.borrowed(field.bytes))
-            case 2: value = .bool(field.bool)
-            case 3: value = .int(field.int64)
-            case 4: value = .double(field.double)
-            case 5 where field.isBytes: value = .list(.wire(field.bytes))
-            case 6 where field.isBytes: value = .map(.wire(field.bytes))
-            case 7 where field.isBytes: value = .bytes(.borrowed(field.bytes))
-            default: break
-            }
+    init(anyValue message: WireBytes) { self.init(AttributeValue(message)) }
+
+    /// Borrows as the value does. No value is nil.
+    @inline(__always)
+    init(_ value: AttributeValue) {
+        switch value {
+        case .empty: self = .null
+        case .string(let bytes): self = .string(.borrowed(bytes))
+        case .bool(let value): self = .bool(value)
+        case .int(let value): self = .int(value)
+        case .double(let value): self = .double(value)
+        case .array(let bytes): self = .list(.wire(bytes))
+        case .keyValueList(let bytes): self = .map(.wire(bytes))
+        case .bytes(let bytes): self = .bytes(.borrowed(bytes))
         }
-        self = value
+    }
+
+    /// Lends it as an attribute's value; what cannot be one is none.
+    func lend(_ body: (AttributeValue) -> Void) {
+        switch self {
+        case .string(let bytes): bytes.lend { body(.string($0)) }
+        case .bytes(let bytes): bytes.lend { body(.bytes($0)) }
+        case .bool(let value): body(.bool(value))
+        case .int(let value): body(.int(value))
+        case .double(let value): body(.double(value))
+        case .list(let list): list.arrayValue.lend { body(.array($0)) }
+        case .map(let map): map.keyValueList.lend { body(.keyValueList($0)) }
+        case .null, .time, .duration, .traceID, .spanID, .object: body(.empty)
+        }
     }
 
     /// Appends the content of an `AnyValue`. Only for values that may be attributes'; others leave it empty.

@@ -14,9 +14,9 @@ enum Value {
     case time(Timestamp)
     case duration(Nanoseconds)
     /// 16 bytes.
-    case traceID([UInt8])
+    case traceID(Bytes)
     /// 8 bytes.
-    case spanID([UInt8])
+    case spanID(Bytes)
     /// A part of a record that has no kind of its own among attribute values.
     case object(RecordObject)
 
@@ -116,17 +116,6 @@ extension Value {
         }
     }
 
-    /// A copy that borrows nothing.
-    var owned: Value {
-        switch self {
-        case .string(let bytes): .string(bytes.owned)
-        case .bytes(let bytes): .bytes(bytes.owned)
-        case .list(let list): .list(.items(list.items.map(\.owned)))
-        case .map(let map):
-            .map(.entries(map.entries.map { MapEntry(key: $0.key.owned, value: $0.value.owned) }))
-        default: self
-        }
-    }
 }
 
 extension Value.List {
