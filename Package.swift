@@ -17,7 +17,7 @@ let cSettings: [CSetting] = [
 
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
-    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression",
+    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -104,6 +104,7 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
+                "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -125,6 +126,9 @@ let package = Package(
         component(
             "BatchProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "TransformProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLPClient", nioCore]),
@@ -168,6 +172,7 @@ let package = Package(
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
         component("Statements", ["OTLP", "RegularExpression"]),
+        component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),

@@ -187,3 +187,11 @@ private struct Texts {
         return (made, predicates)
     }
 }
+
+extension StatementGroup: Equatable {
+    /// Whether both do the same: the same texts in the same context.
+    package static func == (left: StatementGroup, right: StatementGroup) -> Bool {
+        left.context == right.context && left.errorMode == right.errorMode
+            && left.statementTexts == right.statementTexts && left.conditionTexts == right.conditionTexts
+    }
+}
