@@ -174,7 +174,7 @@ let package = Package(
         component("Statements", ["OTLP", "RegularExpression"]),
         component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
         component("RegularExpression", ["CRE2"]),
-        component("Compression", ["CLibdeflate", "CSnappy", "CZlib", "CZstd"]),
+        component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),
         // C and C++ libraries are linked statically: what is loaded at the start is half a megabyte of the idle resident size.
 
@@ -185,6 +185,7 @@ let package = Package(
         cTarget("CMalloc"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
+        cTarget("CLz4", links: ":liblz4.a"),
         cTarget("CZstd", links: ":libzstd.a"),
         cxxTarget("CRE2", links: ":libre2.a"),
         // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.

@@ -96,7 +96,32 @@ package final class ConfigSection {
         }
     }
 
+    /// Like `take`, for keys that want a text: what came out of an expansion and looks like nothing in YAML (`null`, `~`,
+    /// `!x`, `# x`) is a text there.
+    func takeText(_ key: String) -> ConfigMap.Entry? {
+        if let entry = take(key) { return entry }
+        guard let entry = map.entry(key), entry.value.isNull, entry.value.isExpanded,
+            !entry.value.original.isEmpty
+        else { return nil }
+        return entry
+    }
+
     // MARK: Sections
+
+    /// A section that can be off: nil when the key is not written, has no value, or the section says `enabled: false`,
+    /// which every optional section of the Collector may.
+    package func optionalSection(_ key: String) -> ConfigSection? {
+        guard has(key) else {
+            accept(key)
+            return nil
+        }
+        guard let section = section(key) else { return nil }
+        guard section.bool("enabled", default: true) else {
+            section.allowAnyKey()
+            return nil
+        }
+        return section
+    }
 
     /// The section under a key: nil when the key is not written; an empty section when it has no value.
     package func section(_ key: String) -> ConfigSection? {
@@ -286,7 +311,7 @@ extension ConfigNode {
         case .double(let value): value != 0
         case .string(let text): !text.isEmpty
         case .list(let items): !items.isEmpty
-        case .map: true
+        case .map(let map): map.entries.contains { $0.value.isSomething }
         }
     }
 }
