@@ -104,6 +104,7 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
+                "AttributesProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -125,6 +126,9 @@ let package = Package(
         component(
             "BatchProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "AttributesProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Hashing", "ItemMatching", "RegularExpression"]),
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLPClient", nioCore]),
@@ -162,6 +166,8 @@ let package = Package(
         component(
             "OTLPClient",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
+        component("Hashing", ["CNettle"]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
@@ -177,6 +183,7 @@ let package = Package(
         cTarget("CNghttp2", links: ":libnghttp2.a"),
         cTarget("CYaml", links: ":libyaml.a"),
         cTarget("CMalloc"),
+        cTarget("CNettle", links: ":libnettle.a"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
@@ -209,6 +216,9 @@ let package = Package(
         tests(of: "RegularExpression"),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "Hashing"),
+        tests(of: "ItemMatching", ["Configuration", "OTLP"]),
+        tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
         tests(
             of: "OTLPExporter",
             [

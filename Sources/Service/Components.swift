@@ -1,3 +1,4 @@
+internal import AttributesProcessor
 internal import BatchProcessor
 internal import DebugExporter
 internal import FileExporter
@@ -20,6 +21,8 @@ package let builtInComponents: [ComponentType] = [
 
     .memoryLimiter,
     .batch,
+    .attributes,
+    .resource,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,
