@@ -104,7 +104,8 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "TransformProcessor",
+                "AttributesProcessor",
+                "FilterProcessor", "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -126,6 +127,12 @@ let package = Package(
         component(
             "BatchProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "AttributesProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Hashing", "ItemMatching", "RegularExpression"]),
+        component(
+            "FilterProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
@@ -166,12 +173,14 @@ let package = Package(
         component(
             "OTLPClient",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
+        component("Hashing", ["CNettle"]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
-        component("Statements", ["OTLP", "RegularExpression"]),
+        component("Statements", ["Hashing", "OTLP", "RegularExpression"]),
         component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
@@ -183,6 +192,7 @@ let package = Package(
         cTarget("CNghttp2", links: ":libnghttp2.a"),
         cTarget("CYaml", links: ":libyaml.a"),
         cTarget("CMalloc"),
+        cTarget("CNettle", links: ":libnettle.a"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
@@ -219,6 +229,9 @@ let package = Package(
             swiftSettings: swiftSettings),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "Hashing"),
+        tests(of: "ItemMatching", ["Configuration", "OTLP"]),
+        tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
         tests(
             of: "OTLPExporter",
             [

@@ -1,7 +1,9 @@
+internal import AttributesProcessor
 internal import BatchProcessor
 internal import DebugExporter
 internal import FileExporter
 internal import FileStorage
+internal import FilterProcessor
 internal import HealthCheck
 internal import LoadBalancingExporter
 internal import LokiExporter
@@ -21,6 +23,9 @@ package let builtInComponents: [ComponentType] = [
 
     .memoryLimiter,
     .batch,
+    .attributes,
+    .resource,
+    .filter,
     .transform,
 
     .otlpGRPCExporter,

@@ -14,7 +14,9 @@ struct FunctionTable {
     static func transform(_ context: ContextKind) -> FunctionTable {
         var functions = [Editors.all, Converters.all]
         switch context {
-        case .span, .spanevent: functions.append(SpanFunctions.converters)
+        case .span, .spanevent: functions += [SpanFunctions.converters, SpanNameEditor.all]
+        case .metric: functions.append(MetricEditors.all)
+        case .log: functions.append(LogEditors.all)
         default: break
         }
         return FunctionTable(functions)

@@ -2,7 +2,12 @@
 enum Converters {
     static var all: [Function] {
         StringConverters.all + CaseConverters.all + TypeConverters.all + CollectionConverters.all
-            + TimeConverters.all + DurationConverters.all + ParsingConverters.all
+            + TimeConverters.all + DurationConverters.all + ParsingConverters.all + HashConverters.all
+            + NetworkConverters.all + XMLConverters.all + LogFormatConverters.all
+            + [
+                CSVConverter.function, SeverityConverter.function, DecodeConverter.function, URLConverter.function,
+                GrokConverter.function, UserAgentConverter.function,
+            ]
     }
 
     /// A converter of one value.

@@ -82,7 +82,7 @@ enum TimeConverters {
         }
     }
 
-    private static func now() -> Timestamp {
+    static func now() -> Timestamp {
         var time = timespec()
         // SAFETY: the clock exists and the memory is ours.
         unsafe clock_gettime(CLOCK_REALTIME, &time)

@@ -64,6 +64,7 @@ enum TypeConverters {
             },
             identifier("TraceID", 16) { .traceID(.owned($0)) },
             identifier("SpanID", 8) { .spanID(.owned($0)) },
+            identifier("ProfileID", 16) { .traceID(.owned($0)) },
         ]
     }
 
