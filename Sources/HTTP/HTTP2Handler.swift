@@ -43,6 +43,9 @@ package final class HTTP2Handler: ChannelInboundHandler {
     /// The channel's loop; nil before the handler is added and after it is removed.
     package var eventLoop: (any EventLoop)? { context?.eventLoop }
 
+    /// The other end of the connection; as `eventLoop`.
+    package var remoteAddress: SocketAddress? { context?.remoteAddress }
+
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         if context.channel.isActive { open(context) }

@@ -17,6 +17,8 @@ package final class Payload: @unchecked Sendable {
     package var gzipMembers: Payload? { willSet { checkNotSealed() } }
     /// What the client sent beside the data; nil unless the receiver keeps it. Set before the payload is handed on.
     package var metadata: ClientMetadata? { willSet { checkNotSealed() } }
+    /// Who sent it; nil for data that came into being here. Set before the payload is handed on.
+    package var client: ClientAddress? { willSet { checkNotSealed() } }
 
     /// Takes a buffer of at least `capacity` bytes from the pool and charges its capacity. Pool's loop only.
     package init(capacity: Int, pool: BufferPool, ledger: MemoryLedger) {

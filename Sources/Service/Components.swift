@@ -1,7 +1,9 @@
+internal import AttributesProcessor
 internal import BatchProcessor
 internal import DebugExporter
 internal import FileExporter
 internal import FileStorage
+internal import FilterProcessor
 internal import HealthCheck
 internal import LoadBalancingExporter
 internal import LokiExporter
@@ -12,6 +14,7 @@ internal import OTLPReceiver
 package import Pipeline
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import TransformProcessor
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
@@ -20,6 +23,10 @@ package let builtInComponents: [ComponentType] = [
 
     .memoryLimiter,
     .batch,
+    .attributes,
+    .resource,
+    .filter,
+    .transform,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,

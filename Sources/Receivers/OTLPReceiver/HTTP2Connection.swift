@@ -19,6 +19,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private let connections: Connections
     /// The handler keeps this object; both let go of each other when the connection ends.
     private var handler: HTTP2Handler?
+    /// The other end.
+    private var client: ClientAddress?
     /// By stream slot; made when a slot is used for the first time.
     private var slots: [Slot] = []
     private var draining = false
@@ -44,6 +46,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func opened(_ handler: HTTP2Handler) {
         self.handler = handler
+        client = ClientAddress(handler.remoteAddress)
         connections.add(self)
     }
 
@@ -63,6 +66,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         while slots.count <= stream.slot {
             slots.append(Slot(reader: RequestReader(tools: tools, limits: service.routes.limits)))
         }
+        slots[stream.slot].reader.client = client
         slots[stream.slot].stream = stream
         slots[stream.slot].began = tools.now
         requests += 1

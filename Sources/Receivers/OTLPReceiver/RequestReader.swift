@@ -81,6 +81,8 @@ final class RequestReader {
     /// Bytes that came since `lastProgress`.
     private var bytesSinceProgress = 0
     private var metadata: ClientMetadata?
+    /// The other end of the connection.
+    var client: ClientAddress?
     /// When bytes of this request last came, in an amount worth the name.
     private(set) var lastProgress = NIODeadline.distantPast
     /// How the last request that was begun is answered.
@@ -207,6 +209,7 @@ final class RequestReader {
             }
         }
         payload.metadata = metadata
+        payload.client = client
         let summary: RequestSummary
         do throws(Answer.Failure) {
             summary = try checked(&payload, target)
@@ -354,6 +357,7 @@ final class RequestReader {
         if let refusal = admit(bytes: repair.byteCount) { throw refusal }
         let repaired = Payload(capacity: repair.byteCount, pool: tools.pool, ledger: tools.ledger)
         repaired.metadata = payload.metadata
+        repaired.client = payload.client
         unsafe payload.bytes.withUnsafeReadableBytes { bytes in
             _ = unsafe repaired.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: repair.byteCount) {
                 // SAFETY: both live for the closures, and the room was asked for.
