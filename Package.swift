@@ -104,6 +104,8 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
+                "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
+                "MetricsGeneration", "DeltaToRate",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -125,6 +127,19 @@ let package = Package(
         component(
             "BatchProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "CumulativeToDelta", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
+        component(
+            "DeltaToCumulative", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", logging]),
+        component(
+            "DeltaToRate", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsGeneration", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsTransform", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLPClient", nioCore]),
@@ -167,6 +182,7 @@ let package = Package(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
+        component("MetricStreams", ["OTLP", "Pipeline"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),
@@ -189,7 +205,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, logging],
+            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded, logging],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),
@@ -207,6 +223,12 @@ let package = Package(
             of: "PrometheusReceiver",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "RegularExpression"),
+        tests(of: "CumulativeToDelta", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToCumulative", ["Pipeline", "Configuration"]),
+        tests(of: "MetricsGeneration", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToRate", ["Pipeline", "Configuration"]),
+        tests(of: "MetricStreams", ["OTLP", "Pipeline"]),
+        tests(of: "MetricsTransform", ["MetricStreams", "RegularExpression", "Pipeline", "Configuration"]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(

@@ -1,11 +1,16 @@
 internal import BatchProcessor
+internal import CumulativeToDelta
 internal import DebugExporter
+internal import DeltaToCumulative
+internal import DeltaToRate
 internal import FileExporter
 internal import FileStorage
 internal import HealthCheck
 internal import LoadBalancingExporter
 internal import LokiExporter
 internal import MemoryLimiter
+internal import MetricsGeneration
+internal import MetricsTransform
 internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
@@ -20,6 +25,11 @@ package let builtInComponents: [ComponentType] = [
 
     .memoryLimiter,
     .batch,
+    .metricsTransform,
+    .cumulativeToDelta,
+    .deltaToCumulative,
+    .metricsGeneration,
+    .deltaToRate,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,
