@@ -106,6 +106,8 @@ let package = Package(
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "AttributesProcessor",
                 "FilterProcessor", "TransformProcessor",
+                "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
+                "MetricsGeneration", "DeltaToRate",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -136,6 +138,18 @@ let package = Package(
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
+            "CumulativeToDelta", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
+        component(
+            "DeltaToCumulative", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", logging]),
+        component(
+            "DeltaToRate", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsGeneration", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsTransform", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLPClient", nioCore]),
@@ -182,6 +196,7 @@ let package = Package(
         component("OTLP", ["COTLP"]),
         component("Statements", ["Hashing", "OTLP", "RegularExpression"]),
         component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
+        component("MetricStreams", ["OTLP", "Pipeline"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),
@@ -205,7 +220,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, logging],
+            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded, logging],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),
@@ -227,6 +242,12 @@ let package = Package(
         .testTarget(
             name: "StatementsTests", dependencies: ["Statements", "OTLP"], path: "Tests/StatementsTests",
             swiftSettings: swiftSettings),
+        tests(of: "CumulativeToDelta", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToCumulative", ["Pipeline", "Configuration"]),
+        tests(of: "MetricsGeneration", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToRate", ["Pipeline", "Configuration"]),
+        tests(of: "MetricStreams", ["OTLP", "Pipeline"]),
+        tests(of: "MetricsTransform", ["MetricStreams", "RegularExpression", "Pipeline", "Configuration"]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "Hashing"),

@@ -1,6 +1,9 @@
 internal import AttributesProcessor
 internal import BatchProcessor
+internal import CumulativeToDelta
 internal import DebugExporter
+internal import DeltaToCumulative
+internal import DeltaToRate
 internal import FileExporter
 internal import FileStorage
 internal import FilterProcessor
@@ -8,6 +11,8 @@ internal import HealthCheck
 internal import LoadBalancingExporter
 internal import LokiExporter
 internal import MemoryLimiter
+internal import MetricsGeneration
+internal import MetricsTransform
 internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
@@ -27,6 +32,11 @@ package let builtInComponents: [ComponentType] = [
     .resource,
     .filter,
     .transform,
+    .metricsTransform,
+    .cumulativeToDelta,
+    .deltaToCumulative,
+    .metricsGeneration,
+    .deltaToRate,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,
