@@ -17,7 +17,7 @@ let cSettings: [CSetting] = [
 
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
-    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression",
+    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
     "TraceStore",
 ]
 
@@ -106,6 +106,7 @@ let package = Package(
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "TailSampling",
+                "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -129,7 +130,13 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
         component(
             "TailSampling", in: "Processors/",
-            ["Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", nioCore, logging]),
+            [
+                "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
+                "StatementConfiguration", nioCore, logging,
+            ]),
+        component(
+            "TransformProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLPClient", nioCore]),
@@ -174,8 +181,10 @@ let package = Package(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
+        component("Statements", ["OTLP", "RegularExpression"]),
+        component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
         component("RegularExpression", ["CRE2"]),
-        component("Compression", ["CLibdeflate", "CSnappy", "CZlib", "CZstd"]),
+        component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),
         // C and C++ libraries are linked statically: what is loaded at the start is half a megabyte of the idle resident size.
 
@@ -186,6 +195,7 @@ let package = Package(
         cTarget("CMalloc"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
+        cTarget("CLz4", links: ":liblz4.a"),
         cTarget("CZstd", links: ":libzstd.a"),
         cxxTarget("CRE2", links: ":libre2.a"),
         // The static library, which needs nothing but the C++ library that the Swift runtime needs, too.
@@ -213,6 +223,10 @@ let package = Package(
             of: "PrometheusReceiver",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "RegularExpression"),
+        // Not TestSupport, which needs the whole of the transport: statements build fast alone.
+        .testTarget(
+            name: "StatementsTests", dependencies: ["Statements", "OTLP"], path: "Tests/StatementsTests",
+            swiftSettings: swiftSettings),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),

@@ -16,20 +16,20 @@ package final class RegularExpression: Sendable {
     private static let memoryBytesMax: Int64 = 4 << 20
 
     // SAFETY: owned, never handed out, freed in deinit; RE2 locks what it caches, so that any thread may match.
-    private nonisolated(unsafe) let raw: OpaquePointer
+    nonisolated(unsafe) let raw: OpaquePointer
     /// The text that was compiled.
     package let pattern: String
     /// Groups in parentheses.
     package let groupCount: Int
 
-    /// Compiles a pattern. `.` matches line feeds, too.
+    /// Compiles a pattern. `.` matches line feeds, too, unless told otherwise.
     /// - Throws: the text is no pattern, or needs too much memory.
-    package init(_ pattern: String) throws(RegularExpressionError) {
+    package init(_ pattern: String, dotMatchesLineFeed: Bool = true) throws(RegularExpressionError) {
         var text = pattern
         let created = text.withUTF8 { utf8 in
             unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
                 // SAFETY: RE2 copies the bytes during the call.
-                unsafe cre2_new(bytes.baseAddress, bytes.count, true, Self.memoryBytesMax)
+                unsafe cre2_new(bytes.baseAddress, bytes.count, dotMatchesLineFeed, Self.memoryBytesMax)
             }
         }
         guard let raw = unsafe created else { throw RegularExpressionError(description: "out of memory") }
@@ -105,7 +105,7 @@ package final class RegularExpression: Sendable {
         }
     }
 
-    private func match(
+    func match(
         _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {

@@ -13,6 +13,7 @@ package import Pipeline
 internal import PrometheusExporter
 internal import PrometheusReceiver
 internal import TailSampling
+internal import TransformProcessor
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
@@ -22,6 +23,7 @@ package let builtInComponents: [ComponentType] = [
     .memoryLimiter,
     .batch,
     .tailSampling,
+    .transform,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,

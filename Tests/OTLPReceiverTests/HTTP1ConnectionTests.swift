@@ -19,19 +19,22 @@ import Testing
         try self.init(answersLater: false)
     }
 
-    private init(answersLater: Bool) throws {
+    private init(answersLater: Bool, age: TimeAmount? = nil) throws {
         rear = Rear(answersLater: answersLater)
         channel = EmbeddedChannel(loop: loop)
         let limits = RequestLimits(isGRPC: false, bodyBytesMax: 1 << 20)
         let service = ProtocolService(
             routes: Routes(limits: limits, [("/v1/traces", rear.target())]),
-            writer: AnswerWriter(responseHeaders: []), logger: makeSilentLogger())
+            writer: AnswerWriter(responseHeaders: []), logger: makeSilentLogger(),
+            resets: StreamResets(
+                registry: rear.registry, receiver: "otlp", transport: "http", logger: makeSilentLogger()))
         let connections = Connections(
             eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: MemoryLedger()),
             checkInterval: .seconds(15)
         )
         var times = HTTP1Limits()
         times.read = .seconds(100)
+        times.age = age
         connection = HTTP1Connection(service: service, connections: connections, limits: times)
         try channel.pipeline.syncOperations.addHandler(connection)
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
@@ -60,6 +63,40 @@ import Testing
 
     private func statuses(_ text: String) -> [String] {
         text.components(behind: "HTTP/1.1 ").map { String($0.prefix(3)) }
+    }
+
+    /// Scenario: Java's and PHP's clients write "100-Continue" and wait for the word. Guarantees: they get it.
+    @Test(arguments: ["100-continue", "100-Continue", "100-CONTINUE"]) func expectIsReadInAnyCase(
+        value: String
+    ) throws {
+        let head =
+            "POST /v1/traces HTTP/1.1\r\nHost: h\r\nExpect: \(value)\r\nContent-Length: \(request.count)\r\n"
+        let answer = try send(Array((head + "Content-Type: application/x-protobuf\r\n\r\n").utf8))
+        #expect(answer == "HTTP/1.1 100 Continue\r\n\r\n")
+        #expect(statuses(try send(request)) == ["200"])
+    }
+
+    /// Guarantees: a client that asks with HEAD does not read our text as the next answer.
+    @Test func headAnswersHaveNoBody() throws {
+        let head = "HEAD /v1/traces HTTP/1.1\r\nHost: h\r\n\r\n"
+        let answer = try send(Array(head.utf8))
+        #expect(answer.hasPrefix("HTTP/1.1 405 ") && answer.hasSuffix("\r\n\r\n"))
+        #expect(answer.contains("content-length: 41\r\n"))
+        #expect(statuses(try send(post(request))) == ["200"])
+    }
+
+    /// Scenario: `max_connection_age` for HTTP. Guarantees: the connection ends with its next answer, which says so, so
+    /// that a replica that was added gets its share; nothing is lost.
+    @Test func oldConnectionsEndWithTheirAnswer() throws {
+        let old = try Self(answersLater: false, age: .seconds(60))
+        old.loop.advanceTime(by: .seconds(50))
+        #expect(old.statuses(try old.send(post(request))) == ["200"])
+        old.connection.check(old.loop.now)
+        #expect(old.channel.isActive)
+        old.loop.advanceTime(by: .seconds(20))
+        let answer = try old.send(post(request))
+        #expect(answer.hasPrefix("HTTP/1.1 200 ") && answer.contains("\r\nconnection: close\r\n"))
+        #expect(old.rear.consumer.takenItems == [1, 1])
     }
 
     @Test func pipelinedRequestsAreAnsweredInOrder() throws {

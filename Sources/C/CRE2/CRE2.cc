@@ -37,6 +37,12 @@ int32_t cre2_group_named(const cre2_pattern *pattern, const char *name, size_t c
     return found == names.end() ? -1 : found->second;
 }
 
+const char *cre2_group_name(const cre2_pattern *pattern, int32_t group) {
+    const auto &names = pattern->expression.CapturingGroupNames();
+    const auto found = names.find(group);
+    return found == names.end() ? nullptr : found->second.c_str();
+}
+
 bool cre2_match(
     const cre2_pattern *pattern, const char *text, size_t count, size_t from, bool whole, cre2_range *ranges,
     int32_t range_count) {

@@ -34,6 +34,12 @@ package struct ConfigNode: Sendable {
         return false
     }
 
+    /// True for a list.
+    var isList: Bool {
+        if case .list = content { return true }
+        return false
+    }
+
     /// True for what stands on its own in one place: everything but lists and maps.
     var isScalar: Bool {
         switch content {

@@ -9,10 +9,13 @@ package struct TLSProblem: Error, Sendable, Equatable, CustomStringConvertible {
     package let key: String?
     /// What is wrong, with the file's name; never a key's text.
     package let message: String
+    /// Whether a file is not there at all.
+    let isMissingFile: Bool
 
-    init(_ key: String?, _ message: String) {
+    init(_ key: String?, _ message: String, isMissingFile: Bool = false) {
         self.key = key
         self.message = message
+        self.isMissingFile = isMissingFile
     }
 
     package var description: String { key.map { "tls::\($0): \(message)" } ?? "tls: \(message)" }
@@ -87,9 +90,10 @@ enum TLSFiles {
     }
 
     private static func unreadable(_ path: String, _ key: String) -> TLSProblem {
+        let code = errno
         // SAFETY: a constant text, or one of this thread, copied at once.
-        let reason = unsafe String(cString: strerror(errno))
-        return TLSProblem(key, "cannot read \"\(path)\": \(reason)")
+        let reason = unsafe String(cString: strerror(code))
+        return TLSProblem(key, "cannot read \"\(path)\": \(reason)", isMissingFile: code == ENOENT)
     }
 }
 

@@ -19,6 +19,7 @@ package struct PolicyConfig: Sendable, Equatable {
         case spanCount(least: Int, most: Int)
         case traceState(key: String, values: [String])
         case traceFlags
+        case condition(ConditionConfig)
         case and([PolicyConfig])
         case not(PolicyConfig)
         case drop([PolicyConfig])
@@ -66,6 +67,7 @@ extension PolicyConfig {
         case .spanCount(let least, let most): SpanCount(least: least, most: most)
         case .traceState(let key, let values): TraceStateMatch(key: key, values: values)
         case .traceFlags: TraceFlags()
+        case .condition(let config): ConditionPolicy(config)
         case .and(let parts): AndPolicy(parts.map { $0.make() })
         case .not(let part): NotPolicy(part.make())
         case .drop(let parts): AndPolicy(parts.map { $0.make() }, drops: true)

@@ -1,5 +1,7 @@
 internal import Configuration
 internal import RegularExpression
+internal import StatementConfiguration
+internal import Statements
 
 /// Reads policies. Problems go to the sections' diagnostics, in the Collector's words where it has some.
 struct PolicyReader {
@@ -73,6 +75,7 @@ struct PolicyReader {
         case "trace_state":
             return .traceState(
                 key: keys.string("key", default: ""), values: keys.stringList("values"))
+        case "ottl_condition": return condition(keys)
         case "and": return .and(parts(keys, "and_sub_policy"))
         case "not": return not(keys)
         case "drop" where place == .top: return .drop(parts(keys, "drop_sub_policy"))
@@ -161,6 +164,34 @@ struct PolicyReader {
             codes.insert(UInt64(code))
         }
         return .statusCode(codes)
+    }
+
+    private func condition(_ keys: ConfigSection) -> PolicyConfig.Rule {
+        let mode = keys.errorMode("error_mode", default: .ignore)
+        let spans = keys.locatedTexts("span") ?? []
+        let events = keys.locatedTexts("spanevent") ?? []
+        guard !spans.isEmpty || !events.isEmpty else {
+            section.report(
+                "ottl_condition", error: failure("expected at least one OTTL condition to filter on"))
+            return .invalid
+        }
+        func parse(_ texts: [LocatedText], _ context: ContextKind) -> [Condition] {
+            texts.compactMap { text in
+                do throws(StatementError) {
+                    return try Condition(text.text, for: context)
+                } catch {
+                    keys.report(error, of: "condition", in: text)
+                    return nil
+                }
+            }
+        }
+        let config = ConditionConfig(
+            span: parse(spans, .span), spanEvent: parse(events, .spanevent),
+            propagatesErrors: mode == .propagate)
+        guard config.span.count == spans.count, config.spanEvent.count == events.count else {
+            return .invalid
+        }
+        return .condition(config)
     }
 
     private func not(_ keys: ConfigSection) -> PolicyConfig.Rule {

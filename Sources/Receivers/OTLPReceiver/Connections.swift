@@ -7,8 +7,10 @@ final class ProtocolService: Sendable {
     let routes: Routes
     let writer: AnswerWriter
     let logger: Logger
+    let resets: StreamResets
 
-    init(routes: Routes, writer: AnswerWriter, logger: Logger) {
+    init(routes: Routes, writer: AnswerWriter, logger: Logger, resets: StreamResets) {
+        self.resets = resets
         self.routes = routes
         self.writer = writer
         self.logger = logger

@@ -48,6 +48,10 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     private var request = 0
     private var keepAlive = true
     private var isVersion10 = false
+    /// Whether the request's method is HEAD.
+    private var isHead = false
+    /// When it ends with its next answer, or at once when it is idle.
+    private var ageLimit: NIODeadline?
     private var draining = false
     private var inputClosed = false
     /// When the first byte of a header came that is not complete.
@@ -73,6 +77,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         self.context = context
         lastMoved = context.eventLoop.now
         lastChecked = lastMoved
+        ageLimit = limits.age.map { $0.limit(from: lastMoved, jitter: .random(in: -1...1)) }
         connections.add(self)
     }
 
@@ -178,11 +183,12 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         phase = .receiving(answered: false)
         headSince = nil
         isVersion10 = framing.isVersion10
-        keepAlive = framing.keepAlive && limits.keepAlives && !draining
+        keepAlive = framing.keepAlive && limits.keepAlives && !draining && !isTooOld(connections.tools.now)
         bodyLeft = framing.contentLength
         unwantedBytes = 0
         requestBegan = connections.tools.now
-        let expectsContinue = head.field("expect", is: "100-continue") == true
+        isHead = head.field(":method", is: "HEAD") == true
+        let expectsContinue = head["expect"]?.lowercased() == "100-continue"
         var failure: Answer.Failure?
         switch service.routes.judge(head) {
         case .failure(let reason):
@@ -244,7 +250,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         if !wasWaiting, (bodyLeft ?? 0) > Self.unwantedBytesMax { keepAlive = false }
         let connection: AnswerWriter.ConnectionField =
             keepAlive ? (isVersion10 ? .keepAlive : .none) : .close
-        service.writer.writeHTTP1(answer, reader.form, connection, to: &answers)
+        service.writer.writeHTTP1(answer, reader.form, connection, isHead: isHead, to: &answers)
         if wasWaiting {
             endRequest()
         } else {
@@ -330,6 +336,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         excusePause(now)
         let isStuck = context.map { !$0.channel.isWritable } ?? false
         if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }
+        if let ageLimit, let grace = limits.ageGrace, now >= ageLimit + grace { return close() }
         switch phase {
         case .receiving:
             if now - lastMoved >= Connections.stallLimit { return close() }
@@ -337,6 +344,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         case .idle:
             if let headSince {
                 if now - headSince >= limits.readHeader { close() }
+            } else if isTooOld(now) {
+                close()
             } else if let limit = limits.idle, now - lastMoved >= limit {
                 close()
             }
@@ -346,6 +355,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             break
         }
     }
+
+    private func isTooOld(_ now: NIODeadline) -> Bool { ageLimit.map { now >= $0 } ?? false }
 
     /// What we leave in the socket is no slowness of the client's: the time does not count.
     private func excusePause(_ now: NIODeadline) {

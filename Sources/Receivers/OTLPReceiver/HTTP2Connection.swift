@@ -66,9 +66,13 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         slots[stream.slot].stream = stream
         slots[stream.slot].began = tools.now
         requests += 1
+        if stream.hasTooManyFields {
+            let failure = Answer.Failure.tooManyFields(limit: HTTP2Settings().maxHeaderBytes)
+            return answer(stream, .failed(failure))
+        }
         switch service.routes.judge(stream.headers) {
         case .failure(let failure):
-            answer(stream, .failed(failure))
+            answer(stream, .failed(failure), isHead: stream.headers.field(":method", is: "HEAD") == true)
         case .success(let (target, encoding, contentLength)):
             let reader = slots[stream.slot].reader
             let refused = reader.begin(
@@ -98,6 +102,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func goAway(lastStream: Int32, code: UInt32) {}
     func pingAcknowledged() {}
+    func resetSent(_ reason: HTTP2ResetReason) { service.resets.count(reason) }
 
     func pingReceived() {
         guard let handler, let session = handler.session else { return }
@@ -123,14 +128,15 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         handler?.flushSoon()
     }
 
-    private func answer(_ stream: HTTP2Stream, _ answer: Answer) {
+    private func answer(_ stream: HTTP2Stream, _ answer: Answer, isHead: Bool = false) {
         guard let session = handler?.session else { return }
         keeper.answered()
         let response =
             service.routes.limits.isGRPC
             ? service.writer.grpc(answer) : service.writer.http2(answer, slots[stream.slot].reader.form)
         do throws(HTTP2SessionError) {
-            try session.respond(stream, response.head, body: response.body, trailers: response.trailers)
+            try session.respond(
+                stream, response.head, body: isHead ? nil : response.body, trailers: response.trailers)
         } catch {
             session.reset(stream, code: 2)  // INTERNAL_ERROR
             service.logger.error("Answer could not be sent.", metadata: ["error": "\(error)"])

@@ -92,12 +92,15 @@ package final class OTLPReceiver: Component {
             guard let output = outputs[signal] else { return nil }
             let counters = RequestCounters(
                 registry: context.registry, source: output.account, receiver: context.name,
-                transport: transport, signal: signal)
+                transport: transport, signal: signal, logger: context.logger)
             return (path, Target(signal: signal, input: output.input, counters: counters))
         }
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets),
-            writer: AnswerWriter(responseHeaders: responseHeaders), logger: context.logger)
+            writer: AnswerWriter(responseHeaders: responseHeaders), logger: context.logger,
+            resets: StreamResets(
+                registry: context.registry, receiver: context.name, transport: transport,
+                logger: context.logger))
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
@@ -208,7 +211,7 @@ package final class OTLPReceiver: Component {
                 }
             }
         do {
-            let channel = try await bootstrap.bind(host: endpoint.host, port: endpoint.port).get()
+            let channel = try await bootstrap.listen(host: endpoint.host, port: endpoint.port)
             listeners.withLock { $0.append(channel) }
             return channel.localAddress
         } catch {
@@ -235,6 +238,8 @@ extension ConnectionKeeper.Limits {
     init(_ config: HTTPServerConfig) {
         self.init()
         idle = config.idleTimeout > .zero ? TimeAmount(config.idleTimeout) : nil
+        age = config.maxConnectionAge.map { TimeAmount($0) }
+        ageGrace = config.maxConnectionAgeGrace.map { TimeAmount($0) }
         if config.readHeaderTimeout > .zero { handshake = TimeAmount(config.readHeaderTimeout) }
         pingMinTime = .zero
         pingsWithoutStreams = true

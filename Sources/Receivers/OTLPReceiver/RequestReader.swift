@@ -208,13 +208,10 @@ final class RequestReader {
         }
         payload.metadata = metadata
         let summary: RequestSummary
-        do throws(WireError) {
-            summary = try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
-                try unsafe summarize(bytes, as: target.signal)
-            }
+        do throws(Answer.Failure) {
+            summary = try checked(&payload, target)
         } catch {
-            target.counters.failedRequests.add(1)
-            return .failed(.undecodable(error, grpc: limits.isGRPC))
+            return .failed(error)
         }
         if summary.items == 0 { return .accepted }
         let acknowledgement = target.input.answersLater ? later() : nil
@@ -334,6 +331,47 @@ final class RequestReader {
             target?.counters.failedRequests.add(1)
             throw .corrupt(encoding.rawValue, damage.rawValue, grpc: limits.isGRPC)
         }
+    }
+
+    /// Checks a request and counts what is in it; one whose texts are not all UTF-8 is replaced by one whose are.
+    private func checked(_ payload: inout Payload, _ target: Target) throws(Answer.Failure) -> RequestSummary
+    {
+        do throws(WireError) {
+            return try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
+                try unsafe summarize(bytes, as: target.signal)
+            }
+        } catch {
+            guard error.reason == .invalidUTF8 else { throw undecodable(error, target) }
+        }
+        let repair: RequestRepair
+        do throws(WireError) {
+            repair = try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
+                try unsafe RequestRepair(of: bytes, as: target.signal)
+            }
+        } catch {
+            throw undecodable(error, target)
+        }
+        if let refusal = admit(bytes: repair.byteCount) { throw refusal }
+        let repaired = Payload(capacity: repair.byteCount, pool: tools.pool, ledger: tools.ledger)
+        repaired.metadata = payload.metadata
+        unsafe payload.bytes.withUnsafeReadableBytes { bytes in
+            _ = unsafe repaired.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: repair.byteCount) {
+                // SAFETY: both live for the closures, and the room was asked for.
+                unsafe repair.write(bytes, into: $0)
+                return repair.byteCount
+            }
+        }
+        payload = repaired
+        unsafe repaired.bytes.withUnsafeReadableBytes { bytes in
+            // SAFETY: used within this call only.
+            target.counters.repairs.count(repair, in: unsafe WireBytes(bytes))
+        }
+        return repair.summary
+    }
+
+    private func undecodable(_ error: WireError, _ target: Target) -> Answer.Failure {
+        target.counters.failedRequests.add(1)
+        return .undecodable(error, grpc: limits.isGRPC)
     }
 
     /// The protobuf encoding of a body in JSON, which is the form of everything behind a receiver.
