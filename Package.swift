@@ -18,6 +18,7 @@ let cSettings: [CSetting] = [
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
     "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
+    "TraceStore",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -108,6 +109,8 @@ let package = Package(
                 "FilterProcessor", "TransformProcessor",
                 "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
                 "MetricsGeneration", "DeltaToRate",
+                "TailSampling",
+                "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -135,6 +138,11 @@ let package = Package(
         component(
             "FilterProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
+            "TailSampling", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
+                "StatementConfiguration", nioCore, logging,
+            ]),
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
@@ -189,6 +197,8 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
+        // Spans that wait for the rest of their traces.
+        component("TraceStore", ["Pipeline", "OTLP", nioCore]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
@@ -253,6 +263,10 @@ let package = Package(
         tests(of: "Hashing"),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
+        tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
+        tests(
+            of: "TailSampling",
+            ["Pipeline", "OTLP", "Configuration", "TraceStore", nioCore, nioEmbedded]),
         tests(
             of: "OTLPExporter",
             [

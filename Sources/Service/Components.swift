@@ -19,6 +19,7 @@ internal import OTLPReceiver
 package import Pipeline
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import TailSampling
 internal import TransformProcessor
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
@@ -31,6 +32,7 @@ package let builtInComponents: [ComponentType] = [
     .attributes,
     .resource,
     .filter,
+    .tailSampling,
     .transform,
     .metricsTransform,
     .cumulativeToDelta,
