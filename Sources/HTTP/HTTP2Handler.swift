@@ -22,6 +22,8 @@ package final class HTTP2Handler: ChannelInboundHandler {
     private let delegate: any HTTP2ConnectionDelegate
     private var context: ChannelHandlerContext?
     private var reading = false
+    /// Whether nothing has come yet.
+    private var isSilent = true
     /// Whether to close when the session, which is calling its delegate, has returned.
     private var closeWanted = false
     private var flushScheduled = false
@@ -71,6 +73,12 @@ package final class HTTP2Handler: ChannelInboundHandler {
         lastRead = context.eventLoop.now
         delegate.reading(at: lastRead)
         let buffer = unwrapInboundIn(data)
+        if isSilent {
+            isSilent = false
+            if role == .client, let foreign = ForeignProtocol(buffer.readableBytesView, asked: .http2) {
+                return close(because: "\(foreign)")
+            }
+        }
         reading = true
         do throws(HTTP2SessionError) {
             try unsafe buffer.withReadableBytes { (bytes) throws(HTTP2SessionError) in
