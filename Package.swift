@@ -17,7 +17,8 @@ let cSettings: [CSetting] = [
 
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
-    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression",
+    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
+    "TraceStore",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -104,7 +105,13 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "AttributesProcessor",
+                "AttributesProcessor", "ProbabilisticSampler", "SpanProcessor",
+                "GroupByAttributes", "RedactionProcessor", "ResourceDetection",
+                "KubernetesAttributes", "LogDeduplication",
+                "FilterProcessor", "TransformProcessor",
+                "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
+                "MetricsGeneration", "DeltaToRate",
+                "TailSampling",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -117,8 +124,8 @@ let package = Package(
         component(
             "PrometheusReceiver", in: "Receivers/",
             [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "RegularExpression", nioCore,
-                nioPosix, logging,
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "Kubernetes", "RegularExpression",
+                nioCore, nioPosix, logging,
             ]),
         component(
             "MemoryLimiter", in: "Processors/",
@@ -129,6 +136,58 @@ let package = Package(
         component(
             "AttributesProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Hashing", "ItemMatching", "RegularExpression"]),
+        component(
+            "ProbabilisticSampler", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP"]),
+        component(
+            "SpanProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "ItemMatching", "RegularExpression"]),
+        component(
+            "RedactionProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Hashing", "ItemMatching", "RegularExpression"]),
+        component(
+            "LogDeduplication", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration", nioCore, logging,
+            ]),
+        component(
+            "KubernetesAttributes", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "ItemMatching", "Kubernetes",
+                "RegularExpression",
+                nioCore, logging,
+            ]),
+        component(
+            "ResourceDetection", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "RegularExpression", nioCore, nioPosix, logging,
+            ]),
+        component("GroupByAttributes", in: "Processors/", ["Configuration", "Pipeline", "OTLP"]),
+        component(
+            "FilterProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
+        component(
+            "TailSampling", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
+                "StatementConfiguration", nioCore, logging,
+            ]),
+        component(
+            "TransformProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
+        component(
+            "CumulativeToDelta", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
+        component(
+            "DeltaToCumulative", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", logging]),
+        component(
+            "DeltaToRate", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsGeneration", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsTransform", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLPClient", nioCore]),
@@ -166,13 +225,20 @@ let package = Package(
         component(
             "OTLPClient",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        // Lists and watches of a cluster's API server.
+        component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
+        // Spans that wait for the rest of their traces.
+        component("TraceStore", ["Pipeline", "OTLP", nioCore]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
+        component("Statements", ["Hashing", "OTLP", "RegularExpression"]),
+        component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
+        component("MetricStreams", ["OTLP", "Pipeline"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),
@@ -196,7 +262,9 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, logging],
+            dependencies: [
+                "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
+            ],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),
@@ -212,13 +280,40 @@ let package = Package(
             ]),
         tests(
             of: "PrometheusReceiver",
-            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", "Kubernetes", nioCore, nioPosix,
+                nioEmbedded,
+            ]),
         tests(of: "RegularExpression"),
+        // Not TestSupport, which needs the whole of the transport: statements build fast alone.
+        .testTarget(
+            name: "StatementsTests", dependencies: ["Statements", "OTLP"], path: "Tests/StatementsTests",
+            swiftSettings: swiftSettings),
+        tests(of: "CumulativeToDelta", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToCumulative", ["Pipeline", "Configuration"]),
+        tests(of: "MetricsGeneration", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToRate", ["Pipeline", "Configuration"]),
+        tests(of: "MetricStreams", ["OTLP", "Pipeline"]),
+        tests(of: "MetricsTransform", ["MetricStreams", "RegularExpression", "Pipeline", "Configuration"]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "Hashing"),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
+        tests(of: "ProbabilisticSampler", ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
+        tests(of: "SpanProcessor", ["Configuration", "OTLP", "Pipeline"]),
+        tests(of: "RedactionProcessor", ["Configuration", "OTLP", "Pipeline"]),
+        tests(
+            of: "LogDeduplication", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
+        tests(
+            of: "KubernetesAttributes",
+            ["Configuration", "HTTP", "Kubernetes", "OTLP", "Pipeline", nioCore, nioPosix]),
+        tests(of: "ResourceDetection", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
+        tests(of: "GroupByAttributes", ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
+        tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
+        tests(
+            of: "TailSampling",
+            ["Pipeline", "OTLP", "Configuration", "TraceStore", nioCore, nioEmbedded]),
         tests(
             of: "OTLPExporter",
             [

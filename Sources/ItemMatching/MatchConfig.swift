@@ -14,6 +14,11 @@ package struct MatchConfig: Sendable, Equatable {
     package struct SeverityNumber: Sendable, Equatable {
         package var min: Int
         package var matchesUndefined: Bool
+
+        package init(min: Int, matchesUndefined: Bool) {
+            self.min = min
+            self.matchesUndefined = matchesUndefined
+        }
     }
 
     package var matchType = ""
@@ -116,6 +121,11 @@ package struct SelectionConfig: Sendable, Equatable {
                     _ = try ItemMatcher(config, signal)
                 } catch {
                     return section.report(key, error: error.description)
+                }
+                if signal == .metrics, !config.resources.isEmpty {
+                    section.report(
+                        key, warning: "\"resources\" is not asked of metrics, as in the Collector",
+                        help: "use the filter processor, or several pipelines")
                 }
             }
         }

@@ -1,18 +1,33 @@
 internal import AttributesProcessor
 internal import BatchProcessor
+internal import CumulativeToDelta
 internal import DebugExporter
+internal import DeltaToCumulative
+internal import DeltaToRate
 internal import FileExporter
 internal import FileStorage
+internal import FilterProcessor
+internal import GroupByAttributes
 internal import HealthCheck
+internal import KubernetesAttributes
 internal import LoadBalancingExporter
+internal import LogDeduplication
 internal import LokiExporter
 internal import MemoryLimiter
+internal import MetricsGeneration
+internal import MetricsTransform
 internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 package import Pipeline
+internal import ProbabilisticSampler
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import RedactionProcessor
+internal import ResourceDetection
+internal import SpanProcessor
+internal import TailSampling
+internal import TransformProcessor
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
@@ -23,6 +38,21 @@ package let builtInComponents: [ComponentType] = [
     .batch,
     .attributes,
     .resource,
+    .probabilisticSampler,
+    .span,
+    .groupByAttributes,
+    .redaction,
+    .resourceDetection,
+    .kubernetesAttributes,
+    .logDeduplication,
+    .filter,
+    .tailSampling,
+    .transform,
+    .metricsTransform,
+    .cumulativeToDelta,
+    .deltaToCumulative,
+    .metricsGeneration,
+    .deltaToRate,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,
