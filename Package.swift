@@ -105,8 +105,10 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate", "FilterProcessor",
-                "MetricsGeneration", "MetricsTransform", "TailSampling", "TransformProcessor",
+                "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate",
+                "FilterProcessor", "MetricsGeneration", "MetricsTransform", "TailSampling",
+                "TransformProcessor", "ProbabilisticSampler", "SpanProcessor", "GroupByAttributes",
+                "RedactionProcessor", "ResourceDetection", "KubernetesAttributes", "LogDeduplication",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -119,8 +121,8 @@ let package = Package(
         component(
             "PrometheusReceiver", in: "Receivers/",
             [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "RegularExpression", nioCore,
-                nioPosix, logging,
+                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "Kubernetes", "RegularExpression",
+                nioCore, nioPosix, logging,
             ]),
         component(
             "MemoryLimiter", in: "Processors/",
@@ -131,6 +133,33 @@ let package = Package(
         component(
             "AttributesProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Hashing", "ItemMatching", "RegularExpression"]),
+        component(
+            "ProbabilisticSampler", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP"]),
+        component(
+            "SpanProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "ItemMatching", "RegularExpression"]),
+        component(
+            "RedactionProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Hashing", "ItemMatching", "RegularExpression"]),
+        component(
+            "LogDeduplication", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration", nioCore, logging,
+            ]),
+        component(
+            "KubernetesAttributes", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "ItemMatching", "Kubernetes",
+                "RegularExpression",
+                nioCore, logging,
+            ]),
+        component(
+            "ResourceDetection", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "HTTP", "RegularExpression", nioCore, nioPosix, logging,
+            ]),
+        component("GroupByAttributes", in: "Processors/", ["Configuration", "Pipeline", "OTLP"]),
         component(
             "FilterProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
@@ -193,6 +222,8 @@ let package = Package(
         component(
             "OTLPClient",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        // Lists and watches of a cluster's API server.
+        component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
         // Spans that wait for the rest of their traces.
@@ -228,7 +259,9 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded, logging],
+            dependencies: [
+                "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioHTTP1, nioEmbedded, logging,
+            ],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),
@@ -244,7 +277,10 @@ let package = Package(
             ]),
         tests(
             of: "PrometheusReceiver",
-            ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
+            [
+                "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", "Kubernetes", nioCore, nioPosix,
+                nioEmbedded,
+            ]),
         tests(of: "RegularExpression"),
         // Not TestSupport, which needs the whole of the transport: statements build fast alone.
         .testTarget(
@@ -261,6 +297,16 @@ let package = Package(
         tests(of: "Hashing"),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
+        tests(of: "ProbabilisticSampler", ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
+        tests(of: "SpanProcessor", ["Configuration", "OTLP", "Pipeline"]),
+        tests(of: "RedactionProcessor", ["Configuration", "OTLP", "Pipeline"]),
+        tests(
+            of: "LogDeduplication", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
+        tests(
+            of: "KubernetesAttributes",
+            ["Configuration", "HTTP", "Kubernetes", "OTLP", "Pipeline", nioCore, nioPosix]),
+        tests(of: "ResourceDetection", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
+        tests(of: "GroupByAttributes", ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
         tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
         tests(
             of: "TailSampling",

@@ -80,7 +80,7 @@ package struct AttributeMatcher: Sendable {
 
 extension Double {
     /// The fewest digits that mean the number, without an exponent.
-    fileprivate var withoutExponent: String {
+    package var withoutExponent: String {
         if isNaN { return "NaN" }
         return isInfinite ? (self < 0 ? "-Inf" : "+Inf") : ShortestDecimal(self).plain
     }

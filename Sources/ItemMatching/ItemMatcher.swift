@@ -61,8 +61,9 @@ package struct ItemMatcher: Sendable {
 
     // MARK: - Matching
 
-    /// What is asked of the resource.
+    /// What is asked of the resource; of metrics nothing, as in the Collector.
     package func matches(resource: MessageID, of request: RequestEditor) -> Bool {
+        if signal == .metrics { return true }
         let table = request.attributes(resource, Field.Resource.attributes)
         if let services {
             guard let value = request.value(Self.serviceName.bytes, in: table) else {

@@ -7,8 +7,17 @@ package struct ItemSelection: Sendable {
 
     /// - Throws: a section is not valid for the signal.
     package init(_ config: SelectionConfig, _ signal: Signal) throws(MatchError) {
-        include = try config.include.map { (config) throws(MatchError) in try ItemMatcher(config, signal) }
-        exclude = try config.exclude.map { (config) throws(MatchError) in try ItemMatcher(config, signal) }
+        include = try Self.matcher(config.include, signal)
+        exclude = try Self.matcher(config.exclude, signal)
+    }
+
+    /// Nil: there is no such section, or nothing in it is asked of the signal.
+    private static func matcher(
+        _ config: MatchConfig?, _ signal: Signal
+    ) throws(MatchError) -> ItemMatcher? {
+        guard let config else { return nil }
+        let matcher = try ItemMatcher(config, signal)
+        return signal == .metrics && config.metricNames.isEmpty ? nil : matcher
     }
 
     /// Shows each selected span, metric or record. What is asked of a resource or a scope is asked once.

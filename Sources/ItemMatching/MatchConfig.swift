@@ -122,6 +122,11 @@ package struct SelectionConfig: Sendable, Equatable {
                 } catch {
                     return section.report(key, error: error.description)
                 }
+                if signal == .metrics, !config.resources.isEmpty {
+                    section.report(
+                        key, warning: "\"resources\" is not asked of metrics, as in the Collector",
+                        help: "use the filter processor, or several pipelines")
+                }
             }
         }
     }

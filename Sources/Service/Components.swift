@@ -7,8 +7,11 @@ internal import DeltaToRate
 internal import FileExporter
 internal import FileStorage
 internal import FilterProcessor
+internal import GroupByAttributes
 internal import HealthCheck
+internal import KubernetesAttributes
 internal import LoadBalancingExporter
+internal import LogDeduplication
 internal import LokiExporter
 internal import MemoryLimiter
 internal import MetricsGeneration
@@ -17,8 +20,12 @@ internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 package import Pipeline
+internal import ProbabilisticSampler
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import RedactionProcessor
+internal import ResourceDetection
+internal import SpanProcessor
 internal import TailSampling
 internal import TransformProcessor
 
@@ -31,6 +38,13 @@ package let builtInComponents: [ComponentType] = [
     .batch,
     .attributes,
     .resource,
+    .probabilisticSampler,
+    .span,
+    .groupByAttributes,
+    .redaction,
+    .resourceDetection,
+    .kubernetesAttributes,
+    .logDeduplication,
     .filter,
     .tailSampling,
     .transform,

@@ -2,6 +2,7 @@ import Foundation
 import NIOCore
 import Testing
 
+@testable import Kubernetes
 @testable import PrometheusReceiver
 
 @Suite struct FileDiscoveryTests {
@@ -64,11 +65,13 @@ import Testing
         "containerStatuses":[{"name":"app","containerID":"containerd://abc","ready":true}]}}
         """
 
-    private func event(_ text: String) throws -> PodEvent { try PodEvent.read(ByteBuffer(string: text)) }
+    private func event(_ text: String) throws -> KubernetesEvent<Pod> {
+        try KubernetesEvent.read(ByteBuffer(string: text))
+    }
 
     /// Every label that relabelling of pods is written against.
     @Test func podsBecomeTargets() throws {
-        let group = try #require(try event("{\"type\":\"ADDED\",\"object\":\(Self.pod)}").group)
+        let group = try #require(try event("{\"type\":\"ADDED\",\"object\":\(Self.pod)}").object?.group)
         #expect(group.source == "pod/shop/web-1")
         let prefix = "__meta_kubernetes_"
         let common = Dictionary(uniqueKeysWithValues: group.labels.labels.map { ($0.name, $0.value) })
@@ -101,7 +104,7 @@ import Testing
     @Test func podsWithoutAnAddressHaveNoTargets() throws {
         let group = try event(
             "{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a\",\"namespace\":\"b\"}}}"
-        ).group
+        ).object?.group
         #expect(group?.targets == [] && group?.source == "pod/b/a")
     }
 
@@ -118,19 +121,20 @@ import Testing
     }
 
     @Test func listsAreRead() throws {
-        let list = try PodList(
+        let list = try KubernetesPage<Pod>(
             ByteBuffer(
                 string:
                     "{\"metadata\":{\"resourceVersion\":\"5\",\"continue\":\"c\"},\"items\":[\(Self.pod),\(Self.pod)]}"
             ))
-        #expect(list.groups.count == 2 && list.version == "5" && list.continuation == "c")
-        #expect(try PodList(ByteBuffer(string: "{\"items\":null,\"metadata\":{}}")).groups.isEmpty)
+        #expect(list.objects.count == 2 && list.version == "5" && list.continuation == "c")
+        #expect(
+            try KubernetesPage<Pod>(ByteBuffer(string: "{\"items\":null,\"metadata\":{}}")).objects.isEmpty)
     }
 
     @Test(arguments: [
         "", "{", "[]", "{\"type\":\"ADDED\",\"object\":5}", "{\"type\":\"WHAT\",\"object\":{}}", "{} {}",
     ])
     func brokenEventsAreRefused(text: String) {
-        #expect(throws: PodProblem.self) { try event(text) }
+        #expect(throws: KubernetesProblem.self) { try event(text) }
     }
 }

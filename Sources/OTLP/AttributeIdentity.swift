@@ -1,0 +1,74 @@
+/// Bytes that are equal exactly where attribute values, or sets of attributes, are: what grouping by attributes keys its tables
+/// with. The order of a map's keys does not count, of several entries with one key the first does.
+package struct AttributeIdentity {
+    package private(set) var bytes: [UInt8] = []
+
+    package init() {}
+
+    /// Adds a value: its type and the value itself.
+    package mutating func add(_ value: AttributeValue, depth: Int = 0) {
+        switch value {
+        case .empty: bytes.append(0)
+        case .string(let text): add(1, text)
+        case .bool(let value): bytes += [2, value ? 1 : 0]
+        case .int(let value): add(3, UInt64(bitPattern: value))
+        case .double(let value): add(4, value.bitPattern)
+        case .bytes(let content): add(5, content)
+        case .array(let list):
+            guard depth < 64 else { return add(6, list) }
+            bytes.append(6)
+            for field in list.fields where field.number == Field.List.values {
+                add(AttributeValue(field.bytes), depth: depth + 1)
+            }
+            bytes.append(0xFF)
+        case .keyValueList(let list):
+            guard depth < 64 else { return add(7, list) }
+            bytes.append(7)
+            add(attributes: list, Field.List.values, depth: depth + 1)
+        }
+    }
+
+    /// Adds text of a kind of its own, such as a name.
+    package mutating func add(_ text: WireBytes) { add(8, text) }
+
+    /// Adds a number of a kind of its own.
+    package mutating func add(_ number: UInt64) { add(9, number) }
+
+    /// Adds the attributes in the fields of a number.
+    package mutating func add(attributes message: WireBytes, _ number: UInt32, depth: Int = 0) {
+        var entries: [(key: WireBytes, value: AttributeValue)] = []
+        for field in message.fields where field.number == number && field.isBytes {
+            let attribute = Attribute(field.bytes)
+            if entries.contains(where: { $0.key.isEqual(to: attribute.key) }) { continue }
+            entries.append((attribute.key, attribute.value))
+        }
+        entries.sort { $0.key.precedes($1.key) }
+        for entry in entries {
+            add(10, entry.key)
+            add(entry.value, depth: depth)
+        }
+        bytes.append(0xFF)
+    }
+
+    private mutating func add(_ kind: UInt8, _ content: WireBytes) {
+        add(kind, UInt64(content.count))
+        unsafe bytes.append(contentsOf: content.unsafeBytes)
+    }
+
+    private mutating func add(_ kind: UInt8, _ number: UInt64) {
+        bytes.append(kind)
+        for shift in stride(from: UInt64(0), to: 64, by: 8) {
+            bytes.append(UInt8(truncatingIfNeeded: number >> shift))
+        }
+    }
+}
+
+extension WireBytes {
+    /// The order of bytes, the shorter of two that begin alike first.
+    package func precedes(_ other: WireBytes) -> Bool {
+        for index in 0..<min(count, other.count) where self[index] != other[index] {
+            return self[index] < other[index]
+        }
+        return count < other.count
+    }
+}

@@ -1,0 +1,180 @@
+internal import Kubernetes
+internal import OTLP
+
+/// What all objects have: `metadata`.
+struct ObjectMetadata {
+    struct Owner {
+        var kind = ""
+        var name = ""
+        var uid = ""
+    }
+
+    var name = ""
+    var namespace = ""
+    var uid = ""
+    var version = ""
+    /// RFC 3339.
+    var created = ""
+    var labels: [(key: String, value: String)] = []
+    var annotations: [(key: String, value: String)] = []
+    var owners: [Owner] = []
+
+    init() {}
+
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "name": name = try text(&reader)
+            case "namespace": namespace = try text(&reader)
+            case "uid": uid = try text(&reader)
+            case "resourceVersion": version = try text(&reader)
+            case "creationTimestamp": created = try text(&reader)
+            case "labels": labels = try texts(&reader)
+            case "annotations": annotations = try texts(&reader)
+            case "ownerReferences":
+                try eachElement(of: &reader) { (reader) throws(JSONError) in
+                    let fields = try texts(&reader)
+                    func field(_ name: String) -> String { fields.first { $0.key == name }?.value ?? "" }
+                    owners.append(Owner(kind: field("kind"), name: field("name"), uid: field("uid")))
+                }
+            default: try reader.skipValue()
+            }
+        }
+    }
+
+    func label(_ name: String) -> String? { labels.first { $0.key == name }?.value }
+    func annotation(_ name: String) -> String? { annotations.first { $0.key == name }?.value }
+    func owner(_ kind: String) -> Owner? { owners.first { $0.kind == kind } }
+}
+
+/// A namespace, a node, or what owns pods: of these only the metadata are read.
+struct ClusterObject: KubernetesObject {
+    var metadata = ObjectMetadata()
+    var statusCode = 0
+    var statusMessage = ""
+    var version: String { metadata.version }
+
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "metadata": metadata = try ObjectMetadata(&reader)
+            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
+            case "message": statusMessage = try text(&reader)
+            default: try reader.skipValue()
+            }
+        }
+    }
+}
+
+/// A pod, as far as attributes are made of it.
+struct PodObject: KubernetesObject {
+    struct Container {
+        var name = ""
+        var image = ""
+        /// By restart count.
+        var instances: [(restarts: Int, id: String)] = []
+        var imageID = ""
+    }
+
+    var metadata = ObjectMetadata()
+    var hostName = ""
+    var node = ""
+    var isOnHostNetwork = false
+    var address = ""
+    var startTime = ""
+    var containers: [Container] = []
+    var statusCode = 0
+    var statusMessage = ""
+    var version: String { metadata.version }
+
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        var statuses: [Container] = []
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "metadata": metadata = try ObjectMetadata(&reader)
+            case "spec": try readSpec(&reader)
+            case "status" where try reader.peek() == .object: try readStatus(&reader, &statuses)
+            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
+            case "message": statusMessage = try text(&reader)
+            default: try reader.skipValue()
+            }
+        }
+        for status in statuses {
+            guard let index = containers.firstIndex(where: { $0.name == status.name }) else { continue }
+            containers[index].instances = status.instances
+            containers[index].imageID = status.imageID
+        }
+    }
+
+    private mutating func readSpec(_ reader: inout JSONReader) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "nodeName": node = try text(&reader)
+            case "hostname": hostName = try text(&reader)
+            case "hostNetwork": isOnHostNetwork = try reader.readNull() ? false : try reader.readBool()
+            case "containers", "initContainers":
+                try eachElement(of: &reader) { (reader) throws(JSONError) in
+                    let fields = try texts(&reader)
+                    func field(_ name: String) -> String { fields.first { $0.key == name }?.value ?? "" }
+                    containers.append(Container(name: field("name"), image: field("image")))
+                }
+            default: try reader.skipValue()
+            }
+        }
+    }
+
+    private mutating func readStatus(
+        _ reader: inout JSONReader, _ statuses: inout [Container]
+    ) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "podIP": address = try text(&reader)
+            case "startTime": startTime = try text(&reader)
+            case "containerStatuses", "initContainerStatuses":
+                try eachElement(of: &reader) { (reader) throws(JSONError) in
+                    statuses.append(try Self.status(&reader))
+                }
+            default: try reader.skipValue()
+            }
+        }
+    }
+
+    private static func status(_ reader: inout JSONReader) throws(JSONError) -> Container {
+        var status = Container()
+        var id = ""
+        var last = ""
+        var restarts = 0
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "name": status.name = try text(&reader)
+            case "containerID": id = try text(&reader)
+            case "imageID": status.imageID = try text(&reader)
+            case "restartCount": restarts = Int(try reader.readNumber().int64 ?? 0)
+            case "lastState":
+                last = try JSONTree(&reader)["terminated"]["containerID"].text ?? ""
+            default: try reader.skipValue()
+            }
+        }
+        if !id.isEmpty { status.instances.append((restarts, bare(id))) }
+        if !last.isEmpty { status.instances.append((restarts - 1, bare(last))) }
+        return status
+    }
+
+    /// `containerd://ID` without what runs it.
+    private static func bare(_ id: String) -> String {
+        guard let end = id.range(of: "://") else { return id }
+        return String(id[end.upperBound...])
+    }
+}
+
+extension String {
+    /// Where a text first occurs in it.
+    fileprivate func range(of text: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(text) { return start..<index(start, offsetBy: text.count) }
+            start = index(after: start)
+        }
+        return nil
+    }
+}

@@ -1,0 +1,243 @@
+internal import Configuration
+internal import Logging
+package import NIOCore
+package import OTLP
+package import Pipeline
+internal import Statements
+internal import Synchronization
+
+/// `log_dedup`: holds records for an interval, and sends one on in the place of all that are the same. Any thread; what is
+/// held stands behind a lock.
+package final class LogDeduplication: RequestTransform, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
+    private struct State {
+        /// By the values of the metadata keys.
+        var stores: [[[String]]: RecordStore] = [:]
+        var records = 0
+        /// What the ledger was charged with for them.
+        var bytes = 0
+    }
+
+    private static let retryInterval = TimeAmount.milliseconds(200)
+
+    private let config: LogDeduplicationConfig
+    private let next: any Consumer
+    private let ledger: MemoryLedger
+    private let eventLoop: any EventLoop
+    private let logger: Logger
+    private let now: @Sendable () -> Int64
+    private let made: Counter
+    private let left: Counter
+    private let aggregated: Histogram
+    private let state = Mutex(State())
+
+    // Event loop only.
+    private var timer: Scheduled<Void>?
+    /// Batches that nobody has taken yet, oldest first.
+    private var waiting: [Batch] = []
+    private var isFailing = false
+
+    /// - Parameter now: Unix nanoseconds.
+    package init(
+        _ config: LogDeduplicationConfig, _ context: ComponentContext, next: PipelineInput,
+        now: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds
+    ) {
+        self.config = config
+        self.next = next.consumer
+        self.now = now
+        ledger = context.ledger
+        eventLoop = context.eventLoop
+        logger = context.logger
+        made = context.account.counter(.made)
+        left = context.account.counter(.left)
+        aggregated = context.registry.histogram(
+            "otelcol_dedup_processor_aggregated_logs",
+            help: "Number of log records that were aggregated together.",
+            bounds: [0, 5, 10, 25, 50, 75, 100, 250, 500, 750, 1000, 2500, 5000, 7500, 10000])
+    }
+
+    // MARK: - Taking
+
+    package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
+        let key = config.metadataKeys.map { context.metadata?.values($0) ?? [] }
+        let moment = now()
+        let isFull = state.withLock { state in
+            state.records > 0 && state.records + context.items > config.recordsMax
+        }
+        if isFull {
+            eventLoop.execute { self.flush() }
+            throw Refusal(
+                .queueFull,
+                "log_dedup holds nearly max_records (\(config.recordsMax)) records and sends them on now")
+        }
+        if let refusal = ledger.admit(bytes: request.content(request.root).count) { throw refusal }
+        try state.withLock { (state) throws(Refusal) in
+            if state.stores[key] == nil, config.metadataLimit > 0, state.stores.count >= config.metadataLimit
+            {
+                throw Refusal(
+                    .rejected, "too many combinations of metadata_keys (metadata_cardinality_limit)",
+                    isPermanent: true)
+            }
+            var store = state.stores.removeValue(forKey: key) ?? RecordStore()
+            let before = (store.count, store.bytes)
+            hold(request, in: &store, at: moment)
+            state.records += store.count - before.0
+            state.bytes += store.bytes - before.1
+            ledger.charge(store.bytes - before.1)
+            if store.count > 0 { state.stores[key] = store }
+        }
+    }
+
+    private func hold(_ request: RequestEditor, in store: inout RecordStore, at moment: Int64) {
+        let frame = config.conditions.isEmpty ? nil : Frame(request)
+        request.forEachResource { resource in
+            var resourceIdentity = AttributeIdentity()
+            resourceIdentity.add(
+                attributes: request.content(resource.resource), Field.Resource.attributes)
+            let resourcePart = RecordStore.Part(
+                identity: resourceIdentity.bytes, message: request.content(resource.resource))
+            request.forEachScope(of: resource) { scope in
+                let message = request.content(scope.scope)
+                var identity = resourceIdentity
+                identity.add(request.content(scope.scope, Field.Scope.name))
+                identity.add(request.content(scope.scope, Field.Scope.version))
+                identity.add(attributes: message, Field.Scope.attributes)
+                let scopePart = RecordStore.Part(identity: identity.bytes, message: message)
+                frame?.show(scope)
+                request.forEachItem(of: scope) { place in
+                    guard holds(place.item, frame) else { return .keep }
+                    for field in config.excluded { field.remove(from: place.item, of: request) }
+                    let part = RecordStore.Part(
+                        identity: self.identity(of: place.item, request, identity),
+                        message: request.content(place.item))
+                    store.add(part, scopePart, resourcePart, at: moment)
+                    return .remove
+                }
+                return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
+            }
+            return request.count(resource.entry, Field.ResourceEntry.scopes) == 0 ? .remove : .keep
+        }
+    }
+
+    /// Whether a record is held: one of the conditions holds. One that cannot be evaluated does not.
+    private func holds(_ record: MessageID, _ frame: Frame?) -> Bool {
+        guard let frame else { return true }
+        frame.show(item: record)
+        for condition in config.conditions {
+            do throws(EvaluationError) {
+                if try condition.holds(frame) { return true }
+            } catch {
+                logger.debug("A condition cannot be evaluated.", metadata: ["error": "\(error)"])
+            }
+        }
+        return false
+    }
+
+    /// What makes records the same: attributes, body and severity, or the fields that are listed, where there are any.
+    private func identity(
+        of record: MessageID, _ request: RequestEditor, _ scope: AttributeIdentity
+    ) -> [UInt8] {
+        var identity = scope
+        var isAny = false
+        for (index, field) in config.included.enumerated() {
+            guard let value = field.value(in: record, of: request) else { continue }
+            identity.add(UInt64(index))
+            identity.add(value)
+            isAny = true
+        }
+        if isAny { return identity.bytes }
+        identity.add(attributes: request.content(record), Field.LogRecord.attributes)
+        identity.add(AttributeValue(request.content(record, Field.LogRecord.body)))
+        identity.add(request.bits(record, Field.LogRecord.severityNumber))
+        identity.add(request.content(record, Field.LogRecord.severityText))
+        return identity.bytes
+    }
+
+    // MARK: - Sending on
+
+    package func start() {
+        eventLoop.execute { self.schedule() }
+    }
+
+    private func schedule() {
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        timer = eventLoop.scheduleTask(in: TimeAmount(config.interval)) {
+            bound.value.flush()
+            bound.value.schedule()
+        }
+    }
+
+    /// Sends everything on that is held. Event loop only.
+    package func flush() {
+        eventLoop.preconditionInEventLoop()
+        let held = state.withLock { state in
+            let held = state
+            state = State()
+            return held
+        }
+        let style = RecordStore.Style(
+            countAttribute: config.countAttribute,
+            timestamp: config.timestampMode == .observed ? now() : nil)
+        for (_, store) in held.stores {
+            let (bytes, counts) = store.request(style)
+            for count in counts { aggregated.observe(Double(count)) }
+            let payload = Payload(ByteBuffer(bytes: bytes), ledger: ledger)
+            made.add(counts.count)
+            waiting.append(Batch(.logs, payload: payload, items: counts.count))
+        }
+        ledger.release(held.bytes)
+        send()
+    }
+
+    private func send() {
+        while let batch = waiting.first {
+            let items = batch.items
+            if let refusal = next.consume(batch) {
+                guard refusal.isPermanent || refusal.reason == .shuttingDown else {
+                    if !isFailing {
+                        isFailing = true
+                        logger.warning(
+                            "Records cannot be sent on. They are kept.",
+                            metadata: ["reason": "\(refusal.message)"])
+                    }
+                    let bound = NIOLoopBound(self, eventLoop: eventLoop)
+                    eventLoop.scheduleTask(in: Self.retryInterval) { bound.value.send() }
+                    return
+                }
+                logger.error("failed to consume logs", metadata: ["error": "\(refusal.message)"])
+                next.drop(batch, because: refusal)
+            }
+            isFailing = false
+            left.add(items)
+            waiting.removeFirst()
+        }
+    }
+
+    /// Sends everything on; what nobody takes until the deadline is dropped.
+    package func stop(until deadline: NIODeadline) async -> Remainder {
+        // The future never fails: `finish` only succeeds it.
+        _ = try? await eventLoop.flatSubmit {
+            self.timer?.cancel()
+            self.flush()
+            let promise = self.eventLoop.makePromise(of: Void.self)
+            self.finish(deadline, promise)
+            return promise.futureResult
+        }.get()
+        return Remainder()
+    }
+
+    private func finish(_ deadline: NIODeadline, _ promise: EventLoopPromise<Void>) {
+        guard !waiting.isEmpty else { return promise.succeed() }
+        guard eventLoop.now < deadline else {
+            let refusal = Refusal(.shuttingDown, "the gateway stopped before the records were sent on")
+            for batch in waiting {
+                left.add(batch.items)
+                next.drop(batch, because: refusal)
+            }
+            waiting = []
+            return promise.succeed()
+        }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: .milliseconds(20)) { bound.value.finish(deadline, promise) }
+    }
+}
