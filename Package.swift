@@ -104,8 +104,9 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
-                "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
+                "OTLPClient", "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter",
+                "FileExporter",
+                "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "ZPages",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -155,6 +156,9 @@ let package = Package(
         component(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "ZPages", in: "Extensions/",
+            ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
         component(
             "FileStorage", in: "Extensions/",
             ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
@@ -234,6 +238,7 @@ let package = Package(
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
                 nioEmbedded, logging,
             ]),
+        tests(of: "ZPages", ["HTTP", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(
             of: "FileStorage",

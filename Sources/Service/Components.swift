@@ -12,6 +12,7 @@ internal import OTLPReceiver
 package import Pipeline
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import ZPages
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
@@ -32,4 +33,5 @@ package let builtInComponents: [ComponentType] = [
 
     .healthCheck,
     .fileStorage,
+    .zpages,
 ]

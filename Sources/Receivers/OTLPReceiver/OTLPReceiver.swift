@@ -37,7 +37,9 @@ package final class OTLPReceiver: Component {
         let interval = intervals.compactMap { $0 }.min() ?? .seconds(15)
         connections = context.gateway.group.makeIterator().map { loop in
             Connections(
-                eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: context.ledger),
+                eventLoop: loop,
+                tools: LoopTools(
+                    eventLoop: loop, ledger: context.ledger, tracer: context.gateway.tracer),
                 checkInterval: interval)
         }
     }
