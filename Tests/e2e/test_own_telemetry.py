@@ -1,16 +1,14 @@
 """What the gateway says about itself reaches a backend of OTLP, and never makes more of itself."""
 
-import socket
+import json
 
 import pytest
 
 import data
-from backend import SIGNALS
-from conftest import config, exporter, otlp
-from gateway import LOOPBACK, free_port, wait_until
+from conftest import backends, config, exporter, otlp
+from gateway import LOOPBACK, command, fetch, free_port, wait_until
 from http_backend import HTTPBackend
-from conftest import backends
-from client import PROTOBUF, RawHTTP2, grpc_message
+from client import RawHTTP2, grpc_message
 
 
 @pytest.fixture
@@ -238,8 +236,8 @@ def test_names_of_the_page(gateway, clients):
 ])
 def test_mistakes_are_explained(tmp_path, telemetry, words):
     """If it failed, an operator would learn of a mistake by missing data."""
-    import json
-    from gateway import command
+
+
     file = tmp_path / "gateway.yaml"
     file.write_text(json.dumps(config({"nop": {}}, telemetry=telemetry)))
     done = command("validate", "--config", file)
@@ -247,3 +245,27 @@ def test_mistakes_are_explained(tmp_path, telemetry, words):
         assert done.returncode == 0, done.stderr
     else:
         assert done.returncode == 1 and words in done.stderr and "help: " in done.stderr, done.stderr
+
+
+def test_pages_for_people(gateway, backend, clients):
+    """If it failed, who looks at the pages that the Collector's users know would find none, or wrong numbers."""
+    sink, port = backend(), free_port()
+    configuration = config({"otlp/a": exporter(sink)}, {"batch": {"timeout": "20ms"}}, signals=["traces"], extensions=["zpages"])
+    configuration["extensions"] = {"zpages": {"endpoint": f"{LOOPBACK}:{port}"}}
+    started = gateway(configuration)
+    clients.grpc(started).export(data.spans(7))
+    wait_until(lambda: sink.received("traces"), "the spans")
+
+    def page(path):
+        status, text = fetch(f"http://{LOOPBACK}:{port}/debug/{path}")
+        assert status == 200
+        return text
+
+    assert "Uptime" in page("servicez")
+    assert "<td>traces</td><td>traces</td>" in page("pipelinez")
+    one = "pipelinez?zpipelinename=traces&zcomponentname=otlp%2Fa&zcomponentkind=exporter"
+    wait_until(lambda: "<td>7</td><td>0</td><td>7</td><td>0</td><td>0</td>" in page(one), lambda: page(one))
+    assert "zpages" in page("extensionz")
+    traces = page("tracez")
+    assert "receiver/otlp/TraceDataReceived" in traces and "exporter/otlp/a/traces" in traces
+    assert fetch(f"http://{LOOPBACK}:{port}/debug/nothing")[0] == 404

@@ -223,7 +223,9 @@ struct Expander {
                 help: "name a server that answers 200", showsLine: withoutUser(url) == url)
             failures += 1
             return nil
-        case .success(let text): return typed(text, name: withoutUser(url), place)
+        case .success(var text):
+            if text.last?.isNewline ?? false { text.removeLast() }
+            return typed(text, name: withoutUser(url), place)
         }
     }
 

@@ -16,7 +16,6 @@ package final class ZPages: Component {
         server = AdminServer(
             group: gateway.group, host: host, port: port, key: key,
             routes: [
-                "/": { _ in Self.page(ServicePage.html(version, startNanoseconds)) },
                 "/debug/servicez": { _ in Self.page(ServicePage.html(version, startNanoseconds)) },
                 "/debug/pipelinez": { request in
                     let page = PipelinePage(overview, registry.gather())
