@@ -110,7 +110,8 @@ let package = Package(
                 "TransformProcessor", "ProbabilisticSampler", "SpanProcessor", "GroupByAttributes",
                 "RedactionProcessor", "ResourceDetection", "KubernetesAttributes", "LogDeduplication",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
-                "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
+                "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
+                "ZPages",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -215,6 +216,9 @@ let package = Package(
         component(
             "HealthCheck", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, nioPosix, nioHTTP1, logging]),
+        component(
+            "ZPages", in: "Extensions/",
+            ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
         component(
             "FileStorage", in: "Extensions/",
             ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
@@ -336,6 +340,7 @@ let package = Package(
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioHTTP1,
                 nioEmbedded, logging,
             ]),
+        tests(of: "ZPages", ["HTTP", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(
             of: "FileStorage",

@@ -166,7 +166,8 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             section.report(
                 key, error: isSecret ? "the address \(error.withoutText)" : "\(quotedText(text)) \(error)",
                 help: error == .noScheme && !isSecret
-                    ? "write \(key): http://\(text) or https://\(text)" : nil,
+                    ? "write \(key): http://\(text) or https://\(text)"
+                    : "write a URL with a name or an address, such as http://localhost:4318",
                 showsLine: !isSecret)
             return nil
         }

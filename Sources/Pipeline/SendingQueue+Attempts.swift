@@ -31,11 +31,29 @@ extension SendingQueue {
         work.timer = nil
         let deadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
         counters.inFlight.add(1)
+        let span = tracer?.begin("exporter/\(name)/\(signalName)", .client)
         sender.send(work.batch, deadline: deadline) { [self] result in
             eventLoop.preconditionInEventLoop()
             counters.inFlight.add(-1)
+            if let span { end(span, work.batch.items, result) }
             attempted(work, result)
         }
+    }
+
+    private func end(_ span: Tracer.Open, _ items: Int, _ result: SendResult) {
+        var sent = 0
+        var error: String?
+        switch result {
+        case .sent(let rejected, _): sent = items - min(max(rejected, 0), items)
+        case .permanent(let message, _), .refused(let message, _), .tooLarge(let message),
+            .retryable(let message, _), .throttled(let message, _):
+            error = message
+        }
+        tracer?.end(
+            span,
+            [
+                ("items.sent", .whole(Int64(sent))), ("items.failed", .whole(Int64(items - sent))),
+            ], error: error)
     }
 
     private func attempted(_ work: Work, _ result: SendResult) {

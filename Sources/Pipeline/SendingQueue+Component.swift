@@ -21,6 +21,8 @@ extension SendingQueue: PipelineComponent {
             maxRequestBytes: maxRequestBytes == 0 ? .max : maxRequestBytes, counters: counters,
             eventLoop: context.eventLoop, logger: context.logger)
         self.keepsGzip = keepsGzip
+        tracer = context.gateway.tracer
+        signalName = context.signal.name
         if let storage = config.storage {
             use(context.storage(storage).makeStore(for: context), recovered: counters.recovered)
         }

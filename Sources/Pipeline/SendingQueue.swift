@@ -85,6 +85,9 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     private var accumulator: BatchAccumulator?
     private(set) var disk: DiskQueue?
     var deadLetter: DeadLetter?
+    /// Makes spans about attempts. Set while the queue is made.
+    var tracer: Tracer?
+    var signalName = ""
     /// Whether the sender passes gzip members on as they came. Set while the queue is made.
     var keepsGzip = false
     var state = SendingQueueState.running(.unknown)

@@ -28,6 +28,7 @@ internal import ResourceDetection
 internal import SpanProcessor
 internal import TailSampling
 internal import TransformProcessor
+internal import ZPages
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
@@ -65,4 +66,5 @@ package let builtInComponents: [ComponentType] = [
 
     .healthCheck,
     .fileStorage,
+    .zpages,
 ]

@@ -40,11 +40,13 @@ package final class Gateway: Sendable {
     ) throws(GatewayError) {
         ResidentSize.giveBackLargeBlocksAtOnce()
         group = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
-        let context = GatewayContext(
+        var context = GatewayContext(
             version: version, group: group, residentSize: try Self.residentSize(),
             isDetailed: plan.telemetry.metrics.level == .detailed, logger: logger)
         health = context.health
-        OwnTelemetry.register(plan.telemetry, context)
+        context.overview = plan.overview
+        let telemetry = try OwnTelemetry(
+            plan.telemetry, &context, wantsTraceLog: plan.extensions.contains { $0.type == "zpages" })
         var configured: [ComponentID: any Component] = [:]
         for id in plan.extensions {
             guard case .extension(let make) = plan.part(.extension, id).setup.make else { continue }
@@ -54,7 +56,7 @@ package final class Gateway: Sendable {
             }
         }
         extensions =
-            OwnTelemetry.pages(plan.telemetry, probes, context)
+            telemetry.senders + telemetry.pages(probes, context)
             + plan.extensions.compactMap { configured[$0] }
         graph = Graph(try GraphBuilder.nodes(of: plan, context, extensions: configured))
         PendingItems.register(graph.nodes, in: context.registry)

@@ -43,7 +43,7 @@ package struct GatewayPlan: Sendable {
         guard
             let config = GatewayConfig.load(
                 sources: sources, overrides: overrides, catalogue: catalogue(of: types),
-                diagnostics: diagnostics)
+                diagnostics: diagnostics, environment: .gateway)
         else { return nil }
         let plan = GatewayPlan(config, types)
         for kind in ComponentKind.allCases {
@@ -77,6 +77,17 @@ package struct GatewayPlan: Sendable {
             preconditionFailure("\(kind.rawValue) \(id) is named and was not checked to be configured")
         }
         return part
+    }
+
+    /// What the configuration says, for pages about it.
+    var overview: GatewayOverview {
+        GatewayOverview(
+            pipelines: pipelines.map { pipeline in
+                GatewayOverview.Pipeline(
+                    id: "\(pipeline.id)", receivers: pipeline.receivers.map(\.description),
+                    processors: pipeline.processors.map(\.description),
+                    exporters: pipeline.exporters.map(\.description))
+            }, extensions: extensions.map(\.description))
     }
 
     /// Whether a name in a pipeline means a connector.
@@ -144,7 +155,8 @@ extension GatewayPlan {
     ) {
         guard let target = components[.exporter]?[reference.id] else {
             section.report(
-                reference.key, error: "references exporter \"\(reference.id)\" which is not configured")
+                reference.key, error: "references exporter \"\(reference.id)\" which is not configured",
+                help: "add \"\(reference.id):\" under \"exporters:\"")
             return
         }
         func names(_ signals: Set<Signal>) -> String {
@@ -161,7 +173,9 @@ extension GatewayPlan {
         }
         guard let circle = circle(from: start, over: [reference.id]) else { return }
         let words = circle.map { "\($0)" }.joined(separator: " → ")
-        section.report(reference.key, error: "leads back: \(start) → \(words)")
+        section.report(
+            reference.key, error: "leads back: \(start) → \(words)",
+            help: "name an exporter that ends the way, such as a file")
     }
 
     /// A way over exporters that ends at `start`, or at one that is on it already.

@@ -28,7 +28,7 @@ struct Arguments {
         Option(
             name: "--config", value: "SOURCE",
             help:
-                "A configuration: a path, file:PATH, env:NAME or yaml:TEXT. Later ones are merged over earlier ones.",
+                "A configuration: a path, file:PATH, env:NAME, yaml:TEXT or a URL. Later ones are merged over earlier ones.",
             commands: [.run, .validate, .printConfig], repeats: true),
         Option(
             name: "--set", value: "KEY=VALUE", help: "A value over all configurations: a.b.c=VALUE.",

@@ -59,7 +59,8 @@ struct Sluice {
         diagnostics.toleratesMissingFiles = arguments.command != .run
         for gate in arguments.all("--feature-gates").flatMap({ $0.split(separator: ",") }) {
             diagnostics.warning(
-                "feature gate \"\(gate)\" is unknown here and has no effect", help: "remove it")
+                "feature gate \"\(gate.drop { $0 == "+" || $0 == "-" })\" is unknown here and has no effect",
+                help: "remove it")
         }
         let loaded = GatewayPlan.load(
             sources: sources.map { ConfigSource($0) }, overrides: arguments.all("--set"),

@@ -31,8 +31,9 @@ import Testing
 
     @Test(arguments: [
         "resource: {attributes: [{name: service.name, value: x}, {name: n, value: 5, type: int}], schema_url: u}",
-        "traces: {sampler: {always_on: {}}, processors: [{batch: {}}]}", "logs: {disable_zap_resource: true}",
-        "logs: {processors: [{batch: {exporter: {}}}]}", "metrics: {level: Detailed}",
+        "traces: {sampler: {always_on: {}}, processors: [{batch: {exporter: {otlp: }}}]}",
+        "logs: {disable_zap_resource: true}",
+        "logs: {processors: [{simple: {exporter: {otlp_grpc: {}}}}]}", "metrics: {level: Detailed}",
         "metrics: {readers: [{periodic: {exporter: {otlp: {}}}}]}",
         "metrics: {readers: [{pull: {exporter: {prometheus: {with_resource_constant_labels: {included: [a]}}}}}]}",
     ])
@@ -62,7 +63,7 @@ import Testing
         #expect(MetricsTelemetryConfig().withoutTypeSuffix && MetricsTelemetryConfig().resourceLabels == nil)
     }
 
-    @Test(arguments: ["pprof", "cgroup_runtime", "zpages"]) func extensionsOfGosRuntimeStopNobody(
+    @Test(arguments: ["pprof", "cgroup_runtime"]) func extensionsOfGosRuntimeStopNobody(
         type: String
     ) {
         let extensions = "extensions: {\(type): {endpoint: \"localhost:1777\", other: {a: 1}}}\n"

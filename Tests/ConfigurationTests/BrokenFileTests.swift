@@ -18,6 +18,13 @@ struct BrokenFileTests {
         #expect(found == file.expected + "\n", "\(file.name):\n\(found)")
     }
 
+    @Test("every error says what to do instead", arguments: BrokenFile.all)
+    func help(file: BrokenFile) {
+        let text = problems(file.yaml)
+        #expect(
+            text.ranges(of: "error: ").count <= text.ranges(of: "   help: ").count, "\(file.name):\n\(text)")
+    }
+
     @Test("there are enough broken files, and no two alike")
     func count() {
         #expect(BrokenFile.all.count >= 20)
@@ -102,6 +109,7 @@ extension BrokenFile {
                 gateway.yaml:3:14: error: processors::batch::timeout: must not be negative, found -1s
                    3 |     timeout: -1s
                      |              ^~~
+                   help: write 0s or a duration such as 5s
                 """),
         BrokenFile(
             name: "text for a number", yaml: batch("    send_batch_size: many"),
@@ -118,6 +126,7 @@ extension BrokenFile {
                 gateway.yaml:3:22: error: processors::batch::send_batch_size: must be at least 0, found -1
                    3 |     send_batch_size: -1
                      |                      ^~
+                   help: write a number that is at least 0
                 gateway.yaml:4:5: error: processors::batch::timeout: expected a duration, found a section
                    4 |     timeout: {}
                      |     ^~~~~~~
@@ -171,6 +180,7 @@ extension BrokenFile {
                 gateway.yaml:3:36: error: exporters::otlp::sending_queue::num_consumers: must be between 1 and 64, found 0
                    3 |     sending_queue: {num_consumers: 0, sizer: item}
                      |                                    ^
+                   help: write a number that is between 1 and 64
                 gateway.yaml:3:46: error: exporters::otlp::sending_queue::sizer: unknown value "item"; \
                 must be requests, items or bytes
                    3 |     sending_queue: {num_consumers: 0, sizer: item}
@@ -355,13 +365,14 @@ extension BrokenFile {
                     logs: {level: verbose, encoding: jsn}
                     metrics:
                       address: 0.0.0.0
-                      readers: [{periodic: {interval: 5}}, {pull: {exporter: {prometheus: {port: 70000}}}}]
+                      readers: [{periodic: {interval: 5, exporter: {otlp: }}}, {pull: {exporter: {prometheus: {port: 70000}}}}]
                 """,
             expected: """
                 gateway.yaml:11:19: error: service::telemetry::logs::level: unknown value "verbose"; \
                 must be debug, info, warn, error or fatal
                    11 |     logs: {level: verbose, encoding: jsn}
                       |                   ^~~~~~~
+                   help: correct "level", or remove it
                 gateway.yaml:11:38: error: service::telemetry::logs::encoding: unknown value "jsn"; must be console or json
                    11 |     logs: {level: verbose, encoding: jsn}
                       |                                      ^~~
@@ -374,14 +385,11 @@ extension BrokenFile {
                    13 |       address: 0.0.0.0
                       |                ^~~~~~~
                    help: write host and port under readers: [{pull: {exporter: {prometheus: …}}}]
-                gateway.yaml:14:18: warning: service::telemetry::metrics::readers::0::periodic: has no effect: \
-                the gateway does not send its own metrics yet; scrape the page of a pull reader
-                   14 |       readers: [{periodic: {interval: 5}}, {pull: {exporter: {prometheus: {port: 70000}}}}]
-                      |                  ^~~~~~~~
-                gateway.yaml:14:82: error: service::telemetry::metrics::readers::1::pull::exporter::prometheus::port: \
+                gateway.yaml:14:102: error: service::telemetry::metrics::readers::1::pull::exporter::prometheus::port: \
                 must be between 0 and 65535, found 70000
-                   14 |       readers: [{periodic: {interval: 5}}, {pull: {exporter: {prometheus: {port: 70000}}}}]
-                      |                                                                                  ^~~~~
+                   14 |       readers: [{periodic: {interval: 5, exporter: {otlp: }}}, {pull: {exporter: {prometheus: {port: 70000}}}}]
+                      |                                                                                                      ^~~~~
+                   help: write a number that is between 0 and 65535
                 """),
     ]
 
@@ -423,6 +431,7 @@ extension BrokenFile {
                 while parsing a flow sequence
                    2 | service: {pipelines: {traces: {receivers: [otlp}}}
                      |                                                ^
+                   help: check the quotes and brackets of this line and those before it
                 """),
         BrokenFile(
             name: "open quotes", yaml: "receivers:\n  otlp: \"abc\n",
@@ -431,6 +440,7 @@ extension BrokenFile {
                 while scanning a quoted scalar
                    2 |   otlp: "abc
                      |             ^
+                   help: check the quotes and brackets of this line and those before it
                 """),
         BrokenFile(
             name: "wrong indentation", yaml: "receivers:\n  otlp:\n   protocols:\n  grpc: x: y\n",

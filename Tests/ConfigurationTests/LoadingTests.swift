@@ -70,8 +70,12 @@ struct LoadingTests {
                 "env:NO-PE",
                 "none | : environment variable \"NO-PE\" has an invalid name: must match ^[a-zA-Z_][a-zA-Z0-9_]*$"
             ),
-            ("http://x/y", "none | : --config \"http://x/y\": scheme \"http\" is not supported"),
-            ("https://x/y", "none | : --config \"https://x/y\": scheme \"https\" is not supported"),
+            ("http://x/y", "none | : configuration \"http://x/y\" cannot be read: nobody here asks servers"),
+            (
+                "https://x/y",
+                "none | : configuration \"https://x/y\" cannot be read: nobody here asks servers"
+            ),
+            ("s3://x/y", "none | : --config \"s3://x/y\": scheme \"s3\" is not supported"),
             ("yaml:[1]", "none | : expected sections such as \"receivers:\" at the top, found a list"),
             ("yaml:5", "none | : expected sections such as \"receivers:\" at the top, found the number 5"),
         ])
@@ -220,5 +224,48 @@ struct LoadingTests {
         #expect(Self.loaded(["yaml:a: " + deep]) == "none | : sections are nested deeper than 100")
         let deeper = String(repeating: "[", count: 100_000)
         #expect(Self.loaded(["yaml:a: " + deeper]).hasPrefix("none | : not valid YAML: "))
+    }
+}
+
+/// Without these a fleet that keeps its configuration on a server could not start, or shows its password in the log.
+@Suite("Configurations on servers")
+struct URLSourceTests {
+    private func load(_ sources: [String]) -> (ConfigNode?, Diagnostics) {
+        let diagnostics = Diagnostics()
+        let environment = ConfigEnvironment(
+            variable: { _ in nil }, file: { _ in .failure(.notUTF8) },
+            url: { url in
+                switch url {
+                case "https://h/gateway.yaml": .success("a: 1\nb: ${http://u:hush@h/text}")
+                case "http://u:hush@h/text": .success("5s")
+                default: .failure(.unreadable(reason: "the server answered 404"))
+                }
+            })
+        let node = ConfigLoader.load(
+            sources: sources.map { ConfigSource($0) }, overrides: [], environment: environment,
+            diagnostics: diagnostics)
+        return (node, diagnostics)
+    }
+
+    @Test("a whole configuration and a value in it")
+    func loads() {
+        let (node, diagnostics) = load(["https://h/gateway.yaml", "yaml:a: 2"])
+        #expect(diagnostics.items.isEmpty)
+        guard case .map(let map)? = node?.content else {
+            Issue.record("no section")
+            return
+        }
+        #expect(map.entries.map(\.value.original) == ["2", "5s"])
+    }
+
+    @Test("what cannot be read is named without its password")
+    func fails() {
+        let (node, diagnostics) = load(["http://u:hush@h/none"])
+        #expect(node == nil && !diagnostics.render().contains("hush"))
+        #expect(
+            diagnostics.render().contains(
+                "configuration \"http://h/none\" cannot be read: the server answered 404"))
+        let value = load(["yaml:a: ${http://u:hush@h/none}"]).1.render()
+        #expect(value.contains("\"http://h/none\" cannot be read") && !value.contains("hush"))
     }
 }

@@ -45,7 +45,6 @@ struct TelemetryConfigTests {
             problems == [
                 "warning t::logs::disable_caller: has no effect: lines do not say where in the source they come from",
                 "warning t::logs::error_output_paths: has no effect: the log's own errors go to stderr",
-                "warning t::traces::propagators: has no effect: the gateway sends no spans about itself yet",
             ])
         #expect(config.logs.level == .warn && config.logs.encoding == .json)
         #expect(config.logs.disableCaller && config.logs.disableStacktrace)
@@ -72,11 +71,86 @@ struct TelemetryConfigTests {
         #expect(problems.allSatisfy { $0.hasPrefix("warning") })
     }
 
+    @Test("what leaves the gateway about itself goes where the file says")
+    func senders() throws {
+        let (config, problems) = read(
+            """
+            metrics:
+              readers:
+              - periodic:
+                  interval: 5000
+                  exporter:
+                    otlp: {protocol: grpc, endpoint: "http://h:1", headers: {a: b}, headers_list: "c=d,e=f=g"}
+              - pull: {exporter: {prometheus: {without_type_suffix: false, without_units: false}}}
+            logs:
+              disable_zap_resource: true
+              processors:
+              - simple: {exporter: {otlp_http: {endpoint: "https://h/x/logs", encoding: json, timeout: 2s}}}
+            traces:
+              level: Detailed
+              propagators: [tracecontext]
+              sampler: {parent_based: {root: {trace_id_ratio_based: {ratio: 0.01}}}}
+              processors:
+              - batch:
+                  schedule_delay: 10
+                  max_queue_size: 100
+                  max_export_batch_size: 7
+                  exporter: {otlp_grpc: {endpoint: "h:2", compression: gzip, tls: {ca_file: /ca}}}
+            """)
+        #expect(problems == [])
+        let metrics = try #require(config.metrics.periodic.first)
+        #expect(metrics.interval == .seconds(5) && metrics.exporter.transport == .grpc)
+        #expect(!metrics.exporter.usesTLS && metrics.exporter.endpoint == EndpointConfig(host: "h", port: 1))
+        #expect(
+            metrics.exporter.headers == [
+                SecretPair("a", "b"), SecretPair("c", "d"), SecretPair("e", "f=g"),
+            ])
+        #expect(!config.metrics.withoutTypeSuffix && !config.metrics.withoutUnits)
+        let logs = try #require(config.logs.processors.first)
+        #expect(logs.delay == .zero && logs.exporter.transport == .httpJSON && logs.exporter.usesTLS)
+        #expect(logs.exporter.path == "/x/logs" && logs.exporter.timeout == .seconds(2))
+        #expect(logs.exporter.endpoint == EndpointConfig(host: "h", port: 4318))
+        let traces = try #require(config.traces.processors.first)
+        #expect(traces.delay == .milliseconds(10) && traces.queueSize == 100 && traces.batchSize == 7)
+        #expect(traces.exporter.usesTLS && traces.exporter.compresses && traces.exporter.caFile == "/ca")
+        #expect(config.traces.sampler.ratio == 0.01 && config.traces.sampler.followsParent)
+        #expect(config.traces.continuesTraces)
+    }
+
+    @Test(
+        "a sampler is what the file says",
+        arguments: [
+            ("{}", true, 1), ("{always_on: }", false, 1), ("{always_off: {}}", false, 0),
+            ("{trace_id_ratio_based: {ratio: 0.5}}", false, 0.5), ("{parent_based: }", true, 1),
+            ("{parent_based: {root: {always_off: }}}", true, 0),
+        ] as [(String, Bool, Double)])
+    func samplers(yaml: String, followsParent: Bool, ratio: Double) {
+        let (config, problems) = read("traces: {sampler: \(yaml)}")
+        #expect(problems == [])
+        #expect(config.traces.sampler.followsParent == followsParent && config.traces.sampler.ratio == ratio)
+    }
+
+    @Test("level none turns all of a signal off")
+    func off() {
+        let exporter = "{exporter: {otlp: {}}}"
+        let (config, problems) = read(
+            "{metrics: {level: None, readers: [{periodic: \(exporter)}]}, traces: {level: NONE, processors: [{simple: \(exporter)}]}}"
+        )
+        #expect(problems == [])
+        #expect(config.metrics.periodic.isEmpty && config.metrics.endpoint == nil)
+        #expect(config.traces.processors.isEmpty)
+    }
+
     @Test(
         "what the gateway cannot do about itself is said",
         arguments: [
             "metrics: {views: [{a: 1}]}", "metrics: {readers: [{}]}", "metrics: {readers: [{pull: }]}",
-            "x: 1",
+            "x: 1", "metrics: {readers: [{periodic: {}}]}", "traces: {processors: [{}]}",
+            "logs: {processors: [{simple: }]}", "traces: {sampler: {jaeger_remote: {a: 1}}}",
+            "traces: {propagators: [x]}", "traces: {sampler: {trace_id_ratio_based: {ratio: 1.5}}}",
+            "metrics: {readers: [{periodic: {exporter: {otlp: {endpoint: \"http://<host>:1\"}}}}]}",
+            "metrics: {readers: [{periodic: {exporter: {otlp: {temporality_preference: delta}}}}]}",
+            "logs: {processors: [{batch: {max_queue_size: 1, max_export_batch_size: 2, exporter: {otlp: }}}]}",
             "logs: {sampling: {tick: 0s}}", "logs: {level: loud}",
         ])
     func notYet(yaml: String) {

@@ -1,6 +1,8 @@
 """What is wrong with a configuration is said, all of it, with its place; what is right is used."""
 
+import http.server
 import json
+import threading
 
 import pytest
 
@@ -406,3 +408,106 @@ def test_it_is_small(gateway, backend):
     """If it failed, the gateway would not fit beside what it serves."""
     running = gateway(config({"otlp": exporter(backend())}, {"batch": {}}))
     assert running.resident_bytes() < 24 * MIB
+
+
+class Files(http.server.BaseHTTPRequestHandler):
+    """Serves a configuration, a value of it, and what is none."""
+
+    def do_GET(self):
+        answers = {
+            "/gateway.yaml": (200, GOOD.replace("endpoint: tempo:4317", "endpoint: ${http://%s/host}:4317" % self.headers["Host"])),
+            "/host": (200, "tempo\n"),
+            "/moved": (302, ""),
+        }
+        status, text = answers.get(self.path, (404, "no"))
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "/gateway.yaml")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def files():
+    server = http.server.ThreadingHTTPServer((LOOPBACK, 0), Files)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://{LOOPBACK}:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.mark.parametrize("path", ["gateway.yaml", "moved"])
+def test_a_configuration_on_a_server(files, path):
+    """If it failed, a fleet that keeps its configuration on a server could not start."""
+    result = command("print-config", "--config", f"{files}/{path}")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "endpoint: tempo:4317" in result.stdout
+
+
+def test_a_configuration_that_is_not_there(files):
+    """If it failed, an operator would not learn what the server said, or read its password in a log."""
+    url = f"{files}/none".replace("http://", "http://user:hush@")
+    result = command("validate", "--config", url)
+    assert result.returncode == 1 and "the server answered 404" in result.stderr
+    assert "help: " in result.stderr and "hush" not in result.stderr
+    result = command("validate", "--config", f"http://{LOOPBACK}:1/x")
+    assert result.returncode == 1 and "cannot be read" in result.stderr
+
+
+def test_feature_gates_are_named(tmp_path):
+    """If it failed, a Collector's command line would not start, or a gate would be thought to do something."""
+    result = validate(tmp_path, GOOD, "--feature-gates=+a.b,-c", "--feature-gates", "d")
+    assert result.returncode == 0
+    for gate in ["a.b", "c", "d"]:
+        assert f'warning: feature gate "{gate}" is unknown' in result.stderr
+
+
+RECEIVERS = "receivers: {otlp: {protocols: {grpc: {GRPC}, http: {HTTP}}}}"
+ACCEPTED = {
+    "dialer": ("http", "dialer: {timeout: 0s}"),
+    "header list": ("http", "response_headers: [{name: a, value: b}]"),
+    "empty tls and cors": ("http", "tls: , cors: "),
+    "all children commented out": ("http", "cors: {allowed_origins: , max_age: }"),
+    "keepalive without children": ("grpc", "keepalive: {server_parameters: , enforcement_policy: }"),
+    "tls that is off": ("grpc", "tls: {enabled: false}"),
+    "lz4 and x-gzip": ("http", "compression_algorithms: [gzip, lz4, '']"),
+    "max_connection_age": ("http", "max_connection_age: 1h, max_connection_age_grace: 5s"),
+}
+
+
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_keys_that_the_collector_accepts(tmp_path, name):
+    """If it failed, a configuration that runs everywhere else would not run here."""
+    protocol, keys = ACCEPTED[name]
+    receivers = RECEIVERS.replace("{GRPC}", "{%s}" % (keys if protocol == "grpc" else "")).replace(
+        "{HTTP}", "{%s}" % (keys if protocol == "http" else "")
+    )
+    text = receivers + "\nexporters: {nop: }\nservice: {pipelines: {traces: {receivers: [otlp], exporters: [nop]}}}\n"
+    result = validate(tmp_path, text)
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    "exporter",
+    [
+        '{otlp: {endpoint: "<host>:4317"}}',
+        '{otlphttp: {endpoint: "https://<your-backend>:4318"}}',
+        '{loadbalancing: {protocol: {otlp: }, resolver: {static: {hostnames: ["<host>:4317"]}}}}',
+    ],
+)
+def test_placeholders_are_named_as_such(tmp_path, exporter):
+    """If it failed, who has copied an example would look for a fault in his names."""
+    name = exporter[1:].split(":")[0]
+    text = (
+        "receivers: {otlp: {protocols: {grpc: }}}\nexporters: %s\n"
+        "service: {pipelines: {traces: {receivers: [otlp], exporters: [%s]}}}\n" % (exporter, name)
+    )
+    result = validate(tmp_path, text)
+    assert result.returncode == 1 and result.stderr.count("error: ") == 1
+    assert "still has the placeholder <" in result.stderr and "help: " in result.stderr

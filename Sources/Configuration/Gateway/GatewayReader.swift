@@ -89,7 +89,9 @@ struct GatewayReader {
                 continue
             }
             result.written.append(id)
-            if kind == .extension, let reason = Self.withoutEffect[id.type] {
+            if kind == .extension, catalogue.entry(kind, id.type)?.status != .built,
+                let reason = Self.withoutEffect[id.type]
+            {
                 section.pointAtKey(
                     key, warning: "extension \(quoted(id.type)) has no effect here", help: reason)
                 continue
@@ -120,7 +122,6 @@ struct GatewayReader {
         "pprof": "remove it; it serves profiles of Go's runtime, for which Linux has perf",
         "cgroup_runtime":
             "remove it; memory_limiter's limit_percentage and the event loops follow the cgroup already",
-        "zpages": "remove it, or keep it for later; the metrics page and the log tell what the pages would",
     ]
 
     private func componentID(_ key: String, _ kind: ComponentKind, _ section: ConfigSection) -> ComponentID? {

@@ -51,7 +51,8 @@ struct PipelineReader {
         guard let signal = Signal(name: parsed.type) else {
             section.pointAtKey(
                 key, error: "unknown signal \(quoted(parsed.type)); must be \(alternatives(signals))",
-                help: nearest(parsed.type, in: signals).map { "did you mean \"\($0)\"?" })
+                help: nearest(parsed.type, in: signals).map { "did you mean \"\($0)\"?" }
+                    ?? "write a signal, optionally followed by a slash and a name: traces/second")
             return nil
         }
         return PipelineID(signal: signal, name: parsed.name)

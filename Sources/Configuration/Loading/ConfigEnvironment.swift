@@ -27,13 +27,19 @@ package struct ConfigEnvironment: Sendable {
     package var variable: @Sendable (String) -> String?
     /// The text of a file.
     package var file: @Sendable (String) -> Result<String, ConfigFileError>
+    /// The text that a server answers with, by URL. Blocks.
+    package var url: @Sendable (String) -> Result<String, ConfigFileError>
 
     package init(
         variable: @escaping @Sendable (String) -> String?,
-        file: @escaping @Sendable (String) -> Result<String, ConfigFileError>
+        file: @escaping @Sendable (String) -> Result<String, ConfigFileError>,
+        url: @escaping @Sendable (String) -> Result<String, ConfigFileError> = { _ in
+            .failure(.unreadable(reason: "nobody here asks servers"))
+        }
     ) {
         self.variable = variable
         self.file = file
+        self.url = url
     }
 
     /// This process's variables and file system.
@@ -52,8 +58,8 @@ package struct ConfigEnvironment: Sendable {
         })
 }
 
-/// Files larger than this are refused: no configuration is, and a device file never ends.
-private let largestFile = 16 << 20
+/// Files and answers larger than this are refused: no configuration is, and a device file never ends.
+package let largestConfigFile = 16 << 20
 
 private func readFile(_ path: String) throws(ConfigFileError) -> String {
     let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
@@ -70,7 +76,7 @@ private func readFile(_ path: String) throws(ConfigFileError) -> String {
         }
         if count == 0 { break }
         bytes.append(contentsOf: chunk[..<count])
-        guard bytes.count <= largestFile else { throw .tooLarge(limit: largestFile) }
+        guard bytes.count <= largestConfigFile else { throw .tooLarge(limit: largestConfigFile) }
     }
     guard let text = String(validating: bytes, as: UTF8.self) else { throw .notUTF8 }
     return text

@@ -43,25 +43,38 @@ struct ConfigLoader {
             switch environment.file(path) {
             case .success(let yaml): return document(yaml, name: path)
             case .failure(let error):
-                diagnostics.error("configuration file \(quoted(path)) \(error.message)")
+                diagnostics.error(
+                    "configuration file \(quoted(path)) \(error.message)",
+                    help: "name a file that is there and may be read: --config gateway.yaml")
                 return nil
             }
         case .environment(let name):
             guard isVariableName(name) else {
-                diagnostics.error(Self.badName(name))
+                diagnostics.error(Self.badName(name), help: "write --config env:NAME")
                 return nil
             }
             guard let yaml = environment.variable(name) else {
-                diagnostics.error("environment variable \(quoted(name)), named by --config, is not set")
+                diagnostics.error(
+                    "environment variable \(quoted(name)), named by --config, is not set",
+                    help: "set it to the YAML itself; for a file write --config PATH")
                 return nil
             }
             return document(yaml, name: "env:" + name)
         case .yaml(let yaml):
             return document(yaml, name: "yaml")
+        case .url(let url):
+            switch environment.url(url) {
+            case .success(let yaml): return document(yaml, name: withoutUser(url))
+            case .failure(let error):
+                diagnostics.error(
+                    "configuration \(quoted(withoutUser(url))) \(error.message)",
+                    help: "name a server that answers 200 with YAML, or a file: --config gateway.yaml")
+                return nil
+            }
         case .unsupported(let scheme, let argument):
             diagnostics.error(
                 "--config \(quoted(argument)): scheme \(quoted(scheme)) is not supported",
-                help: "use a file path, file:PATH, env:NAME or yaml:TEXT; "
+                help: "use a file path, file:PATH, env:NAME, yaml:TEXT or a URL; "
                     + "write file:\(argument) for a file of that name")
             return nil
         }
@@ -83,7 +96,8 @@ struct ConfigLoader {
         case .map, .null: return node
         default:
             diagnostics.error(
-                "expected sections such as \"receivers:\" at the top, found \(node.inWords)", at: node.origin)
+                "expected sections such as \"receivers:\" at the top, found \(node.inWords)", at: node.origin,
+                help: "begin with receivers:, exporters: and service:, each with its keys below it, indented")
             return nil
         }
     }

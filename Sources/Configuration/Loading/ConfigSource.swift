@@ -6,6 +6,8 @@ package enum ConfigSource: Sendable, Equatable {
     case environment(String)
     /// YAML in the argument itself: `yaml:processors::batch::timeout: 2s`.
     case yaml(String)
+    /// A server that answers with YAML: `http://…` or `https://…`.
+    case url(String)
     /// A scheme that cannot be read.
     case unsupported(scheme: String, argument: String)
 
@@ -19,6 +21,7 @@ package enum ConfigSource: Sendable, Equatable {
         case "file": self = .file(rest)
         case "env": self = .environment(rest)
         case "yaml": self = .yaml(rest)
+        case "http", "https": self = .url(argument)
         default: self = .unsupported(scheme: scheme, argument: argument)
         }
     }
@@ -34,6 +37,28 @@ func schemeAndRest(_ text: String) -> (scheme: String, rest: String)? {
         isLetter(byte) || isDigit(byte) || "+.-".utf8.contains(byte)
     }
     return allowed ? (String(scheme), String(text[text.utf8.index(after: colon)...])) : nil
+}
+
+/// A URL as messages show it: without a user and a password.
+func withoutUser(_ url: String) -> String {
+    guard let at = url.firstIndex(of: "@"), let start = url.range(of: "://")?.upperBound, start < at,
+        !url[start..<at].contains("/")
+    else { return url }
+    return String(url[..<start]) + url[url.index(after: at)...]
+}
+
+extension StringProtocol {
+    /// Where a text first stands in this one. Small texts only.
+    fileprivate func range(of text: String) -> Range<Index>? {
+        var start = startIndex
+        while start < endIndex {
+            if self[start...].hasPrefix(text) {
+                return start..<index(start, offsetBy: text.count)
+            }
+            start = index(after: start)
+        }
+        return nil
+    }
 }
 
 func isLetter(_ byte: UInt8) -> Bool {

@@ -1,5 +1,5 @@
-/// Replaces `${env:X}`, `${X}`, `${env:X:-default}`, `${file:/path}` and `${yaml:text}` in values (never in
-/// keys), innermost first, and `$$` by `$`.
+/// Replaces `${env:X}`, `${X}`, `${env:X:-default}`, `${file:/path}`, `${yaml:text}` and `${https://host/path}` in values
+/// (never in keys), innermost first, and `$$` by `$`.
 ///
 /// A reference that is a whole value brings a typed value (number, boolean, list, section), though a text field
 /// still gets the original characters; within a longer text it is inserted as text. What comes in is expanded in
@@ -162,11 +162,12 @@ struct Expander {
             switch scheme {
             case "env": return variable(rest, place)
             case "file": return file(rest, place)
+            case "http", "https": return answer(reference, place)
             case "yaml": return typed(rest, name: "yaml", place)
             default:
                 return fail(
                     "scheme \(quoted(scheme)) of \(quoted("${\(reference)}")) is not supported", place,
-                    help: "use env, file or yaml; write $${ for a literal ${")
+                    help: "use env, file, yaml, http or https; write $${ for a literal ${")
             }
         }
         return variable(reference, place)
@@ -211,6 +212,20 @@ struct Expander {
             // Editors end files with a line feed; a token read from one does not have it.
             if text.last?.isNewline ?? false { text.removeLast() }
             return typed(text, name: path, place)
+        }
+    }
+
+    private mutating func answer(_ url: String, _ place: Place) -> ConfigNode? {
+        switch environment.url(url) {
+        case .failure(let error):
+            diagnostics.error(
+                "\(quoted(withoutUser(url))) \(error.message)", path: place.path, at: place.origin,
+                help: "name a server that answers 200", showsLine: withoutUser(url) == url)
+            failures += 1
+            return nil
+        case .success(var text):
+            if text.last?.isNewline ?? false { text.removeLast() }
+            return typed(text, name: withoutUser(url), place)
         }
     }
 

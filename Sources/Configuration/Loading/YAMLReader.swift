@@ -306,14 +306,16 @@ extension YAMLReader {
             }
             diagnostics.error(message, at: origin, help: help(problem, origin))
         case .character(let problem, let offset):
-            diagnostics.error("not valid YAML: \(problem)", at: place(offset, source, text))
+            diagnostics.error(
+                "not valid YAML: \(problem)", at: place(offset, source, text),
+                help: "remove it, or write it as an escape in double quotes")
         case .unreadable:
             diagnostics.error(
                 "cannot be read as YAML", at: place(YAMLMark(line: 1, column: 1), text))
         }
     }
 
-    private static func help(_ problem: String, _ origin: ConfigOrigin) -> String? {
+    private static func help(_ problem: String, _ origin: ConfigOrigin) -> String {
         let line = origin.text.line(origin.line) ?? ""
         let indentation = line.prefix { $0 == " " || $0 == "\t" }
         if indentation.contains("\t") { return "indent with spaces; YAML does not allow tabs there" }
@@ -323,7 +325,7 @@ extension YAMLReader {
                 "check the indentation of this line and the one before; put texts that contain \": \" in quotes"
         case "did not find expected key", "could not find expected ':'":
             return "check the indentation of this line and the one before, and for a missing \":\""
-        default: return nil
+        default: return "check the quotes and brackets of this line and those before it"
         }
     }
 

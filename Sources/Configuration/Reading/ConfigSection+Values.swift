@@ -70,7 +70,9 @@ extension ConfigSection {
             return nil
         }
         guard range.contains(number) else {
-            report(key, error: "must be \(Self.inWords(range)), found \(number)")
+            report(
+                key, error: "must be \(Self.inWords(range)), found \(number)",
+                help: "write a number that is \(Self.inWords(range))")
             return nil
         }
         return number
@@ -94,7 +96,9 @@ extension ConfigSection {
             let limit =
                 range.upperBound == .greatestFiniteMagnitude
                 ? "at least \(range.lowerBound)" : "between \(range.lowerBound) and \(range.upperBound)"
-            report(key, error: "must be \(limit), found \(entry.value.original)")
+            report(
+                key, error: "must be \(limit), found \(entry.value.original)",
+                help: "write a number that is \(limit)")
             return value
         }
         return number
@@ -124,13 +128,17 @@ extension ConfigSection {
         guard let found = readDuration(entry) else { return nil }
         guard range.contains(found) else {
             if range.lowerBound == .zero, found < .zero {
-                report(key, error: "must not be negative, found \(entry.value.original)")
+                report(
+                    key, error: "must not be negative, found \(entry.value.original)",
+                    help: "write 0s or a duration such as 5s")
             } else {
                 let limit =
                     range.upperBound == .longest
                     ? "at least \(range.lowerBound.text)"
                     : "between \(range.lowerBound.text) and \(range.upperBound.text)"
-                report(key, error: "must be \(limit), found \(entry.value.original)")
+                report(
+                    key, error: "must be \(limit), found \(entry.value.original)",
+                    help: "write a duration that is \(limit)")
             }
             return nil
         }
@@ -205,12 +213,15 @@ extension ConfigSection {
         if words.contains(word) { return word }
         let shown = alternatives(words.filter { !$0.isEmpty })
         if notYet.contains(word) {
-            report(key, error: "\(quoted(word)) is not supported yet; use \(shown)")
+            report(
+                key, error: "\(quoted(word)) is not supported yet; use \(shown)",
+                help: "write \(key): \(value.isEmpty ? shown : value)")
         } else {
             let near = nearest(word, in: words)
             report(
                 key, error: "unknown value \(quoted(word)); must be \(shown)",
-                help: near.map { "did you mean \"\($0)\"?" })
+                help: near.map { "did you mean \"\($0)\"?" } ?? "write one of these, or remove \(quoted(key))"
+            )
         }
         return nil
     }
@@ -259,7 +270,7 @@ extension ConfigSection {
                 return nil
             }
         case .map:
-            wrongType(entry, expected: "a list")
+            wrongType(entry, expected: "a list", help: "begin each entry with \"- \", or write [a, b]")
             return nil
         default:
             guard let text = readText(entry.value, path(of: key)) else {

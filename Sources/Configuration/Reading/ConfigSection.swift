@@ -289,7 +289,8 @@ package final class ConfigSection {
             return "it belongs one level up, beside \"\(path.split(separator: ":").last ?? "")\""
         }
         guard !asked.isEmpty else { return "this section takes no keys" }
-        return asked.count <= 20 ? "known keys: " + asked.sorted().joined(separator: ", ") : nil
+        let shown = asked.sorted().prefix(20).joined(separator: ", ")
+        return "known keys: " + shown + (asked.count > 20 ? ", …" : "")
     }
 }
 

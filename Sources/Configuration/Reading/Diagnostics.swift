@@ -55,8 +55,16 @@ package final class Diagnostics {
     ) {
         add(
             Item(
-                severity: .error, path: path, message: message, help: help, origin: origin,
-                showsLine: showsLine))
+                severity: .error, path: path, message: message, help: help ?? Self.help(for: path),
+                origin: origin, showsLine: showsLine))
+    }
+
+    /// What to do about an error whose reporter knows nothing better: every error says something.
+    private static func help(for path: String) -> String {
+        guard let key = path.split(separator: ":").last(where: { Int($0) == nil }) else {
+            return "correct it; sluice validate shows whether all is well then"
+        }
+        return "correct \(quoted(String(key))), or remove it"
     }
 
     /// Collects a warning. The same problem reported twice is kept once.

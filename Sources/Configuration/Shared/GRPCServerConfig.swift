@@ -116,8 +116,12 @@ extension ConfigSection {
         return size == 0 ? value : size
     }
 
-    /// `transport`: TCP only.
+    /// `transport`: TCP only; and `dialer`, which a server that takes an address has in common with clients.
     package func tcpOnly() {
+        if let dialer = section("dialer") {
+            _ = dialer.duration("timeout", default: .zero)
+            dialer.withoutEffect("timeout", "a server dials nobody")
+        }
         let others = [
             "tcp4", "tcp6", "unix", "npipe", "udp", "udp4", "udp6", "ip", "ip4", "ip6", "unixgram",
             "unixpacket",

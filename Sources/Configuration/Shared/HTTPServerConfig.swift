@@ -95,10 +95,28 @@ extension ConfigSection {
             }
             let isPlain = pair.value.value.utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f || $0 == 0x09 }
             if !isPlain {
-                report(key, error: "the value of \(quoted(pair.name)) has a line feed or control character")
+                report(
+                    key, error: "the value of \(quoted(pair.name)) has a line feed or control character",
+                    help: "write it on one line")
             }
         }
         return pairs
+    }
+}
+
+extension ConfigSection {
+    /// Where a small server of the gateway's own pages listens. It takes all keys of an HTTP server, most of them without
+    /// effect.
+    package func pageServer(default endpoint: EndpointConfig) -> EndpointConfig {
+        let server = HTTPServerConfig(self, endpoint: endpoint)
+        for key in [
+            "read_timeout", "read_header_timeout", "write_timeout", "idle_timeout", "max_request_body_size",
+            "compression_algorithms", "response_headers", "include_metadata", "keep_alives_enabled",
+            "max_connection_age", "max_connection_age_grace",
+        ] {
+            withoutEffect(key, "the page has limits of its own")
+        }
+        return server.endpoint
     }
 }
 

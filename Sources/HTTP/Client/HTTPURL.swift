@@ -118,6 +118,8 @@ package enum HTTPURLProblem: Error, Sendable, Equatable, CustomStringConvertible
         case .noScheme: "has no scheme; must start with http:// or https://"
         case .otherScheme(let scheme): "has the scheme \"\(scheme)\"; must be http or https"
         case .noHost: "has no host"
+        case .badHost(let host) where host.contains("<") && host.contains(">"):
+            "still has the placeholder \(host)"
         case .badHost(let host): "has the host \"\(host)\", which is not a name or an address"
         case .badPort(let port): "has the port \"\(port)\"; must be between 1 and 65535"
         case .badCharacter:

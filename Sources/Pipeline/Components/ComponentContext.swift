@@ -20,6 +20,12 @@ package struct GatewayContext: Sendable {
     /// `service::telemetry::metrics::level` is `detailed`.
     package var isDetailed: Bool
     package var logger: Logger
+    /// Makes spans about the gateway's own work; nil: nobody wants any.
+    package var tracer: Tracer?
+    /// The last spans, for a page; nil unless there is one.
+    package var traceLog: TraceLog?
+    /// What the configuration says.
+    package var overview = GatewayOverview()
 
     package init(
         version: String, group: any EventLoopGroup, ledger: MemoryLedger = MemoryLedger(),

@@ -5,22 +5,23 @@ package enum MetricKind: String, Sendable {
     case histogram
 }
 
-/// The samples of one scrape, gathered family by family and printed in the Prometheus text format 0.0.4.
+/// The samples of one look at the metrics, gathered family by family: for a page (`render`) or for sending.
 ///
-/// Families are printed sorted by name and series sorted by labels, whatever the order they were put in.
-/// A family of two kinds, a series put twice, or a name that the format does not allow, is our bug and traps.
+/// A family of two kinds, a series put twice, or a name that the text format does not allow, is our bug and traps.
 package struct MetricPage: ~Copyable {
     /// The `Content-Type` of what `render` returns.
     package static let contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-    private struct Family {
-        let kind: MetricKind
-        let help: String
-        /// Labels as text (which makes the order) and the lines of that series.
-        var series: [String: String] = [:]
+    /// All series of one name.
+    package struct Family: Sendable {
+        package let kind: MetricKind
+        package let help: String
+        /// In no order.
+        package fileprivate(set) var series: [MetricLabels: MetricValue] = [:]
     }
 
-    private var families: [String: Family] = [:]
+    /// The families by name.
+    package private(set) var families: [String: Family] = [:]
     /// Nodes as this page shows them.
     private var readings: [ObjectIdentifier: NodeAccount.Reading] = [:]
     /// Counters that several nodes count, with the help of their family.
@@ -49,24 +50,32 @@ package struct MetricPage: ~Copyable {
         sums[name, default: (help, [:])].series[labels, default: 0] &+= value
     }
 
+    /// Puts the counters that several had a part in. Once, when everything was added.
+    mutating func putSums() {
+        for (name, family) in sums {
+            for (labels, value) in family.series { counter(name, help: family.help, labels: labels, value) }
+        }
+        sums = [:]
+    }
+
     /// Puts one series of a counter.
     package mutating func counter(_ name: String, help: String, labels: MetricLabels = [:], _ value: UInt64) {
-        put(name, .counter, help, labels, "\(name)\(labels.rendered) \(value)\n")
+        put(name, .counter, help, labels, .whole(Int64(clamping: value)))
     }
 
     /// Puts one series of a counter that is not a whole number, such as seconds.
     package mutating func counter(_ name: String, help: String, labels: MetricLabels = [:], _ value: Double) {
-        put(name, .counter, help, labels, "\(name)\(labels.rendered) \(number(value))\n")
+        put(name, .counter, help, labels, .number(value))
     }
 
     /// Puts one series of a gauge.
     package mutating func gauge(_ name: String, help: String, labels: MetricLabels = [:], _ value: Int) {
-        put(name, .gauge, help, labels, "\(name)\(labels.rendered) \(value)\n")
+        put(name, .gauge, help, labels, .whole(Int64(value)))
     }
 
     /// Puts one series of a gauge that is not a whole number.
     package mutating func gauge(_ name: String, help: String, labels: MetricLabels = [:], _ value: Double) {
-        put(name, .gauge, help, labels, "\(name)\(labels.rendered) \(number(value))\n")
+        put(name, .gauge, help, labels, .number(value))
     }
 
     /// Puts one series of a histogram: cumulative buckets, sum and count.
@@ -74,51 +83,29 @@ package struct MetricPage: ~Copyable {
         _ name: String, help: String, labels: MetricLabels = [:], _ histogram: Histogram
     ) {
         let (counts, sum) = histogram.read()
-        var lines = ""
-        var cumulative: UInt64 = 0
-        for (index, count) in counts.enumerated() {
-            cumulative &+= count
-            let bound = index < histogram.bounds.count ? number(histogram.bounds[index]) : "+Inf"
-            lines += "\(name)_bucket\(labels.adding("le", bound).rendered) \(cumulative)\n"
-        }
-        lines += "\(name)_sum\(labels.rendered) \(number(sum))\n"
-        lines += "\(name)_count\(labels.rendered) \(cumulative)\n"
-        put(name, .histogram, help, labels, lines)
-    }
-
-    /// The page as bytes. Empty when nothing was put.
-    package consuming func render() -> [UInt8] {
-        for (name, family) in sums {
-            for (labels, value) in family.series { counter(name, help: family.help, labels: labels, value) }
-        }
-        var page: [UInt8] = []
-        for (name, family) in families.sorted(by: { $0.key < $1.key }) {
-            page +=
-                "# HELP \(name) \(escapedHelp(family.help))\n# TYPE \(name) \(family.kind.rawValue)\n".utf8
-            for (_, lines) in family.series.sorted(by: { $0.key < $1.key }) {
-                page += lines.utf8
-            }
-        }
-        return page
+        put(
+            name, .histogram, help, labels, .histogram(bounds: histogram.bounds, counts: counts, sum: sum))
     }
 
     private mutating func put(
-        _ name: String, _ kind: MetricKind, _ help: String, _ labels: MetricLabels, _ lines: String
+        _ name: String, _ kind: MetricKind, _ help: String, _ labels: MetricLabels, _ value: MetricValue
     ) {
         if families[name] == nil {
             precondition(isMetricName(name, colons: true), "Not a metric name: \(name)")
             families[name] = Family(kind: kind, help: help)
         }
-        let old = families[name]?.series.updateValue(lines, forKey: labels.rendered)
+        let old = families[name]?.series.updateValue(value, forKey: labels)
         precondition(families[name]?.kind == kind, "Metric \(name) is both a \(kind) and something else")
         precondition(old == .some(nil), "Metric \(name)\(labels.rendered) was put twice on one page")
     }
 }
 
-/// A floating-point number as the text format spells it.
-func number(_ value: Double) -> String {
-    if value.isNaN { return "NaN" }
-    if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
-    let text = value.description
-    return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+/// What one series shows.
+package enum MetricValue: Sendable, Equatable {
+    /// A counter or a gauge.
+    case whole(Int64)
+    /// The same with a fraction.
+    case number(Double)
+    /// The counts of the buckets, the one above the last bound included, not cumulative.
+    case histogram(bounds: [Double], counts: [UInt64], sum: Double)
 }

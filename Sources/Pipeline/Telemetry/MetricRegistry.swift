@@ -106,7 +106,12 @@ package final class MetricRegistry: Sendable {
     /// The page of all metrics in the Prometheus text format 0.0.4.
     ///
     /// Any thread. Costs about a microsecond a series; for scrapes only.
-    package func render() -> [UInt8] {
+    package func render(_ style: MetricPageStyle = MetricPageStyle()) -> [UInt8] {
+        gather().render(style)
+    }
+
+    /// All metrics as they are now. Any thread; as `render`.
+    package func gather() -> MetricPage {
         let (accounts, entries, collectors) = state.withLock { ($0.accounts, $0.entries, $0.collectors) }
         var page = MetricPage()
         for account in accounts { page.read(account) }
@@ -114,7 +119,8 @@ package final class MetricRegistry: Sendable {
         for collect in collectors {
             collect(&page)
         }
-        return page.render()
+        page.putSums()
+        return page
     }
 
     private static func put(_ entry: Entry, of key: Key, on page: inout MetricPage) {

@@ -34,24 +34,17 @@ package enum ProcessMetrics {
     }
 
     /// Registers `target_info`, which names this gateway.
-    /// - Parameters:
-    ///   - instanceID: another one for every start.
-    ///   - resource: attributes that the operator adds, sets, or with nil takes away.
     package static func registerTargetInfo(
-        in registry: MetricRegistry, serviceName: String, serviceVersion: String, instanceID: String,
-        resource: [(name: String, value: String?)] = []
+        in registry: MetricRegistry, attributes: [(name: String, value: String)]
     ) {
-        var attributes = [
-            "service_name": serviceName, "service_version": serviceVersion,
-            "service_instance_id": instanceID,
-        ]
-        for (name, value) in resource { attributes[labelName(name)] = value }
-        let labels = MetricLabels(attributes.map { ($0.key, $0.value) })
+        var values: [String: String] = [:]
+        for (name, value) in attributes { values[labelName(name)] = value }
+        let labels = MetricLabels(values.map { ($0.key, $0.value) })
         registry.gauge("target_info", help: "Target metadata", labels: labels).set(1)
     }
 
     /// An attribute's name as Prometheus takes it: letters, digits and underscores, no digit first.
-    private static func labelName(_ name: String) -> String {
+    package static func labelName(_ name: String) -> String {
         let text = String(
             decoding: name.utf8.map { byte in
                 switch byte {

@@ -42,7 +42,9 @@ package final class OTLPReceiver: Component {
         self.memory = memory
         connections = context.gateway.group.makeIterator().map { loop in
             Connections(
-                eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: context.ledger),
+                eventLoop: loop,
+                tools: LoopTools(
+                    eventLoop: loop, ledger: context.ledger, tracer: context.gateway.tracer),
                 checkInterval: interval, memory: memory)
         }
     }

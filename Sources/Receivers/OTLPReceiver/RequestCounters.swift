@@ -16,12 +16,17 @@ final class RequestCounters: Sendable {
     let tooLargeRequests: Counter
     /// Texts that were not UTF-8.
     let repairs: TextRepairs
+    /// The receiver's id and how requests come to it.
+    let receiver: String
+    let transport: String
 
     /// - Parameter logger: names services whose texts are not UTF-8.
     init(
         registry: MetricRegistry, source: NodeAccount, receiver: String, transport: String, signal: Signal,
         logger: Logger
     ) {
+        self.receiver = receiver
+        self.transport = transport
         let labels: MetricLabels = ["receiver": receiver, "transport": transport]
         let items = signal.itemNoun
         accepted = source.counter(

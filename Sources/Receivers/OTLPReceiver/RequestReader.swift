@@ -20,11 +20,14 @@ final class LoopTools {
     let pool: BufferPool
     let decoders = Decoders()
     let ledger: MemoryLedger
+    /// Makes spans about requests; nil: nobody wants any.
+    let tracer: Tracer?
     /// When the read that is being worked on began: precise enough for whoever watches slow clients.
     var now: NIODeadline
 
-    init(eventLoop: any EventLoop, ledger: MemoryLedger) {
+    init(eventLoop: any EventLoop, ledger: MemoryLedger, tracer: Tracer? = nil) {
         self.eventLoop = eventLoop
+        self.tracer = tracer
         now = eventLoop.now
         self.ledger = ledger
         pool = BufferPool(eventLoop: eventLoop)
@@ -92,6 +95,10 @@ final class RequestReader {
     private(set) var finishedBytes = 0
     /// How the last request that was begun is answered.
     private(set) var form = AnswerForm()
+    /// About the request, if somebody wants to know of this one.
+    private var span: RequestSpan?
+    /// What the request holds, once that is known.
+    private var items = 0
 
     /// What is asked for when the size of a body is not known.
     private static let unknownBodyBytes = 16 << 10
@@ -141,6 +148,7 @@ final class RequestReader {
         lastProgress = tools.now
         bytesSinceProgress = 0
         announcedBytes = 0
+        if let tracer = tools.tracer, let head { span = RequestSpan(tracer, target, head) }
         if limits.isGRPC {
             // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
             if let refusal = admit(bytes: 0) { return fail(refusal) }
@@ -197,6 +205,12 @@ final class RequestReader {
     /// - Returns: the answer; nil when it comes through the acknowledgement.
     func finish(later: () -> Acknowledgement) -> Answer? {
         defer { abandon() }
+        let answer = handOn(later)
+        if let span { span.end(answer, items) }
+        return answer
+    }
+
+    private func handOn(_ later: () -> Acknowledgement) -> Answer? {
         finishedBytes = 0
         guard let target else { return nil }
         switch phase {
@@ -235,6 +249,7 @@ final class RequestReader {
         } catch {
             return .failed(error)
         }
+        items = summary.items
         if summary.items == 0 { return .accepted }
         let acknowledgement = target.input.answersLater ? later() : nil
         let batch = Batch(
@@ -253,6 +268,8 @@ final class RequestReader {
         hold(0)
         payload = nil
         target = nil
+        span = nil
+        items = 0
         if let metadata {
             memory?.headBytes -= metadata.byteCount
             self.metadata = nil
@@ -260,6 +277,7 @@ final class RequestReader {
     }
 
     private func fail(_ failure: Answer.Failure) -> Answer.Failure {
+        if let span { span.end(.failed(failure), 0) }
         abandon()
         return failure
     }

@@ -10,7 +10,9 @@ package struct CollectorLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     package var metadataProvider: Logger.MetadataProvider?
 
-    private let output: LogOutput
+    fileprivate let output: LogOutput
+    /// Whether lines are sent, too, where the configuration says so.
+    fileprivate var isForwarded = true
 
     /// A handler that starts at the level of `output`.
     package init(_ output: LogOutput) {
@@ -25,9 +27,25 @@ package struct CollectorLogHandler: LogHandler {
 
     package func log(event: LogEvent) {
         guard let provided = metadataProvider?.get(), !provided.isEmpty else {
-            output.write(event, metadata: metadata)
+            output.write(event, metadata: metadata, isForwarded: isForwarded)
             return
         }
-        output.write(event, metadata: metadata.merging(provided) { $1 })
+        output.write(event, metadata: metadata.merging(provided) { $1 }, isForwarded: isForwarded)
+    }
+}
+
+extension Logger {
+    /// The same logger, whose lines are written and not sent.
+    var notForwarded: Logger {
+        guard var handler = handler as? CollectorLogHandler else { return self }
+        handler.isForwarded = false
+        var quiet = self
+        quiet.handler = handler
+        return quiet
+    }
+
+    /// Has a copy of every line that is written handed on, from any thread; `take` must not block.
+    func forward(to take: @escaping @Sendable (OwnLogRecord) -> Void) {
+        (handler as? CollectorLogHandler)?.output.forward(to: take)
     }
 }

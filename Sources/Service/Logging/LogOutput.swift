@@ -36,6 +36,7 @@ package final class LogOutput: Sendable {
     private let sampler: Mutex<LogSampler?>
     private let writing = Mutex(())
     private let lost = Atomic<Int>(0)
+    private let forwarding = Mutex<(@Sendable (OwnLogRecord) -> Void)?>(nil)
 
     /// Opens the paths. Files are made when they are missing and are never cut.
     ///
@@ -82,8 +83,9 @@ package final class LogOutput: Sendable {
     package var lostLines: Int { lost.load(ordering: .relaxed) }
 
     /// Writes one event, unless it is one repetition too many. `metadata` is the logger's own.
-    func write(_ event: LogEvent, metadata: Logger.Metadata) {
-        let now = clock() / 1_000_000
+    func write(_ event: LogEvent, metadata: Logger.Metadata, isForwarded: Bool = false) {
+        let nanoseconds = clock()
+        let now = nanoseconds / 1_000_000
         let message = event.message.description
         // Telemetry as text: its exporter samples it, and has escaped all but the ends of its own lines.
         let isTelemetry = event.source == "DebugExporter"
@@ -99,6 +101,10 @@ package final class LogOutput: Sendable {
         if let error = event.error {
             fields["error"] = .string(String(describing: error))
         }
+        // Data of the pipelines must not come back as lines about the gateway.
+        if isForwarded, !isTelemetry, let take = forwarding.withLock({ $0 }) {
+            take(OwnLogRecord(unixNanoseconds: nanoseconds, event.level, message, fields))
+        }
         let line = LogLine(
             unixMilliseconds: now, level: event.level, message: message,
             caller: settings.includesCaller ? "\(event.file):\(event.line)" : nil, fields: fields)
@@ -112,6 +118,11 @@ package final class LogOutput: Sendable {
                 lost.wrappingAdd(1, ordering: .relaxed)
             }
         }
+    }
+
+    /// Has a copy of every line handed on. Any thread.
+    func forward(to take: @escaping @Sendable (OwnLogRecord) -> Void) {
+        forwarding.withLock { $0 = take }
     }
 
     private static func writeAll(_ bytes: [UInt8], to descriptor: Int32) -> Bool {

@@ -15,6 +15,13 @@ package struct PrometheusReceiverConfig: Sendable, Equatable {
         for key in ["use_start_time_metric", "start_time_metric_regex", "use_collector_start_time_fallback"] {
             section.ignored(key, "start times are those that the page tells, or else of the first scrape")
         }
+        for key in ["scrape_on_shutdown", "discovery_reload_on_startup"]
+        where section.bool(key, default: false) {
+            section.withoutEffect(
+                key, "targets are looked for at once, and the last interval's scrape is the last")
+        }
+        _ = section.duration("initial_scrape_offset", default: .zero)
+        section.withoutEffect("initial_scrape_offset", "each target has its own moment within the interval")
         if let config = section.section("config") {
             jobs = Self.jobs(config, trimsSuffixes: trims)
         } else if !section.isBroken("config") {
