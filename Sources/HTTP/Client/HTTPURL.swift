@@ -140,8 +140,8 @@ func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte | 0x20) }
 
 func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
-/// Credentials of a URL, made a header.
-enum HeaderEscapes {
+/// Credentials, made a header.
+package enum HeaderEscapes {
     static func percentDecoded(_ text: some StringProtocol) -> [UInt8] {
         var bytes: [UInt8] = []
         var rest = Array(text.utf8)[...]
@@ -159,7 +159,7 @@ enum HeaderEscapes {
     }
 
     /// RFC 4648 §4, padded.
-    static func base64(_ bytes: [UInt8]) -> String {
+    package static func base64(_ bytes: [UInt8]) -> String {
         let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
         var text: [UInt8] = []
         for start in stride(from: 0, to: bytes.count, by: 3) {
