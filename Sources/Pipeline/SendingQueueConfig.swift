@@ -76,7 +76,7 @@ package struct SendingQueueConfig: Sendable, Equatable {
         blockOnOverflow = section.bool("block_on_overflow", default: false)
         waitForResult = section.bool("wait_for_result", default: false)
         storage = section.componentID("storage")
-        if let keys = section.section("batch") {
+        if let keys = section.section("batch"), keys.bool("enabled", default: true) {
             batch = BatchSettings(keys, queue: self, queueSizerIsWritten: section.has("sizer"))
         }
         if waitForResult, storage != nil {

@@ -194,7 +194,7 @@ extension ConfigSection {
 
     /// Reads `tls` of a server and checks its files; nil: plain text.
     package func serverTLS() -> ServerTLSConfig? {
-        guard let config = ServerTLSConfig(of: self), let section = section("tls") else { return nil }
+        guard let config = ServerTLSConfig(of: self), let section = optionalSection("tls") else { return nil }
         // Reported already.
         guard config.shared.certificate != nil, config.shared.key != nil else { return config }
         do throws(TLSProblem) {
@@ -207,7 +207,11 @@ extension ConfigSection {
 
     private func report(_ problem: TLSProblem) {
         let key = problem.key.flatMap { isWritten($0) ? $0 : nil }
-        report(key, error: problem.message)
+        if problem.isMissingFile, diagnostics.toleratesMissingFiles {
+            report(key, warning: problem.message, help: "it must be there when the gateway starts")
+        } else {
+            report(key, error: problem.message, help: problem.isMissingFile ? "put the file there" : nil)
+        }
     }
 }
 
