@@ -189,12 +189,12 @@ struct PushEncoder: ~Copyable {
         for entry in request.fields(cursor.resource..<request.count)
         where entry.number == Field.Request.resources && entry.isBytes {
             position.resource = entry.start
-            let resource = entry.bytes.message(Field.ResourceEntry.resource)
+            let resource = entry.bytes.leadingMessage(Field.ResourceEntry.resource)
             let context = contexts.context(resource, settings)
             for scope in request.fields((position.scope ?? entry.contentStart)..<entry.end)
             where scope.number == Field.ResourceEntry.scopes && scope.isBytes {
                 position.scope = scope.start
-                let scopeMessage = scope.bytes.message(Field.ScopeEntry.scope)
+                let scopeMessage = scope.bytes.leadingMessage(Field.ScopeEntry.scope)
                 setTail(scopeMessage, context)
                 let source = Source(context: context, resource: resource, scope: scopeMessage)
                 for record in request.fields((position.record ?? scope.contentStart)..<scope.end)
@@ -314,7 +314,7 @@ extension WireBytes {
     /// The content of a message field, of several the last; empty when there is none. When the first field is the
     /// one, as all senders write it, the others are not looked at.
     @inline(__always)
-    func message(_ number: UInt32) -> WireBytes {
+    func leadingMessage(_ number: UInt32) -> WireBytes {
         var found = WireBytes.none
         var isFirst = true
         for field in fields {
