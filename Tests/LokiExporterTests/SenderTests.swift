@@ -36,7 +36,7 @@ private final class FakeLoki: PushTransport, @unchecked Sendable {
             let origin = HTTPOrigin(scheme: .http, host: "loki", port: 3100)
             return eventLoop.makeFailedFuture(HTTPClientError.connect(origin: origin, reason: "as told"))
         }
-        if status < 260 { stored.append(push) }
+        if status < 260, !text.hasPrefix("<") { stored.append(push) }
         return eventLoop.makeSucceededFuture(
             HTTPClientResponse(
                 status: status, headers: HTTPClientHeaders(fields), body: ByteBuffer(string: text),
@@ -150,7 +150,8 @@ struct SenderTests {
                     $0.attribute(1, "t", tenant)
                 }, lines: [tenant])
         }
-        let sender = sender(loki, "max_push_entries: 1\nheaders: {x-scope-orgid: other}\ntenant: {from_hints: true}")
+        let sender = sender(
+            loki, "max_push_entries: 1\nheaders: {x-scope-orgid: other}\ntenant: {from_hints: true}")
         let batch = makeLogs(requests, items: 1)
         guard putOff(try await send(batch, sender)) != nil else {
             Issue.record("was not retryable")
@@ -191,7 +192,7 @@ struct SenderTests {
             (400, "max entry size '1' bytes exceeded for stream '{}'", 1),
             (400, "2 errors like: entry for stream '{}' has timestamp too old: 1; and more", 2),
             (400, "stream '{service_name=\"x\"}' has label value too long: 'x'", 2),
-            (401, "no org id", 2),
+            (401, "no org id", 2), (200, "<html>log in</html>", 2),
             (403, "", 2), (404, "404 page not found", 2), (422, "no streams", 2), (260, "blocked", 2),
         ])
     func rejected(status: Int, text: String, count: Int) async throws {

@@ -34,7 +34,7 @@ struct AttributeList {
     /// Takes out those whose key comes again.
     mutating func removeRepeated() {
         guard all.count > 1 else { return }
-        if all.count <= 16 {
+        if all.count <= 32 {
             var index = 0
             while index < all.count {
                 let key = all[index].key

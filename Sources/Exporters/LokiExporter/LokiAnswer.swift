@@ -29,6 +29,12 @@ enum LokiAnswer: Equatable {
         switch response.status {
         case 260:
             self = .rejected(entries: entries, message, advice: "ingestion is blocked in Loki's limits")
+        case 200..<300 where Self.isPage(response):
+            self = .rejected(
+                entries: entries, message,
+                advice:
+                    "a web page is no answer of Loki's: check the host and the path of \"endpoint\" (\(path))"
+            )
         case 200..<300: self = .stored
         case 413: self = .tooLarge(message)
         case 429: self = .retryable(message, after: after, isTenants: true)
@@ -45,6 +51,12 @@ enum LokiAnswer: Equatable {
             self = .rejected(
                 entries: entries, message, advice: Self.advice(response.status, path: path))
         }
+    }
+
+    /// Whether a proxy answers with a page for people, as one that wants a login does.
+    private static func isPage(_ response: HTTPClientResponse) -> Bool {
+        let type = response.headers.first("content-type")?.lowercased() ?? ""
+        return type.hasPrefix("text/html") || response.body.readableBytesView.first == UInt8(ascii: "<")
     }
 
     private static func advice(_ status: Int, path: Substring) -> String? {

@@ -68,12 +68,4 @@ import Testing
         let found = try HTTPURL("https://u:p@a/b").resolving(reference)
         #expect(found?.description == address && found?.basicAuthorization == nil)
     }
-
-    /// A wrong digit of it, and a scrape or an export is refused for its password.
-    @Test(arguments: [
-        ("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("user:pässword", "dXNlcjpww6Rzc3dvcmQ="),
-    ])
-    func base64(text: String, encoded: String) {
-        #expect(HeaderEscapes.base64(Array(text.utf8)) == encoded)
-    }
 }

@@ -3,6 +3,7 @@ internal import HTTP
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
+internal import OTLP
 
 /// Sends a job's or a discovery's requests: credentials, headers, redirects. Event loop only.
 final class ScrapeClient {
@@ -116,7 +117,7 @@ final class ScrapeClient {
             return text(source).map { fixed + [(name: "Authorization", value: "\(type) \($0)")] }
         case .basic(let user, let password):
             return text(user).and(text(password)).map { user, password in
-                let value = "Basic " + HeaderEscapes.base64(Array("\(user):\(password)".utf8))
+                let value = "Basic " + Base64.text(Array("\(user):\(password)".utf8))
                 return fixed + [(name: "Authorization", value: value)]
             }
         }
