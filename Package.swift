@@ -235,7 +235,7 @@ let package = Package(
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
-            ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
+            ["Configuration", "OTLP", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
         component("Statements", ["Hashing", "OTLP", "RegularExpression"]),
         component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),

@@ -30,7 +30,8 @@ enum ForeignProtocol: Error, Equatable, CustomStringConvertible {
         }
         switch asked {
         case .http2:
-            guard start.starts(with: "HTTP/".utf8) else { return nil }
+            // Or a page without a head, as servers answer what they take for HTTP/0.9.
+            guard start.starts(with: "HTTP/".utf8) || start.first == UInt8(ascii: "<") else { return nil }
             self = .http1
         case .http1:
             // SETTINGS or GOAWAY of the whole connection (RFC 9113 §4.1), which every server of HTTP/2 begins with.

@@ -3,43 +3,13 @@
 package enum HeaderText {
     /// Base64 without padding, as gRPC sends `grpc-status-details-bin`.
     package static func base64(_ bytes: [UInt8]) -> String {
-        var text: [UInt8] = []
-        text.reserveCapacity((bytes.count * 4 + 2) / 3)
-        var bits: UInt32 = 0
-        var count = 0
-        for byte in bytes {
-            bits = bits << 8 | UInt32(byte)
-            count += 8
-            while count >= 6 {
-                count -= 6
-                text.append(base64Digit(bits >> UInt32(count) & 63))
-            }
-        }
-        if count > 0 { text.append(base64Digit(bits << UInt32(6 - count) & 63)) }
-        return String(decoding: text, as: UTF8.self)
+        String(decoding: Base64.encode(bytes, isPadded: false), as: UTF8.self)
     }
 
     /// Reads base64, padded or not; nil for anything else.
     package static func decodeBase64(_ text: some StringProtocol) -> [UInt8]? {
-        var digits = Array(text.utf8)
-        if digits.count % 4 == 0 {
-            for _ in 0..<2 where digits.last == UInt8(ascii: "=") { digits.removeLast() }
-        }
-        guard digits.count % 4 != 1 else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(digits.count * 3 / 4)
-        var bits: UInt32 = 0
-        var count = 0
-        for digit in digits {
-            guard let value = base64Value(digit) else { return nil }
-            bits = bits << 6 | value
-            count += 6
-            if count >= 8 {
-                count -= 8
-                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
-            }
-        }
-        return bytes
+        let digits = Array(text.utf8)
+        return Base64.decode(digits, isPadded: digits.count.isMultiple(of: 4))
     }
 
     /// Percent-encodes a `grpc-message`: all bytes but printable ASCII, and the percent sign.
@@ -74,28 +44,6 @@ package enum HeaderText {
             }
         }
         return String(decoding: bytes, as: UTF8.self)
-    }
-
-    private static func base64Digit(_ value: UInt32) -> UInt8 {
-        let value = UInt8(value)
-        switch value {
-        case 0..<26: return UInt8(ascii: "A") + value
-        case 26..<52: return UInt8(ascii: "a") + value - 26
-        case 52..<62: return UInt8(ascii: "0") + value - 52
-        case 62: return UInt8(ascii: "+")
-        default: return UInt8(ascii: "/")
-        }
-    }
-
-    private static func base64Value(_ digit: UInt8) -> UInt32? {
-        switch digit {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): UInt32(digit - UInt8(ascii: "A"))
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): UInt32(digit - UInt8(ascii: "a")) + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt32(digit - UInt8(ascii: "0")) + 52
-        case UInt8(ascii: "+"): 62
-        case UInt8(ascii: "/"): 63
-        default: nil
-        }
     }
 
     private static func hexValue(_ digit: UInt8) -> UInt8? {

@@ -37,6 +37,9 @@ package struct RequestRouter {
         var bytes: Int
     }
 
+    /// Elements for which memory is kept between requests.
+    private static let keptMax = 1 << 14
+
     private let key: RoutingKey
     private let shape: RequestShape
     private let traceIDField: UInt32
@@ -70,7 +73,11 @@ package struct RequestRouter {
         let message = unsafe WireBytes(bytes)
         for field in message.fields {
             guard shape.isChild(field, level: 0) else {
-                own.append(field.start..<field.end)
+                if own.last?.upperBound == field.start {
+                    own[own.count - 1] = own[own.count - 1].lowerBound..<field.end
+                } else {
+                    own.append(field.start..<field.end)
+                }
                 ownBytes += field.end - field.start
                 continue
             }
@@ -94,10 +101,12 @@ package struct RequestRouter {
     }
 
     private mutating func begin() {
-        for index in runs.indices { runs[index].removeAll(keepingCapacity: true) }
-        resources.removeAll(keepingCapacity: true)
-        scopes.removeAll(keepingCapacity: true)
-        ranges.removeAll(keepingCapacity: true)
+        // What one huge request has needed is not kept for the others.
+        func keeps(_ capacity: Int) -> Bool { capacity <= Self.keptMax }
+        for index in runs.indices { runs[index].removeAll(keepingCapacity: keeps(runs[index].capacity)) }
+        resources.removeAll(keepingCapacity: keeps(resources.capacity))
+        scopes.removeAll(keepingCapacity: keeps(scopes.capacity))
+        ranges.removeAll(keepingCapacity: keeps(ranges.capacity))
         own.removeAll(keepingCapacity: true)
         ownBytes = 0
         // The last destination is another function's.
@@ -106,9 +115,14 @@ package struct RequestRouter {
 
     /// Precondition: no other envelope has got a range since this one got its first.
     private mutating func add(_ range: Range<Int>, to envelope: inout Envelope) {
+        envelope.bytes += range.count
+        // Fields of two bytes must not take sixteen each.
+        if !envelope.ranges.isEmpty, let last = ranges.last, last.upperBound == range.lowerBound {
+            ranges[ranges.count - 1] = last.lowerBound..<range.upperBound
+            return
+        }
         ranges.append(range)
         envelope.ranges = envelope.ranges.lowerBound..<ranges.count
-        envelope.bytes += range.count
     }
 
     private mutating func append(_ run: Run, _ place: Int) {
@@ -137,6 +151,10 @@ package struct RequestRouter {
         for field in message.fields(entry.contentStart..<entry.end) where shape.isChild(field, level: 1) {
             walkScope(message, field, resource, &without, &whole, entry, destination)
         }
+        if whole.isDivided { return }
+        // It goes whole, or, without items, nowhere.
+        resources.removeLast()
+        ranges.removeSubrange(envelope.ranges.lowerBound...)
         guard let place = whole.place else { return }
         // All that was noted of it is one stretch of the request.
         while let last = runs[place].last, last.level > 0, last.start >= entry.start {
@@ -190,7 +208,14 @@ package struct RequestRouter {
             own.add(1, place)
             append(Run(level: 2, parent: scope, start: field.start, end: field.end, items: 1), place)
         }
-        scopes[scope] = envelope
+        guard !own.isDivided else {
+            scopes[scope] = envelope
+            whole.isDivided = true
+            whole.place = nil
+            return
+        }
+        scopes.removeLast()
+        ranges.removeSubrange(envelope.ranges.lowerBound...)
         if let place = own.place {
             while let last = runs[place].last, last.level == 2, last.parent == scope {
                 runs[place].removeLast()
@@ -198,9 +223,6 @@ package struct RequestRouter {
             append(
                 Run(level: 1, parent: resource, start: entry.start, end: entry.end, items: own.items), place)
             whole.add(own.items, place)
-        } else if own.isDivided {
-            whole.isDivided = true
-            whole.place = nil
         }
     }
 

@@ -15,6 +15,8 @@ public protocol ValueText: ~Copyable {
     mutating func appendJSONString(_ bytes: WireBytes)
     /// Appends a map, the entries of a `KeyValueList`, as a JSON object.
     mutating func appendJSONObject(_ list: WireBytes, _ depth: Int)
+    /// Appends a number.
+    mutating func appendDouble(_ value: Double)
 }
 
 extension ValueText where Self: ~Copyable {

@@ -43,8 +43,11 @@ private struct HTTPAnswerHead {
         }
         return GRPCResult(
             code: GRPCCode(ofHTTPStatusAlone: status), message: message,
-            retryDelay: retryAfter.flatMap { RetryAfter.delay($0) }.map { .nanoseconds($0.nanoseconds) },
-            httpStatus: status)
+            retryDelay: retryDelay, httpStatus: status)
+    }
+
+    var retryDelay: Duration? {
+        retryAfter.flatMap { RetryAfter.delay($0) }.map { .nanoseconds($0.nanoseconds) }
     }
 }
 
@@ -285,6 +288,10 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         if !stream.isSent { session?.reset(stream, code: 8) }  // CANCEL
         guard var result = call.status, result.code != .ok || call.answer.isGRPC else {
             return finish(stream, call.answer.result)
+        }
+        if result.retryDelay == nil, result.code.isRetryable(hasRetryInfo: false) {
+            // Proxies answer in gRPC's form and say it in HTTP's.
+            result.retryDelay = call.answer.retryDelay
         }
         if result.code == .ok, let prefix = call.response.readBytes(length: 5), prefix[0] == 0 {
             result.response = call.response.readBytes(length: call.response.readableBytes) ?? []

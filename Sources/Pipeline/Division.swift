@@ -12,6 +12,8 @@ final class Division {
     let bytes: Int
     /// Parts that have not ended.
     var partsLeft = 1
+    /// Parts that it was ever divided into.
+    var partsMade = 1
     private(set) var refusals = 1
     /// Whether a part was taken.
     private(set) var isTaken = false

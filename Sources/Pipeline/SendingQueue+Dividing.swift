@@ -7,6 +7,8 @@ internal import OTLP
 extension SendingQueue {
     /// Batches below this are not taken to be too large for no other reason than that they fail.
     private static let suspectBytesMin = 16 << 10
+    /// Parts of a batch of which none was taken.
+    private static let partsInVainMax = 16
 
     // MARK: - Too large
 
@@ -63,6 +65,7 @@ extension SendingQueue {
     /// Puts parts in the place of a batch, to be sent next.
     private func putBack(_ work: Work, _ parts: [Batch], of division: Division?) {
         division?.partsLeft += parts.count - 1
+        division?.partsMade += parts.count - 1
         var weightLeft = work.weight
         for (index, part) in parts.enumerated().reversed() {
             let share = index == 0 ? weightLeft : work.weight / parts.count
@@ -77,11 +80,13 @@ extension SendingQueue {
     // MARK: - Perhaps too large
 
     /// Whether a batch has failed so often, and in such a way, that its size may be why: the destination says "not now"
-    /// again and again, or takes others meanwhile. Then its halves are put in its place.
+    /// again and again, or takes others meanwhile, or nothing else can be tried. Then its halves are put in its place. A
+    /// destination that takes nothing at all gets a batch in a few parts at most.
     func divideIfSuspect(_ work: Work) -> Bool {
         let takesOthers = work.failures >= 3 && takenBatches > work.takenBefore
-        guard work.throttles >= 2 || takesOthers, work.batch.items > 1,
-            work.batch.bytes > Self.suspectBytesMin, !(sender is any PartialBatchSender)
+        guard work.throttles >= 2 || takesOthers || work.failures >= 4, work.batch.items > 1,
+            work.batch.bytes > Self.suspectBytesMin, !(sender is any PartialBatchSender),
+            work.division.map({ $0.isTaken || $0.partsMade < Self.partsInVainMax }) ?? true
         else { return false }
         let parts = work.batch.cut(maxItems: (work.batch.items + 1) / 2)
         guard parts.count > 1 else { return false }

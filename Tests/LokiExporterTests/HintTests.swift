@@ -1,3 +1,4 @@
+import Configuration
 import NIOCore
 import OTLP
 import Pipeline
@@ -193,6 +194,91 @@ struct HintTests {
                     }), settings)
             #expect(stream.entries[0].line == line)
         }
+    }
+
+    /// Lines are parsed by those who query them: a scope's attributes and a body of logfmt are where they were.
+    @Test(
+        "scope attributes are in a legacy line, and a body of logfmt gives its keys",
+        arguments: [
+            ("hello world", "hello= world="), ("level=info msg=\"a b\"", "level=info msg=\"a b\""),
+            ("a=\"b\\n\\u00e4\" c", "a=\"b\\nä\" c="), ("=x", "msg=\"=x\""), ("a=b=c", "msg=\"a=b=c\""),
+            ("a \"b", "msg=\"a \\\"b\""), ("a=\"b", "msg=\"a=\\\"b\""), ("two\nlines", "msg=\"two\\nlines\""),
+            ("", ""),
+        ])
+    func logfmtBodies(body: String, line: String) {
+        let scope: (inout ProtoWriter) -> Void = {
+            $0.text(1, "lib")
+            $0.attribute(3, "kind", "x")
+        }
+        let logfmt = encodeOne(
+            request(
+                resource: { _ in }, scope: scope,
+                records: {
+                    $0.body(body)
+                    $0.attribute(6, "loki.format", "logfmt")
+                    $0.message(6) {
+                        $0.text(1, "l")
+                        $0.message(2) { $0.message(5) { $0.message(1) { $0.integer(3, 7) } } }
+                    }
+                }), legacy)
+        let rest = "attribute_l_0=7 instrumentation_scope_name=lib instrumentation_scope_attribute_kind=x"
+        #expect(logfmt.entries[0].line == (line.isEmpty ? rest : line + " " + rest))
+        let json = encodeOne(request(resource: { _ in }, scope: scope, records: { $0.body("b") }), legacy)
+        #expect(
+            json.entries[0].line
+                == #"{"body":"b","instrumentation_scope":{"name":"lib","attributes":{"kind":"x"}}}"#)
+    }
+
+    /// A client could otherwise write into any tenant of the Loki behind the gateway.
+    @Test("a configured tenant is not a client's to change, unless that is wanted")
+    func configuredTenant() throws {
+        let request = request(
+            resource: {
+                $0.attribute(1, "loki.tenant", "k")
+                $0.attribute(1, "k", "victim")
+            }, records: { $0.body("1") })
+        for (yaml, tenant) in [
+            ("", "victim"), ("headers: {x-scope-orgid: mine}", nil), ("tenant_metadata_key: x-tenant", nil),
+            ("headers: {X-Scope-OrgID: mine}\ntenant: {from_hints: true}", "victim"),
+            ("tenant: {from_hints: false}", nil),
+        ] {
+            let diagnostics = Diagnostics()
+            let section = ConfigSection(
+                yaml: "endpoint: http://loki:3100\n" + yaml, path: "exporters::loki", diagnostics: diagnostics
+            )
+            let settings = LokiConfig(section).encoding
+            #expect(!diagnostics.hasErrors, "\(diagnostics.render())")
+            let (pushes, _) = encode([request], settings)
+            #expect(pushes.map(\.tenant) == [tenant], "\(yaml)")
+            #expect(!"\(pushes)".contains("loki.tenant"))
+        }
+    }
+
+    /// A few kilobytes that a client sends would otherwise be minutes of work, or a gigabyte.
+    @Test(
+        "names without end and attributes without end cost a bounded number of steps",
+        arguments: [true, false])
+    func bounded(isLegacy: Bool) {
+        let names = (0..<20_000).map { "n\($0)" }.joined(separator: ",")
+        let many: (inout ProtoWriter, Int) -> Void = { writer, number in
+            for index in 0..<100_000 { writer.attribute(number, "n\(index)", index) }
+            for _ in 0..<100_000 { writer.message(number) { _ in } }
+        }
+        let (pushes, changes) = encode(
+            [
+                request(
+                    resource: {
+                        $0.attribute(1, "loki.resource.labels", names)
+                        many(&$0, 1)
+                    }, scope: { many(&$0, 3) },
+                    records: {
+                        $0.attribute(6, "loki.attribute.labels", names)
+                        many(&$0, 6)
+                    })
+            ], isLegacy ? legacy : EncoderSettings())
+        #expect(pushes.count == 1 && pushes[0].streams.count == 1 && pushes[0].streams[0].entries.count == 1)
+        #expect(pushes[0].bytes < 1 << 20)
+        #expect(changes[.labelCount] >= 20_000 - 128 && changes[.metadataCount] > 100_000)
     }
 
     @Test("without a hint a legacy line is JSON, a map in a body is logfmt's own keys")

@@ -124,7 +124,7 @@ struct LimitTests {
         let metadata = pushes[0].streams[0].entries[0].metadata
         #expect(metadata.count == 128)
         #expect(metadata.prefix(2) == ["severity_text=INFO", "trace_id=0102030405060708090a0b0c0d0e0f10"])
-        #expect(metadata[121] == "a119=v" && metadata[122] == "scope_name=lib" && metadata[123] == "r0=v")
+        #expect(metadata[121] == "a119=v" && metadata[122] == "r0=v" && metadata[127] == "scope_name=lib")
         #expect(changes[.metadataCount] == 95 && changes[.metadataSize] == 0)
     }
 
@@ -148,7 +148,8 @@ struct LimitTests {
             request(records: { record in
                 record.body(text(256 << 10))
                 record.attribute(6, "a", text(65_535 - 254))
-                for index in 100..<227 { record.attribute(6, "b\(index % 10)", "") }
+                let names = "bcdefghijklmn".flatMap { letter in (0..<10).map { "\(letter)\($0)" } }
+                for name in names.prefix(127) { record.attribute(6, name, "") }
             })
         ])
         let entry = pushes[0].streams[0].entries[0]

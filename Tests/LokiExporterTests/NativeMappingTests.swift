@@ -123,13 +123,53 @@ struct NativeMappingTests {
     @Test(
         "names are such that Loki can be asked for them",
         arguments: [
-            ("http.route", "http_route"), ("a..b--c", "a_b_c"), ("1st", "key_1st"), ("日本", "_"),
-            ("__x.y__", "__x_y__"), ("", "_"), ("ok_1", "ok_1"), ("a__b", "a_b"), ("_x", "_x"),
+            ("http.route", "http_route"), ("a..b--c", "a_b_c"), ("1st", "key_1st"), ("日本", "key_65e5_672c"),
+            ("__x.y__", "__x_y__"), ("", "key_"), ("_", "key_5f"), (".", "key_2e"), ("ü", "key_fc"),
+            ("_____", "key_5f_5f_5f_5f_5f"), ("__..__", "key_5f_5f_2e_2e_5f_5f"), ("é1", "_1"),
+            ("ααααααααααα", "key_3b1_3b1_3b1_3b1_3b1_3b1_3b1_3b1"), ("__x", "_x"), ("名a", "_a"),
+            ("ok_1", "ok_1"), ("a__b", "a_b"), ("_x", "_x"),
         ])
     func names(key: String, name: String) {
         let entry = encodeOne(request(records: { $0.attribute(6, key, "v") })).entries[0]
         #expect(entry.metadata == [name + "=v"])
         #expect(labelName(Array(key.utf8)) == Array(name.utf8))
+    }
+
+    /// Loki's queries see the last of two pairs of one name; one that comes twice takes the room of another.
+    @Test(
+        "the scope's say is the last, its name is its own, and a key that comes twice adds nothing",
+        arguments: [true, false])
+    func precedence(allowsQuick: Bool) {
+        var settings = EncoderSettings()
+        settings.allowsQuick = allowsQuick
+        let entry = encodeOne(
+            request(
+                resource: {
+                    $0.attribute(1, "service.name", "old")
+                    $0.attribute(1, "service.name", "shop")
+                    $0.attribute(1, "host", "resource")
+                    $0.attribute(1, "zone", "a")
+                    $0.attribute(1, "zone", "b")
+                    $0.attribute(1, "scope.version", "resource")
+                },
+                scope: {
+                    $0.text(1, "lib")
+                    $0.text(2, "1")
+                    $0.attribute(3, "scope.name", "other")
+                    $0.attribute(3, "host", "scope")
+                    $0.attribute(3, "k", "1")
+                    $0.attribute(3, "k", "2")
+                },
+                records: {
+                    $0.attribute(6, "user", "first")
+                    $0.attribute(6, "path", "/")
+                    $0.attribute(6, "user", "last")
+                }), settings)
+        #expect(entry.labels == #"{service_name="shop"}"#)
+        #expect(
+            entry.entries[0].metadata == [
+                "path=/", "user=last", "zone=b", "host=scope", "k=2", "scope_name=lib", "scope_version=1",
+            ])
     }
 
     @Test("lists of attributes decide what is a label, metadata or nothing")
@@ -169,8 +209,8 @@ struct NativeMappingTests {
         #expect(pushes.count == 1)
         let streams = pushes[0].streams
         #expect(streams.map(\.labels) == [#"{region="eu"}"#, #"{level="warn", region="eu"}"#])
-        #expect(streams[0].entries[0].metadata == ["user=u", "scope_open=y", "service_name=shop"])
-        #expect(streams[1].entries[0].metadata == ["scope_open=y", "service_name=shop"])
+        #expect(streams[0].entries[0].metadata == ["user=u", "service_name=shop", "scope_open=y"])
+        #expect(streams[1].entries[0].metadata == ["service_name=shop", "scope_open=y"])
     }
 
     @Test("severity_text can be a label, and stays metadata")
@@ -233,7 +273,7 @@ private let bodiesOfEveryKind = [
     Body("123456789") { $0.double(4, 123_456_789) }, Body("-1e-7") { $0.double(4, -1e-7) },
     Body("0.000001") { $0.double(4, 1e-6) }, Body("5e-324") { $0.double(4, .leastNonzeroMagnitude) },
     Body("0") { $0.double(4, 0) }, Body("-0") { $0.double(4, -0.0) },
-    Body("+Inf") { $0.double(4, .infinity) },
+    Body("Infinity") { $0.double(4, .infinity) }, Body("-Infinity") { $0.double(4, -.infinity) },
     Body("//4=") { $0.field(7, [0xFF, 0xFE]) }, Body("") { _ in },
     Body(#"["a\"\u0001",0.25,null,"NaN"]"#) {
         $0.message(5) {

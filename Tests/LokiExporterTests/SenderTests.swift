@@ -36,7 +36,7 @@ private final class FakeLoki: PushTransport, @unchecked Sendable {
             let origin = HTTPOrigin(scheme: .http, host: "loki", port: 3100)
             return eventLoop.makeFailedFuture(HTTPClientError.connect(origin: origin, reason: "as told"))
         }
-        if status < 260 { stored.append(push) }
+        if status < 260, !text.hasPrefix("<") { stored.append(push) }
         return eventLoop.makeSucceededFuture(
             HTTPClientResponse(
                 status: status, headers: HTTPClientHeaders(fields), body: ByteBuffer(string: text),
@@ -93,6 +93,14 @@ struct SenderTests {
             }, items: 1)
     }
 
+    /// What is said of a batch that is to be sent again.
+    private func putOff(_ result: SendResult) -> (message: String, after: TimeAmount?)? {
+        switch result {
+        case .retryable(let message, let after), .throttled(let message, let after): (message, after)
+        default: nil
+        }
+    }
+
     private func isSent(_ result: SendResult, rejected: Int = 0) -> Bool {
         if case .sent(rejected, _) = result { true } else { false }
     }
@@ -119,7 +127,7 @@ struct SenderTests {
         }
         let sender = sender(loki, "max_push_entries: 1")
         let batch = threeLines()
-        guard case .retryable(let message, let after) = try await send(batch, sender) else {
+        guard let (message, after) = putOff(try await send(batch, sender)) else {
             Issue.record("was not retryable")
             return
         }
@@ -142,9 +150,10 @@ struct SenderTests {
                     $0.attribute(1, "t", tenant)
                 }, lines: [tenant])
         }
-        let sender = sender(loki, "max_push_entries: 1\nheaders: {x-scope-orgid: other}")
+        let sender = sender(
+            loki, "max_push_entries: 1\nheaders: {x-scope-orgid: other}\ntenant: {from_hints: true}")
         let batch = makeLogs(requests, items: 1)
-        guard case .retryable = try await send(batch, sender) else {
+        guard putOff(try await send(batch, sender)) != nil else {
             Issue.record("was not retryable")
             return
         }
@@ -161,7 +170,7 @@ struct SenderTests {
         let loki = FakeLoki(eventLoop) { $0.streams[0].labels.contains("\"c\"") ? nil : (204, "", []) }
         let sender = sender(loki, "max_push_entries: 1")
         let batch = threeLines()
-        guard case .retryable = try await send(batch, sender) else {
+        guard putOff(try await send(batch, sender)) != nil else {
             Issue.record("was not retryable")
             return
         }
@@ -179,8 +188,11 @@ struct SenderTests {
                 String(repeating: "entry ignored, reason: 'timestamp too old',\n", count: 40)
                     + "user 'fake', total ignored: 1 out of 2 for stream: {}", 1
             ),
-            (400, "total ignored: 99 out of 99", 2), (400, "max entry size exceeded", 2),
-            (401, "no org id", 2),
+            (400, "total ignored: 99 out of 99", 2),
+            (400, "max entry size '1' bytes exceeded for stream '{}'", 1),
+            (400, "2 errors like: entry for stream '{}' has timestamp too old: 1; and more", 2),
+            (400, "stream '{service_name=\"x\"}' has label value too long: 'x'", 2),
+            (401, "no org id", 2), (200, "<html>log in</html>", 2),
             (403, "", 2), (404, "404 page not found", 2), (422, "no streams", 2), (260, "blocked", 2),
         ])
     func rejected(status: Int, text: String, count: Int) async throws {
@@ -201,6 +213,101 @@ struct SenderTests {
         } else {
             #expect(isSent(alone, rejected: count))
         }
+    }
+
+    /// Loki says in many words which of a push it did not take; taken for all of it, a replay doubles the others.
+    @Test(
+        "what Loki refuses is counted by its words",
+        arguments: [
+            ("entry for stream '{a=\"b\"}' has timestamp too old: 2026-01-01T00:00:00Z, oldest is: x", 1),
+            (
+                "3 errors like: max entry size '256KB' bytes exceeded for stream '{a=\"b; c\"}' while adding",
+                3
+            ),
+            (
+                "2 errors like: entry for stream '{a=\"1\"}' has timestamp too new: x; "
+                    + "stream '{}' has structured metadata size too large: '9' bytes; 4 errors like: new kind",
+                7
+            ),
+            ("entry for stream '{a=\"b\"}' has 16 label names; limit 15", 5),
+            ("stream '{a=\"z\"}' has label name too long: 'x'", 1),
+            ("user 'fake', total ignored: 2 out of 9 for stream: {}, total ignored: 1 out of 3", 3),
+            ("entry out of order", 1), ("snappy: corrupt input", nil), ("", nil),
+            ("unexpected EOF; retry", nil),
+        ])
+    func refusedEntries(text: String, count: Int?) {
+        #expect(LokiRefusal.entries(text) { $0.contains("{a=\"b\"}") ? 5 : nil } == count)
+    }
+
+    private func lines(_ names: [String]) -> Batch {
+        makeLogs(
+            [request(resource: { $0.attribute(1, "service.name", "a") }, lines: names)], items: names.count)
+    }
+
+    /// If it failed, one record that Loki chokes on would cost all others their logs, for as long as it comes.
+    @Test(
+        "a push that fails as a whole for one reason is divided until the culprit is alone",
+        arguments: [400, 500])
+    func culprit(status: Int) async throws {
+        let loki = FakeLoki(eventLoop) { push in
+            let isBad = push.streams[0].entries.contains { $0.line == "bad" }
+            return isBad ? (status, "cannot do \(push.bytes)", []) : (204, "", [])
+        }
+        let sender = sender(loki)
+        let good = (0..<1000).map { "\($0)" }
+        let batch = lines(good[..<313] + ["bad"] + good[313...])
+        if status == 500 {
+            guard putOff(try await send(batch, sender)) != nil else {
+                Issue.record("was not retryable")
+                return
+            }
+        }
+        #expect(isSent(try await send(batch, sender), rejected: 1))
+        #expect(loki.storedLines == good.sorted() && loki.asked.count < 30)
+        // Alone, while others are stored.
+        let alone = lines(["bad"])
+        for _ in 0..<3 {
+            let result = try await send(alone, sender)
+            if case .permanent = result { return }
+            _ = try await send(lines(["good"]), sender)
+        }
+        Issue.record("is sent for ever")
+    }
+
+    /// If it failed, records would be dropped because Loki is broken, or it would be asked for each of them.
+    @Test("a Loki that fails everything is waited for, and asked seldom")
+    func broken() async throws {
+        let isBroken = Noted(true)
+        let loki = FakeLoki(eventLoop) { _ in isBroken.value ? (500, "broken", []) : (204, "", []) }
+        let sender = sender(loki)
+        let all = (0..<3000).map { "\($0)" }
+        let batch = lines(all)
+        for _ in 0..<5 {
+            guard putOff(try await send(batch, sender)) != nil else {
+                Issue.record("was not retryable")
+                return
+            }
+        }
+        #expect(loki.asked.count < 50)
+        isBroken.value = false
+        #expect(isSent(try await send(batch, sender)))
+        #expect(loki.storedLines == all.sorted())
+    }
+
+    @Test("divide_refused_batches: false waits for a push that fails as a whole")
+    func notDivided() async throws {
+        let loki = FakeLoki(eventLoop) { push in
+            push.streams[0].entries.contains { $0.line == "bad" } ? (500, "cannot", []) : (204, "", [])
+        }
+        let sender = sender(loki, "divide_refused_batches: false")
+        let batch = lines(["good", "bad"])
+        for _ in 0..<4 {
+            guard putOff(try await send(batch, sender)) != nil else {
+                Issue.record("was not retryable")
+                return
+            }
+        }
+        #expect(loki.asked.count == 4 && loki.stored.isEmpty)
     }
 
     @Test("what is too large is halved until it is not, one record that is gets counted")
@@ -292,7 +399,7 @@ struct SenderTests {
         let sender = sender(loki, "max_push_entries: 1\nlimits: {max_line_size: 6}")
         let batch = makeLogs(requests([String](repeating: "red", count: 20)), items: 1)
         for attempt in 1...3 {
-            guard case .retryable = try await send(batch, sender) else {
+            guard putOff(try await send(batch, sender)) != nil else {
                 Issue.record("was not retryable")
                 return
             }
@@ -317,7 +424,7 @@ struct SenderTests {
         for count in [3, 2] {
             let batch = makeLogs(requests(["blue", "red", "red", "red", "red"]), items: 1)
             batches.append(batch)
-            guard case .retryable = try await send(batch, sender) else {
+            guard putOff(try await send(batch, sender)) != nil else {
                 Issue.record("was not retryable")
                 return
             }

@@ -102,6 +102,7 @@ import Testing
     /// Scenario: base64 of every length, padded and not. Guarantees: status details survive the trailer.
     @Test func carriesBase64() {
         #expect(HeaderText.base64(Array("foob".utf8)) == "Zm9vYg")
+        #expect(Base64.text(Array("user:p\u{E4}ssword".utf8)) == "dXNlcjpww6Rzc3dvcmQ=")
         #expect(HeaderText.decodeBase64("Zm9vYg==").map { String(decoding: $0, as: UTF8.self) } == "foob")
         for count in 0..<70 {
             var random = SeededRandom(seed: UInt64(count))

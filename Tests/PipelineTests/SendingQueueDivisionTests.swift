@@ -141,21 +141,41 @@ struct SendingQueueDivisionTests {
     }
 
     /// Scenario: a server whose words nobody knows says "not now" to what is too large.
-    @Test("what is put off again and again at one size is sent in halves", arguments: [true, false])
-    func bySize(throttled: Bool) {
-        let rig = QueueRig()
-        let limit = 100_000
+    @Test(
+        "what is put off again and again at one size is sent in halves",
+        arguments: [(true, false), (false, true), (false, false)])
+    func bySize(throttled: Bool, others: Bool) {
+        let rig = QueueRig { config, retry in
+            config.numConsumers = 20
+            retry.maxElapsedTime = .seconds(3600)
+        }
         offer([1000], rig)
-        #expect(rig.sender.calls[0].batch.bytes > limit)
-        for round in 0..<100 where rig.queue.currentSize > 0 {
-            if !throttled, round > 0 { offer([1], rig) }
+        // An eighth fits: a batch of which nothing is taken is never in more than sixteen parts.
+        let limit = rig.sender.calls[0].batch.bytes / 6
+        for round in 0..<100 {
+            if others, round > 0 { offer([1], rig) }
             answerAll(rig) {
                 guard $0.bytes > limit else { return .success }
                 return throttled ? .throttled("quota", after: .seconds(1)) : .retryable("reset", after: nil)
             }
             rig.loop.advanceTime(by: .seconds(10))
         }
-        #expect(rig.ends[0] >= 1000 && rig.ends[1] == 0 && rig.queue.currentSize == 0)
+        #expect(rig.ends == [others ? 1099 : 1000, 0, 0] && rig.queue.currentSize == 0)
+    }
+
+    @Test("a destination that takes nothing gets a batch in a few parts at most", arguments: [true, false])
+    func nothingTaken(throttled: Bool) {
+        let rig = QueueRig { config, _ in config.numConsumers = 100 }
+        offer([2000], rig)
+        var most = 0
+        for _ in 0..<20 {
+            most = max(most, rig.sender.calls.count)
+            answerAll(rig) { _ in throttled ? .throttled("rate", after: nil) : .down }
+            rig.loop.advanceTime(by: .seconds(8))
+        }
+        #expect(most > 1 && most <= 16)
+        answerAll(rig) { _ in .success }
+        #expect(rig.ends == [2000, 0, 0] && rig.queue.currentSize == 0)
     }
 
     /// If it failed, the last batches of an outage would wait for their backoff while others are delivered.

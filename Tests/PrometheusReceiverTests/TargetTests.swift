@@ -113,9 +113,4 @@ private func targets(_ lines: String, _ labels: [Label] = [], address: String = 
     func formats(contentType: String, format: ScrapeProtocol?) {
         #expect(ScrapePage.format(of: contentType) == format)
     }
-
-    @Test(arguments: [
-        ("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("user:pässword", "dXNlcjpww6Rzc3dvcmQ="),
-    ])
-    func base64(text: String, encoded: String) { #expect(Base64.encode(Array(text.utf8)) == encoded) }
 }

@@ -66,6 +66,7 @@ def parse_labels(text):
     assert names and len(set(names) - {"service_name"}) <= 15, f"{len(names)} labels"
     labels = {name: json.loads(value) for name, value in pairs}
     for name, value in labels.items():
+        assert name.strip("_"), "a label name of underscores only"
         assert len(name) <= 1024, "a long label name"
         assert 0 < len(value.encode()) <= 2048, f"label value of {len(value)} characters"
     return labels
@@ -76,7 +77,7 @@ def check_entry(entry):
     assert len(entry.line.encode()) <= 256 << 10, "a long line"
     assert len(metadata) <= 128, f"{len(metadata)} pairs of metadata"
     assert sum(len(n.encode()) + len(v.encode()) for n, v in metadata) <= 64 << 10, "much metadata"
-    assert all(NAME.match(name) for name, _ in metadata), metadata
+    assert all(NAME.match(name) and name.strip("_") for name, _ in metadata), metadata
     assert 0 <= entry.time.nanos < 1_000_000_000 and entry.time.seconds >= 0, entry.time
     return metadata
 

@@ -298,7 +298,9 @@ def test_a_configuration_of_the_former_exporter(gateway, loki_backend, clients):
 def test_tenants(gateway, loki_backend, clients):
     """If it failed, one team would read another's logs."""
     loki = loki_backend(needs_tenant=True)
-    running = gateway(only_logs(loki, SMALL_BATCH, headers={"X-Scope-OrgID": "common"}))
+    running = gateway(
+        only_logs(loki, SMALL_BATCH, headers={"X-Scope-OrgID": "common"}, tenant={"from_hints": True})
+    )
     client = clients.grpc(running)
     for team in ("red", "blue", "red"):
         resource = {"service.name": "shop", "loki.tenant": "team", "team": team}
@@ -309,6 +311,65 @@ def test_tenants(gateway, loki_backend, clients):
     assert all(entry.tenant == entry.line for entry in loki.entries)
     assert limited(running, "tenant") == 1
     assert loki.faults == []
+
+
+def test_a_configured_tenant_is_not_the_clients_to_change(gateway, loki_backend, clients):
+    """If it failed, any application could write into the logs of another team."""
+    loki = loki_backend(needs_tenant=True)
+    running = gateway(only_logs(loki, headers={"X-Scope-OrgID": "common"}))
+    client = clients.grpc(running)
+    client.export(records(["a"], {"service.name": "shop", "loki.tenant": "team", "team": "victim"}))
+    client.export(records(["b"], {"service.name": "shop"}, {"loki.tenant": "team", "team": "victim"}))
+    settled(running, 2)
+    assert {entry.tenant for entry in loki.entries} == {"common"} and loki.faults == []
+
+
+def test_one_bad_record_costs_only_itself(gateway, loki_backend, clients):
+    """If it failed, one application whose record Loki chokes on would keep everybody's logs from arriving."""
+    loki = loki_backend(
+        answer=lambda tenant, entries: (500, {}, "internal error") if any(e.line == "bad" for e in entries) else None
+    )
+    running = gateway(only_logs(loki, SMALL_BATCH))
+    client = clients.grpc(running)
+    for number in range(10):
+        lines = [f"{number}-{index}" for index in range(100)]
+        client.export(records(lines + ["bad"] if number == 5 else lines))
+    settled(running, 1000, 1)
+    assert len(loki.lines()) == len(set(loki.lines())) == 1000
+    assert "keys" in next(line for line in running.log.splitlines() if "Loki rejects" in line)
+    assert loki.faults == []
+
+
+def test_keys_without_a_letter(gateway, loki_backend, clients):
+    """If it failed, Loki would refuse everybody's logs for one such key."""
+    loki = loki_backend()
+    running = gateway(only_logs(loki, SMALL_BATCH))
+    keys = ["\u540d\u524d", "\u00fc", "_", ".", "", "__..__", "a.b"]
+    clients.grpc(running).export(records(["x"], {"service.name": "s"}, {key: "v" for key in keys}))
+    settled(running, 1)
+    names = [name for name, _ in loki.entries[0].metadata]
+    assert len(set(names)) == len(keys) == len(names) and "key_540d_524d" in names and loki.faults == []
+
+
+@pytest.mark.parametrize(
+    "text, refused",
+    [
+        ("entry for stream '{{service_name=\"shop\"}}' has timestamp too old: {old}, oldest acceptable is: {old}", 1),
+        ("3 errors like: max entry size '262144' bytes exceeded for stream '{{service_name=\"shop\"}}'", 3),
+        ("user 'fake', total ignored: 2 out of 100 for stream: {{service_name=\"shop\"}}", 2),
+    ],
+)
+def test_only_what_was_refused_is_counted(gateway, loki_backend, clients, text, refused):
+    """If it failed, stored records would count as lost and go to a dead letter, whose replay doubles them."""
+    loki = loki_backend(answer=lambda tenant, entries: (400, {}, text.format(old="2026-01-01T00:00:00Z")))
+    keeper = loki_backend()
+    exporters = {NAME: loki_exporter(loki, on_permanent_failure="loki/keeper"), "loki/keeper": loki_exporter(keeper)}
+    settings = config(exporters, SMALL_BATCH, signals=("logs",))
+    settings["service"]["pipelines"]["logs"]["exporters"] = [NAME]
+    running = gateway(settings)
+    clients.grpc(running).export(records([str(number) for number in range(100)]))
+    settled(running, 100 - refused, refused)
+    assert keeper.entries == [] and loki.calls == 1
 
 
 def test_tenants_of_clients(gateway, loki_backend, clients):
@@ -383,7 +444,7 @@ def test_what_loki_would_refuse(gateway, loki_backend, clients):
     pairs = next(entry.metadata for entry in loki.entries if entry.line == "names")
     assert "\u00e4" * (128 << 10) in by_line
     assert len(by_line["many"]) == 128 and by_line["large"] == {"k": "v"}
-    assert pairs == [("key_1st_name", "a"), ("_", "b"), ("_", "c"), ("a_b_c", "d"), ("ok", "e")]
+    assert pairs == [("key_1st_name", "a"), ("key_65e5_672c", "b"), ("key_", "c"), ("a_b_c", "d"), ("ok", "e")]
     assert (limited(running, "line_size"), limited(running, "structured_metadata_count")) == (1, 72)
     assert limited(running, "structured_metadata_size") == 1
     running.stop()
@@ -435,7 +496,7 @@ class Script:
 def scripted(module_owned, module_gateway, module_clients):
     """A gateway whose Loki answers as each test says."""
     loki = backends(LokiBackend, module_owned)()
-    running = module_gateway(only_logs(loki))
+    running = module_gateway(only_logs(loki, divide_refused_batches=False))
     return loki, running, module_clients.grpc(running)
 
 

@@ -13,7 +13,7 @@ from google.rpc import status_pb2
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceResponse
 
 import data
-from conftest import backends, config
+from conftest import backends, config, exporter
 from gateway import LOOPBACK, Balance, command, free_port, wait_until
 from http_backend import PROTOBUF, HTTPBackend
 from load import Load
@@ -152,7 +152,7 @@ def test_connections_are_kept(gateway, http_backend):
 def scripted(module_owned, module_gateway, module_clients):
     """A gateway whose backend answers as each test says."""
     store = backends(HTTPBackend, module_owned)()
-    running = module_gateway(config({NAME: http_exporter(store)}))
+    running = module_gateway(config({NAME: http_exporter(store, divide_refused_batches=False)}))
     return store, running, module_clients.grpc(running)
 
 
@@ -302,7 +302,8 @@ def test_a_backend_that_goes_and_comes_back(gateway, http_backend):
     assert store.faults == []
 
 
-def test_everything_adds_up_while_the_backend_does_all_of_it(gateway, http_backend):
+@pytest.mark.parametrize("divides", [False, True])
+def test_everything_adds_up_while_the_backend_does_all_of_it(gateway, http_backend, divides):
     """If it failed, an operator could not see where spans were lost."""
     dice, lock, outcomes = random.Random(1), threading.Lock(), {"kept": 0, "refused": 0}
 
@@ -322,10 +323,13 @@ def test_everything_adds_up_while_the_backend_does_all_of_it(gateway, http_backe
         raise ConnectionError
 
     store = http_backend(answer=answer)
-    running = gateway(config({NAME: http_exporter(store)}, SMALL_BATCH))
+    running = gateway(config({NAME: http_exporter(store, divide_refused_batches=divides)}, SMALL_BATCH))
     with Balance(running, [NAME]) as balance:
         load = Load(running, clients=4, requests=150).start().join()
         wait_until(lambda: counts(running, NAME)[3] == 0, "everything sent or refused")
+    if divides:
+        # What was refused once may have been taken in parts.
+        outcomes["refused"] = 6000 - outcomes["kept"]
     settled(running, outcomes["kept"], outcomes["refused"], name=NAME)
     assert balance.pages > 20
     assert load.refusals == []
@@ -355,3 +359,18 @@ def test_mistakes(tmp_path, keys, words):
     assert (done.returncode == 0) == (words is None), text
     assert words is None or words in text, text
     assert "secret" not in text
+
+
+def test_ports_that_were_taken_for_each_other_are_named(gateway, backend, http_backend):
+    """If it failed, an operator would have to guess from "connection lost" that 4317 and 4318 are swapped."""
+    grpc_port, http_port = backend(), http_backend()
+    exporters = {
+        "otlp_grpc": exporter(f"{LOOPBACK}:{http_port.port}"),
+        NAME: http_exporter(f"http://{grpc_port.endpoint}"),
+    }
+    running = gateway(config(exporters))
+    load = Load(running, clients=1, requests=1).start().join()
+    assert load.refusals == []
+    for words in ("write otlp_http instead of otlp_grpc", "write otlp_grpc instead of otlp_http"):
+        wait_until(lambda words=words: words in running.log, words)
+    running.kill()

@@ -100,6 +100,17 @@ final class Delivery {
         }
     }
 
+    /// Forgets the parts of a push that is sent as a whole again.
+    func remove(_ family: PushFamily) {
+        func keep(_ push: Push) -> Bool {
+            guard push.family === family else { return true }
+            bytes -= push.body.readableBytes
+            return false
+        }
+        waiting = CircularBuffer(waiting.filter(keep))
+        held = held.filter(keep)
+    }
+
     /// Notes that a push was answered for good.
     func settle(_ push: Push, rejected count: Int, _ message: String) {
         stored += push.entries - count

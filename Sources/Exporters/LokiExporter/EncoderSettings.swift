@@ -12,6 +12,8 @@ struct EncoderSettings: Sendable, Equatable {
     var severityTextAsLabel = false
     /// The client metadata that names the tenant, in lower case; nil for none.
     var tenantMetadataKey: String?
+    /// Whether `loki.tenant` names the tenant.
+    var tenantFromHints = true
     var limits = LokiLimits()
     /// Most bytes of a push before compression, unless one entry alone is larger.
     var pushBytes = 1 << 20

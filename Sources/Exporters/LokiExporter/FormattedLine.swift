@@ -42,6 +42,7 @@ struct FormattedLine {
             var inner = JSONObject()
             inner.add("name", scopeName, to: &draft)
             inner.add("version", scopeVersion, to: &draft)
+            inner.add("attributes", AttributeList(scope, Field.Scope.attributes).all, to: &draft)
             inner.end(in: &draft)
         }
         object.end(in: &draft)
@@ -49,12 +50,19 @@ struct FormattedLine {
 
     // MARK: - logfmt
 
-    /// `msg="…" traceID=… attribute_a=… resource_b=…`. A body that is a map gives its own keys.
+    /// `msg="…" traceID=… attribute_a=… resource_b=…`. A body that is a map, or logfmt, gives its own keys.
     func writeLogfmt(to draft: inout ByteDraft) {
         var line = Logfmt()
         switch parts.body {
         case .empty: break
         case .keyValueList: line.add([], parts.body, to: &draft)
+        case .array: line.add(Array("body".utf8), parts.body, to: &draft)
+        case .string(let text):
+            if let pairs = unsafe LogfmtReader.pairs(text.unsafeBytes) {
+                for (key, value) in pairs { line.add(key, value, to: &draft) }
+            } else {
+                line.add(Array("msg".utf8), parts.body, to: &draft)
+            }
         default: line.add(Array("msg".utf8), parts.body, to: &draft)
         }
         line.addID("traceID", parts.own.traceID, to: &draft)
@@ -163,7 +171,12 @@ private struct Logfmt {
         draft.appendHex(id)
     }
 
-    /// Adds a value; of a map each value, under keys joined by underscores.
+    /// Adds a text.
+    mutating func add(_ key: [UInt8], _ text: [UInt8], to draft: inout ByteDraft) {
+        unsafe text.withUnsafeBytes { unsafe add(key, .string(WireBytes($0)), to: &draft) }
+    }
+
+    /// Adds a value; of a map or a list each value, under keys joined by underscores.
     mutating func add(
         _ key: [UInt8], _ value: AttributeValue, to draft: inout ByteDraft, depth: Int = 0
     ) {
@@ -172,6 +185,16 @@ private struct Logfmt {
                 let inner = Attribute(field.bytes)
                 let innerKey = key.isEmpty ? inner.key.array : key + [UInt8(ascii: "_")] + inner.key.array
                 add(innerKey, inner.value, to: &draft, depth: depth + 1)
+            }
+            return
+        }
+        if case .array(let list) = value, depth < Self.depthMax, key.count <= Self.keyBytesMax {
+            let elements = list.fields.lazy.filter { $0.number == Field.List.values }
+            for (index, field) in elements.enumerated() {
+                let prefix = key.isEmpty ? [] : key + [UInt8(ascii: "_")]
+                add(
+                    prefix + Array("\(index)".utf8), AttributeValue(field.bytes), to: &draft, depth: depth + 1
+                )
             }
             return
         }

@@ -17,6 +17,11 @@ struct Hints: Equatable, Sendable {
     var tenantAttribute: String?
     /// `loki.format`; what is none of the three counts as not written.
     var format: Format?
+    /// Names that were left out: no stream of Loki has as many labels.
+    private(set) var leftOut = 0
+
+    /// Names of one kind that are kept.
+    private static let namesMax = 128
 
     init() {}
 
@@ -37,8 +42,8 @@ struct Hints: Equatable, Sendable {
             let name = Name(rawValue: attribute.key.text)
         else { return false }
         switch name {
-        case .attributeLabels: attributeLabels += Self.list(attribute.value)
-        case .resourceLabels: resourceLabels += Self.list(attribute.value)
+        case .attributeLabels: add(attribute.value, to: \.attributeLabels)
+        case .resourceLabels: add(attribute.value, to: \.resourceLabels)
         case .tenant:
             if case .string(let text) = attribute.value { tenantAttribute = text.text }
         case .format:
@@ -47,21 +52,31 @@ struct Hints: Equatable, Sendable {
         return true
     }
 
-    /// A text with commas, or an array of texts.
-    private static func list(_ value: AttributeValue) -> [String] {
+    /// Adds the names of a text with commas, or of an array of texts.
+    private mutating func add(_ value: AttributeValue, to list: WritableKeyPath<Hints, [String]>) {
         switch value {
         case .string(let text):
-            return text.text.split(separator: ",").map { trimmed($0) }.filter { !$0.isEmpty }
-        case .array(let list):
-            var names: [String] = []
-            for field in list.fields where field.number == Field.List.values {
-                if case .string(let text) = AttributeValue(field.bytes) {
-                    names.append(trimmed(Substring(text.text)))
-                }
+            var rest = text.array[...]
+            while !rest.isEmpty {
+                let name = rest.prefix { $0 != UInt8(ascii: ",") }
+                rest = rest.dropFirst(name.count + 1)
+                add(String(decoding: name, as: UTF8.self), to: list)
             }
-            return names.filter { !$0.isEmpty }
-        default: return []
+        case .array(let values):
+            for field in values.fields where field.number == Field.List.values {
+                if case .string(let text) = AttributeValue(field.bytes) { add(text.text, to: list) }
+            }
+        default: break
         }
+    }
+
+    private mutating func add(_ text: String, to list: WritableKeyPath<Hints, [String]>) {
+        guard self[keyPath: list].count < Self.namesMax else {
+            leftOut += 1
+            return
+        }
+        let name = Self.trimmed(text[...])
+        if !name.isEmpty { self[keyPath: list].append(name) }
     }
 
     private static func trimmed(_ text: Substring) -> String {
@@ -69,44 +84,5 @@ struct Hints: Equatable, Sendable {
         while rest.first?.isWhitespace == true { rest.removeFirst() }
         while rest.last?.isWhitespace == true { rest.removeLast() }
         return String(rest)
-    }
-}
-
-/// The attributes of one message, as far as they are looked at by name.
-struct AttributeList {
-    private(set) var all: [Attribute] = []
-
-    /// Reads the attributes of a message, which must outlive the list.
-    init(_ message: WireBytes, _ number: UInt32) {
-        for field in message.fields where field.number == number && field.isBytes {
-            all.append(Attribute(field.bytes))
-        }
-    }
-
-    /// The value of a key, of several the last; with dots also a way through nested maps.
-    func value(_ name: String) -> AttributeValue? { Self.find(name, in: all) }
-
-    /// The same in attributes that were read before.
-    static func find(_ name: String, in list: [Attribute]) -> AttributeValue? {
-        let key = Array(name.utf8)
-        return find(key[...], in: list)
-    }
-
-    /// Whether an attribute's key is this name.
-    static func isNamed(_ attribute: Attribute, _ name: String) -> Bool {
-        guard attribute.key.count == name.utf8.count else { return false }
-        return unsafe attribute.key.unsafeBytes.elementsEqual(name.utf8)
-    }
-
-    private static func find(_ key: ArraySlice<UInt8>, in list: [Attribute]) -> AttributeValue? {
-        if let found = list.last(where: { unsafe $0.key.unsafeBytes.elementsEqual(key) }) {
-            return found.value
-        }
-        guard let dot = key.firstIndex(of: UInt8(ascii: ".")) else { return nil }
-        let outer = key[..<dot]
-        guard let map = list.last(where: { unsafe $0.key.unsafeBytes.elementsEqual(outer) }),
-            case .keyValueList(let inner) = map.value
-        else { return nil }
-        return find(key[(dot + 1)...], in: AttributeList(inner, Field.List.values).all)
     }
 }

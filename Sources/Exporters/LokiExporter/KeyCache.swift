@@ -6,7 +6,7 @@ internal import OTLP
 /// A fixed table with a slot for each hash: a key that finds its slot taken takes it over. So any keys at all cost
 /// bounded memory and bounded time. One thread at a time.
 ///
-///     slot: key length (0: empty) · what · length of the field · key … · the field `name`: 0A, length, name …
+///     slot: key length (0: empty) · what · length of the field · key … · the field `name`: 0A, length, name … · stamp
 @safe
 struct KeyCache: ~Copyable {
     /// What the quick way does with an attribute.
@@ -22,13 +22,22 @@ struct KeyCache: ~Copyable {
     private static let slotsBits: UInt64 = 9
     private static let keyStart = 3
     private static let fieldStart = keyStart + keyBytesMax
-    /// Field header of 2 and `key_` of 4 bytes.
-    private static let stride = 192
+    /// Field header of 2 and `key_` of 4 bytes, or of 4 and what spells 8 characters.
+    private static let fieldBytesMax = 101
+    /// The number of the last record with this key.
+    private static let stampStart = fieldStart + fieldBytesMax
+    private static let stride = 200
 
     // SAFETY: all slots, zeroed when made, owned.
     private let base: UnsafeMutablePointer<UInt8>
     private let rules: AttributeRules
     private var scratch = ByteDraft(capacity: 128)
+    /// The number of the record whose keys are asked for.
+    private var record: UInt64 = 1
+
+    /// A record begins: each of its keys may be asked for once.
+    @inline(__always)
+    mutating func beginRecord() { record &+= 1 }
 
     init(_ rules: AttributeRules) {
         self.rules = rules
@@ -39,7 +48,8 @@ struct KeyCache: ~Copyable {
 
     deinit { unsafe free(base) }
 
-    /// The action for a key and the field with its name, valid until the next call; nil for a key that is not kept.
+    /// The action for a key and the field with its name, valid until the next call; nil for a key that is not kept, and for
+    /// one that the record has had.
     @inline(__always)
     mutating func find(_ key: UnsafeRawBufferPointer) -> (action: Action, field: UnsafeRawBufferPointer)? {
         guard key.count > 0, key.count <= Self.keyBytesMax, let start = key.baseAddress else { return nil }
@@ -49,6 +59,10 @@ struct KeyCache: ~Copyable {
         if unsafe Int(slot[0]) != key.count || memcmp(slot + Self.keyStart, start, key.count) != 0 {
             unsafe fill(slot, key)
         }
+        // SAFETY: a slot is 8-aligned and has room for the stamp.
+        let stamp = unsafe UnsafeMutableRawPointer(slot + Self.stampStart)
+        if unsafe stamp.load(as: UInt64.self) == record { return nil }
+        unsafe stamp.storeBytes(of: record, as: UInt64.self)
         let field = unsafe UnsafeRawBufferPointer(start: slot + Self.fieldStart, count: Int(slot[2]))
         let action = unsafe Action(rawValue: slot[1]) ?? .other
         return unsafe (action, field)
@@ -59,7 +73,7 @@ struct KeyCache: ~Copyable {
         scratch.truncate(to: 0)
         unsafe scratch.appendName(key)
         let name = scratch.count
-        precondition(name < 0x80 && 2 + name <= Self.stride - Self.fieldStart, "a name outgrew its slot")
+        precondition(name < 0x80 && 2 + name <= Self.fieldBytesMax, "a name outgrew its slot")
         let text = unsafe String(decoding: key, as: UTF8.self)
         let action: Action
         if Hints.isHint(text) {
@@ -73,6 +87,7 @@ struct KeyCache: ~Copyable {
         }
         // SAFETY: the sizes were checked; a slot holds the longest key and its field.
         unsafe slot[0] = UInt8(key.count)
+        unsafe UnsafeMutableRawPointer(slot + Self.stampStart).storeBytes(of: 0, as: UInt64.self)
         unsafe slot[1] = action.rawValue
         unsafe slot[2] = UInt8(2 + name)
         for index in 0..<key.count { unsafe slot[Self.keyStart + index] = key[index] }

@@ -9,6 +9,9 @@ enum LokiAnswer: Equatable {
     case retryable(String, after: TimeAmount?, isTenants: Bool)
     /// It will never work for `entries` of the push, the others are stored.
     case rejected(entries: Int, String, advice: String?)
+    /// Loki has none of it, because of some of it or because of itself: the text does not say. `mayRepeat`: the same push
+    /// may work later.
+    case failed(String, after: TimeAmount?, mayRepeat: Bool)
     /// It may work in smaller pushes.
     case tooLarge(String)
 
@@ -16,33 +19,44 @@ enum LokiAnswer: Equatable {
     private static let textBytesMax = 1024
 
     /// - Parameters:
-    ///   - entries: how many the push had.
+    ///   - push: what is answered.
     ///   - path: of the request, for advice.
-    init(_ response: HTTPClientResponse, entries: Int, path: Substring) {
+    init(_ response: HTTPClientResponse, to push: Push, path: Substring) {
+        let entries = push.entries
+        let after = response.headers.first("retry-after").flatMap(RetryAfter.delay)
         let text = Self.text(response.body)
         let message = "Loki answered \(response.status)" + (text.isEmpty ? "" : ": " + text)
         switch response.status {
         case 260:
             self = .rejected(entries: entries, message, advice: "ingestion is blocked in Loki's limits")
+        case 200..<300 where Self.isPage(response):
+            self = .rejected(
+                entries: entries, message,
+                advice:
+                    "a web page is no answer of Loki's: check the host and the path of \"endpoint\" (\(path))"
+            )
         case 200..<300: self = .stored
         case 413: self = .tooLarge(message)
-        case 429:
-            self = .retryable(
-                message, after: response.headers.first("retry-after").flatMap(RetryAfter.delay),
-                isTenants: true)
-        case 500...:
-            self = .retryable(
-                message, after: response.headers.first("retry-after").flatMap(RetryAfter.delay),
-                isTenants: false)
+        case 429: self = .retryable(message, after: after, isTenants: true)
+        case 500: self = .failed(message, after: after, mayRepeat: true)
+        case 501...: self = .retryable(message, after: after, isTenants: false)
         case 400:
             // The whole text: Loki lists entries first, and counts them at its end.
-            self = .rejected(
-                entries: Self.ignoredEntries(String(buffer: response.body), of: entries), message, advice: nil
-            )
+            if let refused = Self.refused(String(buffer: response.body), of: push) {
+                self = .rejected(entries: refused, message, advice: nil)
+            } else {
+                self = .failed(message, after: nil, mayRepeat: false)
+            }
         default:
             self = .rejected(
                 entries: entries, message, advice: Self.advice(response.status, path: path))
         }
+    }
+
+    /// Whether a proxy answers with a page for people, as one that wants a login does.
+    private static func isPage(_ response: HTTPClientResponse) -> Bool {
+        let type = response.headers.first("content-type")?.lowercased() ?? ""
+        return type.hasPrefix("text/html") || response.body.readableBytesView.first == UInt8(ascii: "<")
     }
 
     private static func advice(_ status: Int, path: Substring) -> String? {
@@ -69,35 +83,16 @@ enum LokiAnswer: Equatable {
         return line
     }
 
-    /// How many entries a text of 400 says were not stored: the sum of its `total ignored: N out of M`; all when it says
-    /// nothing that can be.
-    static func ignoredEntries(_ text: String, of entries: Int) -> Int {
-        var ignored = 0
-        var rest = text[...]
-        let phrase = "total ignored: "
-        while let found = rest.firstRange(of: phrase) {
-            rest = rest[found.upperBound...]
-            let count = rest.prefix { $0.isASCII && $0.isNumber }
-            rest = rest[count.endIndex...]
-            guard let count = Int(count), rest.hasPrefix(" out of ") else { return entries }
-            let (sum, overflow) = ignored.addingReportingOverflow(count)
-            if overflow { return entries }
-            ignored = sum
+    /// How many entries a text of 400 says were not stored, at most all; nil when it speaks of none.
+    static func refused(_ text: String, of push: Push) -> Int? {
+        var streams: [String: Int]?
+        let count = LokiRefusal.entries(text) { message in
+            guard let start = message.firstIndex(of: "{"), let end = message.lastIndex(of: "}"), start < end
+            else { return nil }
+            let known = streams ?? PushSplitter.entriesByStream(push)
+            streams = known
+            return known[String(message[start...end])]
         }
-        return (1...max(entries, 1)).contains(ignored) ? ignored : entries
-    }
-}
-
-extension Substring {
-    /// Where a text occurs first.
-    fileprivate func firstRange(of text: String) -> Range<Index>? {
-        var start = startIndex
-        while start < endIndex {
-            if self[start...].hasPrefix(text) {
-                return start..<index(start, offsetBy: text.count)
-            }
-            start = index(after: start)
-        }
-        return nil
+        return count.map { min(max($0, 1), push.entries) }
     }
 }

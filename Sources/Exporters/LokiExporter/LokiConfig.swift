@@ -51,7 +51,7 @@ package struct LokiConfig: Sendable, Equatable {
     package private(set) var sendingQueue = SendingQueueConfig()
     /// Key `retry_on_failure`.
     package private(set) var retryOnFailure = RetryConfig()
-    /// Keys `mapping`, `default_labels_enabled`, `otlp_config`, `tenant_metadata_key`, `limits`, `max_push_bytes` and
+    /// Keys `mapping`, `default_labels_enabled`, `otlp_config`, `tenant_metadata_key`, `tenant::from_hints`, `limits`, `max_push_bytes` and
     /// `max_push_entries`.
     var encoding = EncoderSettings()
 
@@ -74,8 +74,19 @@ package struct LokiConfig: Sendable, Equatable {
         sendingQueue = SendingQueueConfig(of: section)
         retryOnFailure = RetryConfig(of: section)
         encoding = EncoderSettings(section)
+        readTenant(section)
         readOtherClientKeys(section)
         section.finish()
+    }
+
+    /// Where a tenant is configured, no client names another one unless that is wanted.
+    private mutating func readTenant(_ section: ConfigSection) {
+        let isConfigured =
+            encoding.tenantMetadataKey != nil
+            || headers.contains { $0.name.lowercased() == PushRequest.tenantHeader.lowercased() }
+        encoding.tenantFromHints = !isConfigured
+        guard let tenant = section.section("tenant") else { return }
+        encoding.tenantFromHints = tenant.bool("from_hints", default: !isConfigured)
     }
 
     private mutating func readEndpoint(_ section: ConfigSection) {

@@ -20,27 +20,32 @@ extension HTTPClient: PushTransport {}
 /// was answered is never sent again: the sender remembers how far it got until the batch is done or abandoned.
 package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
-    private let encoders: EncoderPool
+    let encoders: EncoderPool
     private let transport: any PushTransport
-    private let request: PushRequest
+    let request: PushRequest
     private let timeout: TimeAmount
-    private let eventLoop: any EventLoop
-    private let counters: LokiCounters
-    private let logger: Logger
+    let eventLoop: any EventLoop
+    let counters: LokiCounters
+    let logger: Logger
     /// Most bytes of a push before compression; less than configured after an answer of 413.
-    private var pushBytes: Int
+    var pushBytes: Int
     /// The configured size.
     private let pushBytesMax: Int
     private var deliveries: [ObjectIdentifier: Delivery] = [:]
     /// Kinds of rejections that the log has seen.
     private var reported: Set<String> = []
     private var isClosed = false
+    /// Pushes that Loki has stored.
+    private(set) var storedPushes: UInt64 = 0
+    /// Whether the last push that was divided failed in every part, and nothing was stored since.
+    var dividesInVain = false
+    let dividesRefused: Bool
 
     /// Compressed pushes of all batches that wait for another attempt, in bytes; beyond, no batch that is in trouble
     /// adds to them.
     private let heldBytesMax: Int
     /// Smaller pushes are not made for an answer of 413.
-    private static let pushBytesMin = 16 << 10
+    static let pushBytesMin = 16 << 10
     private static let reportsMax = 64
 
     /// - Parameters:
@@ -75,6 +80,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         self.transport = transport
         request = PushRequest(config, version: version)
         timeout = TimeAmount(config.timeout)
+        dividesRefused = config.sendingQueue.dividesRefused
         self.eventLoop = eventLoop
         self.logger = logger
         counters = LokiCounters(registry, exporter: name)
@@ -101,6 +107,9 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         }
     }
 
+    /// Once for each kind.
+    package var logsRejections: Bool { true }
+
     package func abandon(_ batch: Batch) -> Int {
         eventLoop.preconditionInEventLoop()
         guard let delivery = deliveries.removeValue(forKey: ObjectIdentifier(batch)) else { return 0 }
@@ -116,7 +125,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     // MARK: - One batch
 
     /// Does what is next: a push, a chunk, or the end of the attempt.
-    private func goOn(_ delivery: Delivery) {
+    func goOn(_ delivery: Delivery) {
         guard !delivery.isAbandoned else { return }
         if let push = delivery.nextPush() {
             send(push, delivery)
@@ -165,7 +174,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
             let (sender, push, delivery) = bound.value
             switch $0 {
             case .success(let response):
-                let answer = LokiAnswer(response, entries: push.entries, path: sender.request.url.path)
+                let answer = LokiAnswer(response, to: push, path: sender.request.url.path)
                 sender.answered(answer, status: response.status, push, delivery)
             case .failure(let error):
                 sender.failed(error, push, delivery)
@@ -177,7 +186,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         let message = "\(error)"
         if let error = error as? HTTPClientError, !error.isRetryable {
             counters.rejected.add()
-            delivery.settle(push, rejected: push.entries, message)
+            settle(push, delivery, rejected: push.entries, message)
             report("transport", message, advice: "check \"endpoint\"", push.entries)
         } else {
             counters.retried.add()
@@ -193,10 +202,10 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
             counters.stored.add()
             // Back to the configured size in small steps, in case the limit was raised, or not Loki's.
             pushBytes = min(pushBytesMax, pushBytes + pushBytes / 64)
-            delivery.settle(push, rejected: 0, "")
+            settle(push, delivery, rejected: 0, "")
         case .rejected(let entries, let message, let advice):
             (entries < push.entries ? counters.stored : counters.rejected).add()
-            delivery.settle(push, rejected: entries, message)
+            settle(push, delivery, rejected: entries, message)
             report("\(status) " + Self.kind(of: message), message, advice: advice, entries)
         case .retryable(let message, let after, let isTenants):
             counters.retried.add()
@@ -206,6 +215,9 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
             } else {
                 delivery.stop(message, after: after)
             }
+        case .failed(let message, let after, let mayRepeat):
+            (mayRepeat ? counters.retried : counters.rejected).add()
+            return failed(push, delivery, message, after: after, mayRepeat: mayRepeat)
         case .tooLarge(let message):
             counters.tooLarge.add()
             return split(push, delivery, message)
@@ -223,16 +235,26 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
                 "Loki finds pushes too large. Sending smaller ones.",
                 metadata: ["error": "\(message)", "bytes": "\(smaller)", "help": "lower max_push_bytes"])
         }
-        let bound = NIOLoopBound((self, delivery), eventLoop: eventLoop)
+        halve(push, delivery) {
+            self.settle(push, delivery, rejected: push.entries, message)
+            self.report("413", message, advice: "one record alone is too large for it", push.entries)
+        }
+    }
+
+    /// Puts the halves of a push in its place and goes on.
+    /// - Parameter orElse: done instead when it has but one entry.
+    func halve(_ push: Push, _ delivery: Delivery, orElse: @escaping () -> Void) {
+        let bound = NIOLoopBound((self, delivery, orElse), eventLoop: eventLoop)
         NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
             PushSplitter.halves(push)
         }.whenComplete { result in
-            let (sender, delivery) = bound.value
+            let (sender, delivery, orElse) = bound.value
             switch result {
-            case .success(let halves?): delivery.prepend(halves)
-            case .success(nil):
-                delivery.settle(push, rejected: push.entries, message)
-                sender.report("413", message, advice: "one record alone is too large for it", push.entries)
+            case .success(var halves?):
+                for index in halves.indices { halves[index].family = push.family }
+                push.family?.partsLeft += halves.count - 1
+                delivery.prepend(halves)
+            case .success(nil): orElse()
             case .failure(let error):
                 delivery.hold(push)
                 delivery.stop("the push could not be split: \(error)", after: nil)
@@ -241,10 +263,25 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         }
     }
 
+    /// A push was answered for good.
+    func settle(_ push: Push, _ delivery: Delivery, rejected: Int, _ message: String) {
+        delivery.settle(push, rejected: rejected, message)
+        if rejected < push.entries {
+            storedPushes += 1
+            dividesInVain = false
+        }
+        ended(push, delivery, isStored: rejected < push.entries)
+    }
+
     private func finish(_ delivery: Delivery) {
         guard let done = delivery.end() else { return }
         guard delivery.isComplete else {
-            done(.retryable(delivery.trouble ?? "the push was not sent", after: delivery.retryAfter))
+            let trouble = delivery.trouble ?? "the push was not sent"
+            // Of tenants without room only: that others' pushes are taken is no reason to come back sooner.
+            done(
+                delivery.isStopped
+                    ? .retryable(trouble, after: delivery.retryAfter)
+                    : .throttled(trouble, after: delivery.retryAfter))
             return
         }
         deliveries[ObjectIdentifier(delivery.batch)] = nil
@@ -258,9 +295,13 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     // MARK: - Rejections
 
     /// Says in the log what Loki rejects, once for each kind; the counters say how much of it there is.
-    private func report(_ kind: String, _ message: String, advice: String?, _ entries: Int) {
+    func report(
+        _ kind: String, _ message: String, advice: String?, _ entries: Int, _ more: Logger.Metadata = [:]
+    ) {
         guard reported.count < Self.reportsMax, reported.insert(kind).inserted else { return }
-        var metadata: Logger.Metadata = ["error": "\(message)", "entries": "\(entries)"]
+        var metadata = more
+        metadata["error"] = "\(message)"
+        metadata["entries"] = "\(entries)"
         if let advice { metadata["help"] = "\(advice)" }
         logger.error("Loki rejects entries. Further ones of this kind are counted only.", metadata: metadata)
     }

@@ -28,6 +28,12 @@ struct MetadataBudget {
         return true
     }
 
+    /// Counts pairs that are too long by themselves.
+    mutating func refuse(_ count: Int) { changes.add(pairs > 0 ? .metadataSize : .metadataCount, count) }
+
+    /// Counts pairs that nobody has looked at.
+    mutating func leaveOut(_ count: Int) { changes.add(.metadataCount, count) }
+
     /// Takes pairs that fit.
     mutating func take(_ count: MetadataCount) {
         precondition(count.pairs <= pairs && count.bytes <= bytes, "pairs that do not fit")
@@ -57,12 +63,17 @@ extension ByteDraft {
         unsafe appendField(0x12, value)
     }
 
-    /// Appends a pair if it fits.
-    mutating func appendPair(_ pair: Labels.Pair, _ budget: inout MetadataBudget) {
-        guard budget.take(pair.name.count + pair.value.count) else { return }
+    /// Appends a pair.
+    mutating func appendPair(_ pair: Labels.Pair) {
         unsafe pair.name.withUnsafeBytes { name in
             unsafe pair.value.withUnsafeBytes { value in unsafe appendPair(name: name, value) }
         }
+    }
+
+    /// Appends a pair if it fits.
+    mutating func appendPair(_ pair: Labels.Pair, _ budget: inout MetadataBudget) {
+        guard budget.take(pair.name.count + pair.value.count) else { return }
+        appendPair(pair)
     }
 
     /// Appends those of already written pairs that fit and whose names are not among `without`.
@@ -87,7 +98,7 @@ extension ByteDraft {
     mutating func appendPairs(_ attribute: Attribute, _ budget: inout MetadataBudget) {
         var leaves = Leaves(bytesMax: budget.bytes)
         leaves.add(attribute)
-        for _ in 0..<leaves.tooLong { _ = budget.take(.max) }
+        budget.refuse(leaves.tooLong)
         for leaf in leaves.pairs { appendPair(leaf, &budget) }
     }
 }

@@ -12,10 +12,12 @@ extension PushEncoder {
         let tenant = tenant(of: parts, context, resource)
         var own: [Labels.Pair] = []
         if !resourceLabels.isEmpty {
-            let attributes = AttributeList(resource, Field.Resource.attributes)
-            for name in resourceLabels { own.add(name, attributes.value(name)) }
+            let values = AttributeList(resource, Field.Resource.attributes).values(resourceLabels)
+            for (name, value) in zip(resourceLabels, values) { own.add(name, value) }
         }
         takeLabels(from: &parts, into: &own)
+        changes.add(.labelCount, parts.hints.leftOut - context.hints.leftOut)
+        changes.add(.metadataCount, parts.list.leftOut)
         let index: Int
         var moved: [Labels.Pair] = []
         if own.isEmpty {
@@ -47,7 +49,9 @@ extension PushEncoder {
         of parts: RecordParts, _ context: ResourceContext, _ resource: WireBytes
     ) -> [UInt8] {
         if let tenant = context.tenant { return tenant }
-        guard let name = context.hints.tenantAttribute ?? parts.hints.tenantAttribute else {
+        guard settings.tenantFromHints,
+            let name = context.hints.tenantAttribute ?? parts.hints.tenantAttribute
+        else {
             return sliceTenant
         }
         let attributes = AttributeList(resource, Field.Resource.attributes)
@@ -64,9 +68,9 @@ extension PushEncoder {
 
     /// Makes labels of those of the record's attributes that are to be ones, and takes them out of the others.
     private func takeLabels(from parts: inout RecordParts, into own: inout [Labels.Pair]) {
-        for name in parts.hints.attributeLabels { own.add(name, parts.value(name)) }
         let names = parts.hints.attributeLabels
-        parts.remove { attribute in names.contains { AttributeList.isNamed(attribute, $0) } }
+        for (name, value) in zip(names, parts.list.values(names)) { own.add(name, value) }
+        parts.remove(named: names)
         switch settings.mapping {
         case .legacy:
             guard settings.defaultLabels.level, parts.hasLevel else { return }
@@ -106,12 +110,10 @@ extension PushEncoder {
             scratch.appendText(parts.body)
         } else {
             let promoted = context.hints.resourceLabels + resourceLabels
-            var attributes = AttributeList(resource, Field.Resource.attributes).all
-            attributes.removeAll { attribute in
-                Hints.isHint(attribute.key.text)
-                    || promoted.contains { AttributeList.isNamed(attribute, $0) }
-            }
-            let line = FormattedLine(parts: parts, resource: attributes, scope: scope)
+            var attributes = AttributeList(resource, Field.Resource.attributes)
+            attributes.remove { Hints.isHint($0.key.text) }
+            attributes.remove(named: promoted)
+            let line = FormattedLine(parts: parts, resource: attributes.all, scope: scope)
             if format == .json { line.writeJSON(to: &scratch) } else { line.writeLogfmt(to: &scratch) }
         }
         if scratch.count > settings.limits.lineBytes {
@@ -142,7 +144,13 @@ extension PushEncoder {
         for attribute in parts.attributes { arena.appendPairs(attribute, &budget) }
         for pair in moved { arena.appendPair(pair, &budget) }
         let names = resourceLabels.map { labelName(Array($0.utf8)) }
-        unsafe arena.appendPairs(of: tail.unsafeBytes, without: names, &budget)
+        // What is nearer to the record has the first claim on the room, and the last word.
+        scratch.truncate(to: 0)
+        unsafe scratch.appendPairs(
+            of: UnsafeRawBufferPointer(rebasing: tail.unsafeBytes[tailResource...]), without: [], &budget)
+        unsafe arena.appendPairs(
+            of: UnsafeRawBufferPointer(rebasing: tail.unsafeBytes[..<tailResource]), without: names, &budget)
+        unsafe arena.append(scratch.unsafeBytes)
         changes.add(budget.changes)
     }
 }

@@ -63,10 +63,13 @@ extension PushEncoder {
         var own = RecordFields()
         var metadata = MetadataCount()
         var hasBody = false
+        keys.beginRecord()
         for field in record.fields {
             switch field.number {
             case Field.LogRecord.attributes:
-                guard field.isBytes, addQuickly(field.bytes, &metadata) else {
+                guard field.isBytes, metadata.pairs <= settings.limits.metadataPairs,
+                    addQuickly(field.bytes, &metadata)
+                else {
                     arena.truncate(to: start)
                     return nil
                 }

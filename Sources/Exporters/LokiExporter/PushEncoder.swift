@@ -11,6 +11,12 @@ struct Push: Sendable {
     var body: ByteBuffer
     /// Entries in it; each is a log record.
     var entries: Int
+    /// Of which it is a part, if Loki did not take that.
+    var family: PushFamily?
+    /// How often it failed as a whole for the same reason, and what had been stored when it did first.
+    var failures = 0
+    var failureReason = ""
+    var storedBefore: UInt64 = 0
 
     /// Bytes before compression, which a snappy block begins with.
     var plainBytes: Int {
@@ -99,13 +105,15 @@ struct PushEncoder: ~Copyable {
     private var tenantIndices: [[UInt8]: Int] = [:]
     /// Bytes that the streams' heads will take.
     private var headBytes = 0
-    /// The metadata that the records of a scope have in common: that of the scope, then that of the resource.
+    /// The metadata that the records of a scope have in common: that of the resource, then that of the scope.
     var tail = ByteDraft(capacity: 1024)
+    /// Bytes of it that are the resource's.
+    var tailResource = 0
     var tailPairs = 0
     var tailBytes = 0
-    private var tailChanges = LokiLimits.Changes()
-    private var tailScope: [UInt8] = []
-    private var tailContext: ResourceContext?
+    var tailChanges = LokiLimits.Changes()
+    var tailScope: [UInt8] = []
+    var tailContext: ResourceContext?
     var scratch = ByteDraft(capacity: 256)
     var push = ByteDraft(capacity: 16)
     private var compressed = ByteBuffer()
@@ -231,50 +239,6 @@ struct PushEncoder: ~Copyable {
         streams[Int(place.stream)].entries &+= 1
         streams[Int(place.stream)].bytes &+= Int(place.count)
         return true
-    }
-
-    /// Makes the tail of a scope's records, unless it is that of the scope before.
-    private mutating func setTail(_ scope: WireBytes, _ context: ResourceContext) {
-        guard settings.mapping == .native else { return }
-        if tailContext === context, unsafe tailScope.withUnsafeBytes({ unsafe isSame($0, scope.unsafeBytes) })
-        {
-            return
-        }
-        tailContext = context
-        tailScope = scope.array
-        tail.truncate(to: 0)
-        var budget = MetadataBudget(settings.limits)
-        var dropped: UInt64 = 0
-        for field in scope.fields {
-            switch field.number {
-            case Field.Scope.name: addToTail("scope_name", field.bytes, &budget)
-            case Field.Scope.version: addToTail("scope_version", field.bytes, &budget)
-            case Field.Scope.droppedAttributesCount: dropped = UInt64(UInt32(truncatingIfNeeded: field.bits))
-            case Field.Scope.attributes where field.isBytes:
-                let attribute = Attribute(field.bytes)
-                // A label must be the same for a whole stream; a scope's attribute is metadata or nothing.
-                guard settings.scopeRules.action(for: attribute.key.text) != .drop else { continue }
-                tail.appendPairs(attribute, &budget)
-            default: break
-            }
-        }
-        if dropped != 0 {
-            scratch.truncate(to: 0)
-            scratch.appendDecimal(dropped)
-            unsafe addToTail("scope_dropped_attributes_count", WireBytes(scratch.unsafeBytes), &budget)
-        }
-        tailPairs = settings.limits.metadataPairs - budget.pairs + context.metadataPairs
-        tailBytes = settings.limits.metadataBytes - budget.bytes + context.metadataBytes
-        tailChanges = budget.changes
-        tailChanges.add(context.metadataChanges)
-        tail.append(context.metadata)
-    }
-
-    private mutating func addToTail(
-        _ name: StaticString, _ value: WireBytes, _ budget: inout MetadataBudget
-    ) {
-        guard value.count > 0, budget.take(name.utf8CodeUnitCount + value.count) else { return }
-        unsafe tail.appendPair(name: name.bytes, value.unsafeBytes)
     }
 
     // MARK: - Streams

@@ -6,7 +6,7 @@ struct PushRequest: Sendable {
     let url: HTTPURL
     private let headers: [(name: String, value: String)]
 
-    private static let tenantHeader = "X-Scope-OrgID"
+    static let tenantHeader = "X-Scope-OrgID"
 
     init(_ config: LokiConfig, version: String) {
         url = config.url

@@ -2,11 +2,45 @@ internal import Compression
 internal import NIOCore
 internal import OTLP
 
-/// Halves a push that the other end finds too large.
+/// Reads and halves pushes that the other end does not take.
 enum PushSplitter {
     /// Two pushes with the entries of one, in order; nil when it has but one entry.
     static func halves(_ push: Push) -> [Push]? {
         guard push.entries > 1 else { return nil }
+        return withRequest(of: push) { request in
+            let middle = push.entries / 2
+            return [
+                part(of: request, 0..<middle, push.tenant),
+                part(of: request, middle..<push.entries, push.tenant),
+            ]
+        }
+    }
+
+    /// How many entries each stream has, by its labels as Loki writes them.
+    static func entriesByStream(_ push: Push) -> [String: Int] {
+        withRequest(of: push) { request in
+            var counts: [String: Int] = [:]
+            for stream in request.fields {
+                let entries = stream.bytes.fields.reduce(0) { $1.number == 2 ? $0 + 1 : $0 }
+                counts[stream.bytes.message(1).text, default: 0] += entries
+            }
+            return counts
+        }
+    }
+
+    /// The labels of the first stream, and the names in the metadata of its first entry, at most so many.
+    static func firstEntry(_ push: Push, keysMax: Int) -> (labels: String, keys: [String]) {
+        withRequest(of: push) { request in
+            let stream = request.message(1)
+            var keys: [String] = []
+            for pair in stream.message(2).fields where pair.number == 3 && keys.count < keysMax {
+                keys.append(pair.bytes.message(1).text)
+            }
+            return (stream.message(1).text, keys)
+        }
+    }
+
+    private static func withRequest<Value>(of push: Push, _ body: (WireBytes) -> Value) -> Value {
         var plain = ByteBuffer()
         let isRead = unsafe push.body.withUnsafeReadableBytes { bytes -> Bool in
             do throws(InflateError) {
@@ -21,14 +55,7 @@ enum PushSplitter {
             }
         }
         precondition(isRead, "a push of ours cannot be read")
-        return unsafe plain.withUnsafeReadableBytes { bytes in
-            let request = unsafe WireBytes(bytes)
-            let middle = push.entries / 2
-            return [
-                part(of: request, 0..<middle, push.tenant),
-                part(of: request, middle..<push.entries, push.tenant),
-            ]
-        }
+        return unsafe plain.withUnsafeReadableBytes { unsafe body(WireBytes($0)) }
     }
 
     /// The push of these of the entries, counted over all streams.

@@ -5,7 +5,7 @@ struct RecordParts {
     var own = RecordFields()
     var body = AttributeValue.empty
     /// Without the hints and what was taken out.
-    private(set) var attributes: [Attribute] = []
+    private(set) var list = AttributeList()
     /// Those of the resource and the record.
     private(set) var hints: Hints
 
@@ -17,17 +17,23 @@ struct RecordParts {
             case Field.LogRecord.body where field.isBytes: body = AttributeValue(field.bytes)
             case Field.LogRecord.attributes where field.isBytes:
                 let attribute = Attribute(field.bytes)
-                if !hints.take(attribute) { attributes.append(attribute) }
+                if !hints.take(attribute) { list.add(attribute) }
             default: own.take(field)
             }
         }
+        list.removeRepeated()
     }
 
+    var attributes: [Attribute] { list.all }
+
     /// The value of an attribute's name, which may lead through nested maps.
-    func value(_ name: String) -> AttributeValue? { AttributeList.find(name, in: attributes) }
+    func value(_ name: String) -> AttributeValue? { list.value(name) }
 
     /// Takes the attributes out that `isTaken` says.
-    mutating func remove(where isTaken: (Attribute) -> Bool) { attributes.removeAll(where: isTaken) }
+    mutating func remove(where isTaken: (Attribute) -> Bool) { list.remove(where: isTaken) }
+
+    /// Takes the attributes with these names out.
+    mutating func remove(named names: [String]) { list.remove(named: names) }
 
     /// Whether the record has a severity that has a name.
     var hasLevel: Bool { (1...24).contains(own.severityNumber) }

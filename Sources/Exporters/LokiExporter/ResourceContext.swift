@@ -67,10 +67,11 @@ final class ResourceContext {
         raw = resource.array
         let attributes = AttributeList(resource, Field.Resource.attributes)
         var hints = Hints()
-        var own: [Attribute] = []
-        for attribute in attributes.all where !hints.take(attribute) { own.append(attribute) }
+        var own = attributes
+        own.remove { hints.take($0) }
         self.hints = hints
-        tenant = hints.tenantAttribute.flatMap { attributes.value($0) }.map { Self.text($0) }.flatMap {
+        let hintedTenant = settings.tenantFromHints ? hints.tenantAttribute : nil
+        tenant = hintedTenant.flatMap { attributes.value($0) }.map { Self.text($0) }.flatMap {
             isTenant($0) ? $0 : nil
         }
 
@@ -78,18 +79,17 @@ final class ResourceContext {
         var labelChanges = LokiLimits.Changes()
         var budget = MetadataBudget(settings.limits)
         var draft = ByteDraft(capacity: 512)
-        for name in hints.resourceLabels {
-            if let value = attributes.value(name) {
-                labels.set(labelName(Array(name.utf8)), Self.text(value))
-            }
+        for (name, value) in zip(hints.resourceLabels, attributes.values(hints.resourceLabels)) {
+            if let value { labels.set(labelName(Array(name.utf8)), Self.text(value)) }
         }
-        let promoted = hints.resourceLabels
-        own.removeAll { attribute in promoted.contains { AttributeList.isNamed(attribute, $0) } }
+        own.remove(named: hints.resourceLabels)
+        labelChanges.add(.labelCount, hints.leftOut)
+        budget.leaveOut(attributes.leftOut)
         var metadata: [Attribute] = []
         switch settings.mapping {
         case .legacy: Self.addDefaults(settings.defaultLabels, attributes, &labels)
         case .native:
-            for attribute in own {
+            for attribute in own.all {
                 switch settings.resourceRules.action(for: attribute.key.text) {
                 case .indexLabel:
                     var leaves = Leaves(bytesMax: settings.limits.metadataBytes)
@@ -113,7 +113,7 @@ final class ResourceContext {
         metadataChanges = budget.changes
         needsGeneral =
             settings.mapping == .legacy || !hints.attributeLabels.isEmpty || hints.format != nil
-            || (hints.tenantAttribute != nil && tenant == nil)
+            || (hintedTenant != nil && tenant == nil)
     }
 
     /// `job`, `instance` and `exporter`, as far as they are on.

@@ -5,6 +5,15 @@ internal import OTLP
 extension ByteDraft: ValueText {
     mutating func appendPlain(_ bytes: WireBytes) { append(bytes) }
 
+    /// As the Collector and Loki write attributes: `Infinity`, not `+Inf`.
+    mutating func appendDouble(_ value: Double) {
+        if value.isInfinite {
+            append(value < 0 ? "-Infinity" : "Infinity")
+        } else {
+            for byte in ShortestDecimal.json(value) { append(byte) }
+        }
+    }
+
     mutating func appendJSONString(_ bytes: WireBytes) { unsafe appendJSONString(bytes.unsafeBytes) }
 
     /// Appends UTF-8 text as a JSON string.

@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// Who answers: scheme, host and port (RFC 9110 §4.3.2).
 package struct HTTPOrigin: Sendable, Hashable, CustomStringConvertible {
     /// How the connection is made.
@@ -63,7 +65,7 @@ package struct HTTPURL: Sendable, Hashable, CustomStringConvertible {
         var basic: String?
         if let at = authority.lastIndex(of: "@") {
             let user = HeaderEscapes.percentDecoded(authority[..<at])
-            basic = "Basic " + HeaderEscapes.base64(user)
+            basic = "Basic " + Base64.text(user)
             authority = authority[authority.index(after: at)...]
         }
         let (host, port) = try Self.hostAndPort(authority)
@@ -142,7 +144,7 @@ func isLetter(_ byte: UInt8) -> Bool { (0x61...0x7A).contains(byte | 0x20) }
 
 func isDigit(_ byte: UInt8) -> Bool { (0x30...0x39).contains(byte) }
 
-/// Credentials of a URL, made a header.
+/// Credentials, made a header.
 enum HeaderEscapes {
     static func percentDecoded(_ text: some StringProtocol) -> [UInt8] {
         var bytes: [UInt8] = []
@@ -158,21 +160,5 @@ enum HeaderEscapes {
             }
         }
         return bytes
-    }
-
-    /// RFC 4648 §4, padded.
-    static func base64(_ bytes: [UInt8]) -> String {
-        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-        var text: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            var bits = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
-            bits <<= UInt32(8 * (3 - group.count))
-            for index in 0..<4 {
-                let digit = digits[Int(bits >> UInt32(18 - 6 * index) & 63)]
-                text.append(index <= group.count ? digit : UInt8(ascii: "="))
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
     }
 }

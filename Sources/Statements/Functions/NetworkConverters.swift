@@ -1,5 +1,6 @@
 internal import Glibc
 internal import Hashing
+internal import OTLP
 
 /// Addresses and flows.
 enum NetworkConverters {

@@ -1,3 +1,5 @@
+internal import OTLP
+
 enum StringConverters {
     static var all: [Function] {
         [

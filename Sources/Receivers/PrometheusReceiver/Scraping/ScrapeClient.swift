@@ -3,6 +3,7 @@ internal import HTTP
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
+internal import OTLP
 
 /// Sends a job's or a discovery's requests: credentials, headers, redirects. Event loop only.
 final class ScrapeClient {
@@ -116,7 +117,7 @@ final class ScrapeClient {
             return text(source).map { fixed + [(name: "Authorization", value: "\(type) \($0)")] }
         case .basic(let user, let password):
             return text(user).and(text(password)).map { user, password in
-                let value = "Basic " + Base64.encode(Array("\(user):\(password)".utf8))
+                let value = "Basic " + Base64.text(Array("\(user):\(password)".utf8))
                 return fixed + [(name: "Authorization", value: value)]
             }
         }
@@ -141,22 +142,4 @@ struct CredentialProblem: Error, CustomStringConvertible {
     let path: String
 
     var description: String { "the credentials in \"\(path)\" cannot be read" }
-}
-
-/// RFC 4648 §4, padded.
-enum Base64 {
-    static func encode(_ bytes: [UInt8]) -> String {
-        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-        var text: [UInt8] = []
-        for start in stride(from: 0, to: bytes.count, by: 3) {
-            let group = bytes[start..<min(start + 3, bytes.count)]
-            let bits = group.reduce(UInt32(0)) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
-            for index in 0..<4 {
-                text.append(
-                    index <= group.count
-                        ? digits[Int(bits >> UInt32(18 - 6 * index) & 63)] : UInt8(ascii: "="))
-            }
-        }
-        return String(decoding: text, as: UTF8.self)
-    }
 }

@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// `Decode`: bytes in a named encoding as text.
 enum DecodeConverter {
     typealias Decoder = ([UInt8]) throws(EvaluationError) -> [UInt8]

@@ -1,9 +1,13 @@
 /// RFC 4648 with either alphabet, padded or not.
-enum Base64 {
+package enum Base64 {
     private static let standard = Array(
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
 
-    static func encode(_ bytes: [UInt8], isURL: Bool = false, isPadded: Bool = true) -> [UInt8] {
+    /// The text of bytes, padded, in the standard alphabet.
+    package static func text(_ bytes: [UInt8]) -> String { String(decoding: encode(bytes), as: UTF8.self) }
+
+    /// The digits of bytes.
+    package static func encode(_ bytes: [UInt8], isURL: Bool = false, isPadded: Bool = true) -> [UInt8] {
         var alphabet = standard
         if isURL { alphabet.replaceSubrange(62..<64, with: "-_".utf8) }
         var output: [UInt8] = []
@@ -23,7 +27,7 @@ enum Base64 {
     }
 
     /// Line breaks are skipped, as Go's decoder does. Nil: an illegal digit or length.
-    static func decode(_ text: [UInt8], isURL: Bool = false, isPadded: Bool = true) -> [UInt8]? {
+    package static func decode(_ text: [UInt8], isURL: Bool = false, isPadded: Bool = true) -> [UInt8]? {
         var digits = text.filter { $0 != 10 && $0 != 13 }
         if isPadded {
             guard digits.count.isMultiple(of: 4) else { return nil }
