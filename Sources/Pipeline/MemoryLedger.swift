@@ -14,8 +14,17 @@ package final class MemoryLedger: Sendable {
         0, 0, 0, 0, 0, 0, 0, 0
     )
 
-    /// Starts at zero.
+    private let limit = Atomic<Int>(.max)
+
+    /// Starts at zero, without a limit.
     package init() {}
+
+    /// What may be charged before clients are slowed down; `Int.max` while nobody limits it. Whoever keeps data for long
+    /// takes a share of this.
+    package var limitBytes: Int { limit.load(ordering: .relaxed) }
+
+    /// Says what may be charged; of several limits the smallest counts.
+    package func limit(to bytes: Int) { limit.min(bytes, ordering: .relaxed) }
 
     /// Bytes charged now.
     package var bytes: Int { charged.load(ordering: .relaxed) }

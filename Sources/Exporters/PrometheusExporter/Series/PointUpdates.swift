@@ -226,7 +226,7 @@ extension SeriesStore {
 
     private func changeBounds(_ index: UInt32, _ buckets: HistogramBuckets) -> DropReason? {
         guard BoundsTable.areValid(buckets.bounds) else { return .malformed }
-        guard hasRoom(for: buckets.counts.count - slab[index].words.bytes) else { return .seriesLimit }
+        if let lack = lackOfRoom(for: buckets.counts.count - slab[index].words.bytes) { return lack }
         dropExemplars(index)
         let new = bounds.use(buckets.bounds, hasher)
         if slab[index].bounds != noIndex { bounds.release(slab[index].bounds) }
@@ -238,7 +238,7 @@ extension SeriesStore {
     /// Takes a summary point in; says why when it does not.
     func updateSummary(_ index: UInt32, _ summary: SummaryState) -> DropReason? {
         if slab[index].isNewer(than: summary.time) { return .outOfOrder }
-        guard hasRoom(for: summary.quantiles.count * 8 - slab[index].words.bytes) else { return .seriesLimit }
+        if let lack = lackOfRoom(for: summary.quantiles.count * 8 - slab[index].words.bytes) { return lack }
         resizeWords(index, summary.quantiles.count)
         for (place, word) in summary.quantiles.enumerated() { slab[index].words[place] = word }
         slab[index].count = summary.count
@@ -271,7 +271,7 @@ extension SeriesStore {
             state = sum
         }
         let words = state.words
-        guard hasRoom(for: words.count * 8 - slab[index].words.bytes) else { return .seriesLimit }
+        if let lack = lackOfRoom(for: words.count * 8 - slab[index].words.bytes) { return lack }
         resizeWords(index, words.count)
         for (place, word) in words.enumerated() { slab[index].words[place] = word }
         slab[index].count = state.count
@@ -298,7 +298,8 @@ extension SeriesStore {
     /// Keeps the latest exemplar of a counter or of each bucket.
     /// - Returns: the work that it took.
     func keepExemplars(of point: borrowing MetricPoint, field number: UInt32, series index: UInt32) -> Int {
-        guard settings.limits.exemplarBytes > 0 else { return 0 }
+        let bytesMax = min(settings.limits.exemplarBytes, memoryMax / 4)
+        guard bytesMax > 0 else { return 0 }
         let type = family(of: slab[index]).type
         guard type == .counter || type == .histogram else { return 0 }
         let slots = max(1, slab[index].words.count)
@@ -312,7 +313,7 @@ extension SeriesStore {
             guard let exemplar = Exemplar(field.bytes, namer: settings.namer) else { continue }
             if slab[index].exemplars.count != slots {
                 guard
-                    exemplarBytes + slots * MemoryLayout<ExemplarSlot>.stride <= settings.limits.exemplarBytes
+                    exemplarBytes + slots * MemoryLayout<ExemplarSlot>.stride <= bytesMax
                 else { break }
                 dropExemplars(index)
                 slab[index].exemplars.replace(count: slots, with: ExemplarSlot())
@@ -322,7 +323,7 @@ extension SeriesStore {
             let place = bounds == noIndex || slots == 1 ? 0 : self.bounds[bounds].bucket(of: exemplar.value)
             var slot = slab[index].exemplars[place]
             guard slot.isEmpty || slot.time <= exemplar.time,
-                exemplarBytes - slot.bytes + exemplar.labels.count <= settings.limits.exemplarBytes
+                exemplarBytes - slot.bytes + exemplar.labels.count <= bytesMax
             else { continue }
             exemplarBytes += exemplar.labels.count - slot.bytes
             slot.replace(value: exemplar.value.bitPattern, time: exemplar.time, labels: exemplar.labels)
