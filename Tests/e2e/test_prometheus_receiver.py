@@ -440,7 +440,8 @@ def test_what_the_prometheus_exporter_shows_comes_back(gateway, backend, clients
         "honor_labels": True,
     }
     configuration = scraping(destination, job)
-    configuration["exporters"]["prometheus"] = {"endpoint": f"{LOOPBACK}:{port}", "enable_open_metrics": True}
+    page = {"endpoint": f"{LOOPBACK}:{port}", "enable_open_metrics": True, "enable_created_samples": True}
+    configuration["exporters"]["prometheus"] = page
     configuration["service"]["pipelines"] = {
         "metrics/in": {"receivers": ["otlp"], "exporters": ["prometheus"]},
         "metrics/out": {"receivers": ["prometheus"], "exporters": ["otlp"]},
