@@ -151,8 +151,8 @@ package final class AdminServer: Sendable {
                 channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
             }
         do {
-            let channel = try await bootstrap.bind(host: host == "localhost" ? "127.0.0.1" : host, port: port)
-                .get()
+            let channel = try await bootstrap.listen(
+                host: host == "localhost" ? "127.0.0.1" : host, port: port)
             state.withLock { $0 = .listening(channel) }
             guard let address = channel.localAddress else {
                 preconditionFailure("A socket that listens has an address")

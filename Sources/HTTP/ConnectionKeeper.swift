@@ -68,12 +68,7 @@ package struct ConnectionKeeper {
         self.limits = limits
         opened = now
         idleSince = now
-        drainAt = limits.age.map {
-            // Whoever writes centuries means never.
-            let (age, overflow) = $0.nanoseconds.addingReportingOverflow(
-                Int64(Double($0.nanoseconds) / 10 * jitter))
-            return overflow ? .distantFuture : now + .nanoseconds(age)
-        }
+        drainAt = limits.age.map { $0.limit(from: now, jitter: jitter) }
     }
 
     /// The client sent a PING.
@@ -140,5 +135,15 @@ package struct ConnectionKeeper {
         guard now - lastRead >= pingAfter else { return .none }
         pingSent = now
         return .ping
+    }
+}
+
+extension TimeAmount {
+    /// When a connection that opens now reaches this age, give or take a tenth.
+    /// - Parameter jitter: -1…1.
+    package func limit(from now: NIODeadline, jitter: Double) -> NIODeadline {
+        // Whoever writes centuries means never.
+        let (age, overflow) = nanoseconds.addingReportingOverflow(Int64(Double(nanoseconds) / 10 * jitter))
+        return overflow ? .distantFuture : now + .nanoseconds(age)
     }
 }

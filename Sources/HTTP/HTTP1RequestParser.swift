@@ -8,6 +8,7 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
     case foldedField
     case noHost
     case severalHosts
+    case badHost(String)
     case badContentLength(String)
     case severalLengths
     case unknownTransferCoding(String)
@@ -33,11 +34,13 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
         case .foldedField: "a field goes on in the next line, which is obsolete"
         case .noHost: "the host field is missing"
         case .severalHosts: "there is more than one host field"
+        case .badHost(let text): "the host field is no host with an optional port: \"\(text)\""
         case .badContentLength(let text): "content-length is not a number: \"\(text)\""
         case .severalLengths: "the length of the body is told more than once"
         case .unknownTransferCoding(let text): "transfer-encoding is not understood: \"\(text)\""
         case .badChunk: "the body is not well-formed in chunks"
-        case .headTooLarge(let limit): "the header has more than \(limit) bytes"
+        case .headTooLarge(let limit):
+            "the header has more than \(limit) bytes, 32 counted for each field beside its own"
         }
     }
 }
@@ -50,6 +53,8 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
 package struct HTTP1RequestParser {
     /// The largest head, and the largest trailer section.
     package static let headBytesMax = 64 << 10
+    /// What each field counts beside its own bytes, as in HTTP/2 (RFC 9113 §6.5.2): many small ones cost, too.
+    private static let fieldBytes = 32
     /// The longest line with the size of a chunk, extensions and all.
     private static let chunkLineMax = 1024
 
@@ -216,6 +221,9 @@ package struct HTTP1RequestParser {
             if unsafe line.isEmpty { break }
             at += line.count + 2
             try unsafe Self.field(line, head, &framing)
+            if head.byteCount + head.count * Self.fieldBytes > Self.headBytesMax {
+                throw .headTooLarge(limit: Self.headBytesMax)
+            }
         }
         return try framing.head()
     }
@@ -245,8 +253,30 @@ package struct HTTP1RequestParser {
             throw .badVersion
         }
         unsafe head.append(name: ":method", value: UnsafeRawBufferPointer(rebasing: line[..<methodEnd]))
-        unsafe head.append(name: ":path", value: UnsafeRawBufferPointer(rebasing: line[target]))
+        unsafe appendPath(UnsafeRawBufferPointer(rebasing: line[target]), head)
         return unsafe number[7] == zero
+    }
+
+    /// Appends the path of a request's target. Of an absolute one, "http://host/path", what comes behind the host (RFC
+    /// 9112 §3.2.2): every host is ours.
+    private static func appendPath(_ target: UnsafeRawBufferPointer, _ head: HeaderBlock) {
+        if unsafe target.first != slash {
+            for scheme in ["http://", "https://"] as [StaticString]
+            where unsafe target.count > scheme.utf8CodeUnitCount
+                && equalsIgnoringCase(target.prefix(scheme.utf8CodeUnitCount), scheme)
+            {
+                let authority = scheme.utf8CodeUnitCount
+                let rest = unsafe target[authority...].firstIndex { $0 == slash || $0 == UInt8(ascii: "?") }
+                guard let rest, unsafe target[rest] == slash else {
+                    return unsafe head.append(
+                        name: ":path",
+                        value: UnsafeRawBufferPointer(rebasing: target[authority - 1..<authority]))
+                }
+                return unsafe head.append(
+                    name: ":path", value: UnsafeRawBufferPointer(rebasing: target[rest...]))
+            }
+        }
+        unsafe head.append(name: ":path", value: target)
     }
 
     private static func field(
@@ -293,6 +323,9 @@ package struct HTTP1RequestParser {
             switch nameLength {
             case 4 where head.lastName(is: "host"):
                 hosts += 1
+                for index in 0..<value.count where unsafe !isHostByte(value[index]) {
+                    throw unsafe .badHost(shown(value))
+                }
             case 10 where head.lastName(is: "connection"):
                 let tokens = unsafe value.split(separator: UInt8(ascii: ","))
                 for index in unsafe tokens.indices {
@@ -367,11 +400,12 @@ private let cr = UInt8(ascii: "\r")
 private let lf = UInt8(ascii: "\n")
 private let space = UInt8(ascii: " ")
 private let tab = UInt8(ascii: "\t")
+private let slash = UInt8(ascii: "/")
 private let zero = UInt8(ascii: "0")
 private let one = UInt8(ascii: "1")
 
 /// The characters of methods and of field names (RFC 9110 §5.6.2).
-private func isToken(_ byte: UInt8) -> Bool {
+func isToken(_ byte: UInt8) -> Bool {
     switch byte {
     case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
         zero...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
@@ -382,7 +416,18 @@ private func isToken(_ byte: UInt8) -> Bool {
     }
 }
 
-private func equalsIgnoringCase(_ bytes: Slice<UnsafeRawBufferPointer>, _ text: StaticString) -> Bool {
+/// The characters of a host with a port (RFC 3986 §3.2.2), and those of the names that Envoy makes.
+private func isHostByte(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "#"), UInt8(ascii: "^"), UInt8(ascii: "`"): false
+    case UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]"), UInt8(ascii: "("), UInt8(ascii: ")"),
+        UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: "="):
+        true
+    default: isToken(byte)
+    }
+}
+
+func equalsIgnoringCase(_ bytes: Slice<UnsafeRawBufferPointer>, _ text: StaticString) -> Bool {
     var trimmed = unsafe bytes
     while let first = unsafe trimmed.first, first == space || first == tab { unsafe trimmed.removeFirst() }
     while let last = unsafe trimmed.last, last == space || last == tab { unsafe trimmed.removeLast() }
@@ -390,7 +435,7 @@ private func equalsIgnoringCase(_ bytes: Slice<UnsafeRawBufferPointer>, _ text: 
     return unsafe trimmed.elementsEqual(wanted) { $0 == $1 || ($0 | 0x20 == $1 && isToken($0)) }
 }
 
-private func decimal(_ bytes: UnsafeRawBufferPointer) -> Int? {
+func decimal(_ bytes: UnsafeRawBufferPointer) -> Int? {
     guard (1...18).contains(bytes.count) else { return nil }
     var value = 0
     for index in 0..<bytes.count {

@@ -17,6 +17,36 @@ package protocol HTTP2SessionDelegate: AnyObject {
     func pingAcknowledged()
     /// The peer sent a PING.
     func pingReceived()
+    /// A RST_STREAM of ours has left, for whatever reason. For counting.
+    func resetSent(_ reason: HTTP2ResetReason)
+}
+
+extension HTTP2SessionDelegate {
+    package func resetSent(_ reason: HTTP2ResetReason) {}
+}
+
+/// Why we reset a stream.
+package enum HTTP2ResetReason: Sendable, Equatable {
+    /// The request is malformed.
+    case malformed(HTTP2Malformed)
+    /// Any other; an RFC 9113 §7 error code.
+    case code(UInt32)
+
+    /// In words, for a label.
+    package var text: String {
+        switch self {
+        case .malformed(let fault): fault.rawValue
+        case .code(let code): code < Self.names.count ? Self.names[Int(code)] : "unknown"
+        }
+    }
+
+    private static let names = [
+        "no_error", "protocol_error", "internal_error", "flow_control_error", "settings_timeout",
+        "stream_closed",
+        "frame_size_error", "refused_stream", "cancel", "compression_error", "connect_error",
+        "enhance_your_calm",
+        "inadequate_security", "http_1_1_required",
+    ]
 }
 
 /// What a session announces about itself (RFC 9113 §6.5.2), and what it bears.
@@ -106,6 +136,12 @@ package final class HTTP2Session {
         unsafe nghttp2_session_del(session)
     }
 
+    /// How many frames wait to be sent, answers and what the protocol asks for.
+    package var outboundFrames: Int {
+        guard let raw = unsafe raw else { return 0 }
+        return unsafe nghttp2_session_get_outbound_queue_size(raw)
+    }
+
     /// How many streams are open.
     package var openStreams: Int { slots.count - freeSlots.count }
 
@@ -153,6 +189,11 @@ package final class HTTP2Session {
             unsafe try collect(raw)
         }
         output.drain(write)
+    }
+
+    /// Throws away the bytes that are due: they were sent before there was a session (`HTTP2Greeting`).
+    func forgetOutput() throws(HTTP2SessionError) {
+        try send { _ in }
     }
 
     private func collect(_ raw: OpaquePointer) throws(HTTP2SessionError) {
@@ -273,6 +314,9 @@ package final class HTTP2Session {
         goAway(isFinal: true)
     }
 
+    /// Whether an answer is still to be given by the owner.
+    var isOwnerAsked: Bool { slots.contains { $0.id != 0 && !$0.answered } }
+
     private func announce() throws(HTTP2SessionError) {
         guard let raw = unsafe raw else { return }
         var entries = [
@@ -315,7 +359,15 @@ package final class HTTP2Session {
     private func giveBack(_ stream: HTTP2Stream) {
         stream.close()
         freeSlots.append(stream.slot)
+        // What many streams at a time took is not kept by a connection without any.
+        if freeSlots.count == slots.count, slots.count > Self.idleSlotsMax {
+            freeSlots = []
+            slots = []
+        }
     }
+
+    /// Slots that are kept for streams to come.
+    package static let idleSlotsMax = 64
 
     /// The object of an open stream; nil for the connection itself and for streams that we refused to open.
     fileprivate func stream(_ id: Int32) -> HTTP2Stream? {
@@ -331,6 +383,7 @@ extension HTTP2Session {
     fileprivate func headersBegan(_ id: Int32) -> Int32 {
         if let known = stream(id) {
             known.headers.removeAll()
+            known.check.beginTrailers()
             headerStream = known
             return 0
         }
@@ -345,12 +398,16 @@ extension HTTP2Session {
     }
 
     fileprivate func header(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Int32 {
-        guard let stream = headerStream else { return 0 }
-        // The stream alone is reset: nghttp2 has to decode the rest of the section for the connection's sake.
+        guard let stream = headerStream, !stream.hasTooManyFields else { return 0 }
+        if role == .server, unsafe !stream.check.field(name, value) { return 0 }
         if stream.headers.byteCount + name.count + value.count + 32 * (stream.headers.count + 1)
             > settings.maxHeaderBytes
         {
-            return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue
+            // nghttp2 has to decode the rest of the section for the connection's sake; of a client's stream nothing more is
+            // wanted then, a server's owner answers.
+            guard role == .server else { return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue }
+            stream.hasTooManyFields = true
+            return 0
         }
         unsafe stream.headers.append(name: name, value: value)
         return 0
@@ -368,7 +425,13 @@ extension HTTP2Session {
                 role == .client && !isTrailers && stream.headers.field(":status", hasPrefix: "1") == true
             if interim { return 0 }
             stream.readingFirstSection = false
+            if role == .server {
+                let endsStream = UInt32(header.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
+                stream.check.endSection(endsStream: endsStream)
+                if refuseMalformed(stream) { return 0 }
+            }
             delegate.headersEnded(stream, isTrailers: isTrailers)
+            headers.giveBack()
             endIfFlagged(header, stream)
         case NGHTTP2_DATA.rawValue:
             guard let stream = stream(header.stream_id) else { return 0 }
@@ -393,13 +456,42 @@ extension HTTP2Session {
         guard UInt32(header.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, stream.id != 0 else {
             return
         }
+        if role == .server {
+            stream.check.end()
+            if refuseMalformed(stream) { return }
+        }
         stream.peerEnded = true
         delegate.ended(stream)
     }
 
     fileprivate func dataReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
         guard let stream = stream(id) else { return }
+        if role == .server {
+            stream.check.body(bytes.count)
+            if refuseMalformed(stream) { return }
+        }
         unsafe delegate.received(bytes, stream)
+    }
+
+    /// Resets a request that is malformed.
+    /// - Returns: whether it is.
+    private func refuseMalformed(_ stream: HTTP2Stream) -> Bool {
+        guard stream.check.fault != nil else { return false }
+        if !stream.answered { reset(stream, code: NGHTTP2_PROTOCOL_ERROR.rawValue) }
+        return true
+    }
+
+    /// A frame of ours has left.
+    fileprivate func frameSent(_ frame: UnsafePointer<nghttp2_frame>) {
+        guard unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_RST_STREAM.rawValue else { return }
+        let code = unsafe frame.pointee.rst_stream.error_code
+        if code == NGHTTP2_PROTOCOL_ERROR.rawValue,
+            let fault = unsafe stream(frame.pointee.hd.stream_id)?.check.fault
+        {
+            delegate.resetSent(.malformed(fault))
+        } else {
+            delegate.resetSent(.code(code))
+        }
     }
 
     fileprivate func streamClosed(_ id: Int32, _ code: UInt32) {
@@ -476,6 +568,12 @@ private func makeSession(
     defer { unsafe nghttp2_option_del(options) }
     // Else it keeps the closed streams of a connection, up to SETTINGS_MAX_CONCURRENT_STREAMS, for priorities.
     unsafe nghttp2_option_set_no_closed_streams(options, 1)
+    // How many streams a client may cancel is a matter of `FrameBudget` and `WorkBudget`.
+    if role == .server {
+        unsafe nghttp2_option_set_stream_reset_rate_limit(options, UInt64(UInt32.max), UInt64(UInt32.max))
+    }
+    // HTTP2RequestCheck does what must be done.
+    if role == .server { unsafe nghttp2_option_set_no_http_messaging(options, 1) }
     unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, userData in
         guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
         return unsafe session(userData) { unsafe $0.headersBegan(frame.pointee.hd.stream_id) }
@@ -492,6 +590,11 @@ private func makeSession(
     unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, userData in
         guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
         return unsafe session(userData) { unsafe $0.frameReceived(frame) }
+    }
+    unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, userData in
+        guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
+        unsafe session(userData) { unsafe $0.frameSent(frame) }
+        return 0
     }
     unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
         _, _, id, bytes, count, userData in

@@ -11,6 +11,10 @@ package final class HTTP2Stream {
     package let headers: HeaderBlock
     /// Whether the header section that is being read is the first of the stream (else it is trailers).
     var readingFirstSection = true
+    /// Whether the fields of a request are more than `HTTP2Settings.maxHeaderBytes`; those beyond it are missing.
+    package internal(set) var hasTooManyFields = false
+    /// Of a request.
+    var check = HTTP2RequestCheck()
     /// Whether our side has sent, or queued, everything that it will send.
     package internal(set) var answered = false
     /// Whether bytes of our side's body have been collected for sending.
@@ -39,6 +43,8 @@ package final class HTTP2Stream {
         isBodyBegun = false
         isSent = false
         peerEnded = false
+        hasTooManyFields = false
+        check = HTTP2RequestCheck()
         headers.removeAll()
     }
 

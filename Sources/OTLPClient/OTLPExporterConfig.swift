@@ -115,7 +115,7 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         headers = section.headers("headers")
         userAgent = section.optionalString("user_agent")
         timeout = section.duration("timeout", default: timeout)
-        keepalive = section.section("keepalive").map { Keepalive($0) }
+        keepalive = section.optionalSection("keepalive").map { Keepalive($0) }
         waitForReady = section.bool("wait_for_ready", default: false)
         balancerName = section.choice("balancer_name", default: .roundRobin)
         authority = section.optionalString("authority")
@@ -174,6 +174,16 @@ package struct OTLPExporterConfig: Sendable, Equatable {
             return
         }
         var address = Substring(text)
+        // dns://server/name: which server is asked is the system's to say.
+        if address.hasPrefix("dns://"), let slash = address.dropFirst(6).firstIndex(of: "/"),
+            slash != address.dropFirst(6).startIndex
+        {
+            let server = address.dropFirst(6)[..<slash]
+            section.report(
+                "endpoint", warning: "the DNS server \"\(server)\" is not asked; the system's resolver is",
+                help: "write dns:///\(address[address.index(after: slash)...])")
+            address = "dns://" + address[slash...]
+        }
         for prefix in ["http://", "https://", "dns:///", "passthrough:///"] where address.hasPrefix(prefix) {
             address = address.dropFirst(prefix.count)
             break

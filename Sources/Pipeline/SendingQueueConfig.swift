@@ -48,6 +48,10 @@ package struct SendingQueueConfig: Sendable, Equatable {
     /// `on_permanent_failure` of the exporter itself, which the Collector does not have.
     package var onPermanentFailure: ComponentID?
 
+    /// A batch that the destination refuses for good is divided, until what it does not take is alone. Default true. Key
+    /// `divide_refused_batches` of the exporter itself, which the Collector does not have.
+    package var dividesRefused = true
+
     package init(enabled: Bool = true) {
         self.enabled = enabled
     }
@@ -60,6 +64,7 @@ package struct SendingQueueConfig: Sendable, Equatable {
             self.init()
         }
         onPermanentFailure = exporter.componentID("on_permanent_failure")
+        dividesRefused = exporter.bool("divide_refused_batches", default: true)
     }
 
     /// Reads and checks the section itself; problems go to its diagnostics.
@@ -71,7 +76,7 @@ package struct SendingQueueConfig: Sendable, Equatable {
         blockOnOverflow = section.bool("block_on_overflow", default: false)
         waitForResult = section.bool("wait_for_result", default: false)
         storage = section.componentID("storage")
-        if let keys = section.section("batch") {
+        if let keys = section.section("batch"), keys.bool("enabled", default: true) {
             batch = BatchSettings(keys, queue: self, queueSizerIsWritten: section.has("sizer"))
         }
         if waitForResult, storage != nil {

@@ -34,6 +34,10 @@ struct Arguments {
             name: "--set", value: "KEY=VALUE", help: "A value over all configurations: a.b.c=VALUE.",
             commands: [.run, .validate, .printConfig], repeats: true),
         Option(
+            name: "--feature-gates", value: "GATES",
+            help: "Accepted for the Collector's sake: none of its feature gates is known here.",
+            commands: [.run, .validate, .printConfig], repeats: true),
+        Option(
             name: "--health-endpoint", value: "HOST:PORT",
             help:
                 "Where /health/live and /health/ready are served; \"\" for nowhere. 0.0.0.0:8080, unless that is taken.",

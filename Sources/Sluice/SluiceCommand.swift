@@ -56,6 +56,11 @@ struct Sluice {
         let sources = arguments.all("--config")
         guard !sources.isEmpty else { throw UsageError(description: "no configuration: give --config FILE") }
         let diagnostics = Diagnostics()
+        diagnostics.toleratesMissingFiles = arguments.command != .run
+        for gate in arguments.all("--feature-gates").flatMap({ $0.split(separator: ",") }) {
+            diagnostics.warning(
+                "feature gate \"\(gate)\" is unknown here and has no effect", help: "remove it")
+        }
         let loaded = GatewayPlan.load(
             sources: sources.map { ConfigSource($0) }, overrides: arguments.all("--set"),
             diagnostics: diagnostics)

@@ -59,9 +59,11 @@ struct GatewayConfigTests {
                 gateway.yaml:8:3: error: receivers: receiver "prometheus" is not built into this version yet
                    8 |   prometheus:
                      |   ^~~~~~~~~~
+                   help: let a Collector with this receiver send OTLP here, or remove it from the pipelines
                 gateway.yaml:25:3: error: exporters: exporter "prometheus" is not built into this version yet
                    25 |   prometheus:
                       |   ^~~~~~~~~~
+                   help: send OTLP to a Collector that has this exporter: otlp_grpc or otlp_http
                 gateway.yaml:31:3: warning: exporters: exporter "logging" is deprecated; write "debug" instead
                    31 |   logging:
                       |   ^~~~~~~

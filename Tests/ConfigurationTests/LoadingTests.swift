@@ -156,7 +156,7 @@ struct LoadingTests {
             ),
             ("${vault:x}", "{v: null} | v: scheme \"vault\" of \"${vault:x}\" is not supported"),
             ("${file:/no}", "{v: null} | v: file \"/no\" cannot be read: No such file or directory"),
-            ("a${env:LIST}", "{v: null} | v: \"${env:LIST}\" gives a list, which cannot stand inside a text"),
+            ("a${env:LIST}", "{v: 'a[a, b]'}"),
             (
                 "${env:LOOP}",
                 "{v: null} | v: follows more than 1000 references or 100 within each other; does one lead back to itself?"

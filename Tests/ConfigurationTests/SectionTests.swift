@@ -80,7 +80,8 @@ struct SectionTests {
         "what means off is no use of a feature that is missing",
         arguments: [
             ("a:", false), ("a: false", false), ("a: 0", false), ("a: \"\"", false), ("a: []", false),
-            ("a: {}", true), ("a: true", true), ("a: x", true), ("a: [x]", true), ("b: 1", false),
+            ("a: {}", false), ("a: {b: }", false), ("a: {b: 1}", true), ("a: true", true), ("a: x", true),
+            ("a: [x]", true), ("b: 1", false),
         ])
     func notSupportedYet(yaml: String, isError: Bool) {
         let diagnostics = Diagnostics()
@@ -131,8 +132,8 @@ struct SectionTests {
         _ = keys.int("d", default: 0)
         let lines = diagnostics.render().split(separator: "\n")
         #expect(lines[2] == "     |          \t   ^")
-        #expect(lines[5].hasSuffix(" ^") && lines[5].count < 180)
-        #expect(lines[4].hasSuffix("d: y}"))
+        #expect(lines[6].hasSuffix(" ^") && lines[6].count < 180)
+        #expect(lines[5].hasSuffix("d: y}"))
     }
 
     @Test("a section from a text that is no section is empty and an error")

@@ -97,7 +97,6 @@ struct YAMLTests {
             ("a: &x [*x]", "none | 1:8+1 not valid YAML: found undefined alias"),
             ("a: 1\nb: \"é\u{1}\"", "none | 2:6+1 not valid YAML: control characters are not allowed"),
             ("\u{0}", "none | 1:1+1 not valid YAML: control characters are not allowed"),
-            ("a: 1\n---\nb: 1", "none | 2:1+1 a second document begins here"),
             (
                 "[a]: 1\n{b: 1}: 2",
                 "none | 1:1+0 a key must be a single word; 2:1+0 a key must be a single word"

@@ -57,6 +57,31 @@ private func requests(
     static let post = "POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-protobuf\r\n"
     static let steps = [1, 2, 3, 7, 64, Int.max]
 
+    /// Guarantees: clients that go through what they take for a proxy reach their path (RFC 9112 §3.2.2).
+    @Test(arguments: [
+        ("http://gateway:4318/v1/logs", "/v1/logs"), ("HTTPS://[::1]:1/a?b", "/a?b"), ("http://h", "/"),
+        ("http://h?a=/b", "/"), ("*", "*"), ("/http://h/x", "/http://h/x"), ("http:/", "http:/"),
+        ("ftp://h/x", "ftp://h/x"),
+    ])
+    func absoluteTargetsAreTheirPath(target: String, path: String) throws {
+        let (whole, rest) = try requests(
+            "POST \(target) HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n".utf8)
+        #expect(whole.map(\.path) == [path] && rest == 0)
+    }
+
+    @Test(arguments: ["a b/c@d", "a/b", "user@h", "h#x", "h\\x", "<h>", "h\"x"])
+    func hostsThatAreNoneAreRefused(host: String) {
+        #expect(throws: HTTP1Error.badHost(host)) {
+            try requests("POST / HTTP/1.1\r\nHost: \(host)\r\n\r\n".utf8)
+        }
+    }
+
+    @Test(arguments: ["h", "h:4318", "[::1]:4318", "", "a_b.c-d", "outbound|4318||h", "%41"])
+    func hostsAreTaken(host: String) throws {
+        let request = "POST / HTTP/1.1\r\nHost: \(host)\r\nContent-Length: 0\r\n\r\n"
+        #expect(try requests(request.utf8).whole.count == 1)
+    }
+
     @Test(arguments: steps) func aRequestIsReadHoweverItsBytesCome(step: Int) throws {
         let text = Self.post + "Content-Length: 5\r\nX-Empty:\r\nX-Spaced: \t a b \t\r\n\r\nhello"
         let read = try requests(text.utf8, step: step)

@@ -21,6 +21,7 @@ enum Event: Equatable {
 /// A session with an owner that remembers everything and does what a test says.
 final class Peer: HTTP2SessionDelegate {
     private(set) var events: [Event] = []
+    private(set) var resets: [String] = []
     var onHead: (Peer, HTTP2Stream) -> Void = { _, _ in }
     var onEnded: (Peer, HTTP2Stream) -> Void = { _, _ in }
     var onClosed: (Peer, HTTP2Stream) -> Void = { _, _ in }
@@ -93,6 +94,7 @@ final class Peer: HTTP2SessionDelegate {
     func goAway(lastStream: Int32, code: UInt32) { events.append(.goAway(lastStream, code)) }
     func pingAcknowledged() { events.append(.pingAcknowledged) }
     func pingReceived() { events.append(.ping) }
+    func resetSent(_ reason: HTTP2ResetReason) { resets.append(reason.text) }
 }
 
 /// Carries bytes both ways until nobody has any left.

@@ -46,6 +46,75 @@ import Testing
         }
     }
 
+    /// Scenario: one of two spans has a name in Latin-1. Guarantees: the request is taken, whole and as UTF-8, and the
+    /// service is counted; before, everybody's data behind the same agent was refused with it.
+    @Test func textThatIsNotUTF8IsRepaired() {
+        func request(_ name: [UInt8]) -> [UInt8] {
+            var resource = ProtoWriter()
+            resource.message(1) {
+                $0.message(1) {
+                    $0.message(1) {
+                        $0.text(1, "service.name")
+                        $0.message(2) { $0.text(1, "old") }
+                    }
+                }
+                $0.message(2) {
+                    $0.message(2) { $0.field(5, name) }
+                    $0.message(2) { $0.text(5, "fine") }
+                }
+            }
+            return resource.bytes
+        }
+        let rear = Rear(keepsGzip: true)
+        for isGRPC in [true, false] {
+            let reader = reader(grpc: isGRPC)
+            let bytes = gzipped(request([0x63, 0x61, 0x66, 0xE9]))
+            #expect(reader.begin(rear.target(), encoding: .gzip, contentLength: nil) == nil)
+            #expect(reader.append(isGRPC ? grpcMessage(bytes, flag: 1) : bytes) == nil)
+            #expect(finish(reader)?.isAccepted == true)
+        }
+        #expect(rear.takenBytes == Array(repeating: request(Array("caf\u{FFFD}".utf8)), count: 2))
+        // What was compressed is no longer what is handed on.
+        #expect(rear.consumer.taken.allSatisfy { $0.slices.allSatisfy { $0.payload.gzipMembers == nil } })
+        #expect(rear.count("sluice_receiver_repaired_texts{") == 2)
+        #expect(String(decoding: rear.registry.render(), as: UTF8.self).contains("service=\"old\""))
+    }
+
+    /// Scenario: the same in JSON. Guarantees: the same.
+    @Test func textThatIsNotUTF8IsRepairedInJSON() {
+        let rear = Rear()
+        let reader = reader()
+        let text =
+            Array(#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a"#.utf8) + [0xFF]
+            + Array(#"b"}]}]}]}"#.utf8)
+        #expect(reader.begin(rear.target().forJSON, encoding: .identity, contentLength: nil) == nil)
+        #expect(reader.append(text) == nil)
+        #expect(finish(reader)?.isAccepted == true)
+        var wanted = ProtoWriter()
+        wanted.message(1) { $0.message(2) { $0.message(2) { $0.text(5, "a\u{FFFD}b") } } }
+        let texts = rear.takenBytes.map { String(decoding: $0, as: UTF8.self) }
+        #expect(
+            texts.count == 1
+                && texts.allSatisfy { $0.contains("a\u{FFFD}b") && $0.utf8.count <= wanted.bytes.count + 12 })
+        #expect(rear.count("sluice_receiver_repaired_texts{") == 1)
+    }
+
+    /// Scenario: a trace id of 15 bytes. Guarantees: refused by the name that clients know for bad data, not retried.
+    @Test func idsOfAWrongLengthAreTheClientsFault() {
+        var request = ProtoWriter()
+        request.message(1) { $0.message(2) { $0.message(2) { $0.field(1, Array(repeating: 1, count: 15)) } } }
+        for isGRPC in [true, false] {
+            let rear = Rear()
+            let reader = reader(grpc: isGRPC)
+            #expect(reader.begin(rear.target(), encoding: .identity, contentLength: nil) == nil)
+            #expect(reader.append(isGRPC ? grpcMessage(request.bytes) : request.bytes) == nil)
+            let failure = finish(reader)?.failure
+            #expect(failure?.code == .invalidArgument && failure?.httpStatus == 400)
+            #expect(failure?.message.contains("(trace_id)") == true)
+            #expect(rear.count("sluice_receiver_undecodable_requests") == 1)
+        }
+    }
+
     /// Scenario: five bytes announce four megabytes, or a head twenty.
     @Test func whatIsOnlyAnnouncedHoldsLittle() {
         let grpc = reader(grpc: true)

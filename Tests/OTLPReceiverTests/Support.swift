@@ -48,7 +48,7 @@ struct Rear {
                 consumer, admission: [limiter], answersLater: answersLater, keepsGzip: keepsGzip),
             counters: RequestCounters(
                 registry: registry, source: sources[signal]!, receiver: "otlp", transport: transport,
-                signal: signal))
+                signal: signal, logger: makeSilentLogger()))
     }
 
     /// The bytes of each batch that was taken.

@@ -141,7 +141,7 @@ struct JSONReaderTests {
             ("18446744073709551616", nil, nil), ("99999999999999999999999", nil, nil), ("1e400", nil, nil),
             ("1.7e18", 1_700_000_000_000_000_000, 1_700_000_000_000_000_000),
             ("-1e99999999999999999999", nil, nil),
-            ("10000000000000000000.0", nil, nil),
+            ("10000000000000000000.0", nil, 10_000_000_000_000_000_000),
         ] as [(String, Int64?, UInt64?)])
     func wholeNumbers(text: String, signed: Int64?, unsigned: UInt64?) throws {
         try reading(text) { (reader) throws(JSONError) in

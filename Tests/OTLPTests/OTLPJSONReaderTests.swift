@@ -190,6 +190,21 @@ struct OTLPJSONReaderTests {
             "not an even number of hexadecimal digits at byte 54, in resourceSpans[0].scopeSpans[0].spans[0].traceId"
         ),
         (
+            span(#""traceId":"abcd""#),
+            "an id of 2 bytes, which must have 16 or none (32 digits), at byte 54,"
+                + " in resourceSpans[0].scopeSpans[0].spans[0].traceId"
+        ),
+        (
+            span(#""links":[{"spanId":"a0a1a2a3a4a5a6a7a8"}]"#),
+            "an id of 9 bytes, which must have 8 or none (16 digits), at byte 63,"
+                + " in resourceSpans[0].scopeSpans[0].spans[0].links[0].spanId"
+        ),
+        (
+            span(#""parent_span_id":"00""#),
+            "an id of 1 bytes, which must have 8 or none (16 digits), at byte 61,"
+                + " in resourceSpans[0].scopeSpans[0].spans[0].parent_span_id"
+        ),
+        (
             span(#""attributes":[{"value":{"bytesValue":"=A"}}]"#),
             "not base 64 at byte 81, in resourceSpans[0].scopeSpans[0].spans[0].attributes[0].value.bytesValue"
         ),
@@ -200,6 +215,30 @@ struct OTLPJSONReaderTests {
         ("{} {}", "expected the end of the text at byte 3"),
     ])
     func faultsAreNamed(text: String, expected: String) { #expect(jsonFault(text, .traces) == expected) }
+
+    /// If it failed, clients whose JSON library writes whole numbers as doubles (PHP, Lua) would lose their times.
+    @Test(arguments: [
+        ("1712099631002478000.0", 1_712_099_631_002_478_000),
+        ("1712099631002478000", 1_712_099_631_002_478_000),
+        ("1.712099631002478e18", 1_712_099_631_002_478_000),
+        ("1.7120996310024780000e+18", 1_712_099_631_002_478_000),
+        ("18446744073709551615", UInt64.max), ("18446744073709551615.0", .max),
+        ("18446744073709551615.000", .max), ("0.0", 0),
+        ("10000000000000000000.00", 10_000_000_000_000_000_000),
+    ])
+    func wholeNumbersMayHaveAPoint(text: String, value: UInt64) throws {
+        for written in [text, "\"" + text + "\""] {
+            let request = try requestFromJSON(span(#""startTimeUnixNano":"# + written), .traces)
+            #expect(request == traceRequest { if value > 0 { $0.fixed64(7, value) } })
+        }
+    }
+
+    @Test(arguments: ["1712099631002478000.5", "18446744073709551615.01", "18446744073709551616.0", "0.1"])
+    func fractionsAreNoTimes(text: String) {
+        #expect(
+            jsonFault(span(#""startTimeUnixNano":"# + text), .traces)?.contains("number out of range") == true
+        )
+    }
 
     /// If it failed, what the wire form refuses as too deep would pass in JSON, or end the process.
     @Test func nestingHasALimit() throws {
@@ -244,6 +283,20 @@ struct OTLPJSONReaderTests {
                 == otlpJSONText(usual, signal))
     }
 
+    /// Text that is not UTF-8 can be mended, unless the request has another fault.
+    private func checkRepair(_ request: [UInt8], _ signal: Signal, _ round: Int) {
+        do {
+            let repair = try request.withUnsafeBytes { try RequestRepair(of: $0, as: signal) }
+            var repaired = [UInt8](repeating: 0, count: repair.byteCount)
+            request.withUnsafeBytes { bytes in
+                repaired.withUnsafeMutableBytes { repair.write(bytes, into: $0) }
+            }
+            #expect(fault(repaired, signal) == nil, "round \(round)")
+        } catch {
+            #expect((error as? WireError)?.reason == .tooDeep, "round \(round)")
+        }
+    }
+
     /// Bytes that are almost OTLP JSON are refused or give a valid request; nothing else happens.
     /// `SLUICE_FUZZ_SECONDS` lengthens it.
     @Test func anyTextAtAll() {
@@ -272,8 +325,11 @@ struct OTLPJSONReaderTests {
             }
             do throws(OTLPJSONError) {
                 let request = try requestFromJSON(text, signal)
-                let broken = fault(request, signal)
-                #expect(broken == nil || broken?.reason == .tooDeep, "round \(round)")
+                switch fault(request, signal)?.reason {
+                case nil, .tooDeep: break
+                case .invalidUTF8: checkRepair(request, signal, round)
+                case let reason?: Issue.record("round \(round): \(reason)")
+                }
             } catch {
                 guard case .invalid(let fault) = error else {
                     Issue.record("round \(round): \(error)")

@@ -199,6 +199,51 @@ import Testing
                 == .malformedVarint)
     }
 
+    /// Scenario: ids of every length, in spans, links, log records and exemplars. Guarantees: one of a wrong length is
+    /// refused and named; in a batch, a backend would refuse everybody's data for it.
+    @Test(arguments: 0...20)
+    func idsHaveTheirLength(count: Int) {
+        let id = Array(repeating: UInt8(7), count: count)
+        func log(_ number: Int) -> [UInt8] {
+            message { $0.message(1) { $0.message(2) { $0.message(2) { $0.field(number, id) } } } }
+        }
+        func exemplar(_ number: Int, kind: Int, point: Int) -> [UInt8] {
+            message {
+                $0.message(1) {
+                    $0.message(2) {
+                        $0.message(2) {
+                            $0.message(kind) { $0.message(1) { $0.message(point) { $0.field(number, id) } } }
+                        }
+                    }
+                }
+            }
+        }
+        let traceIDs: [([UInt8], Signal)] = [
+            (traceRequest { $0.field(1, id) }, .traces),
+            (traceRequest { $0.message(13) { $0.field(1, id) } }, .traces), (log(9), .logs),
+            (exemplar(5, kind: 5, point: 5), .metrics), (exemplar(5, kind: 9, point: 8), .metrics),
+            (exemplar(5, kind: 10, point: 11), .metrics),
+        ]
+        let spanIDs: [([UInt8], Signal)] = [
+            (traceRequest { $0.field(2, id) }, .traces), (traceRequest { $0.field(4, id) }, .traces),
+            (traceRequest { $0.message(13) { $0.field(2, id) } }, .traces), (log(10), .logs),
+            (exemplar(4, kind: 5, point: 5), .metrics), (exemplar(4, kind: 9, point: 8), .metrics),
+            (exemplar(4, kind: 10, point: 11), .metrics),
+        ]
+        for (cases, expected) in [(traceIDs, 16), (spanIDs, 8)] {
+            for (request, signal) in cases {
+                let reason = fault(request, signal)?.reason
+                let isRight = count == 0 || count == expected
+                #expect(reason == (isRight ? nil : .wrongIDLength(bytes: count, expected: expected)))
+            }
+        }
+        let short = fault(traceRequest { $0.field(4, [1, 2]) }, .traces)
+        #expect(
+            short?.description
+                == "an id of 2 bytes, which must have 8 or none, at byte 6, in opentelemetry.proto.trace.v1.Span"
+                + " field 4 (parent_span_id)")
+    }
+
     /// Scenario: an operator reads a refusal in the log. Guarantees: reason, byte, message and field are
     /// named.
     @Test func namesThePlace() {

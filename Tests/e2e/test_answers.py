@@ -59,8 +59,7 @@ UNDECODABLE = {
     "wire type 7": b"\x0f",
     "field number 0": b"\x02\x00",
     "a number where a message belongs": b"\x08\x01",
-    "a string that is not UTF-8": field(1, field(2, field(2, b"\x2a\x02\xc3\x28"))),
-    "an overlong character": field(1, field(2, field(2, b"\x2a\x02\xc0\x80"))),
+    "text that is not UTF-8 before a broken length": field(1, field(2, field(2, b"\x2a\x02\xc3\x28"))) + b"\x0a\x05",
     "nested a thousand deep": nested(1000),
     "an end without a group": b"\x0c",
     "text": b"hello, is this the gateway?",
@@ -240,6 +239,8 @@ def test_http_bodies_that_are_too_large(target, transport, body, encoding):
         (packed(cramjam.snappy.compress, GOOD), {"content_encoding": "snappy"}),
         (packed(cramjam.zstd.compress, GOOD[:0]) + packed(cramjam.zstd.compress, GOOD), {"content_encoding": "ZSTD"}),
         (bytes([0xFA, 0x7F, 3]) + b"abc" + GOOD, {}),
+        (field(1, field(2, field(2, b"\x2a\x02\xc3\x28"))), {}),
+        (gzip.compress(GOOD), {"content_encoding": "x-gzip"}),
     ],
 )
 def test_http_requests_that_only_look_odd(target, transport, body, headers):

@@ -1,5 +1,6 @@
 #include "COTLP.h"
 
+#include "repair.h"
 #include "tables.h"
 #include "text.h"
 
@@ -69,8 +70,8 @@ static inline bool is_plain_key_value(const uint8_t *body, size_t count, const u
     return tag == 0x21 && count - content == 9 && (high & below) == 0;
 }
 
-static int fail(cotlp_fault *fault, int code, const uint8_t *bytes, const uint8_t *field, const uint8_t *at,
-                const uint8_t *end, const cotlp_table *table) {
+static int fail(cotlp_fault *fault, int code, size_t length, const uint8_t *bytes, const uint8_t *field,
+                const uint8_t *at, const uint8_t *end, const cotlp_table *table) {
     uint32_t tag = 0;
     int ignored = 0;
     if (read_varint32(field, end, &tag, &ignored) == NULL) tag = 0;
@@ -79,6 +80,7 @@ static int fail(cotlp_fault *fault, int code, const uint8_t *bytes, const uint8_
     *fault = (cotlp_fault){
         .code = code,
         .field_number = tag >> 3,
+        .length = length,
         .offset = (size_t)(at - bytes),
         .message_name = table->descriptor->name,
         .field_name = known ? known->name : NULL,
@@ -104,8 +106,10 @@ static bool is_packed_varints(const uint8_t *p, const uint8_t *end, const uint8_
     return true;
 }
 
-// Reads the length at p into `length` and checks that so many bytes follow.
+// Reads the length at p, which is then `length_at`, into `length` and checks that so many bytes follow.
 #define READ_LENGTH()                                                                                       \
+    const uint8_t *const length_at = p;                                                                     \
+    (void)length_at;                                                                                        \
     size_t length;                                                                                          \
     do {                                                                                                    \
         if (COTLP_UNLIKELY(p == end)) FAIL(COTLP_TRUNCATED, field);                                         \
@@ -126,13 +130,21 @@ static bool is_packed_varints(const uint8_t *p, const uint8_t *end, const uint8_
 
 #define FAIL(why, where)                                                                                    \
     do {                                                                                                    \
-        return fail(fault, (why), bytes, field, (where), end, table);                                       \
+        return fail(fault, (why), 0, bytes, field, (where), end, table);                                    \
     } while (0)
 
-/// The pass, made twice: `refuse_nul` is a constant of each. Longer than a function should be, because a
-/// call for each field would cost more than the field.
+// Enters the message of `length` bytes at p.
+#define ENTER_MESSAGE()                                                                                     \
+    do {                                                                                                    \
+        if (COTLP_UNLIKELY(top == frames + FRAMES_MAX)) FAIL(COTLP_TOO_DEEP, field);                        \
+        if (repair != NULL) cotlp_repair_enter(repair, (size_t)(top - frames), length_at, p);               \
+        *top++ = (frame){.end = end, .table = table, .depth = depth};                                       \
+        end = p + length, table = &cotlp_tables[ENTRY_MESSAGE(entry)];                                      \
+    } while (0)
+
+/// The pass, made twice: whether there is a `repair` is a constant of each. Longer than a function should be, because a call for each field would cost more than the field.
 static inline __attribute__((always_inline)) int check(int signal, const uint8_t *bytes, size_t count,
-                                                       bool refuse_nul, cotlp_summary *summary,
+                                                       cotlp_repair *repair, cotlp_summary *summary,
                                                        cotlp_fault *fault) {
     static const uint8_t nothing[1] = {0};
     if (bytes == NULL) bytes = nothing, count = 0;
@@ -158,6 +170,7 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
                 return COTLP_VALID;
             }
             top -= 1;
+            if (repair != NULL) cotlp_repair_leave(repair, (size_t)(top - frames), p);
             end = top->end, table = top->table, depth = top->depth;
         }
         const uint8_t *field = p;
@@ -198,24 +211,33 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
             p += length;
             break;
         }
+        case ACTION_TRACE_ID:
+        case ACTION_SPAN_ID: {
+            READ_LENGTH();
+            size_t whole = ENTRY_ACTION(entry) == ACTION_TRACE_ID ? COTLP_TRACE_ID_BYTES : COTLP_SPAN_ID_BYTES;
+            if (COTLP_UNLIKELY(length != whole && length != 0)) {
+                int why = whole == COTLP_TRACE_ID_BYTES ? COTLP_BAD_TRACE_ID : COTLP_BAD_SPAN_ID;
+                return fail(fault, why, length, bytes, field, field, end, table);
+            }
+            p += length;
+            break;
+        }
         case ACTION_TEXT: {
             READ_LENGTH();
             if (COTLP_UNLIKELY(!cotlp_is_ascii(p, length, limit))) {
                 size_t valid = cotlp_utf8_prefix(p, length);
-                if (valid != length) FAIL(COTLP_BAD_UTF8, p + valid);
+                if (valid != length && repair == NULL) FAIL(COTLP_BAD_UTF8, p + valid);
+                if (valid != length) cotlp_repair_text(repair, counters[COUNT_RESOURCES], length_at, p, length);
             }
-            if (refuse_nul && memchr(p, 0, length) != NULL) FAIL(COTLP_NUL_IN_TEXT, field);
             p += length;
             break;
         }
         case ACTION_KEY_VALUE:
             for (;;) { // attributes come in rows
                 READ_LENGTH();
-                if (refuse_nul || COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX) ||
+                if (repair != NULL || COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX) ||
                     COTLP_UNLIKELY(!is_plain_key_value(p, length, limit))) {
-                    if (COTLP_UNLIKELY(top == frames + FRAMES_MAX)) FAIL(COTLP_TOO_DEEP, field);
-                    *top++ = (frame){.end = end, .table = table, .depth = depth};
-                    end = p + length, table = &cotlp_tables[ENTRY_MESSAGE(entry)];
+                    ENTER_MESSAGE();
                     break;
                 }
                 p += length;
@@ -226,13 +248,12 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
         case ACTION_VALUE:
         case ACTION_MESSAGE: {
             READ_LENGTH();
-            if (COTLP_UNLIKELY(top == frames + FRAMES_MAX)) FAIL(COTLP_TOO_DEEP, field);
-            *top++ = (frame){.end = end, .table = table, .depth = depth};
-            if (ENTRY_ACTION(entry) == ACTION_VALUE && depth++ == COTLP_VALUE_DEPTH_MAX) {
+            if (ENTRY_ACTION(entry) == ACTION_VALUE && depth == COTLP_VALUE_DEPTH_MAX) {
                 FAIL(COTLP_TOO_DEEP, field);
             }
+            ENTER_MESSAGE();
+            if (ENTRY_ACTION(entry) == ACTION_VALUE) depth += 1;
             counters[ENTRY_COUNTER(entry)] += 1;
-            end = p + length, table = &cotlp_tables[ENTRY_MESSAGE(entry)];
             break;
         }
         case ACTION_PACKED_FIXED64: {
@@ -262,10 +283,14 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
 }
 
 int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary, cotlp_fault *fault) {
-    return check(signal, bytes, count, false, summary, fault);
+    return check(signal, bytes, count, NULL, summary, fault);
 }
 
-int cotlp_check_without_nul(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary,
-                            cotlp_fault *fault) {
-    return check(signal, bytes, count, true, summary, fault);
+int cotlp_check_repairing(int signal, const uint8_t *bytes, size_t count, uint8_t *output,
+                          cotlp_repairs *repairs, cotlp_summary *summary, cotlp_fault *fault) {
+    cotlp_repair repair = {.input = bytes, .output = output, .repairs = repairs};
+    *repairs = (cotlp_repairs){0};
+    int code = check(signal, bytes, count, &repair, summary, fault);
+    if (code == COTLP_VALID) cotlp_repair_finish(&repair, count);
+    return code;
 }

@@ -5,6 +5,7 @@
 #include "generated/trace_service.pb-c.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 cotlp_table cotlp_tables[TABLES_MAX];
 
@@ -66,6 +67,13 @@ static cotlp_entry entry_of_message(const ProtobufCMessageDescriptor *message) {
     return (cotlp_entry)(action | counter_of(message) << 4 | index_of(message) << 8);
 }
 
+/// The ids of traces and spans are plain bytes in the schema, of a length that its comments tell.
+static cotlp_entry entry_of_bytes(const ProtobufCFieldDescriptor *field) {
+    if (strcmp(field->name, "trace_id") == 0) return ACTION_TRACE_ID;
+    if (strcmp(field->name, "span_id") == 0 || strcmp(field->name, "parent_span_id") == 0) return ACTION_SPAN_ID;
+    return ACTION_BYTES;
+}
+
 static void compile_field(cotlp_entry *entries, const ProtobufCFieldDescriptor *field) {
     if (field->id * 8 + 8 >= TABLE_TAGS) abort(); // proto/ has grown: raise TABLE_TAGS
     unsigned wire_type = WIRE_VARINT;
@@ -76,7 +84,7 @@ static void compile_field(cotlp_entry *entries, const ProtobufCFieldDescriptor *
         wire_type = WIRE_LENGTH, entry = ACTION_TEXT;
         break;
     case PROTOBUF_C_TYPE_BYTES:
-        wire_type = WIRE_LENGTH, entry = ACTION_BYTES;
+        wire_type = WIRE_LENGTH, entry = entry_of_bytes(field);
         break;
     case PROTOBUF_C_TYPE_MESSAGE:
         wire_type = WIRE_LENGTH, entry = entry_of_message(field->descriptor);

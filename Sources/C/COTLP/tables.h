@@ -21,6 +21,8 @@ enum {
     ACTION_MESSAGE,
     ACTION_VALUE,     // an AnyValue message
     ACTION_KEY_VALUE, // a KeyValue message
+    ACTION_TRACE_ID,  // length-delimited, COTLP_TRACE_ID_BYTES or none
+    ACTION_SPAN_ID,   // length-delimited, COTLP_SPAN_ID_BYTES or none
 };
 
 /// What entering a message counts. Index into the counters of the pass.

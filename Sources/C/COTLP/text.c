@@ -37,3 +37,28 @@ size_t cotlp_utf8_prefix(const uint8_t *p, size_t count) {
     }
     return count;
 }
+
+/// How many bytes at p, which begin no valid sequence, are one wrong part: the longest beginning of a valid sequence,
+/// or one byte.
+static size_t wrong_part(const uint8_t *p, size_t left) {
+    uint8_t lead = p[0];
+    if (lead < 0xC2 || lead > 0xF4 || left < 2 || !is_continuation(p[1])) return 1;
+    if ((lead == 0xE0 && p[1] < 0xA0) || (lead == 0xED && p[1] >= 0xA0)) return 1;
+    if ((lead == 0xF0 && p[1] < 0x90) || (lead == 0xF4 && p[1] >= 0x90)) return 1;
+    return lead >= 0xF0 && left >= 3 && is_continuation(p[2]) ? 3 : 2;
+}
+
+size_t cotlp_utf8_repair(const uint8_t *p, size_t count, uint8_t *output) {
+    static const uint8_t replacement[3] = {0xEF, 0xBF, 0xBD};
+    size_t written = 0;
+    for (size_t i = 0; i < count;) {
+        size_t valid = cotlp_utf8_prefix(p + i, count - i);
+        if (output != NULL) memcpy(output + written, p + i, valid);
+        i += valid, written += valid;
+        if (i == count) break;
+        if (output != NULL) memcpy(output + written, replacement, sizeof replacement);
+        written += sizeof replacement;
+        i += wrong_part(p + i, count - i);
+    }
+    return written;
+}

@@ -69,4 +69,8 @@ static inline bool cotlp_is_ascii(const uint8_t *p, size_t count, const uint8_t 
 /// Refuses overlong forms, surrogates and code points above U+10FFFF (RFC 3629).
 size_t cotlp_utf8_prefix(const uint8_t *p, size_t count);
 
+/// Writes the text with U+FFFD for each longest wrong part, at most 3 times count bytes; nothing when output is NULL.
+/// Returns how many bytes it takes.
+size_t cotlp_utf8_repair(const uint8_t *p, size_t count, uint8_t *output);
+
 #endif

@@ -110,7 +110,8 @@ package struct ComponentCatalogue: Sendable {
             k8s_cluster k8s_events k8sobjects kubeletstats docker_stats redis postgresql mysql mongodb nginx \
             apache elasticsearch rabbitmq httpcheck journald loki influxdb opencensus otlpjsonfile otelarrow \
             awsxray datadog splunk_hec carbon collectd sqlquery snmp windowseventlog windowsperfcounters \
-            simpleprometheus prometheusremotewrite receiver_creator webhookevent
+            simpleprometheus prometheusremotewrite receiver_creator webhookevent host_metrics file_log fluent_forward \
+            kubelet_stats k8s_objects tcp_log udp_log http_check prometheus_remote_write
             """
         ),
         (
@@ -119,7 +120,9 @@ package struct ComponentCatalogue: Sendable {
             batch memory_limiter attributes resource resourcedetection filter transform probabilistic_sampler \
             tail_sampling k8sattributes groupbyattrs groupbytrace metricstransform cumulativetodelta \
             deltatocumulative deltatorate span redaction routing interval isolationforest logdedup logstransform \
-            metricsgeneration remotetap schema sumologic experimental_metricsgeneration queuebatch
+            metricsgeneration remotetap schema sumologic experimental_metricsgeneration queuebatch resource_detection \
+            k8s_attributes group_by_attrs group_by_trace metrics_transform cumulative_to_delta delta_to_cumulative \
+            delta_to_rate log_dedup metrics_generation remote_tap
             """
         ),
         (
@@ -128,7 +131,8 @@ package struct ComponentCatalogue: Sendable {
             otlp_grpc otlp otlp_http otlphttp debug logging nop prometheus prometheusremotewrite loki jaeger zipkin \
             kafka file elasticsearch opensearch clickhouse datadog splunk_hec awsxray awsemf awscloudwatchlogs \
             googlecloud azuremonitor loadbalancing otelarrow influxdb honeycombmarker sentry signalfx syslog carbon \
-            cassandra coralogix mezmo pulsar rabbitmq sumologic
+            cassandra coralogix mezmo pulsar rabbitmq sumologic load_balancing prometheus_remote_write otel_arrow \
+            google_cloud azure_monitor
             """
         ),
         (
@@ -137,7 +141,7 @@ package struct ComponentCatalogue: Sendable {
             health_check pprof zpages file_storage db_storage redis_storage memory_limiter basicauth \
             bearertokenauth oidc oauth2client headers_setter sigv4auth asapclient host_observer docker_observer \
             k8s_observer ecs_observer http_forwarder jaegerremotesampling opamp remotetap healthcheckv2 \
-            healthcheck memory_ballast
+            healthcheck memory_ballast basic_auth bearer_token_auth oauth2_client sigv4_auth cgroup_runtime
             """
         ),
     ]

@@ -31,18 +31,12 @@ private struct ConfigPrinter {
         self.redacted = redacted
     }
 
-    private static let secretWords = [
-        "password", "passwd", "secret", "token", "key_pem", "private_key", "api_key", "apikey", "credential",
-        "authorization", "connection_string",
-    ]
     private static let secretSections = ["headers", "response_headers"]
 
     private func isSecret(_ key: String, _ path: String) -> Bool {
         guard redacted else { return false }
-        let lower = key.lowercased()
-        let isFile = lower.hasSuffix("_file") || lower.hasSuffix("_path")
         return paths.secrets.contains(path)
-            || !isFile && Self.secretWords.contains { lower.contains($0) }
+            || SecretLines.isSecret(key)
             || Self.secretSections.contains { path.hasSuffix("::\($0)::\(key)") }
     }
 
@@ -73,7 +67,7 @@ private struct ConfigPrinter {
     /// What follows `key:` or `-`, with the line feed.
     private mutating func yamlValue(_ value: ConfigNode, _ path: String, _ secret: Bool, _ indentation: Int) {
         switch value.content {
-        case .null where !secret: out += "\n"
+        case .null where !secret && !paths.texts.contains(path): out += "\n"
         case _ where secret && !value.isNull: out += " \"\(Secret.placeholder)\"\n"
         case .map(let map) where !map.entries.isEmpty:
             out += "\n"

@@ -10,6 +10,8 @@ struct GatewayReader {
         var usable: [(id: ComponentID, entry: ComponentCatalogue.Entry, section: ConfigSection)] = []
         /// All ids that are written, also of types that are unknown or not built: naming them is no second error.
         var written: [ComponentID] = []
+        /// Keys that are no ids, which was said: naming them is no second error.
+        var misspelt: Set<String> = []
 
         func entry(_ id: ComponentID) -> ComponentCatalogue.Entry? {
             usable.first { $0.id == id }?.entry
@@ -22,8 +24,12 @@ struct GatewayReader {
         let exporters = define(.exporter)
         let extensions = define(.extension)
         let connectors = define(.connector)
-        if receivers.written.isEmpty { top.report(nil, error: "no receiver is configured") }
-        if exporters.written.isEmpty { top.report(nil, error: "no exporter is configured") }
+        for (kind, definitions) in [(ComponentKind.receiver, receivers), (.exporter, exporters)]
+        where definitions.written.isEmpty && definitions.misspelt.isEmpty {
+            top.report(
+                nil, error: "no \(kind.rawValue) is configured",
+                help: "add one under \"\(kind.section):\", such as otlp, and name it in a pipeline")
+        }
 
         let service = top.section("service")
         let joined = PipelineReader(
@@ -72,19 +78,32 @@ struct GatewayReader {
         guard let section = top.section(kind.section) else { return result }
         section.allowAnyKey()
         for key in section.keys {
-            guard let id = componentID(key, kind, section) else { continue }
+            guard let id = componentID(key, kind, section) else {
+                result.misspelt.insert(key)
+                continue
+            }
             guard !result.written.contains(id) else {
-                section.report(key, error: "\(kind.rawValue) \(quoted(id.description)) is already configured")
+                section.report(
+                    key, error: "\(kind.rawValue) \(quoted(id.description)) is already configured",
+                    help: "keep one of the two, or give one a name: \(id.type)/second")
                 continue
             }
             result.written.append(id)
+            if kind == .extension, let reason = Self.withoutEffect[id.type] {
+                section.pointAtKey(
+                    key, warning: "extension \(quoted(id.type)) has no effect here", help: reason)
+                continue
+            }
             guard let entry = catalogue.entry(kind, id.type) else {
+                diagnostics.dropWarnings(under: section.path(of: key))
                 unknownType(id, kind, key, section)
                 continue
             }
             guard entry.status == .built else {
+                diagnostics.dropWarnings(under: section.path(of: key))
                 section.pointAtKey(
-                    key, error: "\(kind.rawValue) \(quoted(id.type)) is not built into this version yet")
+                    key, error: "\(kind.rawValue) \(quoted(id.type)) is not built into this version yet",
+                    help: insteadOf(id.type, kind))
                 continue
             }
             if let deprecation = entry.deprecation {
@@ -95,6 +114,14 @@ struct GatewayReader {
         }
         return result
     }
+
+    /// Extensions of the Collector that are about its own runtime: they stop nobody.
+    private static let withoutEffect = [
+        "pprof": "remove it; it serves profiles of Go's runtime, for which Linux has perf",
+        "cgroup_runtime":
+            "remove it; memory_limiter's limit_percentage and the event loops follow the cgroup already",
+        "zpages": "remove it, or keep it for later; the metrics page and the log tell what the pages would",
+    ]
 
     private func componentID(_ key: String, _ kind: ComponentKind, _ section: ConfigSection) -> ComponentID? {
         if let id = ComponentID(key) { return id }
@@ -114,7 +141,7 @@ struct GatewayReader {
             key,
             error:
                 "unknown type: \(quoted(id.type)) for id: \(quoted(id.description)) (valid values: [\(values)])",
-            help: near.map { "did you mean \"\($0)\"?" })
+            help: near.map { "did you mean \"\($0)\"?" } ?? "write one of the valid types, or remove it")
     }
 
     // MARK: service::extensions
@@ -124,6 +151,7 @@ struct GatewayReader {
         var result: [ComponentID] = []
         for (text, origin) in listed {
             let path = service.path(of: "extensions")
+            if extensions.misspelt.contains(text) { continue }
             guard let id = ComponentID(text), extensions.written.contains(id) else {
                 diagnostics.error(
                     "references extension \(quoted(text)) which is not configured", path: path, at: origin,
@@ -132,7 +160,8 @@ struct GatewayReader {
             }
             guard !result.contains(id) else {
                 diagnostics.error(
-                    "references extension \(quoted(text)) multiple times", path: path, at: origin)
+                    "references extension \(quoted(text)) multiple times", path: path, at: origin,
+                    help: "keep one of them")
                 continue
             }
             if extensions.entry(id) != nil { result.append(id) }

@@ -23,7 +23,9 @@ struct PipelineReader {
         for key in section.keys {
             guard let id = pipelineID(key, section), let body = section.section(key) else { continue }
             guard !result.contains(where: { $0.id == id }) else {
-                section.pointAtKey(key, error: "pipeline \(quoted(id.description)) is already configured")
+                section.pointAtKey(
+                    key, error: "pipeline \(quoted(id.description)) is already configured",
+                    help: "keep one of the two, or give one a name: \(id.signal.rawValue)/second")
                 continue
             }
             result.append(pipeline(id, body))
@@ -41,7 +43,9 @@ struct PipelineReader {
             return nil
         }
         if parsed.type == "profiles" {
-            section.pointAtKey(key, error: "profiles are not supported yet; use \(alternatives(signals))")
+            section.pointAtKey(
+                key, error: "profiles are not supported yet; use \(alternatives(signals))",
+                help: "remove this pipeline")
             return nil
         }
         guard let signal = Signal(name: parsed.type) else {
@@ -95,6 +99,7 @@ struct PipelineReader {
         let known = definitions[kind] ?? GatewayReader.Definitions()
         var result: [Reference] = []
         for (text, origin) in body.located(key) ?? [] {
+            if known.misspelt.contains(text) { continue }
             let id = ComponentID(text)
             if let id, isConnector(id), kind != .processor {
                 if !result.contains(where: { $0.id == id }) {

@@ -25,13 +25,38 @@ package struct TelemetryConfig: Sendable, Equatable {
         if let logs = section.section("logs") { self.logs = LogsTelemetryConfig(logs) }
         if let metrics = section.section("metrics") { self.metrics = MetricsTelemetryConfig(metrics) }
         if let traces = section.section("traces") {
-            traces.notSupportedYet("processors", "the gateway sends no spans about itself")
             _ = traces.stringList("propagators")
             _ = traces.optionalString("level")
-            traces.withoutEffect("propagators", "the gateway sends no spans about itself")
+            for key in ["processors", "sampler", "propagators", "limits"] {
+                traces.ignored(key, "the gateway sends no spans about itself yet")
+            }
         }
-        resource = section.scalarMap("resource").map { ResourceAttribute($0.name, $0.value) }
+        resource = Self.resource(section)
         section.finish()
+    }
+
+    /// `resource`, as a map of names and values, or as the declarative configuration of OpenTelemetry writes it.
+    private static func resource(_ section: ConfigSection) -> [ResourceAttribute] {
+        guard let keys = section.section("resource") else { return [] }
+        guard
+            keys.map.entry("attributes")?.value.isList == true || keys.has("schema_url")
+                || keys.has("detectors")
+        else {
+            keys.allowAnyKey()
+            return section.scalarMap("resource").map { ResourceAttribute($0.name, $0.value) }
+        }
+        _ = keys.optionalString("schema_url")
+        for key in ["detectors", "detection/development", "attributes_list"] {
+            keys.ignored(key, "write the attributes themselves")
+        }
+        return (keys.sectionList("attributes") ?? []).compactMap { attribute in
+            _ = attribute.optionalString("type")
+            guard let name = attribute.optionalString("name"), !name.isEmpty else {
+                attribute.report(nil, error: "has no \"name\"", help: "write {name: …, value: …}")
+                return nil
+            }
+            return ResourceAttribute(name, attribute.scalar("value"))
+        }
     }
 }
 
@@ -101,7 +126,8 @@ package struct LogsTelemetryConfig: Sendable, Equatable {
         errorOutputPaths = section.stringList("error_output_paths", default: errorOutputPaths)
         section.withoutEffect("error_output_paths", "the log's own errors go to stderr")
         initialFields = section.scalarMap("initial_fields").map { ConfigPair($0.name, $0.value ?? "") }
-        section.notSupportedYet("processors", "the gateway sends no log records about itself")
+        section.ignored("processors", "the gateway sends no log records about itself yet")
+        _ = section.optionalBool("disable_zap_resource")
         section.finish()
     }
 
@@ -136,11 +162,26 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
     /// Where the page with the gateway's own metrics is; nil when there is none (`level: none`, `readers: []`).
     /// Default localhost:8888. Keys `readers[]::pull::exporter::prometheus::host` and `port`, or `address`.
     package var endpoint: EndpointConfig? = defaultEndpoint
+    /// Whether counters on the page go without `_total`. Default true. Key `…::prometheus::without_type_suffix`.
+    package var withoutTypeSuffix = true
+    /// Whether names on the page go without their unit. Default true. Key `…::prometheus::without_units`.
+    package var withoutUnits = true
+    /// Which attributes of `resource` become labels of every series; nil = those of the default. Key
+    /// `…::prometheus::with_resource_constant_labels`.
+    package var resourceLabels: ResourceLabels?
+
+    /// Names of attributes; `*` stands for any text.
+    package struct ResourceLabels: Sendable, Equatable {
+        /// Key `included`.
+        package var included: [String]
+        /// Key `excluded`.
+        package var excluded: [String]
+    }
 
     package init() {}
 
     package init(_ section: ConfigSection) {
-        level = section.choice("level", default: .normal)
+        level = section.choice("level", default: .normal, anyCase: true)
         section.notSupportedYet("views", "all metrics are kept")
         if section.has("address") {
             endpoint = section.endpoint("address", default: Self.defaultEndpoint)
@@ -149,7 +190,7 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
                 help: "write host and port under readers: [{pull: {exporter: {prometheus: …}}}]")
         }
         if let readers = section.sectionList("readers") {
-            let read = readers.compactMap { Self.pullEndpoint($0) }
+            let read = readers.compactMap { pullEndpoint($0) }
             if read.count > 1 {
                 section.report("readers", error: "more than one pull reader is not supported yet; keep one")
             }
@@ -159,8 +200,10 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
         section.finish()
     }
 
-    private static func pullEndpoint(_ reader: ConfigSection) -> EndpointConfig? {
-        reader.notSupportedYet("periodic", "scrape the page of a pull reader instead")
+    private mutating func pullEndpoint(_ reader: ConfigSection) -> EndpointConfig? {
+        reader.ignored(
+            "periodic", "the gateway does not send its own metrics yet; scrape the page of a pull reader")
+        reader.accept("cardinality_limits")
         guard let pull = reader.section("pull") else {
             if !reader.has("periodic") { reader.report(nil, error: "a reader must have \"pull\"") }
             return nil
@@ -169,14 +212,16 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
             pull.report(nil, error: "a pull reader must have \"exporter\" with \"prometheus\"")
             return nil
         }
-        let host = keys.string("host", default: defaultEndpoint.host)
-        let port = keys.int("port", default: defaultEndpoint.port, in: 0...65535)
-        for key in [
-            "without_type_suffix", "without_units", "without_scope_info", "without_target_info",
-        ] {
-            _ = keys.optionalBool(key)
+        let host = keys.string("host", default: Self.defaultEndpoint.host)
+        let port = keys.int("port", default: Self.defaultEndpoint.port, in: 0...65535)
+        withoutTypeSuffix = keys.bool("without_type_suffix", default: true)
+        withoutUnits = keys.bool("without_units", default: true)
+        _ = keys.optionalBool("without_scope_info")
+        _ = keys.optionalBool("without_target_info")
+        if let labels = keys.optionalSection("with_resource_constant_labels") {
+            resourceLabels = ResourceLabels(
+                included: labels.stringList("included"), excluded: labels.stringList("excluded"))
         }
-        keys.notSupportedYet("with_resource_constant_labels")
         return EndpointConfig(host: host, port: port)
     }
 }

@@ -138,7 +138,8 @@ struct Expander {
     }
 
     private mutating func asText(_ value: ConfigNode, _ reference: String, _ place: Place) -> String? {
-        if value.isScalar { return value.original }
+        // What came in is inserted as it is, whatever it would mean as YAML.
+        if value.isScalar || value.isExpanded { return value.original }
         return fail(
             "\(quoted("${\(reference)}")) gives \(value.inWords), which cannot stand inside a text", place)
     }
@@ -182,7 +183,11 @@ struct Expander {
             return fail(ConfigLoader.badName(name), place, help: "write $${ for a literal ${")
         }
         if let value = environment.variable(name) { return typed(value, name: "env:" + name, place) }
-        if let fallback { return typed(fallback, name: "env:" + name, place) }
+        if let fallback {
+            // A default that says "nothing" means it; a value that looks like it may be a password.
+            let value = typed(fallback, name: "env:" + name, place)
+            return value?.isNull == true ? ConfigNode(.null, isExpanded: true, origin: place.origin) : value
+        }
         diagnostics.warning(
             "environment variable \(quoted(name)) is not set; the value is empty", path: place.path,
             at: place.origin, help: "write ${env:\(name):-default} to give a default")

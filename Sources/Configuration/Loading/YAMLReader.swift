@@ -24,7 +24,7 @@ struct YAMLReader {
 
     /// A value and what an alias for it counts.
     private struct Value {
-        let node: ConfigNode
+        var node: ConfigNode
         /// Written without quotes.
         var isPlain = false
         /// Values in it, itself included.
@@ -45,7 +45,10 @@ struct YAMLReader {
     /// - Returns: the document, a null value when it is empty; nil when an error was reported.
     static func read(_ source: String, _ text: ConfigText, _ diagnostics: Diagnostics) -> ConfigNode? {
         do throws(YAMLFault) {
-            var reader = YAMLReader(parser: try YAMLParser(source), text: text, diagnostics: diagnostics)
+            // A byte order mark in front is an editor's, not the text's.
+            let marked = source.unicodeScalars.first == "\u{FEFF}"
+            let yaml = marked ? String(source.unicodeScalars.dropFirst()) : source
+            var reader = YAMLReader(parser: try YAMLParser(yaml), text: text, diagnostics: diagnostics)
             return try reader.document()
         } catch {
             report(error, source, text, diagnostics)
@@ -67,11 +70,20 @@ struct YAMLReader {
         let root = try value(parser.next(), depth: 0)
         _ = try parser.next()  // the end of the document
         let rest = try parser.next()
-        guard case .streamEnd = rest.content else {
-            throw .syntax(problem: Self.secondDocument, rest.mark)
-        }
+        try warnOfFurtherDocuments(rest)
         if let refusal { diagnostics.error(refusal.message, at: refusal.origin) }
         return failed || refusal != nil ? nil : root.node
+    }
+
+    /// Only the first document is the configuration, as it is for the Collector; an operator should know.
+    private func warnOfFurtherDocuments(_ start: YAMLEvent) throws(YAMLFault) {
+        guard case .documentStart = start.content else { return }
+        // What is wrong in it is nobody's concern.
+        guard let first = try? parser.next() else { return }
+        if case .scalar(let scalar) = first.content, scalar.isPlain, scalar.text.isEmpty { return }
+        diagnostics.warning(
+            "a second document begins here; it is not read", at: origin(start),
+            help: "remove it, or give it as a file of its own with a further --config")
     }
 
     // MARK: Values
@@ -100,6 +112,7 @@ struct YAMLReader {
                 scalar.isPlain && !scalar.isTaggedText ? typedScalar(scalar.text) : .string(scalar.text)
             result = Value(
                 node: ConfigNode(content, original: scalar.text, origin: origin), isPlain: scalar.isPlain)
+            result.node.isTime = scalar.isPlain && !scalar.isTaggedText && isTime(scalar.text)
         case .streamStart, .streamEnd, .documentStart, .documentEnd, .listEnd, .sectionEnd:
             throw .unreadable  // the parser's grammar puts none of them where a value begins
         }
@@ -278,8 +291,6 @@ struct YAMLReader {
 }
 
 extension YAMLReader {
-    private static let secondDocument = "but found another document"
-
     private static func report(
         _ fault: YAMLFault, _ source: String, _ text: ConfigText, _ diagnostics: Diagnostics
     ) {
@@ -287,9 +298,7 @@ extension YAMLReader {
         case .syntax(let problem, let mark, let context, let contextMark):
             let origin = place(mark, text)
             var message = "not valid YAML: " + problem
-            if problem == secondDocument {
-                message = "a second document begins here"
-            } else if let context, context != "while scanning for the next token" {
+            if let context, context != "while scanning for the next token" {
                 message += " " + context
                 if let contextMark, contextMark.line < origin.line {
                     message += " that starts on line \(contextMark.line)"
@@ -314,8 +323,6 @@ extension YAMLReader {
                 "check the indentation of this line and the one before; put texts that contain \": \" in quotes"
         case "did not find expected key", "could not find expected ':'":
             return "check the indentation of this line and the one before, and for a missing \":\""
-        case secondDocument:
-            return "write one document in a file; \"---\" starts a new one"
         default: return nil
         }
     }

@@ -4,7 +4,7 @@
 extension ConfigSection {
     /// A text, from any scalar as it is written; nil when absent.
     package func scalar(_ key: String) -> String? {
-        guard let entry = take(key) else { return nil }
+        guard let entry = takeText(key) else { return nil }
         guard entry.value.isScalar else {
             wrongType(entry, expected: "a text or a number")
             return nil
@@ -53,6 +53,6 @@ extension ConfigSection {
 
     private static func text(_ value: ConfigNode) -> String {
         if case .string(let text) = value.content { return text }
-        return value.isNull ? "" : value.original
+        return value.isNull && !value.isExpanded ? "" : value.original
     }
 }

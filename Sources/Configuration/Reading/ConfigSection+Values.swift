@@ -46,7 +46,7 @@ extension ConfigSection {
     package func optionalBool(_ key: String) -> Bool? {
         guard let entry = take(key) else { return nil }
         if case .bool(let value) = entry.value.content { return value }
-        wrongType(entry, expected: "true or false")
+        wrongType(entry, expected: "true or false", help: "write \(key): true or \(key): false")
         return nil
     }
 
@@ -66,7 +66,7 @@ extension ConfigSection {
         default: found = nil
         }
         guard let number = found else {
-            wrongType(entry, expected: "a whole number")
+            wrongType(entry, expected: "a whole number", help: "write digits without quotes or a unit")
             return nil
         }
         guard range.contains(number) else {
@@ -87,7 +87,7 @@ extension ConfigSection {
         case .int(let whole): number = Double(whole)
         case .double(let found): number = found
         default:
-            wrongType(entry, expected: "a number")
+            wrongType(entry, expected: "a number", help: "write digits without quotes or a unit")
             return value
         }
         guard range.contains(number) else {
@@ -166,7 +166,7 @@ extension ConfigSection {
 
     /// A text; nil when absent. An empty text in quotes is an empty text.
     package func optionalString(_ key: String) -> String? {
-        guard let entry = take(key) else { return nil }
+        guard let entry = takeText(key) else { return nil }
         if let text = readText(entry.value, path(of: key)) { return text }
         wrongType(entry, expected: "a text", help: quotesHelp(entry.value))
         return nil
@@ -174,7 +174,7 @@ extension ConfigSection {
 
     /// A text that must not be shown; nil when absent. Neither messages nor printing show it.
     package func secret(_ key: String) -> Secret? {
-        guard let entry = take(key) else { return nil }
+        guard let entry = takeText(key) else { return nil }
         paths.secrets.insert(path(of: key))
         if let text = readText(entry.value, path(of: key)) { return Secret(text) }
         secretNeedsText(path(of: key), entry.value, entry)
@@ -183,21 +183,25 @@ extension ConfigSection {
 
     /// One of the raw values of an enumeration.
     ///
-    /// - Parameter notYet: Values that the Collector has and this version does not: an error that says so.
+    /// - Parameters:
+    ///   - notYet: Values that the Collector has and this version does not: an error that says so.
+    ///   - anyCase: Letters of either case are the same.
     package func choice<Choice: RawRepresentable & CaseIterable>(
-        _ key: String, default value: Choice, notYet: [String] = []
+        _ key: String, default value: Choice, notYet: [String] = [], anyCase: Bool = false
     ) -> Choice where Choice.RawValue == String {
         let words = Choice.allCases.map(\.rawValue)
-        guard let word = choice(key, of: words, default: value.rawValue, notYet: notYet) else { return value }
+        guard let word = choice(key, of: words, default: value.rawValue, notYet: notYet, anyCase: anyCase)
+        else { return value }
         return Choice(rawValue: word) ?? value
     }
 
     /// One of a set of words; nil when what is written is none of them, which is reported.
-    package func choice(_ key: String, of words: [String], default value: String, notYet: [String] = [])
-        -> String?
-    {
+    package func choice(
+        _ key: String, of words: [String], default value: String, notYet: [String] = [], anyCase: Bool = false
+    ) -> String? {
         note(key, default: value)
-        guard let word = optionalString(key) else { return value }
+        guard let written = optionalString(key) else { return value }
+        let word = anyCase ? written.lowercased() : written
         if words.contains(word) { return word }
         let shown = alternatives(words.filter { !$0.isEmpty })
         if notYet.contains(word) {
@@ -214,7 +218,7 @@ extension ConfigSection {
     /// The value as a text field takes it: a text, or what an expansion gave whatever its type; else nil.
     private func readText(_ value: ConfigNode, _ path: String) -> String? {
         if case .string(let text) = value.content { return text }
-        guard value.isExpanded, !value.isNull else { return nil }
+        guard value.isExpanded, !value.isNull || !value.original.isEmpty else { return nil }
         paths.texts.insert(path)
         return value.original
     }
@@ -284,7 +288,7 @@ extension ConfigSection {
 
     /// Like `stringMap`, with values that must not be shown, such as the headers of an exporter.
     package func secretMap(_ key: String) -> [SecretPair] {
-        freeKeys(key) { entry, path in
+        freeKeys(key, orPairs: true) { entry, path in
             paths.secrets.insert(path)
             if let text = readText(entry.value, path) { return SecretPair(entry.key, text) }
             guard !entry.value.isNull else { return SecretPair(entry.key, "") }
@@ -296,7 +300,9 @@ extension ConfigSection {
     /// A section whose keys are free and whose values are any scalars, as text; a null value is nil.
     package func scalarMap(_ key: String) -> [(name: String, value: String?)] {
         freeKeys(key) { entry, path in
-            if entry.value.isNull { return (entry.key, nil) }
+            if entry.value.isNull, !entry.value.isExpanded || entry.value.original.isEmpty {
+                return (entry.key, nil)
+            }
             if entry.value.isScalar {
                 return (entry.key, readText(entry.value, path) ?? entry.value.original)
             }
@@ -307,14 +313,32 @@ extension ConfigSection {
     }
 
     private func freeKeys<Value>(
-        _ key: String, _ read: (ConfigMap.Entry, _ path: String) -> Value?
+        _ key: String, orPairs: Bool = false, _ read: (ConfigMap.Entry, _ path: String) -> Value?
     ) -> [Value] {
         guard let entry = take(key) else { return [] }
+        if orPairs, case .list = entry.value.content { return pairs(key, read) }
         guard case .map(let map) = entry.value.content else {
             wrongType(entry, expected: "a section", help: "write \"name: value\" lines below it, indented")
             return []
         }
         return map.entries.compactMap { read($0, path(of: key) + "::" + $0.key) }
+    }
+
+    /// The same from a list of sections with the keys `name` and `value`.
+    func pairs<Value>(_ key: String, _ read: (ConfigMap.Entry, _ path: String) -> Value?) -> [Value] {
+        (sectionList(key) ?? []).compactMap { pair in
+            pair.accept("value")
+            guard let name = pair.optionalString("name"), !name.isEmpty else {
+                pair.report(nil, error: "has no \"name\"", help: "write {name: …, value: …}")
+                return nil
+            }
+            guard let written = pair.map.entry("value") else {
+                pair.report(nil, error: "has no \"value\"", help: "write {name: …, value: …}")
+                return nil
+            }
+            let entry = ConfigMap.Entry(key: name, keyOrigin: written.keyOrigin, value: written.value)
+            return read(entry, pair.path(of: "value"))
+        }
     }
 }
 

@@ -83,7 +83,7 @@ package final class ConfigSection {
     }
 
     /// Remembers what a key means when it is not written, for `keysAsked`.
-    func note<Value>(_ key: String, default value: Value) {
+    package func note<Value>(_ key: String, default value: Value) {
         defaults[key] = "\(value)"
     }
 
@@ -96,7 +96,32 @@ package final class ConfigSection {
         }
     }
 
+    /// Like `take`, for keys that want a text: what came out of an expansion and looks like nothing in YAML (`null`, `~`,
+    /// `!x`, `# x`) is a text there.
+    func takeText(_ key: String) -> ConfigMap.Entry? {
+        if let entry = take(key) { return entry }
+        guard let entry = map.entry(key), entry.value.isNull, entry.value.isExpanded,
+            !entry.value.original.isEmpty
+        else { return nil }
+        return entry
+    }
+
     // MARK: Sections
+
+    /// A section that can be off: nil when the key is not written, has no value, or the section says `enabled: false`,
+    /// which every optional section of the Collector may.
+    package func optionalSection(_ key: String) -> ConfigSection? {
+        guard has(key) else {
+            accept(key)
+            return nil
+        }
+        guard let section = section(key) else { return nil }
+        guard section.bool("enabled", default: true) else {
+            section.allowAnyKey()
+            return nil
+        }
+        return section
+    }
 
     /// The section under a key: nil when the key is not written; an empty section when it has no value.
     package func section(_ key: String) -> ConfigSection? {
@@ -141,7 +166,7 @@ package final class ConfigSection {
         return children[key]
     }
 
-    private func child(
+    func child(
         _ key: String, _ path: String, _ map: ConfigMap, _ origin: ConfigOrigin
     ) -> ConfigSection {
         let child = ConfigSection(
@@ -286,7 +311,7 @@ extension ConfigNode {
         case .double(let value): value != 0
         case .string(let text): !text.isEmpty
         case .list(let items): !items.isEmpty
-        case .map: true
+        case .map(let map): map.entries.contains { $0.value.isSomething }
         }
     }
 }

@@ -28,6 +28,9 @@ package final class Diagnostics {
 
     private var collected: [Item] = []
     private var seen: Set<String> = []
+    private var saidOnce: Set<String> = []
+    /// Whether a file that is missing is a warning: where a configuration is only checked, its files may be elsewhere.
+    package var toleratesMissingFiles = false
 
     package init() {}
 
@@ -66,6 +69,14 @@ package final class Diagnostics {
         )
     }
 
+    /// Whether this is asked for the first time: for what need not be said of every section.
+    func isFirst(_ topic: String) -> Bool { saidOnce.insert(topic).inserted }
+
+    /// Forgets the warnings about a section that is refused as a whole.
+    func dropWarnings(under path: String) {
+        collected.removeAll { $0.severity == .warning && $0.path.hasPrefix(path + "::") }
+    }
+
     /// All problems as text, each with its source line and a marker under the place; empty when there are none.
     package func render() -> String {
         items.map { $0.rendered }.joined()
@@ -99,7 +110,7 @@ extension Diagnostics.Item {
         if !path.isEmpty { out += path + ": " }
         out += message + "\n"
         if let origin, showsLine, let line = origin.text.line(origin.line) {
-            out += Self.excerpt(line, origin)
+            out += Self.excerpt(SecretLines.masked(line, origin), origin)
         }
         if let help {
             let lines = help.split(separator: "\n", omittingEmptySubsequences: false)

@@ -29,7 +29,7 @@ package struct ClientTLSConfig: Sendable, Equatable {
         if let name = serverNameOverride, !name.utf8.allSatisfy(isHostByte) || name.utf8.count > 255 {
             section.report("server_name_override", error: "\(quoted(name)) is not a valid host name")
         }
-        if insecure, schemeDecides {
+        if insecure, schemeDecides, section.diagnostics.isFirst("tls::insecure") {
             section.report(
                 "insecure", warning: "has no effect: the scheme of the endpoint decides",
                 help: "write http:// for plain text")
@@ -54,7 +54,7 @@ package struct ServerTLSConfig: Sendable, Equatable {
 
     /// Reads `tls` of a server's section; nil when it is not written: plain text.
     package init?(of parent: ConfigSection) {
-        guard let section = parent.section("tls") else { return nil }
+        guard let section = parent.optionalSection("tls") else { return nil }
         clientCAFile = section.optionalString("client_ca_file").flatMap { $0.isEmpty ? nil : $0 }
         clientCAFileReload = section.bool("client_ca_file_reload", default: false)
         shared = TLSConfig(section)

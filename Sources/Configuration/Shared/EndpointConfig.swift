@@ -19,6 +19,9 @@ package struct EndpointConfig: Sendable, Equatable, CustomStringConvertible {
     /// Reads `host:port`, `[v6]:port` or `:port`.
     package init(_ text: String) throws(EndpointProblem) {
         guard !text.isEmpty else { throw .noPort }
+        if let open = text.firstIndex(of: "<"), let close = text[open...].firstIndex(of: ">") {
+            throw .placeholder(String(text[open...close]))
+        }
         let host: Substring
         let rest: Substring
         if text.first == "[" {
@@ -52,6 +55,8 @@ package enum EndpointProblem: Error, Equatable {
     case badHost(String)
     case manyColons
     case openBracket
+    /// Something such as `<host>`, which was meant to be replaced.
+    case placeholder(String)
 
     /// The problem in words, following the text itself.
     package var message: String {
@@ -60,6 +65,7 @@ package enum EndpointProblem: Error, Equatable {
         case .badPort(let port): "has the port \(quoted(port)); must be between 0 and 65535"
         case .badHost(let host): "has the host \(quoted(host)), which is not a name or an address"
         case .manyColons: "has too many colons"
+        case .placeholder(let text): "still has the placeholder \(text)"
         case .openBracket: "has a \"[\" without \"]\""
         }
     }
@@ -90,6 +96,7 @@ extension ConfigSection {
     {
         switch problem {
         case .noPort where !text.isEmpty: "write \(text):\(example.port)"
+        case .placeholder(let text): "write a name or an address instead of \(text), such as \(example)"
         case .manyColons: "put an IPv6 address in brackets, such as [::1]:\(example.port)"
         default: "write host:port, such as \(example)"
         }

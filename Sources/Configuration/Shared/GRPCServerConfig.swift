@@ -69,9 +69,11 @@ package struct GRPCServerConfig: Sendable, Equatable {
         writeBufferSize = section.bufferSize("write_buffer_size", default: writeBufferSize)
         section.withoutEffect("write_buffer_size", "the answers of one read are written at once")
         includeMetadata = section.bool("include_metadata", default: false)
-        if let keepalive = section.section("keepalive") {
-            if let keys = keepalive.section("server_parameters") { serverParameters = ServerParameters(keys) }
-            if let keys = keepalive.section("enforcement_policy") {
+        if let keepalive = section.optionalSection("keepalive") {
+            if let keys = keepalive.optionalSection("server_parameters") {
+                serverParameters = ServerParameters(keys)
+            }
+            if let keys = keepalive.optionalSection("enforcement_policy") {
                 enforcementPolicy = EnforcementPolicy(keys)
             }
         }

@@ -10,8 +10,8 @@ package struct HTTPServerConfig: Sendable, Equatable {
     /// Largest body in bytes, on the wire and decompressed. Default 20971520 (also for 0). Key
     /// `max_request_body_size`.
     package var maxRequestBodySize = 20_971_520
-    /// What `Content-Encoding` may say; the empty one is a request without, and `deflate` allows `zlib` too. Default:
-    /// all; lz4, which is not built in, is refused all the same. Key `compression_algorithms`.
+    /// What `Content-Encoding` may say; the empty one is a request without, `deflate` allows `zlib` too, and `gzip`
+    /// allows `x-gzip`. Default: all. Key `compression_algorithms`.
     package var compressionAlgorithms = allCompressionAlgorithms
     /// Added to every answer. Default none. Key `response_headers`.
     package var responseHeaders: [SecretPair] = []
@@ -27,6 +27,11 @@ package struct HTTPServerConfig: Sendable, Equatable {
     package var idleTimeout: Duration = .zero
     /// Keeps connections for further requests. Default true. Key `keep_alives_enabled`.
     package var keepAlivesEnabled = true
+    /// Ends a connection at this age, give or take a tenth: HTTP/1.1 with the next answer, HTTP/2 by GOAWAY; nil =
+    /// never (0 or absent). Key `max_connection_age`, which the Collector has for gRPC only.
+    package var maxConnectionAge: Duration?
+    /// Time for requests to end after that; nil = unlimited (0 or absent). Key `max_connection_age_grace`.
+    package var maxConnectionAgeGrace: Duration?
     /// nil = plain text, the default. Key `tls`.
     package var tls: ServerTLSConfig?
 
@@ -52,6 +57,8 @@ package struct HTTPServerConfig: Sendable, Equatable {
         writeTimeout = section.duration("write_timeout", default: .zero)
         idleTimeout = section.duration("idle_timeout", default: .zero)
         keepAlivesEnabled = section.bool("keep_alives_enabled", default: true)
+        maxConnectionAge = section.durationOrNever("max_connection_age")
+        maxConnectionAgeGrace = section.durationOrNever("max_connection_age_grace")
         section.notSupportedYet("cors", "serve browsers through a proxy that adds the headers")
         tls = readTLS?(section)
         section.serverSecurityNotYet(exceptTLS: readTLS != nil)

@@ -29,7 +29,7 @@ package struct DebugConfig: Sendable, Equatable {
     ///
     /// - Parameter isLogging: The exporter is written under its old name `logging`.
     package init(_ section: ConfigSection, isLogging: Bool) {
-        verbosity = section.choice("verbosity", default: isLogging ? .normal : .basic)
+        verbosity = section.choice("verbosity", default: isLogging ? .normal : .basic, anyCase: true)
         if isLogging { readLogLevel(section) }
         samplingInitial = section.int("sampling_initial", default: samplingInitial)
         samplingThereafter = section.int("sampling_thereafter", default: samplingThereafter)

@@ -71,8 +71,8 @@ package struct LoadBalancingConfig: Sendable, Equatable {
             "write dns with the name of a service that has the backends' addresses, as a headless one has"
         resolver.notSupportedYet("k8s", instead)
         resolver.notSupportedYet("aws_cloud_map", instead)
-        let fixed = resolver.section("static")
-        let dns = resolver.section("dns")
+        let fixed = resolver.optionalSection("static")
+        let dns = resolver.optionalSection("dns")
         switch (fixed, dns) {
         case (let fixed?, nil): self.resolver = .fixed(Self.hostnames(fixed))
         case (nil, let dns?): self.resolver = .dns(DNS(dns))
@@ -94,7 +94,13 @@ package struct LoadBalancingConfig: Sendable, Equatable {
                 section.has("hostnames") ? "hostnames" : nil, error: "requires at least one of \"hostnames\"",
                 help: "write hostnames: [\"host:4317\"]")
         }
-        for text in texts {
+        for written in texts {
+            // The Collector takes URLs, too; what encrypts is `protocol::otlp::tls` alone.
+            var text = written
+            for scheme in ["http://", "https://", "dns:///"] where text.hasPrefix(scheme) {
+                text = String(text.dropFirst(scheme.count))
+            }
+            if text.hasSuffix("/") { text.removeLast() }
             do throws(EndpointProblem) {
                 let endpoint: EndpointConfig
                 do throws(EndpointProblem) {

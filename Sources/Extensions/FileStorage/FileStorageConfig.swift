@@ -11,7 +11,8 @@ package struct FileStorageConfig: Sendable, Equatable {
     /// Answers clients only when the disk has their data, not the system's memory alone: what is accepted outlives a
     /// power failure, not only the process. Default false. Key `fsync`.
     package var fsync = false
-    /// Room of one queue on disk, in MiB. Default 1024. Key `max_size_mib`, which the Collector does not have.
+    /// Room of one queue on disk, in MiB. Default 1024. Key `max_size_mib`, which the Collector does not have, or
+    /// in bytes `max_size`.
     package var maxSizeMib = 1024
 
     package init() {}
@@ -34,6 +35,14 @@ package struct FileStorageConfig: Sendable, Equatable {
         }
         fsync = section.bool("fsync", default: false)
         maxSizeMib = section.int("max_size_mib", default: maxSizeMib, in: 1...(1 << 24))
+        if let bytes = section.optionalInt("max_size", in: 0...(1 << 44)), bytes > 0 {
+            if section.has("max_size_mib") {
+                section.report(
+                    "max_size", error: "cannot be written together with max_size_mib",
+                    help: "keep one of the two")
+            }
+            maxSizeMib = (bytes + (1 << 20) - 1) >> 20
+        }
         // The Collector's database is locked and compacted; this log is neither.
         _ = section.duration("timeout", default: .seconds(1))
         _ = section.bool("recreate", default: true)

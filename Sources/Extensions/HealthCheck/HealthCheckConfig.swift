@@ -23,8 +23,14 @@ package struct HealthCheckConfig: Sendable, Equatable {
 
     /// Reads and checks the section; problems go to its diagnostics.
     package init(_ section: ConfigSection) {
-        endpoint = section.endpoint("endpoint", default: endpoint)
-        section.tcpOnly()
+        endpoint = HTTPServerConfig(section, endpoint: endpoint).endpoint
+        for key in [
+            "read_timeout", "read_header_timeout", "write_timeout", "idle_timeout", "max_request_body_size",
+            "compression_algorithms", "response_headers", "include_metadata", "keep_alives_enabled",
+            "max_connection_age", "max_connection_age_grace",
+        ] {
+            section.withoutEffect(key, "the page has limits of its own")
+        }
         path = section.string("path", default: path)
         if !path.hasPrefix("/") {
             section.report("path", error: "\"\(path)\" must begin with \"/\"", help: "write path: /\(path)")
@@ -44,8 +50,6 @@ package struct HealthCheckConfig: Sendable, Equatable {
             check.accept("interval")
             check.accept("exporter_failure_threshold")
         }
-        section.notSupportedYet("cors")
-        section.serverSecurityNotYet()
         section.finish()
     }
 }

@@ -20,6 +20,8 @@ package struct JSONError: Error, Sendable, Equatable, CustomStringConvertible {
         case outOfRange
         /// Not an even number of hexadecimal digits.
         case notHexadecimal
+        /// The id of a trace or a span that is neither empty nor as long as such ids are.
+        case wrongIDLength(bytes: Int, expected: Int)
         /// Not base 64.
         case notBase64
         /// A name that the enum of this field does not have.
@@ -65,6 +67,8 @@ extension JSONError.Reason {
         case .tooDeep(let limit): "objects and lists nested deeper than \(limit)"
         case .outOfRange: "number out of range"
         case .notHexadecimal: "not an even number of hexadecimal digits"
+        case .wrongIDLength(let bytes, let expected):
+            "an id of \(bytes) bytes, which must have \(expected) or none (\(2 * expected) digits),"
         case .notBase64: "not base 64"
         case .unknownName: "unknown enum name"
         }

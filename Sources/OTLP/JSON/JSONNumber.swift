@@ -7,7 +7,7 @@ package struct JSONNumber {
     private let digits: UInt64
     /// What the digits are to be multiplied with: ten to this power.
     private let exponent: Int
-    /// Whether `digits` are all.
+    /// Whether `digits` are all but for zeros.
     private let isExact: Bool
 
     /// The number at the start of a text; nil when there is none as JSON writes it.
@@ -32,7 +32,7 @@ package struct JSONNumber {
         }
         digits = scan.digits
         self.exponent = exponent
-        isExact = scan.droppedDigits == 0
+        isExact = scan.isExact
         bytes = text.prefix(scan.index)
     }
 
@@ -60,11 +60,20 @@ package struct JSONNumber {
         if exponent == 0, isExact { return digits }
         if digits == 0 { return 0 }
         guard isExact else {
-            // 20 digits or more: whole and in range only as plain digits.
+            // 20 digits or more: whole and in range only as plain digits, behind which zeros may follow a point.
             var value: UInt64 = 0
+            var isBehindPoint = false
             for index in (isNegative ? 1 : 0)..<bytes.count {
+                if bytes[index] == UInt8(ascii: "."), !isBehindPoint {
+                    isBehindPoint = true
+                    continue
+                }
                 let digit = UInt64(bytes[index]) &- UInt64(UInt8(ascii: "0"))
                 guard digit < 10 else { return nil }
+                if isBehindPoint {
+                    guard digit == 0 else { return nil }
+                    continue
+                }
                 let (tens, overflow) = value.multipliedReportingOverflow(by: 10)
                 let (sum, carry) = tens.addingReportingOverflow(digit)
                 guard !overflow, !carry else { return nil }
@@ -115,6 +124,8 @@ private struct Scan {
     private(set) var digits: UInt64 = 0
     /// Digits behind those.
     private(set) var droppedDigits = 0
+    /// Whether they are all zeros.
+    private(set) var isExact = true
 
     init(_ text: WireBytes) { self.text = text }
 
@@ -140,6 +151,7 @@ private struct Scan {
                 digits = digits &* 10 &+ UInt64(digit)
             } else {
                 droppedDigits += 1
+                if digit != 0 { isExact = false }
             }
         }
         return index > start ? index - start : nil

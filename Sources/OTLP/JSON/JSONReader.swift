@@ -39,14 +39,18 @@ package struct JSONReader {
     private var isAtStart = false
 
     /// Borrows the text; see `WireBytes` for how long.
+    /// - Parameter takesAnyText: lets strings hold bytes that are not UTF-8; the caller deals with them.
     /// - Throws: the text is not UTF-8.
-    package init(_ text: UnsafeRawBufferPointer, depthMax: Int = JSONReader.depthMax) throws(JSONError) {
+    package init(
+        _ text: UnsafeRawBufferPointer, depthMax: Int = JSONReader.depthMax, takesAnyText: Bool = false
+    ) throws(JSONError) {
         let bytes = unsafe WireBytes(text)
         // SAFETY: `WireBytes` has an address even for no bytes; only bytes below `end` are read.
         unsafe base = bytes.unsafeBytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self)
         self.text = bytes
         end = bytes.count
         self.depthMax = depthMax
+        if takesAnyText { return }
         let valid = unsafe cotlp_json_valid_count(base, end)
         if valid < end { throw JSONError(.invalidUTF8, at: valid, of: bytes) }
     }

@@ -14,7 +14,8 @@ package enum OTLPJSONError: Error, Sendable, Equatable {
 /// traces and spans in hexadecimal of either case, other bytes in base 64 of either alphabet; `null` is what is not
 /// there; unknown keys are skipped with their values. Any thread; allocates nothing unless it throws.
 ///
-/// What comes out is well-formed protobuf, but values may be nested deeper than `summarize` lets pass.
+/// What comes out is well-formed protobuf, but values may be nested deeper than `summarize` lets pass, and texts are
+/// as they came, which may not be UTF-8: `summarize` finds them, `RequestRepair` mends them.
 ///
 /// - Parameters:
 ///   - text: borrowed for the call.
@@ -32,7 +33,7 @@ private let nestingMax = 320
 
 private func openJSON(_ text: UnsafeRawBufferPointer) throws(OTLPJSONError) -> JSONReader {
     do throws(JSONError) {
-        return unsafe try JSONReader(text, depthMax: nestingMax)
+        return unsafe try JSONReader(text, depthMax: nestingMax, takesAnyText: true)
     } catch {
         throw .invalid(error)
     }
@@ -245,7 +246,14 @@ private struct OTLPJSONReader {
             try output.end(content)
             return isDecoded
         }
-        if !isDecoded { throw wrong(isID ? .notHexadecimal : .notBase64, at: start) }
+        guard isDecoded else { throw wrong(isID ? .notHexadecimal : .notBase64, at: start) }
+        guard isID else { return }
+        let isTrace = unsafe field.pointee.name_count == "trace_id".utf8.count
+        let expected = Int(isTrace ? COTLP_TRACE_ID_BYTES : COTLP_SPAN_ID_BYTES)
+        let count = (text.hasEscapes ? plain.count : text.bytes.count) / 2
+        if count != expected, count != 0 {
+            throw wrong(.wrongIDLength(bytes: count, expected: expected), at: start)
+        }
     }
 
     @inline(__always)

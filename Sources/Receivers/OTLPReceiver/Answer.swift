@@ -22,6 +22,8 @@ enum Answer: Sendable {
         var retryAfterSeconds: Int?
         /// Answered in `text/plain` by HTTP, since the client did not say which encoding it understands.
         var isPlainText = false
+        /// Where the client should ask instead (HTTP 301).
+        var location: String?
         /// Whether the answer says which encodings are understood (gRPC).
         var namesEncodings = false
         /// Set when the head alone was judged; otherwise the request's reader knows it.
@@ -39,6 +41,11 @@ enum Answer: Sendable {
             failure.isPlainText = true
             return failure
         }
+    }
+
+    /// Whether the request was taken, or refused for reasons that are ours and not its own.
+    var isOurs: Bool {
+        if case .failed(let failure) = self { failure.retryAfterSeconds != nil } else { true }
     }
 
     /// The client's view of what a pipeline said.
@@ -66,9 +73,16 @@ extension Answer.Failure {
     }
 
     static func undecodable(_ error: WireError, grpc: Bool) -> Self {
-        grpc
+        if case .wrongIDLength = error.reason { return Self(.invalidArgument, 400, "\(error)") }
+        return grpc
             ? Self(.internal, 400, "grpc: error unmarshalling request: \(error)")
             : Self(.invalidArgument, 400, "\(error)")
+    }
+
+    static func tooManyFields(limit: Int) -> Self {
+        Self(
+            .resourceExhausted, 431,
+            "the header fields have more than \(limit) bytes, 32 counted for each beside its own")
     }
 
     static func undecodable(_ error: JSONError) -> Self { Self(.invalidArgument, 400, "\(error)") }

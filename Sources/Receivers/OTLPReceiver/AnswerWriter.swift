@@ -120,29 +120,33 @@ final class AnswerWriter: Sendable {
     }
 
     /// Appends the answer to an OTLP/HTTP request as HTTP/1.1 sends it (RFC 9112 §4).
+    /// - Parameter isHead: the request's method is HEAD, whose answers have no body (RFC 9110 §9.3.2).
     func writeHTTP1(
-        _ answer: Answer, _ form: AnswerForm, _ connection: ConnectionField, to buffer: inout ByteBuffer
+        _ answer: Answer, _ form: AnswerForm, _ connection: ConnectionField, isHead: Bool = false,
+        to buffer: inout ByteBuffer
     ) {
         if case .accepted = answer, form.mediaType == .protobuf, connection == .none {
             buffer.writeImmutableBuffer(http1Accepted)
         } else {
-            Self.writeHTTP1(http(answer, form), connection, to: &buffer)
+            Self.writeHTTP1(http(answer, form), connection, isHead: isHead, to: &buffer)
         }
     }
 
     private static func writeHTTP1(
-        _ response: HTTPResponse, _ connection: ConnectionField, to buffer: inout ByteBuffer
+        _ response: HTTPResponse, _ connection: ConnectionField, isHead: Bool = false,
+        to buffer: inout ByteBuffer
     ) {
         buffer.writeString("HTTP/1.1 \(response.status) \(reason(response.status))\r\n")
         for field in response.fields { buffer.writeString("\(field.name): \(field.value)\r\n") }
         buffer.writeString("content-length: \(response.body.count)\r\n\(connection.rawValue)\r\n")
-        buffer.writeBytes(response.body)
+        if !isHead { buffer.writeBytes(response.body) }
     }
 
     /// The reason phrases of the statuses that are used here (RFC 9110 §15).
     private static func reason(_ status: Int) -> String {
         switch status {
         case 200: "OK"
+        case 301: "Moved Permanently"
         case 400: "Bad Request"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
@@ -162,6 +166,7 @@ final class AnswerWriter: Sendable {
     private func plainText(_ failure: Answer.Failure) -> HTTPResponse {
         var fields = [("content-type", "text/plain")] + extraFields
         if failure.httpStatus == 405 { fields.append(("allow", "POST")) }
+        if let location = failure.location { fields.append(("location", location)) }
         return HTTPResponse(status: failure.httpStatus, fields: fields, body: Array(failure.message.utf8))
     }
 

@@ -7,6 +7,8 @@ enum ContentEncoding: String, Sendable {
     case gzip
     case zlib
     case zstd
+    /// Frames.
+    case lz4
     /// A block or a stream, which begin differently: HTTP's `snappy`.
     case snappy
     /// A stream: gRPC's `snappy`, and HTTP's `x-snappy-framed`.
@@ -19,7 +21,8 @@ enum ContentEncoding: String, Sendable {
     init?(http name: String) {
         switch name {
         case "", "identity": self = .identity
-        case "gzip": self = .gzip
+        case "gzip", "x-gzip": self = .gzip
+        case "lz4": self = .lz4
         case "zlib", "deflate": self = .zlib
         case "zstd": self = .zstd
         case "snappy": self = .snappy
@@ -31,7 +34,7 @@ enum ContentEncoding: String, Sendable {
     init?(grpc name: String) {
         switch name {
         case "identity": self = .identity
-        case "gzip": self = .gzip
+        case "gzip", "x-gzip": self = .gzip
         case "zstd": self = .zstd
         case "snappy": self = .framedSnappy
         default: return nil
@@ -45,6 +48,8 @@ final class Decoders {
     /// Made for the first body that needs it. Keeps the largest window that it has met, at most
     /// `ZstdDecompressor.windowBytesMax`, which no limit but this one counts.
     private lazy var zstd = ZstdDecompressor()
+    /// Made for the first body that needs it. Keeps the room for one block, 4 MiB at most, as `zstd` does.
+    private lazy var lz4 = LZ4Decompressor()
 
     /// Decompresses `input`, all of it, and appends at most `limitBytes` bytes to the caller's buffer.
     ///
@@ -61,6 +66,8 @@ final class Decoders {
             _ = try gunzipper.inflate(input, as: .zlib, limitBytes: limitBytes, appending: append)
         case .zstd:
             _ = try zstd.inflate(input, limitBytes: limitBytes, appending: append)
+        case .lz4:
+            _ = try lz4.inflate(input, limitBytes: limitBytes, appending: append)
         case .snappy where !SnappyFrames.isStream(input):
             _ = try Snappy.decompress(input, limitBytes: limitBytes, appending: append)
         case .snappy, .framedSnappy:

@@ -19,6 +19,10 @@ struct HTTP1Limits: Sendable {
     var write: TimeAmount?
     /// Between two requests; nil = unlimited. `idle_timeout`.
     var idle: TimeAmount?
+    /// Age at which a connection ends with its next answer, give or take a tenth; nil = never. `max_connection_age`.
+    var age: TimeAmount?
+    /// Time for a request that is under way then; nil = unlimited. `max_connection_age_grace`.
+    var ageGrace: TimeAmount?
     /// Whether a connection serves more than one request. `keep_alives_enabled`.
     var keepAlives = true
 
@@ -33,11 +37,13 @@ struct HTTP1Limits: Sendable {
         write = limit(config.writeTimeout)
         idle = limit(config.idleTimeout)
         keepAlives = config.keepAlivesEnabled
+        age = config.maxConnectionAge.map { TimeAmount($0) }
+        ageGrace = config.maxConnectionAgeGrace.map { TimeAmount($0) }
     }
 
     /// How often connections should be looked at.
     var checkInterval: TimeAmount {
-        let shortest = [readHeader, read, write, idle].compactMap { $0 }.min() ?? readHeader
+        let shortest = [readHeader, read, write, idle, age, ageGrace].compactMap { $0 }.min() ?? readHeader
         return min(max(.nanoseconds(shortest.nanoseconds / 8), .milliseconds(10)), .seconds(15))
     }
 }

@@ -1,3 +1,4 @@
+internal import Logging
 internal import OTLP
 internal import Pipeline
 
@@ -13,9 +14,13 @@ final class RequestCounters: Sendable {
     let failedRequests: Counter
     /// Requests with a body above the limit of their protocol.
     let tooLargeRequests: Counter
+    /// Texts that were not UTF-8.
+    let repairs: TextRepairs
 
+    /// - Parameter logger: names services whose texts are not UTF-8.
     init(
-        registry: MetricRegistry, source: NodeAccount, receiver: String, transport: String, signal: Signal
+        registry: MetricRegistry, source: NodeAccount, receiver: String, transport: String, signal: Signal,
+        logger: Logger
     ) {
         let labels: MetricLabels = ["receiver": receiver, "transport": transport]
         let items = signal.itemNoun
@@ -26,6 +31,7 @@ final class RequestCounters: Sendable {
             "otelcol_receiver_refused_\(items)", help: "Items that the pipelines did not take.",
             labels: labels)
         let bySignal = labels.adding("signal", signal.name)
+        repairs = TextRepairs(registry: registry, labels: bySignal, signal: signal, logger: logger)
         refusedRequests = registry.counter(
             "sluice_receiver_refused_requests",
             help: "Requests refused before their body was read, for want of memory.", labels: bySignal)

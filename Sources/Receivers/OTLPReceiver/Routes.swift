@@ -27,7 +27,8 @@ final class Routes: Sendable {
         self.limits = limits
         allowsPlain = encodings.contains("")
         self.encodings = Set(
-            encodings + (allowsPlain ? ["identity"] : []) + (encodings.contains("deflate") ? ["zlib"] : []))
+            encodings + (allowsPlain ? ["identity"] : []) + (encodings.contains("deflate") ? ["zlib"] : [])
+                + (encodings.contains("gzip") ? ["x-gzip"] : []))
         routes = targets.map {
             Route(path: Array($0.path.utf8), target: $0.target, jsonTarget: $0.target.forJSON)
         }
@@ -58,6 +59,27 @@ final class Routes: Sendable {
             return nil
         }
         return routes.first { $0.path.elementsEqual(path[..<query]) }
+    }
+
+    /// The answer to a path with empty or dotted steps, `//v1/traces`: ask again without them. As the Collector's
+    /// server does, whether or not anything is there.
+    private static func redirect(_ head: HeaderBlock) -> Answer.Failure? {
+        guard let target = head[":path"], target.hasPrefix("/") else { return nil }
+        let path = target.prefix { $0 != "?" }
+        var steps: [Substring] = []
+        for step in path.split(separator: "/") {
+            switch step {
+            case ".": break
+            case "..": _ = steps.popLast()
+            default: steps.append(step)
+            }
+        }
+        // A slash at the end stays, and is another path.
+        let clean = "/" + steps.joined(separator: "/") + (path.hasSuffix("/") && !steps.isEmpty ? "/" : "")
+        guard clean != path else { return nil }
+        var failure = Answer.Failure.plain(301, "")
+        failure.location = clean + target.dropFirst(path.count)
+        return failure
     }
 
     /// A client's text as a message shows it: no longer than a line.
@@ -107,7 +129,7 @@ final class Routes: Sendable {
         _ head: HeaderBlock
     ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
         guard let route = route(for: head) ?? routeIgnoringQuery(head) else {
-            return .failure(.plain(404, "404 page not found"))
+            return .failure(Self.redirect(head) ?? .plain(404, "404 page not found"))
         }
         guard head.field(":method", is: "POST") == true else {
             return .failure(.plain(405, "405 method not allowed, supported: [POST]"))

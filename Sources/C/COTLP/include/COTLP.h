@@ -1,10 +1,9 @@
-// COTLP: the bytes of an OTLP request, read once; and its tree, for those who must edit it.
+// COTLP: the bytes of an OTLP request, read once.
 //
 // cotlp_check() reads the protobuf encoding of one Export*ServiceRequest from its first byte to its last.
 // It keeps nothing, allocates nothing and never reads outside [bytes, bytes + count). It knows the schema
 // from the protobuf-c descriptors in generated/, compiled into tables when the program is loaded; those
-// never change after that, so that functions may be called from any thread, a tree's and an arena's from
-// one at a time.
+// never change after that, so that functions may be called from any thread.
 #ifndef COTLP_H
 #define COTLP_H
 
@@ -41,10 +40,12 @@ enum {
     COTLP_BAD_UTF8 = 6,         // text that is not UTF-8
     COTLP_BAD_PACKED = 7,       // a packed list that ends inside an element
     COTLP_TOO_DEEP = 8,         // AnyValue nested deeper than COTLP_VALUE_DEPTH_MAX
-    COTLP_NUL_IN_TEXT = 9,      // only for trees: text with a NUL byte, which a C string cannot hold
-    COTLP_NO_TREE = 10,         // only for trees: a message field occurs twice, in a way that has no tree
-    COTLP_NO_MEMORY = 11,       // only for trees: the arena's limit or the machine's
+    COTLP_BAD_TRACE_ID = 12,    // neither COTLP_TRACE_ID_BYTES long nor empty
+    COTLP_BAD_SPAN_ID = 13,     // neither COTLP_SPAN_ID_BYTES long nor empty
 };
+
+/// How long the ids of traces and spans are, where there is one.
+enum { COTLP_TRACE_ID_BYTES = 16, COTLP_SPAN_ID_BYTES = 8 };
 
 /// What a valid request holds.
 typedef struct cotlp_summary {
@@ -59,13 +60,14 @@ typedef struct cotlp_fault {
     int code;
     uint32_t field_number; // 0 when the tag itself is broken
     size_t offset;         // of the byte at which it went wrong, from the start of the request
+    size_t length;         // of an id of a wrong length: its bytes
     const char *_Nullable message_name; // full protobuf name of the message that holds the field
     const char *_Nullable field_name;   // NULL for a field that the schema does not know
 } cotlp_fault;
 
 /// Checks one request and counts what is in it.
 ///
-/// Checked: lengths, wire types, varints, packed lists, nesting and UTF-8 of text. Fields that the schema
+/// Checked: lengths, wire types, varints, packed lists, nesting, ids and UTF-8 of text. Fields that the schema
 /// does not know pass when they are well-formed. All pointers are borrowed for the call.
 ///
 /// - signal: COTLP_TRACES, COTLP_METRICS or COTLP_LOGS.
@@ -75,45 +77,31 @@ typedef struct cotlp_fault {
 int cotlp_check(int signal, const uint8_t *_Nullable bytes, size_t count, cotlp_summary *_Nonnull summary,
                 cotlp_fault *_Nonnull fault);
 
-/// The same, and refuses text that holds a NUL byte. Slower.
-int cotlp_check_without_nul(int signal, const uint8_t *_Nullable bytes, size_t count,
-                            cotlp_summary *_Nonnull summary, cotlp_fault *_Nonnull fault);
+/// Resource entries of which cotlp_repairs tells how many texts were repaired.
+enum { COTLP_REPAIRED_MAX = 64 };
 
-/// Memory for one tree at a time: handed out in a row, given back all at once. Not for two threads at a time.
-typedef struct cotlp_arena cotlp_arena;
+/// Texts that were repaired in one resource entry.
+typedef struct cotlp_repaired {
+    size_t resource; // which entry, from 0
+    size_t texts;
+} cotlp_repaired;
 
-/// A request as protobuf-c messages. Lives in its arena, until the arena is reset or destroyed.
-typedef struct cotlp_tree cotlp_tree;
+/// Texts that were repaired.
+typedef struct cotlp_repairs {
+    size_t size;  // bytes of the request with all texts repaired
+    size_t count; // of the entries below; the last possible one has the texts of all further resources, too
+    cotlp_repaired entries[COTLP_REPAIRED_MAX];
+} cotlp_repairs;
 
-/// - limit: most bytes that a tree may take; a tree takes up to 10 times the bytes of its request.
-/// Returns NULL when the machine has no memory. The caller owns the arena and calls cotlp_arena_destroy().
-cotlp_arena *_Nullable cotlp_arena_create(size_t limit);
-
-/// Frees the arena and what lies in it.
-void cotlp_arena_destroy(cotlp_arena *_Nonnull arena);
-
-/// Makes the arena empty. Keeps chunks for the next tree; under AddressSanitizer keeps none, so that use of
-/// a dead tree is found.
-void cotlp_arena_reset(cotlp_arena *_Nonnull arena);
-
-/// Bytes that the tree in the arena takes.
-size_t cotlp_arena_used(const cotlp_arena *_Nonnull arena);
-
-/// Checks a request and builds its tree in an empty arena. The bytes are borrowed for the call.
+/// Like cotlp_check(), for a request in which that has found COTLP_BAD_UTF8: text may be anything, and what is not
+/// UTF-8 in it becomes U+FFFD, one for each longest wrong part, as Unicode recommends. All other bytes stay, but for
+/// the lengths around such texts. Linear, but for a length that needs another byte: what it counts is moved.
 ///
-/// - tree: written when the result is COTLP_VALID.
-/// - fault: written when the result is neither COTLP_VALID nor COTLP_NO_MEMORY. After any fault the arena
-///   must be reset before it is used again.
-int cotlp_tree_decode(cotlp_arena *_Nonnull arena, int signal, const uint8_t *_Nullable bytes, size_t count,
-                      cotlp_tree *_Nullable *_Nonnull tree, cotlp_fault *_Nonnull fault);
-
-/// Bytes of the tree's protobuf encoding.
-size_t cotlp_tree_encoded_size(const cotlp_tree *_Nonnull tree);
-
-/// Writes the protobuf encoding: exactly cotlp_tree_encoded_size() bytes.
-void cotlp_tree_encode(const cotlp_tree *_Nonnull tree, uint8_t *_Nonnull bytes);
-
-/// Spans, metric data points or log records in a tree of this signal.
-size_t cotlp_tree_count_items(const cotlp_tree *_Nonnull tree, int signal);
+/// - output: NULL to learn only how many bytes it takes; else where the request is written, `repairs->size` bytes
+///   of an earlier call.
+/// - repairs: always written.
+int cotlp_check_repairing(int signal, const uint8_t *_Nullable bytes, size_t count, uint8_t *_Nullable output,
+                          cotlp_repairs *_Nonnull repairs, cotlp_summary *_Nonnull summary,
+                          cotlp_fault *_Nonnull fault);
 
 #endif

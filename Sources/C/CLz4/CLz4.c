@@ -1,0 +1,1 @@
+#include "CLz4.h"

@@ -1,0 +1,39 @@
+/// What an operator can do about a component that is not built: the nearest thing that is.
+func insteadOf(_ type: String, _ kind: ComponentKind) -> String {
+    if let instead = nearestBuilt[type] { return instead }
+    switch kind {
+    case .receiver:
+        return "let a Collector with this receiver send OTLP here, or remove it from the pipelines"
+    case .processor:
+        return "remove it from the pipelines, or do this in the SDKs or Collectors that send here"
+    case .exporter: return "send OTLP to a Collector that has this exporter: otlp_grpc or otlp_http"
+    case .extension: return "remove it here and from service::extensions"
+    case .connector: return "remove it, and name the exporters in each pipeline"
+    }
+}
+
+private let nearestBuilt = [
+    "jaeger": "Jaeger's clients and backend speak OTLP: use otlp here, port 4317 there",
+    "zipkin": "use OTLP in the clients, or let a Collector translate",
+    "opencensus": "OpenCensus has ended; use OTLP in the clients",
+    "prometheusremotewrite":
+        "send OTLP to the backend (Prometheus: otlp_http with endpoint http://host:9090/api/v1/otlp), or let it scrape"
+        + " the prometheus exporter",
+    "prometheus_remote_write":
+        "send OTLP to the backend (Prometheus: otlp_http with endpoint http://host:9090/api/v1/otlp), or let it scrape"
+        + " the prometheus exporter",
+    "otel_arrow": "use otlp, which the other side understands, too",
+    "basic_auth": "write the header yourself: headers: {authorization: \"Basic ${env:…}\"}",
+    "bearer_token_auth": "write the header yourself: headers: {authorization: \"Bearer ${env:TOKEN}\"}",
+    "simpleprometheus": "write the target under the prometheus receiver's scrape_configs",
+    "otelarrow": "use otlp, which the other side understands, too",
+    "memory_ballast": "remove it; there is no garbage collector that it could help",
+    "queuebatch": "write sending_queue::batch in the exporters, or use the batch processor",
+    "basicauth": "write the header yourself: headers: {authorization: \"Basic ${env:…}\"}",
+    "bearertokenauth": "write the header yourself: headers: {authorization: \"Bearer ${env:TOKEN}\"}",
+    "oauth2client": "let a proxy beside the gateway add the token",
+    "healthcheckv2": "use health_check",
+    "healthcheck": "use health_check",
+    "db_storage": "use file_storage",
+    "redis_storage": "use file_storage",
+]
