@@ -14,17 +14,8 @@ package final class MemoryLedger: Sendable {
         0, 0, 0, 0, 0, 0, 0, 0
     )
 
-    private let limit = Atomic<Int>(.max)
-
-    /// Starts at zero, without a limit.
+    /// Starts at zero.
     package init() {}
-
-    /// What may be charged before clients are slowed down; `Int.max` while nobody limits it. Whoever keeps data for long
-    /// takes a share of this.
-    package var limitBytes: Int { limit.load(ordering: .relaxed) }
-
-    /// Says what may be charged; of several limits the smallest counts.
-    package func limit(to bytes: Int) { limit.min(bytes, ordering: .relaxed) }
 
     /// Bytes charged now.
     package var bytes: Int { charged.load(ordering: .relaxed) }
@@ -47,6 +38,10 @@ package final class MemoryLedger: Sendable {
     package func limit(by control: any AdmissionControl) {
         limits.withLock { $0.append(control) }
     }
+
+    /// What may be charged before clients are slowed down; `Int.max` while nobody limits it. Whoever keeps data for long
+    /// takes a share of this.
+    package var limitBytes: Int { limits.withLock { $0.reduce(.max) { min($0, $1.limitBytes) } } }
 
     /// The first objection to taking `bytes` more, for those who have no limiter behind them: processors that make new data
     /// of what was admitted.

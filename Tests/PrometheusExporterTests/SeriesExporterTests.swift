@@ -11,6 +11,12 @@ import Testing
 
 @testable import PrometheusExporter
 
+private final class FourMebibytes: AdmissionControl {
+    func admit(bytes: Int) -> Refusal? { nil }
+    var shouldPause: Bool { false }
+    var limitBytes: Int { 4 << 20 }
+}
+
 @Suite("The exporter as a stage of a pipeline")
 struct SeriesExporterTests {
     private final class Parts {
@@ -149,7 +155,7 @@ struct SeriesExporterTests {
     @Test("The memory of series is charged to the ledger, may take half of its limit, and is given back")
     func memory() async {
         let ledger = MemoryLedger()
-        ledger.limit(to: 4 << 20)
+        ledger.limit(by: FourMebibytes())
         let registry = MetricRegistry()
         let exporter = PrometheusExporter(
             PrometheusExporterConfig(endpoint: EndpointConfig(host: "localhost", port: 0)), name: "p",

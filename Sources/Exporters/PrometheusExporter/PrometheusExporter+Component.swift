@@ -23,7 +23,7 @@ private final class ServedPrometheusExporter: PipelineComponent {
             logger: context.logger)
         page = try PageServer(
             config, name: context.name, group: context.gateway.group, exporter: exporter,
-            logger: context.logger)
+            ledger: context.ledger, logger: context.logger)
     }
 
     var input: PipelineInput { PipelineInput(exporter) }

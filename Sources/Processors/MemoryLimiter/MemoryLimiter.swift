@@ -76,7 +76,6 @@ package final class MemoryLimiter: AdmissionControl, Component {
         ledgerLimits = Limits(
             hardBytes: max(limits.hardBytes - overheadBytes, limits.hardBytes / 4),
             softBytes: max(limits.softBytes - overheadBytes, limits.softBytes / 4))
-        ledger.limit(to: ledgerLimits.softBytes)
         self.checkInterval = TimeAmount(checkInterval)
         self.ledger = ledger
         self.measureResident = measureResident

@@ -99,23 +99,33 @@ extension SeriesRecord {
 }
 
 /// Room for buckets that a sender did not write in one piece. One for a store.
+@safe
 final class PointScratch {
-    private var counts: [UInt64] = []
-    private var bounds: [UInt64] = []
+    // SAFETY: memory of its own, replaced by `gather` only and freed in deinit.
+    private var memory = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: 64)
+
+    deinit { unsafe memory.deallocate() }
 
     /// A histogram point's counts and bounds, each in one piece, until the next call.
     fileprivate func gather(_ point: WireBytes) -> (counts: WireBytes, bounds: WireBytes) {
-        counts.removeAll(keepingCapacity: true)
-        bounds.removeAll(keepingCapacity: true)
+        var counts: [UInt64] = []
+        var bounds: [UInt64] = []
         for field in point.fields {
             if field.number == Field.HistogramPoint.bucketCounts { counts.appendFixed(field) }
             if field.number == Field.HistogramPoint.explicitBounds { bounds.appendFixed(field) }
         }
-        // SAFETY: the arrays are not touched before the next call, so their memory stays; they are
-        // little-endian as all machines that this runs on.
+        let words = counts + bounds
+        if unsafe memory.count < words.count {
+            unsafe memory.deallocate()
+            unsafe memory = .allocate(capacity: words.count)
+        }
+        // SAFETY: there is room for the words, which are little-endian as all machines that this runs on.
+        let end = unsafe memory.update(fromContentsOf: words)
+        let all = unsafe UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: memory[..<end]))
+        let middle = counts.count * 8
         return (
-            unsafe counts.withUnsafeBytes { unsafe WireBytes($0) },
-            unsafe bounds.withUnsafeBytes { unsafe WireBytes($0) }
+            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all[..<middle])),
+            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all[middle...]))
         )
     }
 }
