@@ -39,6 +39,10 @@ package final class MemoryLedger: Sendable {
         limits.withLock { $0.append(control) }
     }
 
+    /// What may be charged before clients are slowed down; `Int.max` while nobody limits it. Whoever keeps data for long
+    /// takes a share of this.
+    package var limitBytes: Int { limits.withLock { $0.reduce(.max) { min($0, $1.limitBytes) } } }
+
     /// The first objection to taking `bytes` more, for those who have no limiter behind them: processors that make new data
     /// of what was admitted.
     package func admit(bytes: Int) -> Refusal? {

@@ -11,6 +11,12 @@ import Testing
 
 @testable import PrometheusExporter
 
+private final class FourMebibytes: AdmissionControl {
+    func admit(bytes: Int) -> Refusal? { nil }
+    var shouldPause: Bool { false }
+    var limitBytes: Int { 4 << 20 }
+}
+
 @Suite("The exporter as a stage of a pipeline")
 struct SeriesExporterTests {
     private final class Parts {
@@ -143,6 +149,32 @@ struct SeriesExporterTests {
             await exporter.drain(until: deadline)
         }
         #expect(answers.all.first == .accepted && answers.all.count == 2)
+    }
+
+    /// If it failed, clients that invent series would take the memory that the limit gives the whole process.
+    @Test("The memory of series is charged to the ledger, may take half of its limit, and is given back")
+    func memory() async {
+        let ledger = MemoryLedger()
+        ledger.limit(by: FourMebibytes())
+        let registry = MetricRegistry()
+        let exporter = PrometheusExporter(
+            PrometheusExporterConfig(endpoint: EndpointConfig(host: "localhost", port: 0)), name: "p",
+            counters: SendingQueue.Counters(registry, exporter: "p", signal: .metrics),
+            eventLoop: MultiThreadedEventLoopGroup.singleton.next(), ledger: ledger, registry: registry,
+            logger: makeSilentLogger())
+        let value = String(repeating: "v", count: 2000)
+        for round in 0..<20 {
+            let points = (0..<100).map { point(1, [("k", "\(value)\(round)-\($0)")]) }
+            let one = metric("n", unit: "", help: "", kind: 5, temporality: 0, points)
+            _ = exporter.consume(
+                Batch(.metrics, payload: Payload(ByteBuffer(bytes: request([one]).bytes)), items: 100))
+        }
+        #expect(ledger.bytes > 1 << 20 && ledger.bytes <= 2 << 20 + 64 << 10)
+        let page = String(decoding: registry.render(), as: UTF8.self)
+        let line = page.split(separator: "\n").first { $0.contains("\"max_memory_mib\"}") }
+        #expect(line.map { !$0.hasSuffix(" 0") } == true)
+        await exporter.drain(until: .distantPast)
+        #expect(ledger.bytes == 0)
     }
 
     @Test("Points with very many exemplars cost no more than others, and what is not looked at is counted")

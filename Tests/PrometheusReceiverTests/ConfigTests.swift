@@ -26,7 +26,7 @@ func readJob(_ lines: String, global: String = "") -> (job: ScrapeConfig, proble
         #expect(job.interval == .seconds(60) && job.timeout == .seconds(10) && job.metricsPath == "/metrics")
         #expect(
             job.scheme == .http && job.honorsTimestamps && !job.honorsLabels && job.client.followsRedirects)
-        #expect(job.limits == ScrapeLimits() && job.limits.pageBytesMax == 256 << 20)
+        #expect(job.limits == ScrapeLimits() && job.limits.pageBytesMax == 64 << 20)
         #expect(
             ScrapeProtocol.accept(job.protocols)
                 == "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,"

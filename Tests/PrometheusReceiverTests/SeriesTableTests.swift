@@ -339,6 +339,20 @@ import Testing
         #expect(target.table.resources.flatMap { $0.scopes }.flatMap { $0.streams }.count <= 4100)
     }
 
+    /// What a target's series take is charged to the memory limit; that would mean nothing if it were not counted.
+    @Test func memoryIsCounted() throws {
+        let target = Target()
+        let empty = target.table.memoryBytes
+        let page = (0..<1000).map { "m_\($0){a=\"\(String(repeating: "x", count: 500))\"} 1\n" }.joined()
+        _ = try target.scrape(page + "# HELP h \(String(repeating: "x", count: 50_000))\n")
+        let full = target.table.memoryBytes
+        #expect(full > empty + 1000 * (500 * 3 + 500) + 50_000)
+        _ = try target.scrape(page)
+        #expect(target.table.memoryBytes <= full + 100_000)
+        _ = try target.scrape("b 1\n")
+        #expect(target.table.memoryBytes < full / 2)
+    }
+
     /// A large target must not become one large request.
     @Test func requestsAreBounded() throws {
         let target = Target()

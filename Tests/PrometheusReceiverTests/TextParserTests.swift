@@ -81,6 +81,21 @@ import Testing
         }
     }
 
+    /// A help is kept for every metric: one of 100 MiB took the memory of the process.
+    @Test func longHelpIsRefusedByName() {
+        for name in ["short", "long"] {
+            let help = String(repeating: "h", count: TextParser.helpBytesMax + (name == "long" ? 1 : 0))
+            let page = "# HELP a_\(name) \(help)\na_\(name) 1\n"
+            do throws(PageError) {
+                try parse(page, into: PageLog())
+                #expect(name == "short")
+            } catch {
+                #expect(
+                    name == "long" && error.description.contains("a help of more than 64 KiB: # HELP a_long"))
+            }
+        }
+    }
+
     /// A page that was cut off looks like a page whose last series vanished.
     @Test(arguments: ["a 1\n", "", "# EOF\na 1\n", "\n# EOF\n", "a 1\n# EO"])
     func openMetricsNeedsItsEnd(page: String) {

@@ -102,6 +102,49 @@ def test_an_outage_shows_and_ends(gateway, backend, target):
     wait_until(lambda: "is up again" in running.log, "the end of the outage in the log")
 
 
+def test_a_large_target(gateway, backend, target):
+    """More series than the event loop handles itself arrive whole and end whole, and nobody else waits for them."""
+    large = target("".join(f'large{{n="{n}"}} {n}\n' for n in range(12_000)))
+    small, destination = target(PAGE), backend()
+    job = {"scrape_interval": "2s", "scrape_timeout": "2s"}
+    running = gateway(scraping(destination, {**static(large), **job}, static(small)))
+    values = {p.value for p in seen(destination, "large", 12_000)}
+    assert values == set(range(12_000))
+    large.page = "other 1\n"
+    seen(destination, "other")
+    ended = wait_until(
+        lambda: {p.labels["n"] for p in points(destination, "large") if p.is_stale} or None, "the end of them"
+    )
+    assert len(ended) == 12_000
+    seen(destination, "requests_total", 10)
+    running.stop()
+
+
+def test_series_take_their_share_of_memory(gateway, backend, target):
+    """A target that invents series is down before it has taken the memory of everybody."""
+    large = target("".join(f'large{{n="{n}",x="{"x" * 200}"}} {n}\n' for n in range(60_000)))
+    small, destination = target(PAGE), backend()
+    job = {"scrape_interval": "2s", "scrape_timeout": "2s"}
+    jobs = [
+        {"job_name": "large", **static(large), **job},
+        {"job_name": "small", "scrape_interval": "100ms", **static(small)},
+    ]
+    running = gateway(
+        config(
+            {"otlp": exporter(destination)},
+            processors={"memory_limiter": {"check_interval": "1s", "limit_mib": 100}},
+            receivers={**otlp(), "prometheus": {"config": {"scrape_configs": jobs}}},
+            signals=("metrics",),
+        )
+    )
+    wait_until(
+        lambda: "more than a quarter of what memory_limiter has free" in running.log,
+        lambda: f"a failed scrape in\n{running.log}",
+    )
+    assert not points(destination, "large")
+    seen(destination, "requests_total")
+
+
 @pytest.mark.parametrize(
     "page, status, problem",
     [
@@ -397,7 +440,8 @@ def test_what_the_prometheus_exporter_shows_comes_back(gateway, backend, clients
         "honor_labels": True,
     }
     configuration = scraping(destination, job)
-    configuration["exporters"]["prometheus"] = {"endpoint": f"{LOOPBACK}:{port}", "enable_open_metrics": True}
+    page = {"endpoint": f"{LOOPBACK}:{port}", "enable_open_metrics": True, "enable_created_samples": True}
+    configuration["exporters"]["prometheus"] = page
     configuration["service"]["pipelines"] = {
         "metrics/in": {"receivers": ["otlp"], "exporters": ["prometheus"]},
         "metrics/out": {"receivers": ["prometheus"], "exporters": ["otlp"]},

@@ -19,10 +19,11 @@ private final class ServedPrometheusExporter: PipelineComponent {
     init(_ config: PrometheusExporterConfig, _ context: ComponentContext) throws {
         exporter = PrometheusExporter(
             config, name: context.name, counters: SendingQueue.Counters(context),
-            eventLoop: context.eventLoop, registry: context.registry, logger: context.logger)
+            eventLoop: context.eventLoop, ledger: context.ledger, registry: context.registry,
+            logger: context.logger)
         page = try PageServer(
             config, name: context.name, group: context.gateway.group, exporter: exporter,
-            logger: context.logger)
+            ledger: context.ledger, logger: context.logger)
     }
 
     var input: PipelineInput { PipelineInput(exporter) }

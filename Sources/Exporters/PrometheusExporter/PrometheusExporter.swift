@@ -24,6 +24,10 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     private let logger: Logger
     private let clock: @Sendable () -> NIODeadline
     private let eventLoop: any EventLoop
+    private let ledger: MemoryLedger
+    private let memoryMib: Int
+    /// What the ledger has for the series.
+    private let charged = Atomic<Int>(0)
     private let queue = IntakeQueue()
 
     /// How often expired series are looked for.
@@ -42,10 +46,12 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     /// - Parameters:
     ///   - name: the exporter's id, for metrics and messages.
     ///   - counters: where all points end up.
+    ///   - ledger: is charged for the series, which may take half of its limit.
     ///   - clock: what expiry goes by.
     package init(
         _ config: PrometheusExporterConfig, name: String, counters: SendingQueue.Counters,
-        eventLoop: any EventLoop, registry: MetricRegistry, logger: Logger,
+        eventLoop: any EventLoop, ledger: MemoryLedger = MemoryLedger(), registry: MetricRegistry,
+        logger: Logger,
         clock: @escaping @Sendable () -> NIODeadline = { NIODeadline.now() }
     ) {
         self.name = name
@@ -53,6 +59,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         self.clock = clock
         self.counters = counters
         self.eventLoop = eventLoop
+        self.ledger = ledger
+        memoryMib = config.maxMemoryMib
         sendsTimestamps = config.sendTimestamps
         showsCreated = config.showsCreatedSamples
         state = StateMetrics(registry, exporter: name)
@@ -111,6 +119,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     /// - Returns: whether all is read.
     private func read(_ intake: Intake, _ work: inout Int) -> Bool {
         lock.withLock { _ in
+            store.memoryMax = memoryMib > 0 ? memoryMib << 20 : ledger.limitBytes / 2
             store.work = work
             defer { work = store.work }
             return intake.read(into: store, now: now)
@@ -137,6 +146,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
                 self.finish(intake)
             }
         }.get()
+        charge(0)
     }
 
     /// Counts what became of a batch's points, and answers.
@@ -164,13 +174,19 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     /// Counts and logs what happened in the store.
     private func report() {
         let (events, series, bytes) = lock.withLock { _ in
-            (store.hasEvents ? store.takeEvents() : nil, store.slab.count, store.bytes)
+            charge(store.bytes)
+            return (store.hasEvents ? store.takeEvents() : nil, store.slab.count, store.bytes)
         }
         state.series.set(series)
         state.bytes.set(bytes)
         guard let events else { return }
         state.add(events)
         for notice in events.notices { log(notice) }
+    }
+
+    /// Has the ledger hold so much for the series, no matter what it held.
+    private func charge(_ bytes: Int) {
+        ledger.charge(bytes - charged.exchange(bytes, ordering: .relaxed))
     }
 
     private func log(_ notice: StoreNotice) {

@@ -32,6 +32,9 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
     /// Series held at most of one metric. Default 100 000, 1…100 000 000. Key `max_series_per_metric`, which the
     /// Collector does not have.
     package var maxSeriesPerMetric = 100_000
+    /// Memory of series and exemplars, in MiB; zero is half of what memory_limiter allows for, and without one no other
+    /// bound than `max_series`. Default 0. Key `max_memory_mib`, which the Collector does not have.
+    package var maxMemoryMib = 0
     /// Sources of one series: metrics and attributes that have become the same name and labels. Default 1000,
     /// 1…1 000 000. Key `max_sources_per_series`, which the Collector does not have.
     package var maxSourcesPerSeries = 1000
@@ -112,6 +115,7 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
         maxSeries = section.int("max_series", default: maxSeries, in: range)
         maxSeriesPerMetric = section.int(
             "max_series_per_metric", default: min(maxSeriesPerMetric, maxSeries), in: range)
+        maxMemoryMib = section.int("max_memory_mib", default: maxMemoryMib, in: 0...(1 << 20))
         maxSourcesPerSeries = section.int(
             "max_sources_per_series", default: maxSourcesPerSeries, in: 1...1_000_000)
         if maxSeriesPerMetric > maxSeries, !section.isBroken("max_series") {

@@ -1,5 +1,6 @@
 import NIOCore
 import NIOPosix
+import Pipeline
 import Synchronization
 
 /// There is no page at the moment: as many as there may be are being written and sent, all of them young.
@@ -7,7 +8,8 @@ struct PageDeskBusy: Error {}
 
 /// Has pages written on a thread of their own, each once for all who ask for it while its beginning is there.
 ///
-/// Bounds what scrapers can make the gateway hold: `pagesMax` pages at a time, each at most what a `PageStream` holds.
+/// Bounds what scrapers can make the gateway hold: `pagesMax` pages at a time, each at most what a `PageStream` holds and
+/// a share of the memory limit.
 /// When there are so many, whoever still reads the oldest is cut off, if it had `graceTime` to read; else the newcomer is
 /// refused. Any thread.
 final class PageDesk: Sendable {
@@ -38,6 +40,7 @@ final class PageDesk: Sendable {
     private let run: PageStream.Run
     private let now: @Sendable () -> NIODeadline
     private let render: Render
+    private let ledger: MemoryLedger
     /// Those of some names that are of families. Any thread.
     let known: @Sendable ([String]) -> [String]
     /// Oldest first.
@@ -48,14 +51,16 @@ final class PageDesk: Sendable {
     /// - Parameters:
     ///   - run: where pages are written.
     ///   - now: the time.
+    ///   - ledger: is charged for pages, which together may take a quarter of its limit.
     ///   - known: gives those of some names that are of families; called on event loops.
     init(
         run: @escaping PageStream.Run = PageDesk.onThread,
-        now: @escaping @Sendable () -> NIODeadline = { .now() },
+        now: @escaping @Sendable () -> NIODeadline = { .now() }, ledger: MemoryLedger = MemoryLedger(),
         known: @escaping @Sendable ([String]) -> [String] = { $0 }, render: @escaping Render
     ) {
         self.run = run
         self.now = now
+        self.ledger = ledger
         self.known = known
         self.render = render
     }
@@ -82,7 +87,10 @@ final class PageDesk: Sendable {
                 tooOld = held.remove(at: oldest).page
             }
             isNew = true
-            let page = PageStream(key, run: run) { [render] in render(key) }
+            let share = max(ledger.limitBytes / 4 / Self.pagesMax, 2 * PageWriter.partBytes)
+            let page = PageStream(
+                key, ledger: ledger, heldBytesMax: min(share, PageStream.heldBytesMax), run: run
+            ) { [render] in render(key) }
             held.append(Held(page: page, since: time))
             return page.join(channel, wake: wake)
         }

@@ -2,6 +2,7 @@ internal import Configuration
 package import HTTP
 package import Logging
 package import NIOCore
+package import Pipeline
 
 /// Why a page cannot be served: the key and what is wrong with it.
 package struct PageServerError: Error, CustomStringConvertible {
@@ -17,14 +18,16 @@ package final class PageServer: Sendable {
     /// - Parameters:
     ///   - name: the exporter's id, as the configuration has it.
     ///   - exporter: writes the pages, on their own thread.
+    ///   - ledger: is charged for pages.
     ///   - logger: hears of certificates that cannot be read again.
     /// - Throws: when the certificates cannot be used.
     package init(
         _ config: PrometheusExporterConfig, name: String, group: any EventLoopGroup,
-        exporter: PrometheusExporter, logger: Logger
+        exporter: PrometheusExporter, ledger: MemoryLedger, logger: Logger
     ) throws(PageServerError) {
         let tls = try Self.tls(config.server.tls, name, logger)
-        let desk = PageDesk(known: { exporter.known($0) }) { exporter.render($0) }
+        let desk = PageDesk(
+            ledger: ledger, known: { exporter.known($0) }, render: { exporter.render($0) })
         let rules = PageRules(config)
         server = AdminServer(
             group: group, host: config.server.endpoint.host, port: config.server.endpoint.port,

@@ -1,4 +1,5 @@
 import NIOCore
+import Pipeline
 import Synchronization
 
 /// All that a page depends on beside the series.
@@ -32,7 +33,6 @@ final class PageStream: @unchecked Sendable {
 
     /// What a page may hold, and what it must have sent of that before writing goes on.
     static let heldBytesMax = 16 << 20
-    private static let heldBytesLow = 8 << 20
     /// Parts that must be there before a reader that has read all is woken, unless the page ends.
     private static let partsToWake = 4
     /// What is written before another page has its turn.
@@ -69,6 +69,9 @@ final class PageStream: @unchecked Sendable {
         var parts: [ByteBuffer] = []
         var first = 0
         var heldBytes = 0
+        let heldBytesMax: Int
+        /// What the ledger has of `heldBytes`.
+        var chargedBytes = 0
         var totalBytes = 0
         var isComplete = false
         /// Whether `work` runs or will.
@@ -80,7 +83,7 @@ final class PageStream: @unchecked Sendable {
 
         /// Lets parts go that everybody has, once the beginning need not be kept.
         mutating func letGo() {
-            guard first > 0 || isComplete || heldBytes >= PageStream.heldBytesMax else { return }
+            guard first > 0 || isComplete || heldBytes >= heldBytesMax else { return }
             let oldest = readers.values.reduce(first + parts.count) { min($0, $1.next) }
             guard oldest > first else { return }
             for part in parts[..<(oldest - first)] { heldBytes -= part.readableBytes }
@@ -90,7 +93,7 @@ final class PageStream: @unchecked Sendable {
 
         /// Whether writing is to go on; it counts as begun.
         mutating func resumes() -> Bool {
-            guard !isWorking, !isComplete, heldBytes <= PageStream.heldBytesLow || readers.isEmpty else {
+            guard !isWorking, !isComplete, heldBytes <= heldBytesMax / 2 || readers.isEmpty else {
                 return false
             }
             isWorking = true
@@ -114,17 +117,33 @@ final class PageStream: @unchecked Sendable {
     private let run: Run
     private let make: @Sendable () -> any PageSource
     private var source: (any PageSource)?
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    private let ledger: MemoryLedger
 
     /// A page that nobody reads and nobody writes yet.
     ///
     /// - Parameters:
+    ///   - ledger: is charged for what is held.
+    ///   - heldBytesMax: what it may hold.
     ///   - run: where it is written.
     ///   - make: begins it; called there.
-    init(_ key: PageKey, run: @escaping Run, make: @escaping @Sendable () -> any PageSource) {
+    init(
+        _ key: PageKey, ledger: MemoryLedger = MemoryLedger(), heldBytesMax: Int = PageStream.heldBytesMax,
+        run: @escaping Run, make: @escaping @Sendable () -> any PageSource
+    ) {
+        self.ledger = ledger
+        state = Mutex(State(heldBytesMax: heldBytesMax))
         self.key = key
         self.run = run
         self.make = make
+    }
+
+    deinit { ledger.release(state.withLock { $0.chargedBytes }) }
+
+    /// Has the ledger hold what the page holds.
+    private func charge(_ state: inout State) {
+        ledger.charge(state.heldBytes - state.chargedBytes)
+        state.chargedBytes = state.heldBytes
     }
 
     /// Begins to write. Once, after the first reader has joined.
@@ -168,6 +187,7 @@ final class PageStream: @unchecked Sendable {
             state.readers[id]?.next += 1
             state.readers[id]?.moved = reader.channel.eventLoop.now
             state.letGo()
+            charge(&state)
             return (.part(part), state.resumes())
         }
         if resumes { run { self.work() } }
@@ -178,6 +198,7 @@ final class PageStream: @unchecked Sendable {
         let resumes = state.withLock { state in
             state.readers[id] = nil
             state.letGo()
+            charge(&state)
             return state.resumes()
         }
         if resumes { run { self.work() } }
@@ -191,6 +212,7 @@ final class PageStream: @unchecked Sendable {
             let cut = state.readers.filter { which(state, $0.value) }
             for id in cut.keys { state.readers[id] = nil }
             state.letGo()
+            charge(&state)
             return (cut.values.map(\.channel), state.resumes())
         }
         if resumes { run { self.work() } }
@@ -214,7 +236,8 @@ final class PageStream: @unchecked Sendable {
                 state.heldBytes += written
                 state.totalBytes += written
                 state.letGo()
-                guard !state.isComplete, state.heldBytes >= Self.heldBytesMax else {
+                charge(&state)
+                guard !state.isComplete, state.heldBytes >= state.heldBytesMax else {
                     return (nil, state.awake(all: false))
                 }
                 state.isWorking = false

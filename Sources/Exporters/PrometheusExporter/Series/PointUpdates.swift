@@ -99,23 +99,33 @@ extension SeriesRecord {
 }
 
 /// Room for buckets that a sender did not write in one piece. One for a store.
+@safe
 final class PointScratch {
-    private var counts: [UInt64] = []
-    private var bounds: [UInt64] = []
+    // SAFETY: memory of its own, replaced by `gather` only and freed in deinit.
+    private var memory = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: 64)
+
+    deinit { unsafe memory.deallocate() }
 
     /// A histogram point's counts and bounds, each in one piece, until the next call.
     fileprivate func gather(_ point: WireBytes) -> (counts: WireBytes, bounds: WireBytes) {
-        counts.removeAll(keepingCapacity: true)
-        bounds.removeAll(keepingCapacity: true)
+        var counts: [UInt64] = []
+        var bounds: [UInt64] = []
         for field in point.fields {
             if field.number == Field.HistogramPoint.bucketCounts { counts.appendFixed(field) }
             if field.number == Field.HistogramPoint.explicitBounds { bounds.appendFixed(field) }
         }
-        // SAFETY: the arrays are not touched before the next call, so their memory stays; they are
-        // little-endian as all machines that this runs on.
+        let words = counts + bounds
+        if unsafe memory.count < words.count {
+            unsafe memory.deallocate()
+            unsafe memory = .allocate(capacity: words.count)
+        }
+        // SAFETY: there is room for the words, which are little-endian as all machines that this runs on.
+        let end = unsafe memory.update(fromContentsOf: words)
+        let all = unsafe UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: memory[..<end]))
+        let middle = counts.count * 8
         return (
-            unsafe counts.withUnsafeBytes { unsafe WireBytes($0) },
-            unsafe bounds.withUnsafeBytes { unsafe WireBytes($0) }
+            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all[..<middle])),
+            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all[middle...]))
         )
     }
 }
@@ -226,7 +236,7 @@ extension SeriesStore {
 
     private func changeBounds(_ index: UInt32, _ buckets: HistogramBuckets) -> DropReason? {
         guard BoundsTable.areValid(buckets.bounds) else { return .malformed }
-        guard hasRoom(for: buckets.counts.count - slab[index].words.bytes) else { return .seriesLimit }
+        if let lack = lackOfRoom(for: buckets.counts.count - slab[index].words.bytes) { return lack }
         dropExemplars(index)
         let new = bounds.use(buckets.bounds, hasher)
         if slab[index].bounds != noIndex { bounds.release(slab[index].bounds) }
@@ -238,7 +248,7 @@ extension SeriesStore {
     /// Takes a summary point in; says why when it does not.
     func updateSummary(_ index: UInt32, _ summary: SummaryState) -> DropReason? {
         if slab[index].isNewer(than: summary.time) { return .outOfOrder }
-        guard hasRoom(for: summary.quantiles.count * 8 - slab[index].words.bytes) else { return .seriesLimit }
+        if let lack = lackOfRoom(for: summary.quantiles.count * 8 - slab[index].words.bytes) { return lack }
         resizeWords(index, summary.quantiles.count)
         for (place, word) in summary.quantiles.enumerated() { slab[index].words[place] = word }
         slab[index].count = summary.count
@@ -271,7 +281,7 @@ extension SeriesStore {
             state = sum
         }
         let words = state.words
-        guard hasRoom(for: words.count * 8 - slab[index].words.bytes) else { return .seriesLimit }
+        if let lack = lackOfRoom(for: words.count * 8 - slab[index].words.bytes) { return lack }
         resizeWords(index, words.count)
         for (place, word) in words.enumerated() { slab[index].words[place] = word }
         slab[index].count = state.count
@@ -298,7 +308,8 @@ extension SeriesStore {
     /// Keeps the latest exemplar of a counter or of each bucket.
     /// - Returns: the work that it took.
     func keepExemplars(of point: borrowing MetricPoint, field number: UInt32, series index: UInt32) -> Int {
-        guard settings.limits.exemplarBytes > 0 else { return 0 }
+        let bytesMax = min(settings.limits.exemplarBytes, memoryMax / 4)
+        guard bytesMax > 0 else { return 0 }
         let type = family(of: slab[index]).type
         guard type == .counter || type == .histogram else { return 0 }
         let slots = max(1, slab[index].words.count)
@@ -312,7 +323,7 @@ extension SeriesStore {
             guard let exemplar = Exemplar(field.bytes, namer: settings.namer) else { continue }
             if slab[index].exemplars.count != slots {
                 guard
-                    exemplarBytes + slots * MemoryLayout<ExemplarSlot>.stride <= settings.limits.exemplarBytes
+                    exemplarBytes + slots * MemoryLayout<ExemplarSlot>.stride <= bytesMax
                 else { break }
                 dropExemplars(index)
                 slab[index].exemplars.replace(count: slots, with: ExemplarSlot())
@@ -322,7 +333,7 @@ extension SeriesStore {
             let place = bounds == noIndex || slots == 1 ? 0 : self.bounds[bounds].bucket(of: exemplar.value)
             var slot = slab[index].exemplars[place]
             guard slot.isEmpty || slot.time <= exemplar.time,
-                exemplarBytes - slot.bytes + exemplar.labels.count <= settings.limits.exemplarBytes
+                exemplarBytes - slot.bytes + exemplar.labels.count <= bytesMax
             else { continue }
             exemplarBytes += exemplar.labels.count - slot.bytes
             slot.replace(value: exemplar.value.bitPattern, time: exemplar.time, labels: exemplar.labels)

@@ -290,7 +290,7 @@ extension SeriesStore {
 
     /// Counts a dropped point. A series whose first point it was does not stay.
     private func drop(_ reason: DropReason, series index: UInt32) {
-        if reason == .seriesLimit {
+        if reason == .seriesLimit || reason == .memoryLimit {
             dropOverLimit(reason, family(of: slab[index]))
         } else {
             count(reason)

@@ -145,10 +145,9 @@ extension SeriesStore {
             dropOverLimit(.metricLimit, family)
             return nil
         }
-        guard slab.count < limits.series, hasRoom(for: 0),
-            let index = slab.take()
-        else {
-            dropOverLimit(.seriesLimit, family)
+        let lack = lackOfRoom(for: 1)
+        guard lack == nil, slab.count < limits.series, let index = slab.take() else {
+            dropOverLimit(lack ?? .seriesLimit, family)
             return nil
         }
         use(descriptor)

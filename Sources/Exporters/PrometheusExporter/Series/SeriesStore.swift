@@ -6,6 +6,8 @@ enum DropReason: String, CaseIterable, Sendable {
     case seriesLimit = "max_series"
     /// A new series beyond `max_series_per_metric`.
     case metricLimit = "max_series_per_metric"
+    /// A new series, or one that grows, beyond the memory of the exporter.
+    case memoryLimit = "max_memory_mib"
     /// A new source of a series beyond `max_sources_per_series`.
     case sourceLimit = "max_sources_per_series"
     /// Another metric of this name has another type.
@@ -135,7 +137,7 @@ final class SeriesStore {
     let aliases = KeyTable(parts: 64)
     let finals = KeyTable(parts: 64)
     /// Secondary sources, by final key and source.
-    let sources = KeyTable()
+    let sources = KeyTable(parts: 64)
     /// How many sources a primary stands for, itself included; of one with secondary ones only.
     var sourceCounts: [UInt32: Int] = [:]
     let bounds = BoundsTable()
@@ -155,6 +157,8 @@ final class SeriesStore {
     var events = StoreEvents()
     private var hasDrops = false
     var scratch = PointScratch()
+    /// Memory of everything, at most.
+    var memoryMax = Int.max
     /// What the turn may still do; see `workPerTurn`.
     var work = 0
     private var noticed: Set<StoreNotice> = []
@@ -184,12 +188,14 @@ final class SeriesStore {
     /// Whether anything happened since `takeEvents` was called.
     var hasEvents: Bool { hasDrops || events.merged > 0 || events.exemplars > 0 || !events.notices.isEmpty }
 
-    /// Whether labels and buckets may take so much more memory. What is there for every series, large or
-    /// small, is not counted; a small limit has room for a megabyte.
-    func hasRoom(for more: Int) -> Bool {
+    /// Why labels and buckets may not take so much more memory; nil when they may. What is there for every series,
+    /// large or small, does not count for `max_series`; a small limit has room for a megabyte.
+    func lackOfRoom(for more: Int) -> DropReason? {
         let limits = settings.limits
-        return ownedBytes + exemplarBytes + bounds.bytes + more
-            <= max(limits.series * limits.bytesPerSeries, 1 << 20)
+        guard more > 0 else { return nil }
+        if bytes + more > memoryMax { return .memoryLimit }
+        let held = ownedBytes + exemplarBytes + bounds.bytes + more
+        return held <= max(limits.series * limits.bytesPerSeries, 1 << 20) ? nil : .seriesLimit
     }
 
     /// What happened since the last call.

@@ -123,7 +123,7 @@ struct ScrapeConfig: Sendable, Equatable {
     ]
 }
 
-/// Limits of one job; 0 is no limit.
+/// Limits of one job; 0 is none but for what holds in any case.
 struct ScrapeLimits: Sendable, Equatable {
     /// Bytes of a page, decompressed. Key `body_size_limit`.
     var bodySize = 0
@@ -138,8 +138,14 @@ struct ScrapeLimits: Sendable, Equatable {
     /// Targets after relabelling. Key `target_limit`.
     var targets = 0
 
-    /// What a page may have when the configuration sets no limit: 256 MiB, so that a broken target cannot take all memory.
+    /// Bytes that a page may have when the configuration sets no limit, and at most: a broken target cannot take all
+    /// memory.
+    static let bodySizeDefault = 64 << 20
     static let bodySizeMax = 256 << 20
+    /// Samples that a page may have when the configuration sets no limit.
+    static let samplesDefault = 1_000_000
+    /// Metrics that are remembered of a target, those without samples included.
+    static let familiesMax = 500_000
 
     init() {}
 
@@ -163,7 +169,9 @@ struct ScrapeLimits: Sendable, Equatable {
     }
 
     /// Bytes of a page that are read.
-    var pageBytesMax: Int { bodySize > 0 ? min(bodySize, Self.bodySizeMax) : Self.bodySizeMax }
+    var pageBytesMax: Int { bodySize > 0 ? min(bodySize, Self.bodySizeMax) : Self.bodySizeDefault }
+    /// Samples of a page that are kept.
+    var samplesMax: Int { samples > 0 ? samples : Self.samplesDefault }
 }
 
 /// A format of pages, by its name in `scrape_protocols`.

@@ -39,6 +39,8 @@ enum PageError: Error, Sendable, Equatable, CustomStringConvertible {
     case truncated(String)
     /// A limit of the configuration.
     case limit(key: String, limit: Int, found: String)
+    /// The series of the page would take more memory than there is for a target.
+    case memory(bytes: Int)
     /// A series that relabelling left without what it needs.
     case relabelled(String)
 
@@ -48,6 +50,9 @@ enum PageError: Error, Sendable, Equatable, CustomStringConvertible {
         case .protobuf(let offset, let problem): "byte \(offset): \(problem)"
         case .truncated(let problem): problem
         case .limit(let key, let limit, let found): "\(found) exceeds \(key) \(limit)"
+        case .memory(let bytes):
+            "the target's series take \(bytes >> 20) MiB, more than a quarter of what memory_limiter has free: set"
+                + " sample_limit, drop series by metric_relabel_configs, or raise limit_mib"
         case .relabelled(let problem): problem
         }
     }

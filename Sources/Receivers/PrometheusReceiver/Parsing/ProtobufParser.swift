@@ -79,7 +79,11 @@ struct ProtobufParser {
         fields = family.fields
         while let field = fields.next() {
             switch field.number {
-            case 2: sink.declare(nameBytes.span, help: try field.text())
+            case 2:
+                guard field.bytes.count <= TextParser.helpBytesMax else {
+                    throw .malformed("the help of \(name.prefix(200)) has more than 64 KiB")
+                }
+                sink.declare(nameBytes.span, help: try field.text())
             case 5: sink.declare(nameBytes.span, unit: try field.text())
             default: break
             }

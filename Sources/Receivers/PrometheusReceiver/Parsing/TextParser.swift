@@ -11,6 +11,8 @@ struct TextParser {
 
     /// The longest name with labels, in bytes.
     static let seriesBytesMax = 1 << 18
+    /// The longest help of a family, in bytes.
+    static let helpBytesMax = 64 << 10
 
     let format: Format
     private var position = 0
@@ -213,6 +215,9 @@ struct TextParser {
         }
         let token = nextToken(page)
         guard !token.isEmpty else { throw broken(page, "no metric name") }
+        guard token.count <= Self.seriesBytesMax else {
+            throw broken(page, "a metric name of more than 256 KiB")
+        }
         var name: [UInt8] = []
         name.reserveCapacity(token.count)
         for index in token {
@@ -245,6 +250,7 @@ struct TextParser {
                 default: break
                 }
             }
+            guard bytes.count < Self.helpBytesMax else { throw broken(page, "a help of more than 64 KiB") }
             bytes.append(byte)
         }
         guard let text = String(validating: bytes, as: UTF8.self) else {

@@ -26,7 +26,7 @@ extension SeriesRules {
         tracksTimestampsStaleness = config.tracksTimestampsStaleness
         trimsSuffixes = config.trimsSuffixes
         relabelling = config.metricRelabelling
-        sampleLimit = config.limits.samples
+        sampleLimit = config.limits.samplesMax
         labelLimit = config.limits.labels
         labelNameLengthLimit = config.limits.labelNameLength
         labelValueLengthLimit = config.limits.labelValueLength

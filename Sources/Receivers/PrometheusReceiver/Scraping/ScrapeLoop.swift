@@ -3,6 +3,7 @@ internal import Configuration
 internal import HTTP
 internal import Logging
 internal import NIOCore
+internal import NIOPosix
 internal import OTLP
 internal import Pipeline
 
@@ -14,18 +15,44 @@ final class ScrapeTools: @unchecked Sendable {
     let ledger: MemoryLedger
     let gunzipper = Gunzipper()
     let encoder: MetricEncoder
+    private let version: String
 
     init(eventLoop: any EventLoop, ledger: MemoryLedger, version: String) {
         self.eventLoop = eventLoop
         self.ledger = ledger
         pool = BufferPool(eventLoop: eventLoop)
-        encoder = MetricEncoder(scopeName: "sluice/prometheusreceiver", scopeVersion: version)
+        self.version = version
+        encoder = Self.makeEncoder(version)
     }
+
+    private static func makeEncoder(_ version: String) -> MetricEncoder {
+        MetricEncoder(scopeName: "sluice/prometheusreceiver", scopeVersion: version)
+    }
+
+    /// An encoder for another thread. Any thread.
+    func makeEncoder() -> MetricEncoder { Self.makeEncoder(version) }
 }
 
 /// Scrapes one target again and again, until it is stopped. Made on any thread, used on its event loop only.
+///
+/// What would take the loop too long, a page or a table of very many series, is done on a thread beside the loops.
 final class ScrapeLoop: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): everything but constants is touched on the loop of `tools` only.
+    // SAFETY (@unchecked Sendable): everything but constants is touched on the loop of `tools` only; while `isElsewhere`
+    // the table and what a scrape noted about itself are touched by that thread only.
+
+    /// Bytes of a page, and series of a target, that the loop handles itself: a few milliseconds' worth.
+    static let inlinePageBytesMax = 512 << 10
+    static let inlineSeriesMax = 5000
+    /// Series whose memory nobody asks about.
+    private static let freeBytes = 4 << 20
+
+    /// One for all targets: large ones never take more than one core. Lives as long as the process.
+    private static let thread = {
+        let pool = NIOThreadPool(numberOfThreads: 1)
+        pool.start()
+        return pool
+    }()
+
     private let target: ScrapeTarget
     private let job: ScrapeJobParts
     private let tools: ScrapeTools
@@ -36,6 +63,13 @@ final class ScrapeLoop: @unchecked Sendable {
     private var timer: Scheduled<Void>?
     private var isStopped = false
     private var isBusy = false
+    private var isElsewhere = false
+    /// What became of the page that was read there.
+    private var failureElsewhere: ScrapeFailure?
+    /// The target went while its table was elsewhere.
+    private var saysGoodbyeLater = false
+    /// What the ledger has for the page at hand and the series.
+    private var chargedBytes = 0
     /// Why it is not asked at all.
     private var disabledReason: ScrapeFailure?
     /// Whether the last scrape failed; nil before the first.
@@ -89,11 +123,32 @@ final class ScrapeLoop: @unchecked Sendable {
         isStopped = true
         timer?.cancel()
         client?.close()
-        guard isGone, isFailing != nil else { return }
+        guard !isElsewhere else {
+            saysGoodbyeLater = isGone
+            return
+        }
+        leave(isGone: isGone)
+    }
+
+    /// The last of it: gives memory back, and says that the series are no more if the target is gone.
+    private func leave(isGone: Bool) {
+        guard isGone, isFailing != nil else { return charge(0) }
+        guard isLarge else {
+            sayGoodbye(tools.encoder, tools.pool)
+            return charge(0)
+        }
+        elsewhere {
+            $0.sayGoodbye($0.tools.makeEncoder(), nil)
+        } then: {
+            $0.charge(0)
+        }
+    }
+
+    private func sayGoodbye(_ encoder: MetricEncoder, _ pool: BufferPool?) {
         let now = SystemClock.unixNanoseconds()
         table.begin()
         table.end(succeeded: false, report: nil, at: now)
-        handOn(at: now)
+        handOn(at: now, encoder, pool)
     }
 
     private func schedule() {
@@ -144,14 +199,29 @@ final class ScrapeLoop: @unchecked Sendable {
         switch result {
         case .failure(let error as ScrapeFailure): end(error)
         case .failure(let error): end(.request("\(error)"))
-        case .success(let response):
-            do throws(ScrapeFailure) {
-                let page = try ScrapePage(response, job: job.config, gunzipper: tools.gunzipper)
-                table.begin()
-                read(page)
-            } catch {
-                end(error)
+        case .success(let response): read(response)
+        }
+    }
+
+    private var isLarge: Bool { table.seriesCount > Self.inlineSeriesMax }
+
+    private func read(_ response: HTTPClientResponse) {
+        let limit = job.config.limits.pageBytesMax
+        let inlineLimit = min(limit, Self.inlinePageBytesMax)
+        do throws(ScrapeFailure) {
+            guard !isLarge, response.body.readableBytes <= inlineLimit else {
+                return readElsewhere(response, limit)
             }
+            let page = try ScrapePage(
+                response, job: job.config, gunzipper: tools.gunzipper, limit: inlineLimit)
+            table.begin()
+            read(page)
+        } catch {
+            // It may be no larger than a page may be, only than the loop decompresses.
+            guard case .tooLarge = error, inlineLimit < limit, !response.bodyTruncated else {
+                return end(error)
+            }
+            readElsewhere(response, limit)
         }
     }
 
@@ -159,7 +229,9 @@ final class ScrapeLoop: @unchecked Sendable {
         guard !isStopped else { return }
         var page = page
         do throws(PageError) {
-            if try page.read(into: table) { return end(nil, isBegun: true) }
+            let isDone = try page.read(into: table)
+            try checkMemory(page: page.bytes.readableBytes)
+            if isDone { return end(nil, isBegun: true) }
         } catch {
             return end(.page(error), isBegun: true)
         }
@@ -167,8 +239,89 @@ final class ScrapeLoop: @unchecked Sendable {
         tools.eventLoop.execute { bound.value.0.read(bound.value.1) }
     }
 
+    // MARK: - Beside the loops
+
+    /// Does some work with the table on the thread, and then goes on on the loop.
+    private func elsewhere(
+        _ work: @escaping @Sendable (ScrapeLoop) -> Void, then next: @escaping @Sendable (ScrapeLoop) -> Void
+    ) {
+        isElsewhere = true
+        Self.thread.submit { [self] _ in
+            work(self)
+            tools.eventLoop.execute { [self] in
+                isElsewhere = false
+                next(self)
+            }
+        }
+    }
+
+    private func readElsewhere(_ response: HTTPClientResponse, _ limit: Int) {
+        charge(chargedBytes + response.body.readableBytes)
+        elsewhere { loop in
+            loop.failureElsewhere = loop.readWhole(response, limit)
+            loop.settle(loop.failureElsewhere, isBegun: true, loop.tools.makeEncoder(), nil)
+        } then: { loop in
+            loop.concluded(loop.failureElsewhere)
+        }
+    }
+
+    private func readWhole(_ response: HTTPClientResponse, _ limit: Int) -> ScrapeFailure? {
+        table.begin()
+        let received = response.body.readableBytes
+        do throws(ScrapeFailure) {
+            var page = try ScrapePage(response, job: job.config, gunzipper: Gunzipper(), limit: limit)
+            do throws(PageError) {
+                while try !page.read(into: table) {
+                    try checkMemory(page: received + page.bytes.readableBytes)
+                }
+                try checkMemory(page: received + page.bytes.readableBytes)
+            } catch {
+                throw .page(error)
+            }
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    // MARK: - Memory
+
+    /// Has the ledger hold so much, no matter what it held.
+    private func charge(_ bytes: Int) {
+        tools.ledger.charge(bytes - chargedBytes)
+        chargedBytes = bytes
+    }
+
+    /// Charges the page and the series, of which a target may have as many as take a quarter of what is free.
+    private func checkMemory(page: Int) throws(PageError) {
+        let series = table.memoryBytes
+        charge(page + series)
+        if table.familyCount > ScrapeLimits.familiesMax {
+            throw .limit(
+                key: "what is read,", limit: ScrapeLimits.familiesMax, found: "the number of metrics")
+        }
+        guard series > Self.freeBytes, job.input.admit(bytes: 3 * series) != nil else { return }
+        throw .memory(bytes: series)
+    }
+
+    // MARK: - The end of a scrape
+
     private func end(_ failure: ScrapeFailure?, isBegun: Bool = false) {
-        isBusy = false
+        guard isLarge else {
+            settle(failure, isBegun: isBegun, tools.encoder, tools.pool)
+            return concluded(failure)
+        }
+        elsewhere { loop in
+            loop.settle(failure, isBegun: isBegun, loop.tools.makeEncoder(), nil)
+        } then: { loop in
+            loop.concluded(failure)
+        }
+    }
+
+    /// Hands on what the scrape gave. On the loop or elsewhere.
+    private func settle(
+        _ failure: ScrapeFailure?, isBegun: Bool, _ encoder: MetricEncoder, _ pool: BufferPool?
+    ) {
         if !isBegun { table.begin() }
         let counts = table.counts
         let duration = NIODeadline.now() - began
@@ -178,21 +331,33 @@ final class ScrapeLoop: @unchecked Sendable {
                 failure == nil ? 1 : 0, Double(duration.nanoseconds) / 1e9, Double(counts.scraped),
                 Double(counts.kept), Double(counts.added),
             ], at: beganUnix)
-        if handOn(at: beganUnix) { table.settle(succeeded: failure == nil) }
+        if handOn(at: beganUnix, encoder, pool) { table.settle(succeeded: failure == nil) }
         job.counters.duplicates.add(table.counts.duplicates)
         job.counters.unsupported.add(table.counts.unsupported)
         (failure == nil ? job.counters.succeeded : job.counters.failed).add(1)
-        report(failure)
     }
 
+    private func concluded(_ failure: ScrapeFailure?) {
+        isBusy = false
+        charge(table.memoryBytes)
+        report(failure)
+        if isStopped { leave(isGone: saysGoodbyeLater) }
+    }
+
+    /// - Parameter pool: where the memory of requests comes from; nil elsewhere than on the loop.
     /// - Returns: whether the pipelines took all of it.
     @discardableResult
-    private func handOn(at time: Int64) -> Bool {
+    private func handOn(at time: Int64, _ encoder: MetricEncoder, _ pool: BufferPool?) -> Bool {
         var isTaken = true
         var bytesTotal = 0
-        tools.encoder.encode(table, at: time) { bytes, items in
-            let payload = Payload(capacity: bytes.count, pool: tools.pool, ledger: tools.ledger)
-            payload.bytes.writeBytes(bytes)
+        encoder.encode(table, at: time) { bytes, items in
+            let payload: Payload
+            if let pool {
+                payload = Payload(capacity: bytes.count, pool: pool, ledger: tools.ledger)
+                payload.bytes.writeBytes(bytes)
+            } else {
+                payload = Payload(ByteBuffer(bytes: bytes), ledger: tools.ledger)
+            }
             bytesTotal += bytes.count
             let batch = Batch(.metrics, payload: payload, items: items)
             batch.entry = Batch.Entry(job.counters.accepted, items: items)

@@ -35,14 +35,14 @@ struct ScrapePage {
         case protobuf(ProtobufParser)
     }
 
-    private let bytes: ByteBuffer
+    let bytes: ByteBuffer
     private var reader: Reader
 
     /// Takes an answer: checks its status and size, and decompresses its page.
+    /// - Parameter limit: bytes that the page may have, decompressed.
     init(
-        _ response: HTTPClientResponse, job: ScrapeConfig, gunzipper: Gunzipper
+        _ response: HTTPClientResponse, job: ScrapeConfig, gunzipper: Gunzipper, limit: Int
     ) throws(ScrapeFailure) {
-        let limit = job.limits.pageBytesMax
         guard response.status == 200 else { throw .status(response.status) }
         guard !response.bodyTruncated else { throw .tooLarge(limit: limit) }
         switch response.headers.first("content-encoding")?.lowercased() {

@@ -18,6 +18,9 @@ struct ByteIndex {
     /// How many keys there are.
     var count: Int { ends.count }
 
+    /// Memory, about.
+    var memoryBytes: Int { bytes.count + ends.count * 16 + slots.count * 4 }
+
     /// The number of a key.
     func find(_ key: Span<UInt8>) -> Int32? {
         find(key, Self.hash(key))

@@ -44,6 +44,12 @@ struct FamilyTable {
 
     private var index = ByteIndex()
     private(set) var families: [Family] = []
+    private var textBytes = 0
+
+    /// Memory, about.
+    var memoryBytes: Int {
+        index.memoryBytes + families.count * MemoryLayout<Family>.stride + textBytes
+    }
 
     /// Suffixes of series that belong to the family without it.
     private static let suffixes = [
@@ -77,7 +83,9 @@ struct FamilyTable {
 
     mutating func declare(_ name: Span<UInt8>, help: String) {
         let number = Int(insert(name))
-        if families[number].help != help { families[number].help = help }
+        guard families[number].help != help else { return }
+        textBytes += help.utf8.count - families[number].help.utf8.count
+        families[number].help = help
     }
 
     mutating func declare(_ name: Span<UInt8>, unit: String) {

@@ -45,6 +45,11 @@ final class SeriesTable: PageSink {
     private var reports: [MetricPoint] = []
     /// Series when the scrape began.
     private var countBefore = 0
+    private var pointBytes = 0
+    private var exemplarBytes = 0
+    /// What a point, and what a metric takes beside its texts, about.
+    private static let bytesPerPoint = 320
+    private static let bytesPerStream = 700
 
     init(_ rules: SeriesRules) {
         self.rules = rules
@@ -62,6 +67,24 @@ final class SeriesTable: PageSink {
 
     /// How many series are remembered.
     var seriesCount: Int { entries.count }
+    /// How many metrics.
+    var familyCount: Int { families.families.count }
+
+    /// Memory, about.
+    var memoryBytes: Int {
+        index.memoryBytes + families.memoryBytes + entries.count * MemoryLayout<Entry>.stride + pointBytes
+            + exemplarBytes
+    }
+
+    private func recountPoints() {
+        pointBytes = 0
+        for stream in resources.flatMap({ $0.scopes }).flatMap({ $0.streams }) {
+            pointBytes += Self.bytesPerStream
+            for point in stream.points {
+                pointBytes += Self.bytesPerPoint + 2 * point.attributes.count + 24 * point.slots.count
+            }
+        }
+    }
 
     // MARK: - A scrape
 
@@ -70,6 +93,7 @@ final class SeriesTable: PageSink {
         scrape += 1
         counts = Counts()
         countBefore = entries.count
+        exemplarBytes = 0
     }
 
     /// Ends a scrape: settles which points have values. All of a scrape that failed count as missing.
@@ -105,6 +129,7 @@ final class SeriesTable: PageSink {
 
     /// Forgets the points that are gone, once the pipelines know; a failed scrape says nothing about what is gone.
     func settle(succeeded: Bool) {
+        defer { recountPoints() }
         for resource in resources {
             for scope in resource.scopes {
                 for stream in scope.streams {
@@ -214,7 +239,9 @@ final class SeriesTable: PageSink {
         let entry = entries[Int(series)]
         guard let point = entry.point, point.seen == scrape else { return }
         guard let field = entry.exemplars else { return }
+        let before = point.exemplars.count
         exemplar.encode(field, into: &point.exemplars)
+        exemplarBytes += point.exemplars.count - before
     }
 
     func record(_ series: Int32, created: Int64) {
@@ -281,7 +308,10 @@ final class SeriesTable: PageSink {
                 unit: otlpUnit(family.unit))
         }
         result.exemplars = kind.exemplarsField
+        let before = stream.points.count
         result.point = stream.point(attributes, born: scrape)
+        if before == 0 { pointBytes += Self.bytesPerStream }
+        if stream.points.count > before { pointBytes += Self.bytesPerPoint + 2 * attributes.count }
         return result
     }
 
