@@ -66,7 +66,7 @@ package final class PausedReads: @unchecked Sendable {
 
     // MARK: - Turns
 
-    /// Calls `takeTurn` of the gate when those before it have had theirs.
+    /// Calls `takeTurn` of the gate when those that owe less have had theirs.
     fileprivate func queue(_ gate: ReadGate) {
         eventLoop.preconditionInEventLoop()
         turns.append(gate)
@@ -82,14 +82,14 @@ package final class PausedReads: @unchecked Sendable {
 
     private func serveTurns() {
         areTurnsScheduled = false
-        let waiting = turns
+        // The smallest debt first: who has just begun to owe does not wait for those that owe most.
+        let waiting = turns.sorted { $0.account.work.credit > $1.account.work.credit }
         turns = []
         let end = eventLoop.now + Self.turnsTime
         for (index, gate) in waiting.enumerated() {
             gate.takeTurn()
             guard eventLoop.now < end else {
-                // Those that were not reached come before those that ask again.
-                turns = waiting[(index + 1)...] + turns
+                turns += waiting[(index + 1)...]
                 break
             }
         }
@@ -108,8 +108,12 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = NIOAny
 
-    /// What is worked on without looking at the clock.
-    private static let sliceBytes = 32 << 10
+    /// What is worked on without looking at the clock: at most, at least, and at first.
+    private static let sliceBytesMax = 32 << 10
+    private static let sliceBytesMin = 256
+    private static let sliceBytesFirst = 2 << 10
+    /// A slice that takes longer is followed by one of half its size.
+    private static let sliceTime = TimeAmount.milliseconds(1)
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What is read at first; more when it was not enough.
@@ -123,6 +127,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private var waitingForWrites = false
     /// What was read and waits for a turn, or for the peer to read.
     private var waiting = ByteBuffer()
+    private var sliceBytes = ReadGate.sliceBytesFirst
     private var isQueued = false
     /// A read that was asked for while bytes wait.
     private var heldRead = false
@@ -177,7 +182,7 @@ package final class ReadGate: ChannelDuplexHandler {
             return keep(unwrapInboundIn(data), context)
         }
         let buffer = unwrapInboundIn(data)
-        guard buffer.readableBytes > Self.sliceBytes else {
+        guard buffer.readableBytes > sliceBytes else {
             context.fireChannelRead(data)
             return measure(context)
         }
@@ -189,7 +194,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private func serve(_ context: ChannelHandlerContext) {
         isServing = true
         defer { isServing = false }
-        while let slice = waiting.readSlice(length: min(waiting.readableBytes, Self.sliceBytes)),
+        while let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
             context.fireChannelRead(wrapInboundOut(slice))
@@ -204,8 +209,18 @@ package final class ReadGate: ChannelDuplexHandler {
 
     private func measure(_ context: ChannelHandlerContext) {
         let end = context.eventLoop.now
+        fit(end - account.now)
         account.work.spend(end - account.now, now: end)
         account.now = end
+    }
+
+    /// Makes the next slice one that takes about `sliceTime` at most: bytes may cost much or little.
+    private func fit(_ time: TimeAmount) {
+        if time > Self.sliceTime {
+            sliceBytes = max(sliceBytes / 2, Self.sliceBytesMin)
+        } else if sliceBytes < Self.sliceBytesMax, time * 4 < Self.sliceTime {
+            sliceBytes = min(sliceBytes * 2, Self.sliceBytesMax)
+        }
     }
 
     private func keep(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -245,14 +260,16 @@ package final class ReadGate: ChannelDuplexHandler {
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
         let began = threadTime()
         account.now = context.eventLoop.now
-        if let slice = waiting.readSlice(length: min(waiting.readableBytes, Self.debtorReadBytes)),
+        if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
             context.fireChannelRead(wrapInboundOut(slice))
             context.fireChannelReadComplete()
         }
         guard self.context != nil else { return }
-        account.work.spend(.nanoseconds(threadTime() - began), now: context.eventLoop.now)
+        let time = TimeAmount.nanoseconds(threadTime() - began)
+        fit(time)
+        account.work.spend(time, now: context.eventLoop.now)
         account.waitingBytes = waiting.readableBytes
         if waiting.readableBytes == 0 { drop() }
         if account.work.isOverdrawn { return end(.time, context) }
