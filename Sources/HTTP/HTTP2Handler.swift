@@ -29,6 +29,8 @@ package final class HTTP2Handler: ChannelInboundHandler {
     private let delegate: any HTTP2ConnectionDelegate
     private var context: ChannelHandlerContext?
     private var reading = false
+    /// Whether nothing has come yet.
+    private var isSilent = true
     /// Whether to close when the session, which is calling its delegate, has returned.
     private var closeWanted = false
     private var flushScheduled = false
@@ -65,6 +67,9 @@ package final class HTTP2Handler: ChannelInboundHandler {
     /// The channel's loop; nil before the handler is added and after it is removed.
     package var eventLoop: (any EventLoop)? { context?.eventLoop }
 
+    /// The other end of the connection; as `eventLoop`.
+    package var remoteAddress: SocketAddress? { context?.remoteAddress }
+
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         if context.channel.isActive { open(context) }
@@ -90,6 +95,12 @@ package final class HTTP2Handler: ChannelInboundHandler {
         lastRead = account?.now ?? context.eventLoop.now
         delegate.reading(at: lastRead)
         let buffer = unwrapInboundIn(data)
+        if isSilent {
+            isSilent = false
+            if role == .client, let foreign = ForeignProtocol(buffer.readableBytesView, asked: .http2) {
+                return close(because: "\(foreign)")
+            }
+        }
         reading = true
         do throws(HTTP2SessionError) {
             try unsafe buffer.withReadableBytes { (bytes) throws(HTTP2SessionError) in

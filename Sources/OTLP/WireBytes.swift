@@ -92,7 +92,7 @@ public struct WireBytes {
 }
 
 /// How a field is encoded. Groups do not occur in OTLP.
-public enum WireKind: Sendable {
+public enum WireKind: Sendable, BitwiseCopyable {
     case varint
     case fixed64
     /// Length-delimited: a message, a text, bytes or a packed list.
@@ -272,5 +272,39 @@ extension WireKind {
         case 5: self = .fixed32
         default: return nil
         }
+    }
+}
+
+extension WireBytes: BitwiseCopyable {}
+
+extension WireBytes {
+    /// A part of the bytes.
+    @inlinable
+    @inline(__always)
+    public func part(_ range: Range<Int>) -> WireBytes {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range is outside of the bytes")
+        // SAFETY: the range was checked.
+        return unsafe WireBytes(base: base + range.lowerBound, count: range.count)
+    }
+
+    /// Whether both are the same bytes. Eight at a time: keys of attributes are compared for every item.
+    @inlinable
+    public func isEqual(to other: WireBytes) -> Bool {
+        guard count == other.count else { return false }
+        var index = 0
+        // SAFETY: both are valid for `count` bytes.
+        while index &+ 8 <= count {
+            let a = unsafe base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            let b = unsafe other.base.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            guard a == b else { return false }
+            index &+= 8
+        }
+        while index < count {
+            let a = unsafe base.load(fromByteOffset: index, as: UInt8.self)
+            let b = unsafe other.base.load(fromByteOffset: index, as: UInt8.self)
+            guard a == b else { return false }
+            index &+= 1
+        }
+        return true
     }
 }

@@ -29,4 +29,22 @@ package final class MemoryLedger: Sendable {
     package func release(_ bytes: Int) {
         charged.subtract(bytes, ordering: .relaxed)
     }
+
+    // MARK: - Limits
+
+    private let limits = Mutex<[any AdmissionControl]>([])
+
+    /// Says who limits the ledger. While the gateway is made.
+    package func limit(by control: any AdmissionControl) {
+        limits.withLock { $0.append(control) }
+    }
+
+    /// The first objection to taking `bytes` more, for those who have no limiter behind them: processors that make new data
+    /// of what was admitted.
+    package func admit(bytes: Int) -> Refusal? {
+        for control in limits.withLock({ $0 }) {
+            if let refusal = control.admit(bytes: bytes) { return refusal }
+        }
+        return nil
+    }
 }

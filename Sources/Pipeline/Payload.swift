@@ -26,6 +26,8 @@ package final class Payload: @unchecked Sendable {
         }
     }
     private var metadataBytes = 0
+    /// Who sent it; nil for data that came into being here. Set before the payload is handed on.
+    package var client: ClientAddress? { willSet { checkNotSealed() } }
 
     /// Takes a buffer of at least `capacity` bytes from the pool and charges its capacity. Pool's loop only.
     package init(capacity: Int, pool: BufferPool, ledger: MemoryLedger) {

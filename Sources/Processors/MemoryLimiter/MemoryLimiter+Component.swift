@@ -9,7 +9,11 @@ extension ComponentType {
         "memory_limiter", stability: .stable, MemoryLimiterConfig.self
     ) {
         config, context, next in
-        let limiter = try context.shared { try MemoryLimiter(config, context) }
+        let limiter = try context.shared {
+            let limiter = try MemoryLimiter(config, context)
+            context.ledger.limit(by: limiter)
+            return limiter
+        }
         return MemoryLimiterStage(limiter, context, next: next)
     }
 }

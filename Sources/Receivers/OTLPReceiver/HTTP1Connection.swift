@@ -92,6 +92,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        reader.client = ClientAddress(context.remoteAddress)
         lastMoved = context.eventLoop.now
         lastChecked = lastMoved
         ageLimit = limits.age.map { $0.limit(from: lastMoved, jitter: .random(in: -1...1)) }

@@ -25,6 +25,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private let memory: ConnectionMemory
     /// The handler keeps this object; both let go of each other when the connection ends.
     private var handler: HTTP2Handler?
+    /// The other end.
+    private var client: ClientAddress?
     /// By stream slot; made when a slot is used for the first time.
     private var slots: [Slot] = []
     private var draining = false
@@ -53,6 +55,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func opened(_ handler: HTTP2Handler) {
         self.handler = handler
+        client = ClientAddress(handler.remoteAddress)
         account.end = { [weak self] in self?.end($0) }
         connections.add(self)
     }
@@ -91,6 +94,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             memory.slots = slots.count
         }
         memory.openStreams += 1
+        slots[stream.slot].reader.client = client
         slots[stream.slot].stream = stream
         slots[stream.slot].began = tools.now
         slots[stream.slot].deadline = .distantFuture

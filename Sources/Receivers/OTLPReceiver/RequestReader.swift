@@ -84,6 +84,8 @@ final class RequestReader {
     /// Bytes that came since `lastProgress`.
     private var bytesSinceProgress = 0
     private var metadata: ClientMetadata?
+    /// The other end of the connection.
+    var client: ClientAddress?
     /// When bytes of this request last came, in an amount worth the name.
     private(set) var lastProgress = NIODeadline.distantPast
     /// The body of the request that `finish` was called for last, as received and decompressed, bytes.
@@ -221,6 +223,7 @@ final class RequestReader {
                 return .failed(error)
             }
         }
+        payload.client = client
         if payload !== self.payload { finishedBytes += payload.bytes.readableBytes }
         if let metadata {
             if let refusal = admit(bytes: metadata.byteCount) { return .failed(refusal) }
@@ -406,6 +409,7 @@ final class RequestReader {
         if let refusal = admit(bytes: repair.byteCount) { throw refusal }
         let repaired = Payload(capacity: repair.byteCount, pool: tools.pool, ledger: tools.ledger)
         repaired.metadata = payload.metadata
+        repaired.client = payload.client
         unsafe payload.bytes.withUnsafeReadableBytes { bytes in
             _ = unsafe repaired.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: repair.byteCount) {
                 // SAFETY: both live for the closures, and the room was asked for.

@@ -29,6 +29,9 @@ int32_t cre2_group_count(const cre2_pattern *_Nonnull pattern);
 /// The number of the group of a name; -1 when there is none.
 int32_t cre2_group_named(const cre2_pattern *_Nonnull pattern, const char *_Nonnull name, size_t count);
 
+/// The name of a group, from 1 to the number of groups; NULL when it has none. Lives as long as the pattern.
+const char *_Nullable cre2_group_name(const cre2_pattern *_Nonnull pattern, int32_t group);
+
 /// A part of a text; `start` is -1 for a group that took no part in the match.
 typedef struct cre2_range {
     ptrdiff_t start;

@@ -1,0 +1,146 @@
+/// Plain values behind each other, kept from request to request. Not thread safe.
+///
+/// A reference, whose owner deallocates it: changing an element is no access to a property of the owner, whose dynamic checks
+/// took 40 % of an edit.
+@safe
+struct EditorList<Element: BitwiseCopyable> {
+    @unsafe private struct Header {
+        var base: UnsafeMutablePointer<Element>
+        var count = 0
+        var capacity: Int
+    }
+
+    private let header: UnsafeMutablePointer<Header>
+
+    init(capacity: Int) {
+        unsafe header = .allocate(capacity: 1)
+        unsafe header.initialize(to: Header(base: .allocate(capacity: capacity), capacity: capacity))
+    }
+
+    /// Once, by the owner, when nobody uses it any more.
+    func deallocate() {
+        unsafe header.pointee.base.deallocate()
+        unsafe header.deallocate()
+    }
+
+    var count: Int { unsafe header.pointee.count }
+
+    /// Bytes held.
+    var bytes: Int { unsafe header.pointee.capacity * MemoryLayout<Element>.stride }
+
+    subscript(index: Int) -> Element {
+        @inline(__always)
+        get {
+            precondition(unsafe index >= 0 && index < header.pointee.count, "no such entry")
+            // SAFETY: the index was checked.
+            return unsafe header.pointee.base[index]
+        }
+        @inline(__always)
+        nonmutating _modify {
+            precondition(unsafe index >= 0 && index < header.pointee.count, "no such entry")
+            // SAFETY: the index was checked.
+            yield unsafe &header.pointee.base[index]
+        }
+    }
+
+    @inline(__always)
+    func append(_ element: Element) {
+        let count = unsafe header.pointee.count
+        if unsafe count == header.pointee.capacity { grow(to: count + 1) }
+        // SAFETY: there is room.
+        unsafe (header.pointee.base + count).initialize(to: element)
+        unsafe header.pointee.count = count + 1
+    }
+
+    /// Adds copies of a range of its own, and room after them that is filled with one value.
+    func append(copying range: Range<Int>, reserving reserved: Int, filler: Element) {
+        let count = self.count
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "no such entries")
+        if unsafe count + range.count + reserved > header.pointee.capacity {
+            grow(to: count + range.count + reserved)
+        }
+        let base = unsafe header.pointee.base
+        // SAFETY: there is room, and the ranges do not overlap.
+        unsafe (base + count).initialize(from: base + range.lowerBound, count: range.count)
+        unsafe (base + count + range.count).initialize(repeating: filler, count: reserved)
+        unsafe header.pointee.count = count + range.count + reserved
+    }
+
+    func removeLast(to newCount: Int) {
+        precondition(newCount >= 0 && newCount <= count, "no such entries")
+        unsafe header.pointee.count = newCount
+    }
+
+    private func grow(to least: Int) {
+        let larger = unsafe max(header.pointee.capacity * 2, least)
+        let new = UnsafeMutablePointer<Element>.allocate(capacity: larger)
+        // SAFETY: the old ones are `count` initialized elements.
+        unsafe new.moveInitialize(from: header.pointee.base, count: count)
+        unsafe header.pointee.base.deallocate()
+        unsafe header.pointee.base = unsafe new
+        unsafe header.pointee.capacity = larger
+    }
+}
+
+/// Bytes that stay where they are until all of them are given up. Not thread safe.
+@safe
+struct EditorBytes: ~Copyable {
+    private static let chunkBytes = 64 << 10
+    /// Chunks kept from request to request.
+    private static let keptChunks = 4
+
+    private var chunks: [UnsafeMutableRawBufferPointer] = unsafe []
+    /// The chunk that is being filled.
+    private var current = 0
+    private var used = 0
+    /// Pieces too large for a chunk.
+    private var large: [UnsafeMutableRawBufferPointer] = unsafe []
+    private(set) var bytes = 0
+
+    deinit {
+        for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
+        for index in unsafe large.indices { unsafe large[index].deallocate() }
+    }
+
+    /// Room for so many bytes, not initialized, valid until `removeAll`.
+    mutating func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        guard count <= Self.chunkBytes / 4 else {
+            let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
+            unsafe large.append(piece)
+            bytes += count
+            return unsafe piece
+        }
+        if unsafe current < chunks.count, used + count > Self.chunkBytes {
+            current += 1
+            used = 0
+        }
+        if unsafe current == chunks.count {
+            unsafe chunks.append(.allocate(byteCount: Self.chunkBytes, alignment: 8))
+            bytes += Self.chunkBytes
+        }
+        defer { used += count }
+        // SAFETY: the chunk has room from `used` on.
+        return unsafe UnsafeMutableRawBufferPointer(rebasing: chunks[current][used..<used + count])
+    }
+
+    /// A copy.
+    mutating func keep(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        let room = unsafe take(source.count)
+        unsafe room.copyMemory(from: source)
+        return UnsafeRawBufferPointer(room)
+    }
+
+    /// Gives everything up; some chunks are kept for the next request.
+    mutating func removeAll() {
+        while let piece = unsafe large.popLast() {
+            bytes -= piece.count
+            unsafe piece.deallocate()
+        }
+        while unsafe chunks.count > Self.keptChunks {
+            if let chunk = unsafe chunks.popLast() { unsafe chunk.deallocate() }
+            bytes -= Self.chunkBytes
+        }
+        current = 0
+        used = 0
+    }
+}

@@ -1,0 +1,216 @@
+/// The `KeyValue` fields of a message: its attributes. Of several with one key the first counts, as in the Collector's map.
+public struct AttributeTable: Sendable {
+    /// Whose they are.
+    public let message: MessageID
+    /// The number of the `KeyValue` fields.
+    public let number: UInt32
+
+    /// From its parts.
+    @inlinable
+    public init(_ message: MessageID, _ number: UInt32) {
+        self.message = message
+        self.number = number
+    }
+}
+
+extension RequestEditor {
+    /// The attributes of a message; nothing is read yet.
+    @inlinable
+    public func attributes(_ message: MessageID, _ number: UInt32) -> AttributeTable {
+        AttributeTable(message, number)
+    }
+
+    /// How many there are, those of one key each for itself.
+    public func attributeCount(_ table: AttributeTable) -> Int { count(table.message, table.number) }
+
+    /// The position of the first attribute with a key.
+    public func find(_ key: WireBytes, in table: AttributeTable) -> Int? {
+        if let bytes = unread(table.message) {
+            var position = 0
+            for field in bytes.fields {
+                if field.number == table.number, KeyValueParts.key(of: field.bytes).isEqual(to: key) {
+                    return position
+                }
+                position &+= 1
+            }
+            return nil
+        }
+        return find(key, in: table, from: 0)
+    }
+
+    private func find(_ key: WireBytes, in table: AttributeTable, from start: Int) -> Int? {
+        let row = row(table.message)
+        var position = start
+        while position < Int(row.count) {
+            let entry = entries[Int(row.first) + position]
+            if entry.number == table.number, !entry.isVirtual {
+                let content = entry.child < 0 ? entry.content : self.content(table.message, at: position)
+                if KeyValueParts.key(of: content).isEqual(to: key) { return position }
+            }
+            position &+= 1
+        }
+        return nil
+    }
+
+    /// The key of the attribute at a position.
+    public func key(_ table: AttributeTable, at position: Int) -> WireBytes {
+        KeyValueParts.key(of: content(table.message, at: position))
+    }
+
+    /// The value of the attribute at a position.
+    public func value(_ table: AttributeTable, at position: Int) -> AttributeValue {
+        AttributeValue(KeyValueParts(content(table.message, at: position)).value)
+    }
+
+    /// The value of a key.
+    public func value(_ key: WireBytes, in table: AttributeTable) -> AttributeValue? {
+        guard let bytes = unread(table.message) else {
+            return find(key, in: table).map { value(table, at: $0) }
+        }
+        for field in bytes.fields
+        where field.number == table.number && KeyValueParts.key(of: field.bytes).isEqual(to: key) {
+            return AttributeValue(KeyValueParts(field.bytes).value)
+        }
+        return nil
+    }
+
+    /// Sets the value of a key: of the first attribute that has it, or of a new one.
+    public func set(_ key: WireBytes, to value: AttributeValue, in table: AttributeTable) {
+        if let position = find(key, in: table) { return setValue(table, at: position, to: value) }
+        appendKept(table.message, table.number, keyValue(key, value))
+    }
+
+    /// Sets the value of the attribute at a position.
+    public func setValue(_ table: AttributeTable, at position: Int, to value: AttributeValue) {
+        let old = content(table.message, at: position)
+        let new = keyValue(KeyValueParts(old).key, value)
+        if !old.isEqual(to: new) { setKept(table.message, at: position, new) }
+    }
+
+    /// Gives the attribute at a position another key; its value stays.
+    public func rename(_ table: AttributeTable, at position: Int, to key: WireBytes) {
+        let parts = KeyValueParts(content(table.message, at: position))
+        guard !parts.key.isEqual(to: key) else { return }
+        let count =
+            FieldWriter.count(Field.KeyValue.key, content: key.count)
+            + FieldWriter.count(Field.KeyValue.value, content: parts.value.count)
+        let room = unsafe kept.take(count)
+        // SAFETY: the room is ours until the next request.
+        var writer = unsafe FieldWriter(room)
+        writer.begin(Field.KeyValue.key, content: key.count)
+        writer.copy(key, 0..<key.count)
+        writer.begin(Field.KeyValue.value, content: parts.value.count)
+        writer.copy(parts.value, 0..<parts.value.count)
+        setKept(table.message, at: position, unsafe WireBytes(UnsafeRawBufferPointer(room)))
+    }
+
+    /// Removes all attributes with a key; whether there was one.
+    @discardableResult
+    public func remove(_ key: WireBytes, in table: AttributeTable) -> Bool {
+        guard var position = find(key, in: table) else { return false }
+        while true {
+            remove(table.message, at: position)
+            guard let next = find(key, in: table, from: position + 1) else { return true }
+            position = next
+        }
+    }
+
+    /// Removes the attribute at a position.
+    public func removeAttribute(_ table: AttributeTable, at position: Int) {
+        remove(table.message, at: position)
+    }
+
+    /// A `KeyValue`, kept.
+    private func keyValue(_ key: WireBytes, _ value: AttributeValue) -> WireBytes {
+        let valueCount = value.encodedCount
+        let count =
+            FieldWriter.count(Field.KeyValue.key, content: key.count)
+            + FieldWriter.count(Field.KeyValue.value, content: valueCount)
+        let room = unsafe kept.take(count)
+        // SAFETY: the room is ours until the next request.
+        var writer = unsafe FieldWriter(room)
+        writer.begin(Field.KeyValue.key, content: key.count)
+        writer.copy(key, 0..<key.count)
+        writer.begin(Field.KeyValue.value, content: valueCount)
+        value.write(to: &writer)
+        return unsafe WireBytes(UnsafeRawBufferPointer(room))
+    }
+}
+
+/// The two fields of a `KeyValue` message.
+struct KeyValueParts {
+    var key = WireBytes.none
+    /// An `AnyValue` message.
+    var value = WireBytes.none
+
+    init(_ message: WireBytes) {
+        for field in message.fields {
+            switch field.number {
+            case Field.KeyValue.key: key = field.bytes
+            case Field.KeyValue.value: value = field.bytes
+            default: break
+            }
+        }
+    }
+}
+
+extension KeyValueParts {
+    /// The key, without a walk where the message is written as all SDKs do: a short key, then a short value, each once.
+    @inline(__always)
+    static func key(of message: WireBytes) -> WireBytes {
+        guard message.count > 4, message[0] == 0x0A else { return KeyValueParts(message).key }
+        let end = 2 + Int(message[1])
+        guard end + 2 <= message.count, message[1] < 0x80, message[end] == 0x12, message[end + 1] < 0x80,
+            end + 2 + Int(message[end + 1]) == message.count
+        else { return KeyValueParts(message).key }
+        return message.part(2..<end)
+    }
+}
+
+extension AttributeValue {
+    /// Bytes of the `AnyValue` message.
+    var encodedCount: Int {
+        switch self {
+        case .empty: 0
+        case .string(let bytes): FieldWriter.count(Field.AnyValue.string, content: bytes.count)
+        case .bool: 2
+        case .int(let value): 1 + FieldWriter.varintCount(UInt64(bitPattern: value))
+        case .double: 9
+        case .array(let bytes): FieldWriter.count(Field.AnyValue.array, content: bytes.count)
+        case .keyValueList(let bytes): FieldWriter.count(Field.AnyValue.keyValueList, content: bytes.count)
+        case .bytes(let bytes): FieldWriter.count(Field.AnyValue.bytes, content: bytes.count)
+        }
+    }
+
+    /// Writes the `AnyValue` message: `encodedCount` bytes.
+    func write(to writer: inout FieldWriter) {
+        switch self {
+        case .empty: break
+        case .string(let bytes): Self.write(Field.AnyValue.string, bytes, to: &writer)
+        case .bool(let value): writer.number(Field.AnyValue.bool, .varint, value ? 1 : 0)
+        case .int(let value): writer.number(Field.AnyValue.int, .varint, UInt64(bitPattern: value))
+        case .double(let value): writer.number(Field.AnyValue.double, .fixed64, value.bitPattern)
+        case .array(let bytes): Self.write(Field.AnyValue.array, bytes, to: &writer)
+        case .keyValueList(let bytes): Self.write(Field.AnyValue.keyValueList, bytes, to: &writer)
+        case .bytes(let bytes): Self.write(Field.AnyValue.bytes, bytes, to: &writer)
+        }
+    }
+
+    private static func write(_ number: UInt32, _ bytes: WireBytes, to writer: inout FieldWriter) {
+        writer.begin(number, content: bytes.count)
+        writer.copy(bytes, 0..<bytes.count)
+    }
+
+    /// Appends the `AnyValue` message.
+    public func encode(to output: inout [UInt8]) {
+        let count = encodedCount
+        output.append(
+            contentsOf: unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                // SAFETY: the buffer has `count` bytes, all of which are written.
+                var writer = unsafe FieldWriter(
+                    UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+                write(to: &writer)
+                filled = count
+            })
+    }
+}

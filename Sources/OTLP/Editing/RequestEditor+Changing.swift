@@ -1,0 +1,112 @@
+/// Everything given is copied; ids of other messages, and positions, stay valid.
+extension RequestEditor {
+    /// Sets a varint or fixed field: replaces the last one, or appends.
+    public func setBits(_ message: MessageID, _ number: UInt32, _ kind: WireKind, _ bits: UInt64) {
+        guard let position = lastPosition(message, number) else {
+            return appendBits(message, number, kind, bits)
+        }
+        let index = entryIndex(message, position)
+        if entries[index].bits == bits, entries[index].kind == kind { return }
+        entries[index].kind = kind
+        entries[index].bits = bits
+        entries[index].content = .none
+        replaced(index, in: message)
+    }
+
+    /// Sets a text, bytes or message field: replaces the last one, or appends.
+    public func setContent(_ message: MessageID, _ number: UInt32, _ content: WireBytes) {
+        guard let position = lastPosition(message, number) else { return append(message, number, content) }
+        setContent(message, at: position, content)
+    }
+
+    /// Replaces the field at a position by a text, bytes or message field.
+    public func setContent(_ message: MessageID, at position: Int, _ content: WireBytes) {
+        let index = entryIndex(message, position)
+        let entry = entries[index]
+        if entry.kind == .bytes, entry.child < 0, entry.content.isEqual(to: content) { return }
+        entries[index].kind = .bytes
+        // SAFETY: borrowed for the call.
+        entries[index].content = unsafe WireBytes(kept.keep(content.unsafeBytes))
+        replaced(index, in: message)
+    }
+
+    /// Appends a text, bytes or message field.
+    public func append(_ message: MessageID, _ number: UInt32, _ content: WireBytes) {
+        // SAFETY: borrowed for the call.
+        let copy = unsafe WireBytes(kept.keep(content.unsafeBytes))
+        appendKept(message, number, copy)
+    }
+
+    /// Appends what `kept` holds already.
+    func appendKept(_ message: MessageID, _ number: UInt32, _ content: WireBytes) {
+        _ = appendEntry(message, Entry(number: number, kind: .bytes, isNew: true, content: content))
+        markChanged(message)
+    }
+
+    /// Replaces the content at a position by what `kept` holds already.
+    func setKept(_ message: MessageID, at position: Int, _ content: WireBytes) {
+        let index = entryIndex(message, position)
+        entries[index].kind = .bytes
+        entries[index].content = content
+        replaced(index, in: message)
+    }
+
+    /// Appends a varint or fixed field.
+    public func appendBits(_ message: MessageID, _ number: UInt32, _ kind: WireKind, _ bits: UInt64) {
+        _ = appendEntry(message, Entry(number: number, kind: kind, isNew: true, bits: bits))
+        markChanged(message)
+    }
+
+    /// Removes all fields of a number.
+    public func remove(_ message: MessageID, _ number: UInt32) {
+        for position in 0..<fieldCount(message) where self.number(message, at: position) == number {
+            remove(message, at: position)
+        }
+    }
+
+    /// Removes the field at a position.
+    public func remove(_ message: MessageID, at position: Int) {
+        let index = entryIndex(message, position)
+        entries[index].number = 0
+        replaced(index, in: message)
+    }
+
+    /// Removes every field, unknown ones too.
+    public func removeAll(_ message: MessageID) {
+        for position in 0..<fieldCount(message) where number(message, at: position) != 0 {
+            remove(message, at: position)
+        }
+    }
+
+    private func replaced(_ index: Int, in message: MessageID) {
+        entries[index].isNew = true
+        entries[index].isVirtual = false
+        entries[index].child = -1
+        markChanged(message)
+    }
+
+    // MARK: - Memory of the editor
+
+    /// Copies bytes into the editor's memory: valid until the next request is opened.
+    public func keep(_ bytes: [UInt8]) -> WireBytes {
+        unsafe bytes.withUnsafeBytes { buffer in
+            // SAFETY: borrowed for the call.
+            unsafe WireBytes(kept.keep(buffer))
+        }
+    }
+
+    /// Copies UTF-8 text into the editor's memory: valid until the next request is opened.
+    public func keep(_ text: String) -> WireBytes {
+        var text = text
+        return text.withUTF8 { buffer in
+            // SAFETY: borrowed for the call.
+            unsafe WireBytes(kept.keep(UnsafeRawBufferPointer(buffer)))
+        }
+    }
+
+    /// Copies bytes into the editor's memory: valid until the next request is opened.
+    public func keep(_ bytes: WireBytes) -> WireBytes {
+        // SAFETY: borrowed for the call.
+        unsafe WireBytes(kept.keep(bytes.unsafeBytes))
+    }
+}

@@ -1,0 +1,86 @@
+/// Lengths first, children before parents; then one pass that copies untouched fields as runs.
+extension RequestEditor {
+    /// Bytes of the request as it is now.
+    public var writtenCount: Int { measure(0) }
+
+    /// Writes the request as it is now: exactly `writtenCount` bytes, asked for after the last change.
+    public func write(into output: UnsafeMutableRawBufferPointer) {
+        // SAFETY: the writer checks that there is room.
+        var writer = unsafe FieldWriter(output)
+        write(0, to: &writer)
+        precondition(writer.isFull, "a request was written with another length than it was measured with")
+    }
+
+    /// A message as it is now, kept.
+    func folded(_ index: Int32) -> WireBytes {
+        guard let content = folded(index, atMost: .max) else {
+            preconditionFailure("no message is that long")
+        }
+        return content
+    }
+
+    /// A message as it is now, kept, unless it is longer.
+    func folded(_ index: Int32, atMost limit: Int) -> WireBytes? {
+        let count = measure(index)
+        guard count <= limit else { return nil }
+        let room = unsafe kept.take(count)
+        // SAFETY: the room is ours until the next request.
+        var writer = unsafe FieldWriter(room)
+        write(index, to: &writer)
+        return unsafe WireBytes(UnsafeRawBufferPointer(room))
+    }
+
+    /// Counts the bytes of a message's content, and of all changed ones inside.
+    private func measure(_ message: Int32) -> Int {
+        let row = messages[Int(message)]
+        guard row.isChanged else { return row.source.count }
+        var total = 0
+        for index in Int(row.first)..<Int(row.first + row.count) {
+            let entry = entries[index]
+            guard entry.number != 0, !entry.isVirtual else { continue }
+            if entry.child >= 0, messages[Int(entry.child)].isChanged {
+                total += FieldWriter.count(entry.number, content: measure(entry.child))
+            } else if !entry.isNew {
+                total += Int(entry.end - entry.start)
+            } else if case .bytes = entry.kind {
+                total += FieldWriter.count(entry.number, content: entry.content.count)
+            } else {
+                total += FieldWriter.count(entry.number, entry.kind, entry.bits)
+            }
+        }
+        messages[Int(message)].writtenCount = total
+        return total
+    }
+
+    private func write(_ message: Int32, to writer: inout FieldWriter) {
+        let row = messages[Int(message)]
+        guard row.isChanged else { return writer.copy(row.source, 0..<row.source.count) }
+        // The run of untouched fields that was not copied yet.
+        var run = 0..<0
+        for index in Int(row.first)..<Int(row.first + row.count) {
+            let entry = entries[index]
+            guard entry.number != 0, !entry.isVirtual else { continue }
+            let isChild = entry.child >= 0 && messages[Int(entry.child)].isChanged
+            if !entry.isNew, !isChild {
+                if run.upperBound != Int(entry.start) {
+                    writer.copy(row.source, run)
+                    run = Int(entry.start)..<Int(entry.start)
+                }
+                run = run.lowerBound..<Int(entry.end)
+                continue
+            }
+            writer.copy(row.source, run)
+            run = 0..<0
+            if isChild {
+                writer.begin(entry.number, content: messages[Int(entry.child)].writtenCount)
+                write(entry.child, to: &writer)
+            } else if case .bytes = entry.kind {
+                writer.begin(entry.number, content: entry.content.count)
+                writer.copy(entry.content, 0..<entry.content.count)
+            } else {
+                writer.number(entry.number, entry.kind, entry.bits)
+            }
+        }
+        writer.copy(row.source, run)
+    }
+}
