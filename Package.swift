@@ -105,12 +105,8 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "AttributesProcessor",
-                "FilterProcessor", "TransformProcessor",
-                "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
-                "MetricsGeneration", "DeltaToRate",
-                "TailSampling",
-                "TransformProcessor",
+                "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate", "FilterProcessor",
+                "MetricsGeneration", "MetricsTransform", "TailSampling", "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -138,6 +134,7 @@ let package = Package(
         component(
             "FilterProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
+        component(
             "TailSampling", in: "Processors/",
             [
                 "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
@@ -146,6 +143,7 @@ let package = Package(
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
+        component(
             "CumulativeToDelta", in: "Processors/",
             ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(

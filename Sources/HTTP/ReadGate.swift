@@ -116,8 +116,12 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let sliceTime = TimeAmount.milliseconds(1)
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
+    /// What the buffers of a loop's connections should take together.
+    private static let loopReadBytes = 8 << 20
     /// What is read at first; more when it was not enough.
-    private static let readBytesFirst = 4 << 10
+    private static let readBytesFirst = 2 << 10
+    /// A connection that was silent for so long keeps no buffer for its next read.
+    private static let idleLimit = TimeAmount.seconds(5)
 
     private let paused: PausedReads
     private let halfClosedLimit: TimeAmount
@@ -134,6 +138,8 @@ package final class ReadGate: ChannelDuplexHandler {
     private var inputEnded = false
     private var isServing = false
     private var isReadingLittle = false
+    /// Whether the channel may keep a buffer of what was read last.
+    private var hasBuffer = false
     private var deadline: Scheduled<Void>?
     /// What the connection costs.
     package let account: ConnectionAccount
@@ -155,10 +161,12 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        account.gate = self
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        account.gate = nil
         deadline?.cancel()
         deadline = nil
         account.end = nil
@@ -177,6 +185,7 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         account.now = context.eventLoop.now
+        hasBuffer = true
         if !account.work.isInCredit { account.work.spend(.zero, now: account.now) }
         if isQueued || waiting.readableBytes > 0 || !account.work.isInCredit {
             return keep(unwrapInboundIn(data), context)
@@ -246,6 +255,20 @@ package final class ReadGate: ChannelDuplexHandler {
         try? context.channel.syncOptions?.setOption(.recvAllocator, value: Self.allocator(most))
     }
 
+    /// Gives back the buffer of the last read, if that is a while ago. Called now and then.
+    package func giveBackBuffer(_ now: NIODeadline) {
+        guard hasBuffer, now - account.now >= Self.idleLimit, let context else { return }
+        hasBuffer = false
+        // The channel keeps its buffer with the allocator that made it. Fails only when it is closed.
+        try? context.channel.syncOptions?.setOption(
+            .recvAllocator, value: Self.allocator(isReadingLittle ? Self.debtorReadBytes : readBytesMax))
+    }
+
+    /// What a connection may read at a time when there are so many on its loop: each keeps a buffer of that size.
+    package static func readBytes(_ most: Int, connections: Int) -> Int {
+        min(most, max(loopReadBytes / max(connections, 1), debtorReadBytes))
+    }
+
     /// Room for what is read at a time.
     package static func allocator(_ bytesMax: Int) -> AdaptiveRecvByteBufferAllocator {
         AdaptiveRecvByteBufferAllocator(
@@ -258,8 +281,9 @@ package final class ReadGate: ChannelDuplexHandler {
         guard let context else { return }
         // Served when it takes what it is sent.
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
-        let began = threadTime()
         account.now = context.eventLoop.now
+        if account.work.isInCredit { return serveAll(context) }
+        let began = threadTime()
         if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
@@ -274,6 +298,14 @@ package final class ReadGate: ChannelDuplexHandler {
         if waiting.readableBytes == 0 { drop() }
         if account.work.isOverdrawn { return end(.time, context) }
         goOn(context)
+    }
+
+    /// The turn of a connection that owes nothing: it had only waited for its peer to read.
+    private func serveAll(_ context: ChannelHandlerContext) {
+        serve(context)
+        guard self.context != nil else { return }
+        context.fireChannelReadComplete()
+        if self.context != nil { goOn(context) }
     }
 
     /// After bytes that waited: more of them, or what was held back meanwhile.
