@@ -393,6 +393,9 @@ class Gateway:
             storage,
             path.get("page"),
         )
+        if path.get("include_metadata"):
+            for protocol in config["receivers"]["otlp"]["protocols"].values():
+                protocol["include_metadata"] = True
         file_name = os.path.join(bench.folder, f"{path['signal']}-{self.ports['grpc']}.yaml")
         with open(file_name, "w", encoding="ascii") as file:
             json.dump(config, file, indent=1)

@@ -66,7 +66,7 @@ package final class PausedReads: @unchecked Sendable {
 
     // MARK: - Turns
 
-    /// Calls `takeTurn` of the gate when those before it have had theirs.
+    /// Calls `takeTurn` of the gate when those that owe less have had theirs.
     fileprivate func queue(_ gate: ReadGate) {
         eventLoop.preconditionInEventLoop()
         turns.append(gate)
@@ -82,14 +82,14 @@ package final class PausedReads: @unchecked Sendable {
 
     private func serveTurns() {
         areTurnsScheduled = false
-        let waiting = turns
+        // The smallest debt first: who has just begun to owe does not wait for those that owe most.
+        let waiting = turns.sorted { $0.account.work.credit > $1.account.work.credit }
         turns = []
         let end = eventLoop.now + Self.turnsTime
         for (index, gate) in waiting.enumerated() {
             gate.takeTurn()
             guard eventLoop.now < end else {
-                // Those that were not reached come before those that ask again.
-                turns = waiting[(index + 1)...] + turns
+                turns += waiting[(index + 1)...]
                 break
             }
         }
@@ -108,12 +108,20 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = NIOAny
 
-    /// What is worked on without looking at the clock.
-    private static let sliceBytes = 32 << 10
+    /// What is worked on without looking at the clock: at most, at least, and at first.
+    private static let sliceBytesMax = 32 << 10
+    private static let sliceBytesMin = 256
+    private static let sliceBytesFirst = 2 << 10
+    /// A slice that takes longer is followed by one of half its size.
+    private static let sliceTime = TimeAmount.milliseconds(1)
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
+    /// What the buffers of a loop's connections should take together.
+    private static let loopReadBytes = 8 << 20
     /// What is read at first; more when it was not enough.
-    private static let readBytesFirst = 4 << 10
+    private static let readBytesFirst = 2 << 10
+    /// A connection that was silent for so long keeps no buffer for its next read.
+    private static let idleLimit = TimeAmount.seconds(5)
 
     private let paused: PausedReads
     private let halfClosedLimit: TimeAmount
@@ -123,12 +131,15 @@ package final class ReadGate: ChannelDuplexHandler {
     private var waitingForWrites = false
     /// What was read and waits for a turn, or for the peer to read.
     private var waiting = ByteBuffer()
+    private var sliceBytes = ReadGate.sliceBytesFirst
     private var isQueued = false
     /// A read that was asked for while bytes wait.
     private var heldRead = false
     private var inputEnded = false
     private var isServing = false
     private var isReadingLittle = false
+    /// Whether the channel may keep a buffer of what was read last.
+    private var hasBuffer = false
     private var deadline: Scheduled<Void>?
     /// What the connection costs.
     package let account: ConnectionAccount
@@ -150,10 +161,12 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        account.gate = self
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        account.gate = nil
         deadline?.cancel()
         deadline = nil
         account.end = nil
@@ -172,12 +185,13 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         account.now = context.eventLoop.now
+        hasBuffer = true
         if !account.work.isInCredit { account.work.spend(.zero, now: account.now) }
         if isQueued || waiting.readableBytes > 0 || !account.work.isInCredit {
             return keep(unwrapInboundIn(data), context)
         }
         let buffer = unwrapInboundIn(data)
-        guard buffer.readableBytes > Self.sliceBytes else {
+        guard buffer.readableBytes > sliceBytes else {
             context.fireChannelRead(data)
             return measure(context)
         }
@@ -189,7 +203,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private func serve(_ context: ChannelHandlerContext) {
         isServing = true
         defer { isServing = false }
-        while let slice = waiting.readSlice(length: min(waiting.readableBytes, Self.sliceBytes)),
+        while let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
             context.fireChannelRead(wrapInboundOut(slice))
@@ -204,8 +218,18 @@ package final class ReadGate: ChannelDuplexHandler {
 
     private func measure(_ context: ChannelHandlerContext) {
         let end = context.eventLoop.now
+        fit(end - account.now)
         account.work.spend(end - account.now, now: end)
         account.now = end
+    }
+
+    /// Makes the next slice one that takes about `sliceTime` at most: bytes may cost much or little.
+    private func fit(_ time: TimeAmount) {
+        if time > Self.sliceTime {
+            sliceBytes = max(sliceBytes / 2, Self.sliceBytesMin)
+        } else if sliceBytes < Self.sliceBytesMax, time * 4 < Self.sliceTime {
+            sliceBytes = min(sliceBytes * 2, Self.sliceBytesMax)
+        }
     }
 
     private func keep(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -231,6 +255,20 @@ package final class ReadGate: ChannelDuplexHandler {
         try? context.channel.syncOptions?.setOption(.recvAllocator, value: Self.allocator(most))
     }
 
+    /// Gives back the buffer of the last read, if that is a while ago. Called now and then.
+    package func giveBackBuffer(_ now: NIODeadline) {
+        guard hasBuffer, now - account.now >= Self.idleLimit, let context else { return }
+        hasBuffer = false
+        // The channel keeps its buffer with the allocator that made it. Fails only when it is closed.
+        try? context.channel.syncOptions?.setOption(
+            .recvAllocator, value: Self.allocator(isReadingLittle ? Self.debtorReadBytes : readBytesMax))
+    }
+
+    /// What a connection may read at a time when there are so many on its loop: each keeps a buffer of that size.
+    package static func readBytes(_ most: Int, connections: Int) -> Int {
+        min(most, max(loopReadBytes / max(connections, 1), debtorReadBytes))
+    }
+
     /// Room for what is read at a time.
     package static func allocator(_ bytesMax: Int) -> AdaptiveRecvByteBufferAllocator {
         AdaptiveRecvByteBufferAllocator(
@@ -243,20 +281,31 @@ package final class ReadGate: ChannelDuplexHandler {
         guard let context else { return }
         // Served when it takes what it is sent.
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
-        let began = threadTime()
         account.now = context.eventLoop.now
-        if let slice = waiting.readSlice(length: min(waiting.readableBytes, Self.debtorReadBytes)),
+        if account.work.isInCredit { return serveAll(context) }
+        let began = threadTime()
+        if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
             context.fireChannelRead(wrapInboundOut(slice))
             context.fireChannelReadComplete()
         }
         guard self.context != nil else { return }
-        account.work.spend(.nanoseconds(threadTime() - began), now: context.eventLoop.now)
+        let time = TimeAmount.nanoseconds(threadTime() - began)
+        fit(time)
+        account.work.spend(time, now: context.eventLoop.now)
         account.waitingBytes = waiting.readableBytes
         if waiting.readableBytes == 0 { drop() }
         if account.work.isOverdrawn { return end(.time, context) }
         goOn(context)
+    }
+
+    /// The turn of a connection that owes nothing: it had only waited for its peer to read.
+    private func serveAll(_ context: ChannelHandlerContext) {
+        serve(context)
+        guard self.context != nil else { return }
+        context.fireChannelReadComplete()
+        if self.context != nil { goOn(context) }
     }
 
     /// After bytes that waited: more of them, or what was held back meanwhile.

@@ -37,7 +37,8 @@ package struct WorkBudget {
     }
 
     private let limits: Limits
-    private var credit: Int
+    /// Nanoseconds; below zero it is a debt.
+    package private(set) var credit: Int
     private var filledAt: NIODeadline
 
     /// A connection that opens now.

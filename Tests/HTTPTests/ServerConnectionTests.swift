@@ -171,6 +171,20 @@ import Testing
         #expect(!channel.isActive)
     }
 
+    /// If it failed, ten thousand connections that once had much to say would keep five gigabytes for the next time.
+    @Test func aSilentConnectionKeepsNoBuffer() throws {
+        #expect(ReadGate.readBytes(512 << 10, connections: 1) == 512 << 10)
+        #expect(ReadGate.readBytes(512 << 10, connections: 100) == 83_886)
+        #expect(ReadGate.readBytes(512 << 10, connections: 10_000) == 16 << 10)
+        try send(start)
+        let gate = try #require(account.gate)
+        gate.giveBackBuffer(loop.now + .seconds(6))
+        try send(Frame.request(1))
+        #expect(try written().contains { $0.type == 1 })
+        _ = try channel.finish(acceptAlreadyClosed: true)
+        #expect(account.gate == nil && account.end == nil)
+    }
+
     // MARK: - Turns
 
     /// Scenario: a connection has taken 50 ms for nothing. Guarantees: what it sends waits for its turn, is then answered,

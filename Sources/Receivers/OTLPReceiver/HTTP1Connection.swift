@@ -404,6 +404,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
 
     func check(_ now: NIODeadline) {
         excusePause(now)
+        account.gate?.giveBackBuffer(now)
         let isStuck = context.map { !$0.channel.isWritable } ?? false
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
         if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }

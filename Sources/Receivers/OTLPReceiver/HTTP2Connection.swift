@@ -216,6 +216,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     func check(_ now: NIODeadline) {
         guard let handler else { return }
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
+        account.gate?.giveBackBuffer(now)
         let pauses = service.routes.shouldPause
         if pauses { excusePause(now) }
         lastChecked = now

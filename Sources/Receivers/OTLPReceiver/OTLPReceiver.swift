@@ -217,7 +217,6 @@ package final class OTLPReceiver: Component {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(.recvAllocator, value: ReadGate.allocator(readBytes))
             // Others have their turn after each read.
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
@@ -232,6 +231,8 @@ package final class OTLPReceiver: Component {
                         channel.close(promise: nil)
                         return
                     }
+                    let readBytes = ReadGate.readBytes(readBytes, connections: here.connections.count)
+                    try channel.syncOptions?.setOption(.recvAllocator, value: ReadGate.allocator(readBytes))
                     let account = ConnectionAccount(work: limits.work, frames: limits.frames, now: now)
                     try channel.pipeline.syncOperations.addHandler(
                         ReadGate(
