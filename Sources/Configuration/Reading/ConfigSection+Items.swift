@@ -122,7 +122,8 @@ private struct SourceWalk {
         }
         let found = scalars[index]
         if found == "\\", quote == "\"" {
-            guard index + 1 < scalars.count, let meant = Self.escapes[scalars[index + 1]], meant == scalar else {
+            guard index + 1 < scalars.count, let meant = Self.escapes[scalars[index + 1]], meant == scalar
+            else {
                 return false
             }
             index += 2
