@@ -18,6 +18,7 @@ let cSettings: [CSetting] = [
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
     "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
+    "TraceStore",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -106,6 +107,10 @@ let package = Package(
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "AttributesProcessor",
                 "FilterProcessor", "TransformProcessor",
+                "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
+                "MetricsGeneration", "DeltaToRate",
+                "TailSampling",
+                "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -133,9 +138,26 @@ let package = Package(
         component(
             "FilterProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
+            "TailSampling", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
+                "StatementConfiguration", nioCore, logging,
+            ]),
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
+            "CumulativeToDelta", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
+        component(
+            "DeltaToCumulative", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", logging]),
+        component(
+            "DeltaToRate", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsGeneration", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "MetricsTransform", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
             "OTLPExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLPClient", nioCore]),
@@ -175,6 +197,8 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
+        // Spans that wait for the rest of their traces.
+        component("TraceStore", ["Pipeline", "OTLP", nioCore]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
@@ -182,6 +206,7 @@ let package = Package(
         component("OTLP", ["COTLP"]),
         component("Statements", ["Hashing", "OTLP", "RegularExpression"]),
         component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
+        component("MetricStreams", ["OTLP", "Pipeline"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
         component("Configuration", ["OTLP", "CYaml"]),
@@ -205,7 +230,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, logging],
+            dependencies: ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded, logging],
             path: "Tests/TestSupport",
             swiftSettings: swiftSettings
         ),
@@ -227,6 +252,12 @@ let package = Package(
         .testTarget(
             name: "StatementsTests", dependencies: ["Statements", "OTLP"], path: "Tests/StatementsTests",
             swiftSettings: swiftSettings),
+        tests(of: "CumulativeToDelta", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToCumulative", ["Pipeline", "Configuration"]),
+        tests(of: "MetricsGeneration", ["Pipeline", "Configuration"]),
+        tests(of: "DeltaToRate", ["Pipeline", "Configuration"]),
+        tests(of: "MetricStreams", ["OTLP", "Pipeline"]),
+        tests(of: "MetricsTransform", ["MetricStreams", "RegularExpression", "Pipeline", "Configuration"]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "Hashing"),
@@ -238,6 +269,10 @@ let package = Package(
             of: "TransformProcessor",
             ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
         tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
+        tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
+        tests(
+            of: "TailSampling",
+            ["Pipeline", "OTLP", "Configuration", "TraceStore", nioCore, nioEmbedded]),
         tests(
             of: "OTLPExporter",
             [

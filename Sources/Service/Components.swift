@@ -1,6 +1,9 @@
 internal import AttributesProcessor
 internal import BatchProcessor
+internal import CumulativeToDelta
 internal import DebugExporter
+internal import DeltaToCumulative
+internal import DeltaToRate
 internal import FileExporter
 internal import FileStorage
 internal import FilterProcessor
@@ -8,12 +11,15 @@ internal import HealthCheck
 internal import LoadBalancingExporter
 internal import LokiExporter
 internal import MemoryLimiter
+internal import MetricsGeneration
+internal import MetricsTransform
 internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
 package import Pipeline
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import TailSampling
 internal import TransformProcessor
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
@@ -26,7 +32,13 @@ package let builtInComponents: [ComponentType] = [
     .attributes,
     .resource,
     .filter,
+    .tailSampling,
     .transform,
+    .metricsTransform,
+    .cumulativeToDelta,
+    .deltaToCumulative,
+    .metricsGeneration,
+    .deltaToRate,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,
