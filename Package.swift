@@ -110,7 +110,6 @@ let package = Package(
                 "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
                 "MetricsGeneration", "DeltaToRate",
                 "TailSampling",
-                "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -138,6 +137,7 @@ let package = Package(
         component(
             "FilterProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
+        component(
             "TailSampling", in: "Processors/",
             [
                 "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
@@ -146,6 +146,7 @@ let package = Package(
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
+        component(
             "CumulativeToDelta", in: "Processors/",
             ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
