@@ -57,13 +57,11 @@ enum Bytes {
     }
 
     static func == (left: Bytes, right: Bytes) -> Bool {
-        guard left.count == right.count else { return false }
-        return left.order(right) == 0
+        left.lend { left in right.lend { left.isEqual(to: $0) } }
     }
 
     func equals(_ other: [UInt8]) -> Bool {
-        guard count == other.count else { return false }
-        return order(.owned(other)) == 0
+        self == .owned(other)
     }
 
     /// Negative, zero or positive, byte by byte as C's `memcmp`; the shorter one first.
