@@ -116,8 +116,8 @@ struct TransformProcessorTests {
     @Test(
         "an error points into the statement",
         arguments: [
-            (#"trace_statements: ['set(span.nam, "x")']"#, "g.yaml:1:25: "),
-            (#"trace_statements: ["set(span.attributes[\"k\"], nope.x)"]"#, "g.yaml:1:48: "),
+            (#"trace_statements: ['set(span.nam, "x")']"#, "g.yaml:1:30: "),
+            (#"trace_statements: ["set(span.attributes[\"k\"], nope.x)"]"#, "g.yaml:1:49: "),
             ("trace_statements:\n- set(span.nam, 1)", "g.yaml:2:12: "),
             ("trace_statements:\n- |\n  set(span.name,\n    span.nam)", "g.yaml:4:10: "),
             (
