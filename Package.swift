@@ -82,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "Sluice",
             dependencies: [
-                "Service", "Configuration", "OTLP", logging,
+                "Service", "Configuration", "OTLP", "Statements", logging,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Sluice",
@@ -103,7 +103,7 @@ let package = Package(
         component(
             "Service",
             [
-                "Configuration", "HTTP", "Pipeline", "OTLP",
+                "Configuration", "HTTP", "Pipeline", "OTLP", "Statements",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
                 "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate",
                 "FilterProcessor", "MetricsGeneration", "MetricsTransform", "TailSampling",
@@ -300,6 +300,12 @@ let package = Package(
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "Hashing"),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
+        tests(
+            of: "FilterProcessor",
+            ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
+        tests(
+            of: "TransformProcessor",
+            ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
         tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
         tests(of: "ProbabilisticSampler", ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
         tests(of: "SpanProcessor", ["Configuration", "OTLP", "Pipeline"]),

@@ -11,6 +11,8 @@ struct Arguments {
         case validate
         case components
         case printConfig = "print-config"
+        case transform
+        case test
         case version
         case help
     }
@@ -29,14 +31,26 @@ struct Arguments {
             name: "--config", value: "SOURCE",
             help:
                 "A configuration: a path, file:PATH, env:NAME, yaml:TEXT or a URL. Later ones are merged over earlier ones.",
-            commands: [.run, .validate, .printConfig], repeats: true),
+            commands: [.run, .validate, .printConfig, .transform], repeats: true),
         Option(
             name: "--set", value: "KEY=VALUE", help: "A value over all configurations: a.b.c=VALUE.",
-            commands: [.run, .validate, .printConfig], repeats: true),
+            commands: [.run, .validate, .printConfig, .transform], repeats: true),
         Option(
             name: "--feature-gates", value: "GATES",
             help: "Accepted for the Collector's sake: none of its feature gates is known here.",
-            commands: [.run, .validate, .printConfig], repeats: true),
+            commands: [.run, .validate, .printConfig, .transform], repeats: true),
+        Option(
+            name: "--pipeline", value: "NAME",
+            help: "The pipeline whose processors are tried, such as traces or logs/2.", commands: [.transform]
+        ),
+        Option(
+            name: "--show", value: "both|result|diff",
+            help:
+                "The result on standard output, the difference on standard error, or one of them on standard output. both.",
+            commands: [.transform]),
+        Option(
+            name: "--junit", value: "FILE", help: "Where the results are written as JUnit's XML, too.",
+            commands: [.test]),
         Option(
             name: "--health-endpoint", value: "HOST:PORT",
             help:
@@ -54,6 +68,8 @@ struct Arguments {
     ]
 
     private(set) var command = Command.run
+    /// The words that are no options.
+    private(set) var files: [String] = []
     private var values: [String: [String]] = [:]
 
     /// - Parameter words: without the program's own name.
@@ -71,6 +87,7 @@ struct Arguments {
             switch word {
             case "--help", "-h": command = .help
             case "--version", "-v": command = .version
+            case _ where command == .test && !word.hasPrefix("-"): files.append(word)
             default: try take(word, &rest)
             }
         }
@@ -133,6 +150,8 @@ struct Arguments {
               validate      check a configuration and say everything that is wrong with it
               components    list the component types that this version builds
               print-config  print the configuration as it takes effect: merged, overridden, expanded
+              transform     send OTLP JSON from standard input through the processors of a pipeline, print what comes out
+              test FILE…    check what comes out of pipelines against files of tests
               version       print the version
               help          print this
 

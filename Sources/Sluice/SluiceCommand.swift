@@ -42,6 +42,8 @@ struct Sluice {
         case .run: return try await run(arguments)
         case .validate: return try load(arguments) == nil ? .failed : .ok
         case .printConfig: return try printConfig(arguments)
+        case .transform: return try await transform(arguments)
+        case .test: return try await test(arguments)
         case .components: printComponents()
         case .version: print("sluice version \(version)")
         case .help: print(Arguments.help, terminator: "")
@@ -50,7 +52,7 @@ struct Sluice {
     }
 
     /// The configuration that the arguments name; nil when it is wrong, with all problems on standard error.
-    private static func load(
+    static func load(
         _ arguments: Arguments
     ) throws(UsageError) -> (plan: GatewayPlan, config: GatewayConfig)? {
         let sources = arguments.all("--config")

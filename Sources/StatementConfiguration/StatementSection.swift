@@ -6,7 +6,8 @@ package import Statements
 
 extension ConfigSection {
     /// `ignore`, `silent` or `propagate`, in upper or lower case.
-    package func errorMode(_ key: String, default mode: StatementGroup.ErrorMode) -> StatementGroup.ErrorMode {
+    package func errorMode(_ key: String, default mode: StatementGroup.ErrorMode) -> StatementGroup.ErrorMode
+    {
         note(key, default: mode.rawValue)
         guard let text = optionalString(key) else { return mode }
         if let found = StatementGroup.ErrorMode(rawValue: text.lowercased()) { return found }

@@ -86,6 +86,10 @@ private struct SourceWalk {
     private var scalars: [Unicode.Scalar]
     private var index: Int
     private var quote: Unicode.Scalar?
+    /// Where the lines of a block begin; nil for other texts, whose lines begin behind their white space.
+    private var indent: Int?
+    /// A `$` was passed that the next one in the source may belong to.
+    private var mayDouble = false
 
     init(_ origin: ConfigOrigin) {
         text = origin.text
@@ -97,7 +101,9 @@ private struct SourceWalk {
         case "\"", "'":
             quote = scalars[index]
             index += 1
-        case "|", ">": nextLine()
+        case "|", ">":
+            nextLine()
+            indent = index
         default: break
         }
     }
@@ -109,12 +115,14 @@ private struct SourceWalk {
     private mutating func nextLine() {
         line += 1
         scalars = Array((text.line(line) ?? "").unicodeScalars)
-        index = scalars.firstIndex { $0 != " " && $0 != "\t" } ?? scalars.count
+        index = min(scalars.firstIndex { $0 != " " && $0 != "\t" } ?? scalars.count, indent ?? .max)
     }
 
     /// Steps over one character of the value; false when something else stands there.
     mutating func pass(_ scalar: Unicode.Scalar) -> Bool {
         let isSpace = scalar == " " || scalar == "\n"
+        if mayDouble, scalar != "$", index < scalars.count, scalars[index] == "$" { index += 1 }
+        mayDouble = false
         if index >= scalars.count || (isSpace && scalars[index...].allSatisfy { $0 == " " }) {
             guard isSpace, text.line(line + 1) != nil else { return false }
             nextLine()
@@ -122,7 +130,8 @@ private struct SourceWalk {
         }
         let found = scalars[index]
         if found == "\\", quote == "\"" {
-            guard index + 1 < scalars.count, let meant = Self.escapes[scalars[index + 1]], meant == scalar else {
+            guard index + 1 < scalars.count, let meant = Self.escapes[scalars[index + 1]], meant == scalar
+            else {
                 return false
             }
             index += 2
@@ -130,10 +139,9 @@ private struct SourceWalk {
         }
         guard found == scalar else { return false }
         index += 1
-        // `''` in single quotes, and `$$` everywhere, are one character.
-        if index < scalars.count, scalars[index] == found, found == "$" || (found == "'" && quote == "'") {
-            index += 1
-        }
+        // `''` in single quotes is one character, and so is `$$` unless the text has both.
+        if found == "'", quote == "'", index < scalars.count, scalars[index] == found { index += 1 }
+        mayDouble = found == "$"
         return true
     }
 

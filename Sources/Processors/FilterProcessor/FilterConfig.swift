@@ -42,13 +42,15 @@ package struct FilterConfig: Sendable, Equatable {
         if hasNew, hasOld || hasOldest {
             section.report(
                 form.conditions,
-                error: "cannot use context inferred \(form.word) conditions \"\(form.conditions)\" and the settings "
+                error:
+                    "cannot use context inferred \(form.word) conditions \"\(form.conditions)\" and the settings "
                     + (hasOld || signal != .traces ? form.settings : form.oldest) + " at the same time",
                 help: "move all of them to \(form.conditions)")
         } else if hasOld, hasOldest {
             section.report(
                 form.section,
-                error: "cannot use \(form.olds) and the \(form.oldestWord) settings \(form.oldest) at the same time",
+                error:
+                    "cannot use \(form.olds) and the \(form.oldestWord) settings \(form.oldest) at the same time",
                 help: "move all of them to \(form.conditions)")
         }
         var rules = newRules(section, form, signal)
@@ -94,7 +96,8 @@ package struct FilterConfig: Sendable, Equatable {
     }
 
     private func rule(
-        _ text: LocatedText, _ context: ContextKind?, _ section: ConfigSection, _ mode: StatementGroup.ErrorMode,
+        _ text: LocatedText, _ context: ContextKind?, _ section: ConfigSection,
+        _ mode: StatementGroup.ErrorMode,
         _ signal: Signal
     ) -> [Rule] {
         let rule = Self.rule(text, section, mode) { (text) throws(StatementError) in
@@ -126,7 +129,9 @@ private struct Form {
     let oldest: String
     let oldestWord: String
 
-    var olds: String { contexts.map { "\"\(section).\($0.key == "log_record" ? "log" : $0.key)\"" }.joined(separator: ", ") }
+    var olds: String {
+        contexts.map { "\"\(section).\($0.key == "log_record" ? "log" : $0.key)\"" }.joined(separator: ", ")
+    }
     var settings: String { section == "traces" ? olds : olds + ", " + oldest }
 
     static func of(_ signal: Signal) -> Form {

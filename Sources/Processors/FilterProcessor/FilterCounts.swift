@@ -19,7 +19,9 @@ final class FilterCounts: Sendable {
         func counter(_ condition: String) -> Counter {
             context.registry.counter(
                 "sluice_filter_dropped_items", help: "Items that the filter processor dropped, by condition.",
-                labels: ["component": context.name, "otel_signal": context.signal.name, "condition": condition])
+                labels: [
+                    "component": context.name, "otel_signal": context.signal.name, "condition": condition,
+                ])
         }
         byCondition = texts.map(counter)
         bySelection = counter("include and exclude")
@@ -59,9 +61,12 @@ enum ItemCount {
         var count = 0
         for field in message.fields {
             switch field.number {
-            case Field.Metric.gauge, Field.Metric.sum, Field.Metric.histogram, Field.Metric.exponentialHistogram,
+            case Field.Metric.gauge, Field.Metric.sum, Field.Metric.histogram,
+                Field.Metric.exponentialHistogram,
                 Field.Metric.summary:
-                for point in field.bytes.fields where point.number == Field.MetricData.dataPoints { count += 1 }
+                for point in field.bytes.fields where point.number == Field.MetricData.dataPoints {
+                    count += 1
+                }
             default: break
             }
         }

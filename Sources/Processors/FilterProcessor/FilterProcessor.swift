@@ -28,8 +28,8 @@ final class FilterProcessor: RequestTransform {
     private let itemRules: [Rule]
     /// On span events and data points.
     private let partRules: [Rule]
-    private let include: ItemMatcher?
-    private let exclude: ItemMatcher?
+    private let include: OldestForm.Matcher?
+    private let exclude: OldestForm.Matcher?
     private let errors: StatementErrors
     private let counts: FilterCounts
     private let usesClient: Bool
@@ -47,8 +47,8 @@ final class FilterProcessor: RequestTransform {
         itemRules = asked(.span, .metric, .log)
         partRules = asked(.spanevent, .datapoint, .exemplar)
         let selection = config.selections[signal]
-        include = try selection?.include.map { try ItemMatcher($0, context.signal) }
-        exclude = try selection?.exclude.map { try ItemMatcher($0, context.signal) }
+        include = try selection?.include.map { try OldestForm.Matcher($0, context.signal) }
+        exclude = try selection?.exclude.map { try OldestForm.Matcher($0, context.signal) }
         let texts = rules.map(\.condition.text)
         errors = StatementErrors(texts, context)
         counts = FilterCounts(texts, context)
@@ -60,13 +60,17 @@ final class FilterProcessor: RequestTransform {
     func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         let frame = Frame(request)
         if usesClient {
-            frame.client = ClientFacts(fields: context.metadata?.fields.map { ($0.name, $0.value) } ?? [])
+            frame.client = ClientFacts(
+                address: context.client?.host,
+                fields: context.metadata?.fields.map { ($0.name, $0.value) } ?? [])
         }
         let asksScopes = !scopeRules.isEmpty
         let asksItems = selects || !itemRules.isEmpty || !partRules.isEmpty
         try request.forEachResource { resource throws(Refusal) in
             frame.show(resource)
-            if try drops(resourceRules, frame, { ItemCount.resource(request.content(resource.entry), signal) }) {
+            if try drops(
+                resourceRules, frame, { ItemCount.resource(request.content(resource.entry), signal) })
+            {
                 return .remove
             }
             guard asksScopes || asksItems else { return .keep }
@@ -92,7 +96,9 @@ final class FilterProcessor: RequestTransform {
                 return .remove
             }
             frame.show(item: item)
-            if try drops(itemRules, frame, { ItemCount.item(request.content(item), signal) }) { return .remove }
+            if try drops(itemRules, frame, { ItemCount.item(request.content(item), signal) }) {
+                return .remove
+            }
             guard !partRules.isEmpty else { return .keep }
             switch signal {
             case .traces:
@@ -142,17 +148,16 @@ final class FilterProcessor: RequestTransform {
 
 /// The oldest form, asked of one scope.
 private struct Selection {
-    private let include: ItemMatcher?
-    private let exclude: ItemMatcher?
+    private let include: OldestForm.Matcher?
+    private let exclude: OldestForm.Matcher?
     private let includesNone: Bool
     private let request: RequestEditor
 
-    init(_ include: ItemMatcher?, _ exclude: ItemMatcher?, _ scope: ScopePlace, _ request: RequestEditor) {
-        func matches(_ matcher: ItemMatcher?) -> Bool {
-            guard let matcher else { return false }
-            return matcher.matches(resource: scope.resource.resource, of: request)
-                && matcher.matches(scope: scope.scope, of: request)
-        }
+    init(
+        _ include: OldestForm.Matcher?, _ exclude: OldestForm.Matcher?, _ scope: ScopePlace,
+        _ request: RequestEditor
+    ) {
+        func matches(_ matcher: OldestForm.Matcher?) -> Bool { matcher?.matches(scope, of: request) ?? false }
         includesNone = include != nil && !matches(include)
         self.include = include
         self.exclude = matches(exclude) ? exclude : nil

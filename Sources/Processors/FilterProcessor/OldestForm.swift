@@ -4,6 +4,31 @@ internal import OTLP
 
 /// `include` and `exclude` as they were before conditions.
 enum OldestForm {
+    /// An `include` or `exclude`. Unlike those of `attributes`, bodies that are no text do not match `bodies`.
+    struct Matcher: Sendable {
+        private let matcher: ItemMatcher
+        private let asksBodies: Bool
+
+        init(_ config: MatchConfig, _ signal: Signal) throws(MatchError) {
+            matcher = try ItemMatcher(config, signal)
+            asksBodies = !config.logBodies.isEmpty
+        }
+
+        func matches(_ scope: ScopePlace, of request: RequestEditor) -> Bool {
+            matcher.matches(resource: scope.resource.resource, of: request)
+                && matcher.matches(scope: scope.scope, of: request)
+        }
+
+        func matches(item: MessageID, of request: RequestEditor) -> Bool {
+            if asksBodies {
+                guard case .string = AttributeValue(request.content(item, Field.LogRecord.body)) else {
+                    return false
+                }
+            }
+            return matcher.matches(item: item, of: request)
+        }
+    }
+
     static func selection(_ section: ConfigSection, _ signal: Signal) -> SelectionConfig? {
         let include = section.section("include").map { match($0, signal) }
         let exclude = section.section("exclude").map { match($0, signal) }

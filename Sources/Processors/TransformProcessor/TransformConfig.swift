@@ -19,8 +19,10 @@ package struct TransformConfig: Sendable, Equatable {
             section.report(
                 "flatten_data",
                 error: "'flatten_data' requires the 'transform.flatten.logs' feature gate to be enabled",
-                help: "that gate is alpha in the Collector and has no counterpart here: set record attributes "
-                    + "instead of resource attributes, or group by them behind this processor with groupbyattrs")
+                help:
+                    "that gate is alpha in the Collector and has no counterpart here: set record attributes "
+                    + "instead of resource attributes, or group by them behind this processor with groupbyattrs"
+            )
         }
         section.finish()
     }
@@ -52,7 +54,7 @@ package struct TransformConfig: Sendable, Equatable {
                 error: "configuring multiple configuration styles is not supported, please use only Basic "
                     + "configuration or only Advanced configuration",
                 help: "write all entries as texts, or all as sections with statements:")
-            sections.forEach { $0.allowAnyKey() }
+            for group in sections { group.allowAnyKey() }
             return []
         }
         if !plain.isEmpty {

@@ -38,7 +38,9 @@ final class TransformProcessor: RequestTransform {
     func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         let frame = Frame(request)
         if usesClient {
-            frame.client = ClientFacts(fields: context.metadata?.fields.map { ($0.name, $0.value) } ?? [])
+            frame.client = ClientFacts(
+                address: context.client?.host,
+                fields: context.metadata?.fields.map { ($0.name, $0.value) } ?? [])
         }
         for (index, group) in groups.enumerated() {
             do throws(StatementGroup.Failure) {

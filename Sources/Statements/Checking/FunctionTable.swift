@@ -14,7 +14,7 @@ struct FunctionTable {
     static func transform(_ context: ContextKind) -> FunctionTable {
         var functions = [Editors.all, Converters.all]
         switch context {
-        case .span, .spanevent: functions += [SpanFunctions.converters, SpanNameEditor.all]
+        case .span: functions += [SpanFunctions.converters, SpanNameEditor.all]
         case .metric: functions.append(MetricEditors.all)
         case .log: functions.append(LogEditors.all)
         default: break
@@ -26,7 +26,7 @@ struct FunctionTable {
     static func conditions(_ context: ContextKind) -> FunctionTable {
         var functions = [Converters.all]
         switch context {
-        case .span, .spanevent: functions.append(SpanFunctions.converters)
+        case .span: functions.append(SpanFunctions.converters)
         case .metric: functions.append(MetricConverters.all)
         default: break
         }

@@ -27,14 +27,15 @@ struct Inference {
             add(left)
             add(right)
         case .not(let operand): add(operand)
-        case .and(let operands), .or(let operands): operands.forEach { add($0) }
+        case .and(let operands), .or(let operands):
+            for operand in operands { add(operand) }
         }
     }
 
     private mutating func add(_ call: CallNode) {
         functions.append((call.name, call.start, statement))
         for argument in call.arguments { add(argument.value) }
-        call.keys.forEach { add($0) }
+        for key in call.keys { add(key) }
     }
 
     private mutating func add(_ key: KeyNode) {
@@ -45,11 +46,13 @@ struct Inference {
         switch value.kind {
         case .path(let path):
             if let name = path.context?.name, ContextKind.allNames.contains(name) { contexts.insert(name) }
-            for field in path.fields { field.keys.forEach { add($0) } }
+            for key in path.fields.flatMap(\.keys) { add(key) }
         case .call(let call): add(call)
         case .symbol(let name): symbols.append((name, value.start, statement))
-        case .list(let items): items.forEach { add($0) }
-        case .map(let entries): entries.forEach { add($0.value) }
+        case .list(let items):
+            for item in items { add(item) }
+        case .map(let entries):
+            for entry in entries { add(entry.value) }
         case .arithmetic(let left, _, let right):
             add(left)
             add(right)

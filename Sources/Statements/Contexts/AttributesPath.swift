@@ -38,10 +38,17 @@ final class AttributesPath: PathExpression {
         for entry in new { frame.editor.append(table.message, table.number, .owned(entry)) }
     }
 
+    /// Values deeper than this are not written: receivers, this gateway's too, do not take more than 64.
+    private static let depthMax = 60
+
     static func checked(_ value: Value) throws(EvaluationError) {
-        guard !value.isAttributeValue else { return }
-        throw EvaluationError(
-            "unsupported type \(value.typeName) for set operation; current value type is Empty")
+        guard value.isAttributeValue else {
+            throw EvaluationError(
+                "unsupported type \(value.typeName) for set operation; current value type is Empty")
+        }
+        guard !value.isDeeper(than: depthMax) else {
+            throw EvaluationError("a value nested deeper than \(depthMax) cannot be set")
+        }
     }
 
     override func value(of key: [UInt8], _ frame: Frame) -> Value {
@@ -55,7 +62,7 @@ final class AttributesPath: PathExpression {
     override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
         try Self.checked(value)
         let table = table(frame)
-        Bytes.owned(key).lend { key in
+        Bytes.owned(key).asText.lend { key in
             value.lend { frame.editor.set(key, to: $0, in: table) }
         }
     }
@@ -89,7 +96,8 @@ extension RequestEditor {
     /// The positions of the attributes.
     @inline(__always)
     func forEachAttribute(_ table: AttributeTable, _ body: (Int) -> Void) {
-        for position in 0..<fieldCount(table.message) where number(table.message, at: position) == table.number {
+        for position in 0..<fieldCount(table.message)
+        where number(table.message, at: position) == table.number {
             body(position)
         }
     }

@@ -33,7 +33,7 @@ final class TextPath: PathExpression {
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
         guard case .string(let bytes) = value else { throw .expects("string", value) }
-        frame.editor.setContent(level.message(frame), number, bytes)
+        frame.editor.setContent(level.message(frame), number, bytes.asText)
     }
 }
 
@@ -104,7 +104,8 @@ enum Fields {
     static func identifier(_ shown: String, _ level: Level, _ number: UInt32, count: Int) -> PathExpression {
         FieldPath(shown) { frame in
             let content = frame.editor.content(level.message(frame), number)
-            let bytes = content.count == count ? Bytes.borrowed(content) : .owned(.init(repeating: 0, count: count))
+            let bytes =
+                content.count == count ? Bytes.borrowed(content) : .owned(.init(repeating: 0, count: count))
             return count == 16 ? .traceID(bytes) : .spanID(bytes)
         } set: { (value, frame) throws(EvaluationError) in
             switch value {

@@ -85,11 +85,15 @@ enum MetricPaths {
         case "aggregation_temporality":
             Paths.Found(
                 path: FieldPath(shown) { frame in
-                    guard frame.metricType?.hasTemporality == true, let data = frame.metricData else { return .null }
+                    guard frame.metricType?.hasTemporality == true, let data = frame.metricData else {
+                        return .null
+                    }
                     return .int(Int64(bitPattern: frame.editor.bits(data, Field.MetricData.temporality)))
                 } set: { (value, frame) throws(EvaluationError) in
                     guard case .int(let temporality) = value else { throw .expects("int64", value) }
-                    guard frame.metricType?.hasTemporality == true, let data = frame.metricData else { return }
+                    guard frame.metricType?.hasTemporality == true, let data = frame.metricData else {
+                        return
+                    }
                     let bits = IntegerForm.int32.bits(temporality)
                     frame.editor.setBits(data, Field.MetricData.temporality, .varint, bits)
                 })

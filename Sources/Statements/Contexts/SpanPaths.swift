@@ -83,7 +83,7 @@ enum SpanPaths {
                     .string(.borrowed(frame.editor.content(status(frame), Field.SpanStatus.message)))
                 } set: { (value, frame) throws(EvaluationError) in
                     guard case .string(let text) = value else { throw .expects("string", value) }
-                    frame.editor.setContent(status(frame), Field.SpanStatus.message, text)
+                    frame.editor.setContent(status(frame), Field.SpanStatus.message, text.asText)
                 }, segments: 2)
         default:
             return Paths.Found(path: Fields.messages(shown, .status, 15) { $0.item })

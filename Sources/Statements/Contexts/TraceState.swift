@@ -14,7 +14,9 @@ enum TraceState {
                 throw EvaluationError("trace_state indexing type must be a string")
             }
             let wanted = String(decoding: name, as: UTF8.self)
-            guard let members = members(frame.editor.content(frame.item, Field.Span.traceState)) else { return .null }
+            guard let members = members(frame.editor.content(frame.item, Field.Span.traceState)) else {
+                return .null
+            }
             return .text(members.first { $0.key == wanted }?.value ?? "")
         } set: { (value, frame) throws(EvaluationError) in
             guard case .string(let name) = try key.resolved(frame) else {
@@ -23,7 +25,9 @@ enum TraceState {
             let text = try value.expectedText()
             let wanted = String(decoding: name, as: UTF8.self)
             // A header that cannot be read is left as it is.
-            guard var members = members(frame.editor.content(frame.item, Field.Span.traceState)), isKey(wanted), isValue(text) else { return }
+            guard var members = members(frame.editor.content(frame.item, Field.Span.traceState)),
+                isKey(wanted), isValue(text)
+            else { return }
             members.removeAll { $0.key == wanted }
             members.insert((wanted, text), at: 0)
             let header = members.map { $0.key + "=" + $0.value }.joined(separator: ",")

@@ -38,7 +38,8 @@ package final class Condition: @unchecked Sendable {
         var inference = Inference()
         inference.add(node)
         do throws(Inference.Failure) {
-            context = try inference.context(among: ContextKind.of(signal), functions: FunctionTable.conditions)
+            context = try inference.context(
+                among: ContextKind.of(signal), functions: FunctionTable.conditions)
         } catch {
             throw error.error.inside(text)
         }

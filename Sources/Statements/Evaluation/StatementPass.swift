@@ -5,19 +5,28 @@ extension StatementGroup {
     /// - Parameter report: told of errors on items that do not fail the request.
     /// - Throws: an error on an item, in a group whose errors propagate.
     package func run(on frame: Frame, report: (Failure) -> Void) throws(Failure) {
-        let editor = frame.editor
+        try frame.forEach(context) { frame throws(Failure) in try run(frame, report) }
+    }
+}
+
+extension Frame {
+    /// Shows everything of a context in the open request, from the first to the last. Metrics and records that `body`
+    /// appends to a scope are shown, too, as in the Collector.
+    package func forEach<Failure: Error>(
+        _ context: ContextKind, _ body: (Frame) throws(Failure) -> Void
+    ) throws(Failure) {
         try editor.forEachResource { resource throws(Failure) in
-            frame.show(resource)
+            show(resource)
             if context == .resource {
-                try run(frame, report)
+                try body(self)
                 return .keep
             }
             try editor.forEachScope(of: resource) { scope throws(Failure) in
-                frame.show(scope)
+                show(scope)
                 if context == .scope {
-                    try run(frame, report)
+                    try body(self)
                 } else {
-                    try runItems(scope, frame, report)
+                    try forEachItem(scope, context, body)
                 }
                 return .keep
             }
@@ -25,44 +34,43 @@ extension StatementGroup {
         }
     }
 
-    /// Also the metrics that statements append meanwhile, as the Collector.
-    private func runItems(_ scope: ScopePlace, _ frame: Frame, _ report: (Failure) -> Void) throws(Failure) {
-        let editor = frame.editor
+    private func forEachItem<Failure: Error>(
+        _ scope: ScopePlace, _ context: ContextKind, _ body: (Frame) throws(Failure) -> Void
+    ) throws(Failure) {
         var position = 0
         while position < editor.fieldCount(scope.entry) {
             defer { position += 1 }
             guard editor.number(scope.entry, at: position) == Field.ScopeEntry.entries else { continue }
             let item = editor.child(scope.entry, at: position)
-            frame.show(item: item)
+            show(item: item)
             switch context {
-            case .spanevent: try runParts(item, Field.Span.events, frame, report)
+            case .spanevent: try forEachPart(item, Field.Span.events, context, body)
             case .datapoint, .exemplar:
-                if let data = frame.metricData {
-                    try runParts(data, Field.MetricData.dataPoints, frame, report)
+                if let data = metricData {
+                    try forEachPart(data, Field.MetricData.dataPoints, context, body)
                     editor.close(data)
                 }
-            default: try run(frame, report)
+            default: try body(self)
             }
             editor.close(item)
         }
     }
 
-    private func runParts(
-        _ parent: MessageID, _ number: UInt32, _ frame: Frame, _ report: (Failure) -> Void
+    private func forEachPart<Failure: Error>(
+        _ parent: MessageID, _ number: UInt32, _ context: ContextKind, _ body: (Frame) throws(Failure) -> Void
     ) throws(Failure) {
-        let editor = frame.editor
         var index = 0
         try editor.forEachChild(parent, number) { part throws(Failure) in
-            frame.show(part: part, at: index)
+            show(part: part, at: index)
             index += 1
             guard context == .exemplar else {
-                try run(frame, report)
+                try body(self)
                 return .keep
             }
-            guard let exemplars = frame.metricType?.exemplars else { return .keep }
+            guard let exemplars = metricType?.exemplars else { return .keep }
             try editor.forEachChild(part, exemplars) { exemplar throws(Failure) in
-                frame.show(exemplar: exemplar)
-                try run(frame, report)
+                show(exemplar: exemplar)
+                try body(self)
                 return .keep
             }
             return .keep

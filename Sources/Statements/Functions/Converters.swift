@@ -5,7 +5,8 @@ enum Converters {
             + TimeConverters.all + DurationConverters.all + ParsingConverters.all + HashConverters.all
             + NetworkConverters.all + XMLConverters.all + LogFormatConverters.all
             + [
-                CSVConverter.function, SeverityConverter.function, DecodeConverter.function, URLConverter.function,
+                CSVConverter.function, SeverityConverter.function, DecodeConverter.function,
+                URLConverter.function,
                 GrokConverter.function, UserAgentConverter.function,
             ]
     }

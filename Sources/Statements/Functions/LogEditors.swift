@@ -14,7 +14,8 @@ enum LogEditors {
                     guard case .list(let list) = try field.evaluate(frame) else { return .null }
                     let items = list.items
                     guard items.count <= recordsMax else {
-                        throw EvaluationError("a list of \(items.count) items is not unrolled; the limit is \(recordsMax)")
+                        throw EvaluationError(
+                            "a list of \(items.count) items is not unrolled; the limit is \(recordsMax)")
                     }
                     let whole = frame.editor.content(frame.item)
                     let record = frame.item

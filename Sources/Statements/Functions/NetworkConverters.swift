@@ -52,7 +52,8 @@ enum NetworkConverters {
         Function(
             "CommunityID",
             [
-                .required("source_ip", .string), .required("source_port", .int), .required("destination_ip", .string),
+                .required("source_ip", .string), .required("source_port", .int),
+                .required("destination_ip", .string),
                 .required("destination_port", .int), .optional("protocol", .string), .optional("seed", .int),
             ]
         ) { arguments in
@@ -127,7 +128,8 @@ struct Network {
 
     init?(_ text: String) {
         let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2, let address = IPAddress(String(parts[0])), let bits = Int(parts[1]), bits >= 0,
+        guard parts.count == 2, let address = IPAddress(String(parts[0])), let bits = Int(parts[1]),
+            bits >= 0,
             bits <= address.bytes.count * 8, parts[1].utf8.allSatisfy(\.isDigit)
         else { return nil }
         (self.address, self.bits) = (address.bytes, bits)

@@ -15,9 +15,16 @@ enum ReplacingEditors {
         let text: Expression
         let function: FunctionArgument?
         let format: Expression?
+        /// When text and pattern are literals.
+        private let template: RegularExpression.Template?
 
-        init(_ arguments: Arguments, at index: Int) {
+        init(_ arguments: Arguments, at index: Int, for expression: RegularExpression? = nil) {
             text = arguments.expression(index)
+            if let expression, case .string(let bytes) = text.constant {
+                template = RegularExpression.Template(bytes.text, for: expression)
+            } else {
+                template = nil
+            }
             function = arguments.function(index + 1)
             format = arguments.optionalExpression(index + 2)
         }
@@ -54,8 +61,13 @@ enum ReplacingEditors {
             -> Bytes?
         {
             guard text.occurs(expression) else { return nil }
-            let template = RegularExpression.Template(
-                try self.text.evaluate(frame).asString().text, for: expression)
+            let template: RegularExpression.Template
+            if let known = self.template {
+                template = known
+            } else {
+                template = RegularExpression.Template(
+                    try self.text.evaluate(frame).asString().text, for: expression)
+            }
             var failure: EvaluationError?
             let result = expression.replaceAll(text.array, with: template) { expanded in
                 guard failure == nil, function != nil else { return expanded }
@@ -79,7 +91,7 @@ enum ReplacingEditors {
         ) { arguments throws(FunctionError) in
             let target = arguments.path(0)
             let pattern = try Pattern(arguments.expression(1), of: "replace_pattern")
-            let replacement = Replacement(arguments, at: 2)
+            let replacement = Replacement(arguments, at: 2, for: pattern.constant)
             return { frame throws(EvaluationError) in
                 guard case .string(let text) = try target.evaluate(frame) else { return .null }
                 guard let new = try replacement.replaced(text, pattern.resolved(frame), frame) else {
@@ -104,7 +116,7 @@ enum ReplacingEditors {
                 throw FunctionError("invalid mode \(mode), must be either 'key' or 'value'")
             }
             let pattern = try Pattern(arguments.expression(2), of: "replace_all_patterns")
-            let replacement = Replacement(arguments, at: 3)
+            let replacement = Replacement(arguments, at: 3, for: pattern.constant)
             return { frame throws(EvaluationError) in
                 let expression = try pattern.resolved(frame)
                 if mode == "value" {

@@ -55,7 +55,8 @@ enum SpanNameEditor {
         guard var method = text(frame, "http.request.method", "http.method") else { return nil }
         if method == "_OTHER" { method = "HTTP" }
         let isServer = frame.editor.bits(frame.item, Field.Span.kind) == 2
-        guard let target = isServer ? text(frame, "http.route") : text(frame, "url.template", "http.route") else {
+        guard let target = isServer ? text(frame, "http.route") : text(frame, "url.template", "http.route")
+        else {
             return method
         }
         return method + " " + target
@@ -73,7 +74,8 @@ enum SpanNameEditor {
 
     private static func messaging(_ frame: Frame) -> String? {
         guard let system = text(frame, "messaging.system") else { return nil }
-        let operation = text(frame, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
+        let operation = text(
+            frame, "messaging.operation.name", "messaging.operation.type", "messaging.operation")
         let table = frame.editor.attributes(frame.item, Field.Span.attributes)
         func isSet(_ key: String) -> Bool {
             let value = Bytes(key).lend { frame.editor.value($0, in: table) }

@@ -46,8 +46,7 @@ enum TimeConverters {
                     guard step > 0 else { return .time(time) }
                     // Counted from the year 1, as Go does.
                     let zero = Timestamp(seconds: -62_135_596_800, nanoseconds: 0)
-                    let (high, low) = (time.seconds - zero.seconds).multipliedFullWidth(by: 1_000_000_000)
-                    let total = Int128(high) << 64 | Int128(low)
+                    let total = (Int128(time.seconds) - Int128(zero.seconds)) * 1_000_000_000
                     let rest = (total + Int128(time.nanoseconds)) % Int128(step)
                     return .time(time.adding(0 - Int64(rest)))
                 }

@@ -47,16 +47,21 @@ enum Bytes {
 
     var text: String { unsafe read { unsafe String(decoding: $0, as: UTF8.self) } }
 
-    var owned: Bytes { .owned(array) }
+    /// As text that may be written: what functions made, or cut out of text, is repaired where it is not UTF-8. Borrowed
+    /// text was checked when it came in.
+    var asText: Bytes {
+        guard case .owned(let bytes) = self, String(validating: bytes, as: UTF8.self) == nil else {
+            return self
+        }
+        return .owned(Array(String(decoding: bytes, as: UTF8.self).utf8))
+    }
 
     static func == (left: Bytes, right: Bytes) -> Bool {
-        guard left.count == right.count else { return false }
-        return left.order(right) == 0
+        left.lend { left in right.lend { left.isEqual(to: $0) } }
     }
 
     func equals(_ other: [UInt8]) -> Bool {
-        guard count == other.count else { return false }
-        return order(.owned(other)) == 0
+        self == .owned(other)
     }
 
     /// Negative, zero or positive, byte by byte as C's `memcmp`; the shorter one first.

@@ -2,6 +2,11 @@
 /// compare as floats.
 enum Comparison {
     static func holds(_ left: Value, _ operation: ComparisonOperator, _ right: Value) -> Bool {
+        if case (.string(let one), .string(let two)) = (left, right),
+            operation == .equal || operation == .notEqual
+        {
+            return (one == two) == (operation == .equal)
+        }
         if let order = order(left, right) {
             return switch operation {
             case .equal: order == 0

@@ -54,9 +54,9 @@ struct TimeLayout {
 
     private static let directives = Set("YymoqbhBdegaAHIlpPMSLfszZijkw".utf8)
     private static let composites: [UInt8: String] = [
-        UInt8(ascii: "D"): "%m/%d/%y", UInt8(ascii: "x"): "%m/%d/%y", UInt8(ascii: "F"): "%Y-%m-%d",
+        UInt8(ascii: "D"): "%m/%d/%Y", UInt8(ascii: "x"): "%m/%d/%Y", UInt8(ascii: "F"): "%Y-%m-%d",
         UInt8(ascii: "T"): "%H:%M:%S", UInt8(ascii: "X"): "%H:%M:%S", UInt8(ascii: "r"): "%I:%M:%S %p",
-        UInt8(ascii: "R"): "%H:%M", UInt8(ascii: "c"): "%a %b %e %H:%M:%S %Y",
+        UInt8(ascii: "R"): "%H:%M", UInt8(ascii: "c"): "%a %b %d %H:%M:%S %Y",
     ]
 
     // MARK: - Writing

@@ -38,7 +38,7 @@ extension Value {
     /// Lends it as an attribute's value; what cannot be one is none.
     func lend(_ body: (AttributeValue) -> Void) {
         switch self {
-        case .string(let bytes): bytes.lend { body(.string($0)) }
+        case .string(let bytes): bytes.asText.lend { body(.string($0)) }
         case .bytes(let bytes): bytes.lend { body(.bytes($0)) }
         case .bool(let value): body(.bool(value))
         case .int(let value): body(.int(value))
@@ -52,7 +52,7 @@ extension Value {
     /// Appends the content of an `AnyValue`. Only for values that may be attributes'; others leave it empty.
     func appendAnyValue(to output: inout [UInt8]) {
         switch self {
-        case .string(let bytes): output.appendField(1, bytes)
+        case .string(let bytes): output.appendField(1, bytes.asText)
         case .bool(let value):
             output.appendVarint(2 << 3)
             output.append(value ? 1 : 0)
@@ -107,7 +107,7 @@ extension MapEntry {
     /// A `KeyValue`'s content.
     var keyValue: [UInt8] {
         var output: [UInt8] = []
-        output.appendField(1, key)
+        output.appendField(1, key.asText)
         output.appendField(2, .owned(value.anyValue))
         return output
     }

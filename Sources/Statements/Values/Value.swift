@@ -104,6 +104,16 @@ extension Value {
         }
     }
 
+    /// Whether lists and maps in it lie in each other deeper than so.
+    func isDeeper(than depth: Int) -> Bool {
+        guard depth > 0 else { return true }
+        switch self {
+        case .list(let list): return list.items.contains { $0.isDeeper(than: depth - 1) }
+        case .map(let map): return map.entries.contains { $0.value.isDeeper(than: depth - 1) }
+        default: return false
+        }
+    }
+
     var isNull: Bool {
         if case .null = self { true } else { false }
     }

@@ -12,7 +12,8 @@ enum HashConverters {
             },
             hash("Murmur3Hash") { text in
                 let hash = Murmur3.hash32(text)
-                return .string(.owned(TextForm.hexDigits((0..<4).map { UInt8(truncatingIfNeeded: hash >> ($0 * 8)) })))
+                return .string(
+                    .owned(TextForm.hexDigits((0..<4).map { UInt8(truncatingIfNeeded: hash >> ($0 * 8)) })))
             },
             hash("Murmur3Hash128") { text in
                 let (first, second) = Murmur3.hash128(text)
@@ -35,7 +36,8 @@ enum HashConverters {
             },
             Function("UUID", []) { _ in { _ in .text(UniqueID.random()) } },
             Function("UUIDv7", []) { _ in { _ in .text(UniqueID.ordered()) } },
-            Converters.unary("IsValidLuhn", .stringLike, parameter: "value") { value throws(EvaluationError) in
+            Converters.unary("IsValidLuhn", .stringLike, parameter: "value") {
+                value throws(EvaluationError) in
                 .bool(isLuhn(value.stringLike()?.array ?? []))
             },
         ]

@@ -20,7 +20,9 @@ extension XXH3 {
             var (low, high) = (UInt64(count) &* prime64.0, UInt64(0))
             for step in 0..<4 { mix32(&low, &high, data, step * 32, step * 32 + 16, step * 32) }
             (low, high) = (avalanche(low), avalanche(high))
-            for step in 4..<count / 32 { mix32(&low, &high, data, step * 32, step * 32 + 16, (step - 4) * 32 + 3) }
+            for step in 4..<count / 32 {
+                mix32(&low, &high, data, step * 32, step * 32 + 16, (step - 4) * 32 + 3)
+            }
             mix32(&low, &high, data, count - 16, count - 32, 136 - 17 - 16)
             return finished(low, high, count)
         default:
@@ -35,7 +37,8 @@ extension XXH3 {
     private static func upTo3(_ data: [UInt8]) -> (high: UInt64, low: UInt64) {
         let count = data.count
         let low =
-            UInt32(data[0]) << 16 | UInt32(data[count >> 1]) << 24 | UInt32(data[count - 1]) | UInt32(count) << 8
+            UInt32(data[0]) << 16 | UInt32(data[count >> 1]) << 24 | UInt32(data[count - 1]) | UInt32(count)
+            << 8
         let swapped = low.byteSwapped
         let high = swapped << 13 | swapped >> 19
         return (
@@ -71,7 +74,8 @@ extension XXH3 {
     }
 
     private static func mix32(
-        _ low: inout UInt64, _ high: inout UInt64, _ data: [UInt8], _ first: Int, _ second: Int, _ secretAt: Int
+        _ low: inout UInt64, _ high: inout UInt64, _ data: [UInt8], _ first: Int, _ second: Int,
+        _ secretAt: Int
     ) {
         low &+= mix16(data, first, secretAt)
         low ^= data.little(second, 8) &+ data.little(second + 8, 8)

@@ -42,7 +42,8 @@ enum XXH3 {
 
     static func mix16(_ data: [UInt8], _ at: Int, _ secretAt: Int) -> UInt64 {
         folded(
-            data.little(at, 8) ^ secret.little(secretAt, 8), data.little(at + 8, 8) ^ secret.little(secretAt + 8, 8))
+            data.little(at, 8) ^ secret.little(secretAt, 8),
+            data.little(at + 8, 8) ^ secret.little(secretAt + 8, 8))
     }
 
     // MARK: - 64 bits

@@ -70,7 +70,8 @@ enum AggregatingEditors {
     ) throws(EvaluationError) {
         guard let type = frame.metricType, type != .summary else {
             throw EvaluationError(
-                "aggregate_on_attributes does not support metrics of type \(frame.metricType?.name ?? "Empty")")
+                "aggregate_on_attributes does not support metrics of type \(frame.metricType?.name ?? "Empty")"
+            )
         }
         guard type == .gauge || type == .sum || aggregation == .sum else {
             throw EvaluationError("\(type.name) supports the aggregation function 'sum' only")
@@ -182,9 +183,9 @@ extension [UInt8] {
             var counts: [UInt64] = []
             for bucket in buckets {
                 // Offsets of one point lie near each other; those that do not are not added up.
-                let shift = Int(bucket.offset - first)
-                guard shift < 100_000 else { continue }
-                counts.add([UInt64](repeating: 0, count: shift) + bucket.counts)
+                let (shift, overflow) = bucket.offset.subtractingReportingOverflow(first)
+                guard !overflow, shift < 100_000 else { continue }
+                counts.add([UInt64](repeating: 0, count: Int(shift)) + bucket.counts)
             }
             var content: [UInt8] = []
             content.appendVarint(1 << 3)

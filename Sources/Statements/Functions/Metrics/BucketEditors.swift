@@ -15,7 +15,8 @@ enum BucketEditors {
             let percentile = arguments.double(0) ?? 0
             guard percentile > 0, percentile < 100 else {
                 throw FunctionError(
-                    "percentile must be greater than 0 and less than 100, got \(TextForm.general(percentile))")
+                    "percentile must be greater than 0 and less than 100, got \(TextForm.general(percentile))"
+                )
             }
             let suffix = arguments.text(1) ?? "_p\(TextForm.general(percentile))"
             return { frame throws(EvaluationError) in
@@ -46,9 +47,11 @@ enum BucketEditors {
     private static func explicit(_ point: WireBytes) -> [Bucket] {
         let bounds = point.words(7).map { Double(bitPattern: $0) }
         let counts = point.words(6)
+        guard counts.count == bounds.count + 1 else { return [] }
         return counts.enumerated().map { index, count in
             let first = bounds.first ?? 0
-            let lower = index > 0 ? bounds[min(index, bounds.count) - 1] : point.field(11)?.double ?? min(0, first)
+            let lower =
+                index > 0 ? bounds[min(index, bounds.count) - 1] : point.field(11)?.double ?? min(0, first)
             let upper = index < bounds.count ? bounds[index] : point.field(12)?.double ?? bounds.last ?? lower
             return Bucket(lower: lower, upper: upper, count: Double(count))
         }
@@ -62,12 +65,14 @@ enum BucketEditors {
             let offset = Double(PointPaths.zigzag(field.bytes.bits(1)))
             return field.bytes.varints(2).enumerated().map { index, count in
                 let exponent = offset + Double(index)
-                return Bucket(lower: pow(base, exponent), upper: pow(base, exponent + 1), count: Double(count))
+                return Bucket(
+                    lower: pow(base, exponent), upper: pow(base, exponent + 1), count: Double(count))
             }
         }
         let negative = side(9).reversed().map { Bucket(lower: -$0.upper, upper: -$0.lower, count: $0.count) }
         let threshold = point.double(14)
-        return negative + [Bucket(lower: -threshold, upper: threshold, count: Double(point.bits(7)))] + side(8)
+        return negative + [Bucket(lower: -threshold, upper: threshold, count: Double(point.bits(7)))]
+            + side(8)
     }
 
     /// Where a share of the values lies below, linear inside of a bucket.
@@ -102,7 +107,8 @@ enum BucketEditors {
             }
             guard distributions.contains(distribution) else {
                 throw FunctionError(
-                    "invalid distribution algorithm: \(distribution), must be one of [\(distributions.joined(separator: " "))]")
+                    "invalid distribution algorithm: \(distribution), must be one of [\(distributions.joined(separator: " "))]"
+                )
             }
             return { frame throws(EvaluationError) in
                 guard frame.metricType == .exponentialHistogram else { return .null }
@@ -136,7 +142,7 @@ enum BucketEditors {
         for bucket in exponential(point) where bucket.count > 0 {
             spread(bucket, bounds, distribution, &counts)
         }
-        content.appendWords(6, counts.map { UInt64($0.rounded()) })
+        content.appendWords(6, counts.map { UInt64(exactly: $0.rounded()) ?? .max })
         content.appendWords(7, bounds.map(\.bitPattern))
         return content
     }
@@ -150,7 +156,10 @@ enum BucketEditors {
         case "midpoint": counts[place((bucket.lower + bucket.upper) / 2)] += bucket.count
         default:
             let (first, last) = (place(bucket.lower), place(bucket.upper))
-            guard last > first else { return counts[last] += bucket.count }
+            guard last > first else {
+                counts[last] += bucket.count
+                return
+            }
             // Whole values only: shares are rounded down, the rest goes to the first ones.
             let places = Double(last - first + 1)
             let share = (bucket.count / places).rounded(.down)
@@ -166,6 +175,9 @@ enum BucketEditors {
 
     // MARK: - Fewer buckets
 
+    /// More of one point are not merged: the time grows with their square.
+    private static let bucketsMax = 10_000
+
     private static var mergeBuckets: Function {
         Function(
             "merge_histogram_buckets", [.required("bound", .any), .optional("method", .literalString)]
@@ -178,6 +190,13 @@ enum BucketEditors {
             return { frame throws(EvaluationError) in
                 guard frame.metricType == .histogram else { return .null }
                 guard let value = try bound.evaluate(frame).doubleLike() else { return .null }
+                // Not a number and the infinite leave everything as it is.
+                let wanted = Int(exactly: max(1, min(value, 1e9)).rounded(.down)) ?? .max
+                for point in frame.points where point.words(6).count > bucketsMax {
+                    throw EvaluationError(
+                        "a histogram of \(point.words(6).count) buckets is not merged; the limit is \(bucketsMax)"
+                    )
+                }
                 frame.replacePoints(
                     frame.points.map { point in
                         var bounds = point.words(7)
@@ -188,7 +207,7 @@ enum BucketEditors {
                             else { return point.array }
                             merge(at: index, &bounds, &counts)
                         } else {
-                            while counts.count > max(1, Int(value)), let index = smallest(counts) {
+                            while counts.count > wanted, let index = smallest(counts) {
                                 merge(at: index, &bounds, &counts)
                             }
                         }

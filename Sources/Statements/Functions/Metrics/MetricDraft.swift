@@ -20,7 +20,9 @@ struct MetricDraft {
     }
 
     /// Adds a number point with the times and attributes of another point.
-    mutating func addNumber(_ value: Value, like point: WireBytes, attributes: UInt32, adding: MapEntry? = nil) {
+    mutating func addNumber(
+        _ value: Value, like point: WireBytes, attributes: UInt32, adding: MapEntry? = nil
+    ) {
         var content: [UInt8] = []
         content.appendNumberPointHead(point, attributes: attributes)
         if let adding { content.appendField(UInt64(Field.NumberPoint.attributes), .owned(adding.keyValue)) }
@@ -28,7 +30,9 @@ struct MetricDraft {
         add(point: content)
     }
 
-    mutating func add(point: [UInt8]) { points.appendField(UInt64(Field.MetricData.dataPoints), .owned(point)) }
+    mutating func add(point: [UInt8]) {
+        points.appendField(UInt64(Field.MetricData.dataPoints), .owned(point))
+    }
 
     var bytes: [UInt8] {
         var data = points
@@ -55,7 +59,8 @@ extension Frame {
         madeMetrics += 1
         guard madeMetrics <= Self.madeMetricsMax else {
             throw EvaluationError(
-                "a scope got \(Self.madeMetricsMax) new metrics from statements; add a where that does not hold for them")
+                "a scope got \(Self.madeMetricsMax) new metrics from statements; add a where that does not hold for them"
+            )
         }
         editor.append(scopeGroup, Field.ScopeEntry.entries, .owned(metric))
     }

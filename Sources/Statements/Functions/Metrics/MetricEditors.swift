@@ -48,7 +48,8 @@ enum MetricEditors {
     }
 
     /// The type, if it is one of those that have a count and a sum.
-    private static func distribution(_ frame: Frame, _ function: String) throws(EvaluationError) -> MetricType {
+    private static func distribution(_ frame: Frame, _ function: String) throws(EvaluationError) -> MetricType
+    {
         switch frame.metricType {
         case .histogram: return .histogram
         case .exponentialHistogram: return .exponentialHistogram
@@ -62,7 +63,8 @@ enum MetricEditors {
 
     private static var extractCount: Function {
         Function(
-            "extract_count_metric", [.required("monotonic", .literalBool), .optional("suffix", .literalString)]
+            "extract_count_metric",
+            [.required("monotonic", .literalBool), .optional("suffix", .literalString)]
         ) { arguments in
             let (isMonotonic, suffix) = (arguments.bool(0) ?? false, arguments.text(1) ?? "_count")
             return { frame throws(EvaluationError) in
@@ -117,7 +119,8 @@ enum MetricEditors {
                 (draft.temporality, draft.isMonotonic) = (temporality, isMonotonic)
                 for point in frame.points {
                     let value =
-                        what == "count" ? Value.int(Int64(bitPattern: point.bits(4))) : .double(point.double(5))
+                        what == "count"
+                        ? Value.int(Int64(bitPattern: point.bits(4))) : .double(point.double(5))
                     draft.addNumber(value, like: point, attributes: MetricType.summary.attributes)
                 }
                 try frame.append(metric: draft.bytes)
@@ -163,7 +166,7 @@ enum MetricEditors {
                 var replaced: Set<UInt32> = []
                 for (field, value) in zip(fields, values) {
                     guard let value else { continue }
-                    content.appendField(UInt64(field), try value.evaluate(frame).asString())
+                    content.appendField(UInt64(field), try value.evaluate(frame).asString().asText)
                     replaced.insert(field)
                 }
                 content.appendFields(of: frame.editor.content(frame.item), except: replaced)
@@ -182,7 +185,7 @@ enum MetricEditors {
                     throw EvaluationError("unsupported metric type: '\(frame.metricType?.name ?? "Empty")'")
                 }
                 let newUnit = try unit?.evaluate(frame).asString()
-                if let newUnit { frame.editor.setContent(frame.item, Field.Metric.unit, newUnit) }
+                if let newUnit { frame.editor.setContent(frame.item, Field.Metric.unit, newUnit.asText) }
                 frame.replacePoints(frame.points.map { scaled($0, type, factor) })
                 return .null
             }

@@ -8,7 +8,8 @@ enum CSVConverter {
         Function(
             "ParseCSV",
             [
-                .required("target", .string), .required("header", .string), .optional("delimiter", .literalString),
+                .required("target", .string), .required("header", .string),
+                .optional("delimiter", .literalString),
                 .optional("header_delimiter", .literalString), .optional("mode", .literalString),
             ]
         ) { arguments throws(FunctionError) in
@@ -37,7 +38,8 @@ enum CSVConverter {
                 }
                 guard fields.count == names.count else {
                     throw EvaluationError(
-                        "map csv headers: wrong number of fields: expected \(names.count), found \(fields.count)")
+                        "map csv headers: wrong number of fields: expected \(names.count), found \(fields.count)"
+                    )
                 }
                 var entries: [MapEntry] = []
                 for (name, field) in zip(names, fields) { entries.put(.owned(name), .string(.owned(field))) }
@@ -88,7 +90,9 @@ private struct CSVReader {
         (self.lines, self.delimiter, self.isLazy) = (lines, delimiter, isLazy)
     }
 
-    private func hasPrefix(_ bytes: ArraySlice<UInt8>, _ prefix: [UInt8]) -> Bool { bytes.starts(with: prefix) }
+    private func hasPrefix(_ bytes: ArraySlice<UInt8>, _ prefix: [UInt8]) -> Bool {
+        bytes.starts(with: prefix)
+    }
 
     private func content(_ line: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
         line.last == 10 ? line.dropLast() : line
@@ -115,7 +119,9 @@ private struct CSVReader {
             }
             rest = rest.dropFirst()
             var field: [UInt8] = []
-            guard try quoted(&rest, &field) else { return try partial(fields, "extraneous or missing \" in quoted-field") }
+            guard try quoted(&rest, &field) else {
+                return try partial(fields, "extraneous or missing \" in quoted-field")
+            }
             fields.append(field)
             guard hasPrefix(rest, delimiter) else { return fields }
             rest = rest.dropFirst(delimiter.count)
@@ -130,7 +136,9 @@ private struct CSVReader {
     }
 
     /// A field up to its closing quote, through further lines; false for a misplaced quote.
-    private mutating func quoted(_ rest: inout ArraySlice<UInt8>, _ field: inout [UInt8]) throws(EvaluationError) -> Bool {
+    private mutating func quoted(_ rest: inout ArraySlice<UInt8>, _ field: inout [UInt8])
+        throws(EvaluationError) -> Bool
+    {
         let quote = UInt8(ascii: "\"")
         while true {
             guard let end = rest.firstIndex(of: quote) else {

@@ -7,12 +7,14 @@ enum GrokConverter {
             "ExtractGrokPatterns",
             [
                 .required("target", .string), .required("pattern", .literalString),
-                .optional("named_captures_only", .literalBool), .optional("pattern_definitions", .literalStrings),
+                .optional("named_captures_only", .literalBool),
+                .optional("pattern_definitions", .literalStrings),
             ]
         ) { arguments throws(FunctionError) in
             let target = arguments.expression(0)
             let grok = try Grok(
-                arguments.text(1) ?? "", namedOnly: arguments.bool(2) ?? false, definitions: arguments.texts(3) ?? [])
+                arguments.text(1) ?? "", namedOnly: arguments.bool(2) ?? false,
+                definitions: arguments.texts(3) ?? [])
             return { frame throws(EvaluationError) in
                 try grok.parse(target.evaluate(frame).asString().array)
             }
@@ -54,7 +56,8 @@ private struct Grok {
             expression = try RegularExpression(text, dotMatchesLineFeed: false)
         } catch {
             throw FunctionError(
-                "the pattern supplied to ExtractGrokPatterns is not a valid pattern: error parsing regexp: \(error)")
+                "the pattern supplied to ExtractGrokPatterns is not a valid pattern: error parsing regexp: \(error)"
+            )
         }
         guard !namedOnly || !expression.groupNames.isEmpty else {
             throw FunctionError("at least 1 named capture group must be supplied in the given regex")
@@ -64,7 +67,8 @@ private struct Grok {
     func parse(_ text: [UInt8]) throws(EvaluationError) -> Value {
         let groups = expression.firstMatch(in: text)
         var entries: [MapEntry] = []
-        for (group, index) in expression.groupNames.sorted(by: { $0.group < $1.group }) where index < groups.count {
+        for (group, index) in expression.groupNames.sorted(by: { $0.group < $1.group })
+        where index < groups.count {
             guard let range = groups[index] else { continue }
             let capture = captures[group] ?? Capture(name: group, type: "")
             let content = Array(text[range])
@@ -122,7 +126,8 @@ private struct Grok {
             return result
         }
 
-        private mutating func reference(_ reference: Substring, _ depth: Int) throws(FunctionError) -> String {
+        private mutating func reference(_ reference: Substring, _ depth: Int) throws(FunctionError) -> String
+        {
             let parts = reference.split(separator: ":", omittingEmptySubsequences: false).map(String.init)
             guard let inner = patterns[parts[0]] else {
                 throw FunctionError(

@@ -51,7 +51,8 @@ enum LogFormatConverters {
         else { throw EvaluationError("invalid CEF message: a header of CEF: and 7 parts with | is needed") }
         var entries: [MapEntry] = []
         let names = [
-            "version", "device_vendor", "device_product", "device_version", "device_event_class_id", "name", "severity",
+            "version", "device_vendor", "device_product", "device_version", "device_event_class_id", "name",
+            "severity",
         ]
         for (name, part) in zip(names, parts) { entries.put(name, .text(part)) }
         entries.put("extensions", .map(.entries(cefExtensions(rest))))
@@ -103,7 +104,8 @@ enum LogFormatConverters {
         }
         var delimiter: Character = "\t"
         if isSecond, let given = parts.last, !given.isEmpty {
-            let hex = given.hasPrefix("0x") ? given.dropFirst(2) : given.hasPrefix("x") ? given.dropFirst(1) : ""
+            let hex =
+                given.hasPrefix("0x") ? given.dropFirst(2) : given.hasPrefix("x") ? given.dropFirst(1) : ""
             if let code = UInt32(hex, radix: 16), let scalar = Unicode.Scalar(code) {
                 delimiter = Character(scalar)
             } else if given.count == 1 {
@@ -125,7 +127,8 @@ enum LogFormatConverters {
         let words = try words(text)
         guard words.count == (isCombined ? 9 : 7) else {
             throw EvaluationError(
-                "invalid \(isCombined ? "combined" : "common") log format: expected \(isCombined ? 9 : 7) parts, found \(words.count)")
+                "invalid \(isCombined ? "combined" : "common") log format: expected \(isCombined ? 9 : 7) parts, found \(words.count)"
+            )
         }
         var entries: [MapEntry] = []
         func put(_ name: String, _ text: String) {

@@ -1,7 +1,8 @@
 /// `ParseSeverity`: the level whose criteria a value meets.
 enum SeverityConverter {
     static var function: Function {
-        Function("ParseSeverity", [.required("target", .any), .required("severity_mapping", .map)]) { arguments in
+        Function("ParseSeverity", [.required("target", .any), .required("severity_mapping", .map)]) {
+            arguments in
             let (target, mapping) = (arguments.expression(0), arguments.expression(1))
             return { frame throws(EvaluationError) in
                 let value = try target.evaluate(frame)
@@ -14,14 +15,16 @@ enum SeverityConverter {
                 }
                 for entry in try mapping.evaluate(frame).asMap().entries {
                     guard case .list(let criteria) = entry.value else {
-                        throw EvaluationError("could not map log level: criteria for mapping log level must be []any")
+                        throw EvaluationError(
+                            "could not map log level: criteria for mapping log level must be []any")
                     }
                     for criterion in criteria.items where try meets(value, criterion) {
                         return .string(entry.key)
                     }
                 }
                 throw EvaluationError(
-                    "could not map log level: no matching log level found for value '\(TextForm.text(value))'")
+                    "could not map log level: no matching log level found for value '\(TextForm.text(value))'"
+                )
             }
         }
     }
@@ -58,7 +61,8 @@ enum SeverityConverter {
             case let other: throw EvaluationError("could not map log level: unknown range '\(other)'")
             }
         case .map(let map):
-            guard case .int(let low) = map.value(Array("min".utf8)), case .int(let high) = map.value(Array("max".utf8))
+            guard case .int(let low) = map.value(Array("min".utf8)),
+                case .int(let high) = map.value(Array("max".utf8))
             else { throw EvaluationError("could not map log level: a range needs 'min' and 'max' as int64") }
             guard low <= high else { throw EvaluationError("could not map log level: 'min' is above 'max'") }
             return low...high

@@ -75,7 +75,9 @@ enum URLConverter {
         return parts
     }
 
-    private static func scheme(_ rest: inout Substring, _ parts: inout Parts, _ text: String) throws(EvaluationError) {
+    private static func scheme(_ rest: inout Substring, _ parts: inout Parts, _ text: String)
+        throws(EvaluationError)
+    {
         for (offset, byte) in rest.utf8.enumerated() {
             switch byte {
             case UInt8(ascii: ":"):
@@ -91,7 +93,9 @@ enum URLConverter {
         }
     }
 
-    private static func authority(_ whole: Substring, _ parts: inout Parts, _ text: String) throws(EvaluationError) {
+    private static func authority(_ whole: Substring, _ parts: inout Parts, _ text: String)
+        throws(EvaluationError)
+    {
         var host = whole
         if let at = whole.lastIndex(of: "@") {
             parts.userInfo = String(whole[..<at])
@@ -129,7 +133,8 @@ enum URLConverter {
                 index += 1
                 continue
             }
-            guard index + 2 < bytes.count, let high = bytes[index + 1].hexDigit, let low = bytes[index + 2].hexDigit
+            guard index + 2 < bytes.count, let high = bytes[index + 1].hexDigit,
+                let low = bytes[index + 2].hexDigit
             else {
                 let shown = String(decoding: bytes[index...].prefix(3), as: UTF8.self)
                 throw failure(text, "invalid URL escape \(GoFormat.quoted(shown))")

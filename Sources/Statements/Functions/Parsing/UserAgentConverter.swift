@@ -54,11 +54,20 @@ enum UserAgentConverter {
     private static let version = #"/(\d+)(?:\.(\d+)(?:\.(\d+)|)|)"#
 
     private static let agents: [(pattern: String, name: String?)] = [
-        (#"(Googlebot(?:-Mobile|-Image|-Video|-News|)|bingbot|YandexBot|DuckDuckBot|Baiduspider|AhrefsBot|SemrushBot|facebookexternalhit|Twitterbot|Slackbot|LinkedInBot|Applebot|PetalBot|UptimeRobot)(?:[/-](\d+)(?:\.(\d+)|)|)"#, nil),
-        (#"(kube-probe|GoogleHC|ELB-HealthChecker|Prometheus|Grafana|Blackbox Exporter|Consul Health Check)(?:/v?(\d+)(?:\.(\d+)(?:\.(\d+)|)|)|)"#, nil),
+        (
+            #"(Googlebot(?:-Mobile|-Image|-Video|-News|)|bingbot|YandexBot|DuckDuckBot|Baiduspider|AhrefsBot|SemrushBot|facebookexternalhit|Twitterbot|Slackbot|LinkedInBot|Applebot|PetalBot|UptimeRobot)(?:[/-](\d+)(?:\.(\d+)|)|)"#,
+            nil
+        ),
+        (
+            #"(kube-probe|GoogleHC|ELB-HealthChecker|Prometheus|Grafana|Blackbox Exporter|Consul Health Check)(?:/v?(\d+)(?:\.(\d+)(?:\.(\d+)|)|)|)"#,
+            nil
+        ),
         (#"(curl|Wget|HTTPie|PostmanRuntime|insomnia|k6|ApacheBench|hey)"# + version, nil),
         (#"(Go-http-client|grpc-go|grpc-java-netty|grpc-python|grpc-node|grpc-c\+\+)"# + version, nil),
-        (#"(python-requests|Python-urllib|aiohttp|python-httpx|axios|node-fetch|okhttp|Apache-HttpClient|Java|Jersey|libwww-perl|Ruby|Faraday|Guzzle|reqwest|got|undici)"# + version, nil),
+        (
+            #"(python-requests|Python-urllib|aiohttp|python-httpx|axios|node-fetch|okhttp|Apache-HttpClient|Java|Jersey|libwww-perl|Ruby|Faraday|Guzzle|reqwest|got|undici)"#
+                + version, nil
+        ),
         (#"(?:Edge|EdgA|EdgiOS|Edg)"# + version, "Edge"),
         (#"(?:OPR|Opera)"# + version, "Opera"),
         (#"SamsungBrowser"# + version, "Samsung Internet"),

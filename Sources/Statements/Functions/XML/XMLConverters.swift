@@ -47,7 +47,9 @@ enum XMLConverters {
                 let name = arguments.text(2) ?? "value"
                 return { frame throws(EvaluationError) in
                     let document = try XMLReader.document(target.evaluate(frame).asString().array)
-                    for one in path.find(in: document) where one.attribute == nil { wrapTexts(one.node, name) }
+                    for one in path.find(in: document) where one.attribute == nil {
+                        wrapTexts(one.node, name)
+                    }
                     return .text(document.written)
                 }
             },
@@ -85,7 +87,10 @@ enum XMLConverters {
     private static var insert: Function {
         Function(
             "InsertXML",
-            [.required("target", .string), .required("xpath", .literalString), .required("sub_document", .string)]
+            [
+                .required("target", .string), .required("xpath", .literalString),
+                .required("sub_document", .string),
+            ]
         ) { arguments throws(FunctionError) in
             let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
             let inserted = arguments.expression(2)

@@ -45,7 +45,9 @@ struct XMLReader {
                 let start = position
                 while position < bytes.count, bytes[position] != UInt8(ascii: "<") { position += 1 }
                 let text = try resolved(bytes[start..<position])
-                if open.count > 1 || !text.allSatisfy(\.isWhitespace) { parent.append(XMLNode(.text, text: text)) }
+                if open.count > 1 || !text.allSatisfy(\.isWhitespace) {
+                    parent.append(XMLNode(.text, text: text))
+                }
             } else if starts("<!--") {
                 position += 4
                 parent.append(XMLNode(.comment, text: try text(until: "-->", "comment")))
@@ -92,7 +94,9 @@ struct XMLReader {
     }
 
     private mutating func skipSpace() {
-        while position < bytes.count, bytes[position] == 0x20 || (9...13).contains(bytes[position]) { position += 1 }
+        while position < bytes.count, bytes[position] == 0x20 || (9...13).contains(bytes[position]) {
+            position += 1
+        }
     }
 
     private mutating func name() throws(EvaluationError) -> String {
@@ -126,7 +130,8 @@ struct XMLReader {
             }
             position += 1
             skipSpace()
-            guard position < bytes.count, bytes[position] == UInt8(ascii: "\"") || bytes[position] == UInt8(ascii: "'")
+            guard position < bytes.count,
+                bytes[position] == UInt8(ascii: "\"") || bytes[position] == UInt8(ascii: "'")
             else { throw failure("unquoted or missing attribute value in element") }
             let quote = bytes[position]
             position += 1

@@ -47,7 +47,8 @@ struct XPath {
     }
 
     private static func failure(_ text: String) -> FunctionError {
-        FunctionError("invalid xpath: expression \(GoFormat.quoted(text)) is not valid, or uses what is not supported")
+        FunctionError(
+            "invalid xpath: expression \(GoFormat.quoted(text)) is not valid, or uses what is not supported")
     }
 
     // MARK: - Reading
@@ -74,10 +75,12 @@ struct XPath {
             var conditions: [Condition] = []
             while rest.hasPrefix("[") {
                 guard let end = rest.firstIndex(of: "]") else { throw failure(text) }
-                conditions.append(try condition(rest[rest.index(after: rest.startIndex)..<end].trimmingSpaces, text))
+                conditions.append(
+                    try condition(rest[rest.index(after: rest.startIndex)..<end].trimmingSpaces, text))
                 rest = rest[rest.index(after: end)...]
             }
-            steps.append(Step(isDeep: isDeep, test: try test(name.trimmingSpaces, text), conditions: conditions))
+            steps.append(
+                Step(isDeep: isDeep, test: try test(name.trimmingSpaces, text), conditions: conditions))
         }
         return steps
     }
@@ -86,7 +89,8 @@ struct XPath {
         func isName(_ name: Substring) -> Bool {
             !name.isEmpty
                 && name.unicodeScalars.allSatisfy {
-                    $0.properties.isAlphabetic || $0.properties.numericType != nil || "_-.:".unicodeScalars.contains($0)
+                    $0.properties.isAlphabetic || $0.properties.numericType != nil
+                        || "_-.:".unicodeScalars.contains($0)
                 }
         }
         switch name {
@@ -97,7 +101,8 @@ struct XPath {
         case "node()": return .node
         case ".": return .itself
         case "..": return .parent
-        case _ where name.hasPrefix("@") && isName(name.dropFirst()): return .attribute(String(name.dropFirst()))
+        case _ where name.hasPrefix("@") && isName(name.dropFirst()):
+            return .attribute(String(name.dropFirst()))
         case _ where isName(name): return .element(String(name))
         default: throw failure(text)
         }
@@ -153,7 +158,8 @@ struct XPath {
         var found = matches(step.test, of: node)
         for condition in step.conditions {
             switch condition {
-            case .position(let number): found = number >= 1 && number <= found.count ? [found[number - 1]] : []
+            case .position(let number):
+                found = number >= 1 && number <= found.count ? [found[number - 1]] : []
             case .last: found = found.last.map { [$0] } ?? []
             case .present(let test): found = found.filter { !matches(test, of: $0.node).isEmpty }
             case .equal(let test, let value):
