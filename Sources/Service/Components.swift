@@ -6,9 +6,11 @@ internal import DeltaToRate
 internal import FileExporter
 internal import FileStorage
 internal import HealthCheck
+internal import Interval
 internal import LoadBalancingExporter
 internal import LokiExporter
 internal import MemoryLimiter
+internal import MetricStartTime
 internal import MetricsGeneration
 internal import MetricsTransform
 internal import NopExporter
@@ -30,6 +32,8 @@ package let builtInComponents: [ComponentType] = [
     .deltaToCumulative,
     .metricsGeneration,
     .deltaToRate,
+    .interval,
+    .metricStartTime,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,
