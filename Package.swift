@@ -17,7 +17,8 @@ let cSettings: [CSetting] = [
 
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
-    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression",
+    "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
+    "TraceStore",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -104,8 +105,12 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
+                "AttributesProcessor",
+                "FilterProcessor", "TransformProcessor",
                 "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
                 "MetricsGeneration", "DeltaToRate", "Interval", "MetricStartTime",
+                "TailSampling",
+                "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -128,6 +133,19 @@ let package = Package(
             "BatchProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
         component(
+            "AttributesProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Hashing", "ItemMatching", "RegularExpression"]),
+        component(
+            "FilterProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
+            "TailSampling", in: "Processors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
+                "StatementConfiguration", nioCore, logging,
+            ]),
+        component(
+            "TransformProcessor", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
             "CumulativeToDelta", in: "Processors/",
             ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
@@ -183,11 +201,17 @@ let package = Package(
         component(
             "OTLPClient",
             ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
+        component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
+        component("Hashing", ["CNettle"]),
+        // Spans that wait for the rest of their traces.
+        component("TraceStore", ["Pipeline", "OTLP", nioCore]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
         component(
             "HTTP",
             ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
+        component("Statements", ["Hashing", "OTLP", "RegularExpression"]),
+        component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
         component("MetricStreams", ["OTLP", "Pipeline"]),
         component("RegularExpression", ["CRE2"]),
         component("Compression", ["CLibdeflate", "CLz4", "CSnappy", "CZlib", "CZstd"]),
@@ -199,6 +223,7 @@ let package = Package(
         cTarget("CNghttp2", links: ":libnghttp2.a"),
         cTarget("CYaml", links: ":libyaml.a"),
         cTarget("CMalloc"),
+        cTarget("CNettle", links: ":libnettle.a"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
@@ -229,6 +254,10 @@ let package = Package(
             of: "PrometheusReceiver",
             ["Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "RegularExpression"),
+        // Not TestSupport, which needs the whole of the transport: statements build fast alone.
+        .testTarget(
+            name: "StatementsTests", dependencies: ["Statements", "OTLP"], path: "Tests/StatementsTests",
+            swiftSettings: swiftSettings),
         tests(of: "CumulativeToDelta", ["Pipeline", "Configuration"]),
         tests(of: "DeltaToCumulative", ["Pipeline", "Configuration"]),
         tests(of: "MetricsGeneration", ["Pipeline", "Configuration"]),
@@ -239,6 +268,13 @@ let package = Package(
         tests(of: "MetricsTransform", ["MetricStreams", "RegularExpression", "Pipeline", "Configuration"]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
+        tests(of: "Hashing"),
+        tests(of: "ItemMatching", ["Configuration", "OTLP"]),
+        tests(of: "AttributesProcessor", ["Configuration", "OTLP", "Pipeline", nioCore, nioEmbedded]),
+        tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
+        tests(
+            of: "TailSampling",
+            ["Pipeline", "OTLP", "Configuration", "TraceStore", nioCore, nioEmbedded]),
         tests(
             of: "OTLPExporter",
             [

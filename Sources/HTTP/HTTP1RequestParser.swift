@@ -39,7 +39,8 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
         case .severalLengths: "the length of the body is told more than once"
         case .unknownTransferCoding(let text): "transfer-encoding is not understood: \"\(text)\""
         case .badChunk: "the body is not well-formed in chunks"
-        case .headTooLarge(let limit): "the header has more than \(limit) bytes"
+        case .headTooLarge(let limit):
+            "the header has more than \(limit) bytes, 32 counted for each field beside its own"
         }
     }
 }
@@ -52,6 +53,8 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
 package struct HTTP1RequestParser {
     /// The largest head, and the largest trailer section.
     package static let headBytesMax = 64 << 10
+    /// What each field counts beside its own bytes, as in HTTP/2 (RFC 9113 §6.5.2): many small ones cost, too.
+    private static let fieldBytes = 32
     /// The longest line with the size of a chunk, extensions and all.
     private static let chunkLineMax = 1024
 
@@ -218,6 +221,9 @@ package struct HTTP1RequestParser {
             if unsafe line.isEmpty { break }
             at += line.count + 2
             try unsafe Self.field(line, head, &framing)
+            if head.byteCount + head.count * Self.fieldBytes > Self.headBytesMax {
+                throw .headTooLarge(limit: Self.headBytesMax)
+            }
         }
         return try framing.head()
     }

@@ -136,6 +136,12 @@ package final class HTTP2Session {
         unsafe nghttp2_session_del(session)
     }
 
+    /// How many frames wait to be sent, answers and what the protocol asks for.
+    package var outboundFrames: Int {
+        guard let raw = unsafe raw else { return 0 }
+        return unsafe nghttp2_session_get_outbound_queue_size(raw)
+    }
+
     /// How many streams are open.
     package var openStreams: Int { slots.count - freeSlots.count }
 
@@ -183,6 +189,11 @@ package final class HTTP2Session {
             unsafe try collect(raw)
         }
         output.drain(write)
+    }
+
+    /// Throws away the bytes that are due: they were sent before there was a session (`HTTP2Greeting`).
+    func forgetOutput() throws(HTTP2SessionError) {
+        try send { _ in }
     }
 
     private func collect(_ raw: OpaquePointer) throws(HTTP2SessionError) {
@@ -303,6 +314,9 @@ package final class HTTP2Session {
         goAway(isFinal: true)
     }
 
+    /// Whether an answer is still to be given by the owner.
+    var isOwnerAsked: Bool { slots.contains { $0.id != 0 && !$0.answered } }
+
     private func announce() throws(HTTP2SessionError) {
         guard let raw = unsafe raw else { return }
         var entries = [
@@ -345,7 +359,15 @@ package final class HTTP2Session {
     private func giveBack(_ stream: HTTP2Stream) {
         stream.close()
         freeSlots.append(stream.slot)
+        // What many streams at a time took is not kept by a connection without any.
+        if freeSlots.count == slots.count, slots.count > Self.idleSlotsMax {
+            freeSlots = []
+            slots = []
+        }
     }
+
+    /// Slots that are kept for streams to come.
+    package static let idleSlotsMax = 64
 
     /// The object of an open stream; nil for the connection itself and for streams that we refused to open.
     fileprivate func stream(_ id: Int32) -> HTTP2Stream? {
@@ -409,6 +431,7 @@ extension HTTP2Session {
                 if refuseMalformed(stream) { return 0 }
             }
             delegate.headersEnded(stream, isTrailers: isTrailers)
+            headers.giveBack()
             endIfFlagged(header, stream)
         case NGHTTP2_DATA.rawValue:
             guard let stream = stream(header.stream_id) else { return 0 }
@@ -545,6 +568,10 @@ private func makeSession(
     defer { unsafe nghttp2_option_del(options) }
     // Else it keeps the closed streams of a connection, up to SETTINGS_MAX_CONCURRENT_STREAMS, for priorities.
     unsafe nghttp2_option_set_no_closed_streams(options, 1)
+    // How many streams a client may cancel is a matter of `FrameBudget` and `WorkBudget`.
+    if role == .server {
+        unsafe nghttp2_option_set_stream_reset_rate_limit(options, UInt64(UInt32.max), UInt64(UInt32.max))
+    }
     // HTTP2RequestCheck does what must be done.
     if role == .server { unsafe nghttp2_option_set_no_http_messaging(options, 1) }
     unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, userData in

@@ -10,17 +10,19 @@
 @safe
 package final class HeaderBlock {
     private struct Field {
-        var name: Int
-        var value: Int
-        var end: Int
+        var name: UInt32
+        var value: UInt32
+        var end: UInt32
     }
 
-    // Owned; both grow by doubling. `used` and `count` say how much of them is written.
+    // Owned; made with the first field, both grow by doubling. `used` and `count` say how much of them is written.
     private var store: UnsafeMutablePointer<UInt8>
-    private var storeCapacity = 512
+    private var storeCapacity = 0
     private var used = 0
     private var fields: UnsafeMutablePointer<Field>
-    private var fieldCapacity = 16
+    private var fieldCapacity = 0
+    /// More room than this is not kept between two sections.
+    private static let keptBytesMax = 4096
     /// How many fields there are.
     package private(set) var count = 0
 
@@ -38,6 +40,18 @@ package final class HeaderBlock {
     /// Names and values together, in bytes.
     package var byteCount: Int { used }
 
+    /// Gives back room that only a large section needs, and forgets its fields.
+    package func giveBack() {
+        guard storeCapacity > Self.keptBytesMax || fieldCapacity * 12 > Self.keptBytesMax else { return }
+        removeAll()
+        storeCapacity = 0
+        fieldCapacity = 0
+        unsafe store.deallocate()
+        unsafe fields.deallocate()
+        unsafe store = .allocate(capacity: 0)
+        unsafe fields = .allocate(capacity: 0)
+    }
+
     /// Forgets the fields and keeps the room.
     package func removeAll() {
         used = 0
@@ -49,7 +63,8 @@ package final class HeaderBlock {
         reserve(name.count + value.count)
         // SAFETY: `reserve` has made room for both and for one more field.
         unsafe fields[count] = Field(
-            name: used, value: used + name.count, end: used + name.count + value.count)
+            name: UInt32(used), value: UInt32(used + name.count),
+            end: UInt32(used + name.count + value.count))
         if let start = name.baseAddress {
             unsafe UnsafeMutableRawPointer(store + used).copyMemory(from: start, byteCount: name.count)
         }
@@ -84,20 +99,20 @@ package final class HeaderBlock {
         // SAFETY: as in `find`.
         let field = unsafe fields[count - 1]
         return unsafe Self.equal(
-            UnsafeBufferPointer(start: store + field.name, count: field.value - field.name),
+            UnsafeBufferPointer(start: store + Int(field.name), count: Int(field.value - field.name)),
             UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
     }
 
     private func reserve(_ bytes: Int) {
         if used + bytes > storeCapacity {
-            while used + bytes > storeCapacity { storeCapacity *= 2 }
+            while used + bytes > storeCapacity { storeCapacity = max(512, storeCapacity * 2) }
             let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: storeCapacity)
             unsafe larger.update(from: store, count: used)
             unsafe store.deallocate()
             unsafe store = larger
         }
         if count == fieldCapacity {
-            fieldCapacity *= 2
+            fieldCapacity = max(16, fieldCapacity * 2)
             let larger = UnsafeMutablePointer<Field>.allocate(capacity: fieldCapacity)
             unsafe larger.update(from: fields, count: count)
             unsafe fields.deallocate()
@@ -111,10 +126,11 @@ package final class HeaderBlock {
         for index in 0..<count {
             // SAFETY: index is below `count`; a field's range is inside what was written of the store.
             let field = unsafe fields[index]
-            guard field.value - field.name == wanted.count else { continue }
-            let found = unsafe UnsafeBufferPointer(start: store + field.name, count: wanted.count)
+            guard Int(field.value - field.name) == wanted.count else { continue }
+            let found = unsafe UnsafeBufferPointer(start: store + Int(field.name), count: wanted.count)
             if unsafe Self.equal(found, wanted) {
-                return unsafe UnsafeBufferPointer(start: store + field.value, count: field.end - field.value)
+                return unsafe UnsafeBufferPointer(
+                    start: store + Int(field.value), count: Int(field.end - field.value))
             }
         }
         return nil
@@ -163,8 +179,10 @@ package final class HeaderBlock {
         (0..<count).map { index in
             // SAFETY: as in `find`.
             let field = unsafe fields[index]
-            let name = unsafe UnsafeBufferPointer(start: store + field.name, count: field.value - field.name)
-            let value = unsafe UnsafeBufferPointer(start: store + field.value, count: field.end - field.value)
+            let name = unsafe UnsafeBufferPointer(
+                start: store + Int(field.name), count: Int(field.value - field.name))
+            let value = unsafe UnsafeBufferPointer(
+                start: store + Int(field.value), count: Int(field.end - field.value))
             return unsafe (String(decoding: name, as: UTF8.self), String(decoding: value, as: UTF8.self))
         }
     }

@@ -1,17 +1,26 @@
+internal import Glibc
 package import NIOCore
 
-/// The connections of one event loop that leave bytes in their sockets while the process has enough to do.
+/// The connections of one event loop that are not read from, or not served, at once.
 ///
-/// One timer asks for all of them, so that thousands that wait cost no more than one. Event loop only, but for `init`.
+/// Two reasons: the process has enough to do, so that bytes are left in the sockets; or a connection has taken more time
+/// than its requests were worth, so that it is served in turn with others of its kind, a few milliseconds in a row.
+/// One timer for each reason, so that thousands that wait cost no more than one. Event loop only, but for `init`.
 package final class PausedReads: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables are touched on `eventLoop` only.
     private static let askAgain = TimeAmount.milliseconds(2)
+    /// How long debtors are served in a row.
+    private static let turnsTime = TimeAmount.milliseconds(2)
+    /// How long the others are served after that, undisturbed.
+    private static let turnsPause = TimeAmount.milliseconds(3)
     private let eventLoop: any EventLoop
     private let condition: () -> Bool
     /// In the order in which they came to wait.
     private var gates: [ReadGate] = []
     private var goneCount = 0
     private var isScheduled = false
+    private var turns: [ReadGate] = []
+    private var areTurnsScheduled = false
 
     /// - Parameter shouldPause: asked on the event loop, before every read, and every few milliseconds while one waits.
     package init(eventLoop: any EventLoop, shouldPause: @escaping () -> Bool) {
@@ -54,25 +63,89 @@ package final class PausedReads: @unchecked Sendable {
         // The first reads may be reason enough to pause again: the rest comes back here, in the same order.
         for gate in ready { gate.resume() }
     }
+
+    // MARK: - Turns
+
+    /// Calls `takeTurn` of the gate when those before it have had theirs.
+    fileprivate func queue(_ gate: ReadGate) {
+        eventLoop.preconditionInEventLoop()
+        turns.append(gate)
+        scheduleTurns()
+    }
+
+    private func scheduleTurns() {
+        guard !areTurnsScheduled else { return }
+        areTurnsScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: Self.turnsPause) { bound.value.serveTurns() }
+    }
+
+    private func serveTurns() {
+        areTurnsScheduled = false
+        let waiting = turns
+        turns = []
+        let end = eventLoop.now + Self.turnsTime
+        for (index, gate) in waiting.enumerated() {
+            gate.takeTurn()
+            guard eventLoop.now < end else {
+                // Those that were not reached come before those that ask again.
+                turns = waiting[(index + 1)...] + turns
+                break
+            }
+        }
+        if !turns.isEmpty { scheduleTurns() }
+    }
 }
 
-/// Leaves bytes in the socket while the process has enough to do, or while the peer does not read what it is sent: its
-/// windows fill and it slows down.
+/// The first handler of a server's connection: decides when it is read from, when what it sent is worked on, and when it
+/// ends although its protocol would go on.
 ///
-/// Stands first in a server connection's pipeline. Asks before every read; while the answer is "pause" it waits with the
-/// other connections of its loop. A peer that does not read is read from again when it has. Event loop only.
+/// Leaves bytes in the socket while the process has enough to do, or while the peer does not read what it is sent: its
+/// windows fill and it slows down. Measures the time that everything behind it takes; a connection in debt
+/// (`WorkBudget`) is served in turns. A peer that has ended its side is given a deadline. Event loop only.
 package final class ReadGate: ChannelDuplexHandler {
-    package typealias InboundIn = NIOAny
+    package typealias InboundIn = ByteBuffer
+    package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = NIOAny
 
+    /// What is worked on without looking at the clock.
+    private static let sliceBytes = 32 << 10
+    /// What is read at a time from a connection in debt.
+    private static let debtorReadBytes = 16 << 10
+    /// What is read at first; more when it was not enough.
+    private static let readBytesFirst = 4 << 10
+
     private let paused: PausedReads
+    private let halfClosedLimit: TimeAmount
+    private let readBytesMax: Int
     private var context: ChannelHandlerContext?
     fileprivate private(set) var isWaiting = false
     private var waitingForWrites = false
+    /// What was read and waits for a turn, or for the peer to read.
+    private var waiting = ByteBuffer()
+    private var isQueued = false
+    /// A read that was asked for while bytes wait.
+    private var heldRead = false
+    private var inputEnded = false
+    private var isServing = false
+    private var isReadingLittle = false
+    private var deadline: Scheduled<Void>?
+    /// What the connection costs.
+    package let account: ConnectionAccount
 
-    /// - Parameter paused: of the connection's event loop.
-    package init(_ paused: PausedReads) {
+    /// - Parameters:
+    ///   - paused: of the connection's event loop.
+    ///   - account: the protocol's handler uses the same.
+    ///   - readBytesMax: what is read at a time.
+    ///   - halfClosedLimit: how long answers may take after the peer has ended its side.
+    package init(
+        _ paused: PausedReads, account: ConnectionAccount, readBytesMax: Int = 64 << 10,
+        halfClosedLimit: TimeAmount = .seconds(5)
+    ) {
         self.paused = paused
+        self.account = account
+        self.readBytesMax = max(readBytesMax, Self.readBytesFirst)
+        self.halfClosedLimit = halfClosedLimit
     }
 
     package func handlerAdded(context: ChannelHandlerContext) {
@@ -81,14 +154,145 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        deadline?.cancel()
+        deadline = nil
+        account.end = nil
+        drop()
         guard isWaiting else { return }
         isWaiting = false
         paused.forget()
     }
 
+    private func drop() {
+        waiting = ByteBuffer()
+        account.waitingBytes = 0
+    }
+
+    // MARK: - Bytes in
+
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        account.now = context.eventLoop.now
+        if !account.work.isInCredit { account.work.spend(.zero, now: account.now) }
+        if isQueued || waiting.readableBytes > 0 || !account.work.isInCredit {
+            return keep(unwrapInboundIn(data), context)
+        }
+        let buffer = unwrapInboundIn(data)
+        guard buffer.readableBytes > Self.sliceBytes else {
+            context.fireChannelRead(data)
+            return measure(context)
+        }
+        waiting = buffer
+        serve(context)
+    }
+
+    /// Works on what waits until there is a reason not to.
+    private func serve(_ context: ChannelHandlerContext) {
+        isServing = true
+        defer { isServing = false }
+        while let slice = waiting.readSlice(length: min(waiting.readableBytes, Self.sliceBytes)),
+            slice.readableBytes > 0
+        {
+            context.fireChannelRead(wrapInboundOut(slice))
+            measure(context)
+            guard self.context != nil else { return }
+            if !context.channel.isWritable || !account.work.isInCredit { break }
+        }
+        account.waitingBytes = waiting.readableBytes
+        if waiting.readableBytes == 0 { return drop() }
+        if !account.work.isInCredit { queue(context) }
+    }
+
+    private func measure(_ context: ChannelHandlerContext) {
+        let end = context.eventLoop.now
+        account.work.spend(end - account.now, now: end)
+        account.now = end
+    }
+
+    private func keep(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
+        // A large buffer of the socket's for few bytes is not kept.
+        waiting.writeImmutableBuffer(buffer)
+        account.waitingBytes = waiting.readableBytes
+        if context.channel.isWritable || !account.work.isInCredit { queue(context) }
+    }
+
+    private func queue(_ context: ChannelHandlerContext) {
+        guard !isQueued else { return }
+        isQueued = true
+        if !account.work.isInCredit { readLittle(true, context) }
+        paused.queue(self)
+    }
+
+    /// How much is read at a time while a connection is in debt, and after that.
+    private func readLittle(_ isLittle: Bool, _ context: ChannelHandlerContext) {
+        guard isLittle != isReadingLittle else { return }
+        isReadingLittle = isLittle
+        let most = isLittle ? Self.debtorReadBytes : readBytesMax
+        // Fails only when the channel is closed.
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: Self.allocator(most))
+    }
+
+    /// Room for what is read at a time.
+    package static func allocator(_ bytesMax: Int) -> AdaptiveRecvByteBufferAllocator {
+        AdaptiveRecvByteBufferAllocator(
+            minimum: 1024, initial: readBytesFirst, maximum: max(bytesMax, readBytesFirst))
+    }
+
+    /// Works on a part of what waits. The thread's own time is measured: a debtor is not ended for what others took.
+    fileprivate func takeTurn() {
+        isQueued = false
+        guard let context else { return }
+        // Served when it takes what it is sent.
+        guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
+        let began = threadTime()
+        account.now = context.eventLoop.now
+        if let slice = waiting.readSlice(length: min(waiting.readableBytes, Self.debtorReadBytes)),
+            slice.readableBytes > 0
+        {
+            context.fireChannelRead(wrapInboundOut(slice))
+            context.fireChannelReadComplete()
+        }
+        guard self.context != nil else { return }
+        account.work.spend(.nanoseconds(threadTime() - began), now: context.eventLoop.now)
+        account.waitingBytes = waiting.readableBytes
+        if waiting.readableBytes == 0 { drop() }
+        if account.work.isOverdrawn { return end(.time, context) }
+        goOn(context)
+    }
+
+    /// After bytes that waited: more of them, or what was held back meanwhile.
+    private func goOn(_ context: ChannelHandlerContext) {
+        if waiting.readableBytes > 0 {
+            if context.channel.isWritable { queue(context) }
+            return
+        }
+        if !account.work.isInCredit, !inputEnded {
+            // It rests until time has paid its debt; what it sends waits in its socket.
+            if heldRead { queue(context) }
+            return
+        }
+        if account.work.isInCredit { readLittle(false, context) }
+        if heldRead {
+            heldRead = false
+            read(context: context)
+        }
+        if inputEnded { endInput(context) }
+    }
+
+    private func end(_ reason: ConnectionEnd, _ context: ChannelHandlerContext) {
+        drop()
+        if let end = account.end { end(reason) } else { context.close(promise: nil) }
+    }
+
+    // MARK: - Reading on
+
     package func read(context: ChannelHandlerContext) {
         guard !isWaiting else { return }
-        if !context.channel.isWritable {
+        if isQueued || waiting.readableBytes > 0 {
+            heldRead = true
+        } else if !account.work.isInCredit {
+            heldRead = true
+            queue(context)
+        } else if !context.channel.isWritable {
             waitingForWrites = true
         } else if paused.shouldPause {
             isWaiting = true
@@ -105,10 +309,48 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     package func channelWritabilityChanged(context: ChannelHandlerContext) {
-        if waitingForWrites, context.channel.isWritable {
+        let isWritable = context.channel.isWritable
+        account.unwritableSince = isWritable ? nil : context.eventLoop.now
+        context.fireChannelWritabilityChanged()
+        guard isWritable, context.channel.isWritable, !isServing else { return }
+        if waiting.readableBytes > 0 {
+            // Not from within the write that made room.
+            return queue(context)
+        }
+        if waitingForWrites {
             waitingForWrites = false
             read(context: context)
         }
-        context.fireChannelWritabilityChanged()
+    }
+
+    // MARK: - The end of the input
+
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        guard case ChannelEvent.inputClosed = event else {
+            return context.fireUserInboundEventTriggered(event)
+        }
+        inputEnded = true
+        // Nothing of the peer's can change any more what it is able to take.
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        deadline = context.eventLoop.scheduleTask(in: halfClosedLimit) {
+            let (gate, context) = bound.value
+            gate.deadline = nil
+            gate.end(.halfClosed, context)
+            context.close(promise: nil)
+        }
+        if waiting.readableBytes == 0 { endInput(context) }
+    }
+
+    private func endInput(_ context: ChannelHandlerContext) {
+        inputEnded = false
+        context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+    }
+
+    /// Processor time of this thread, nanoseconds.
+    private func threadTime() -> Int64 {
+        var time = timespec()
+        // SAFETY: fills the value, which outlives the call.
+        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

@@ -82,6 +82,19 @@ extension GRPCCode {
         }
     }
 
+    /// What an HTTP status means to a gRPC client when no `grpc-status` came with it (gRPC,
+    /// `http-grpc-status-mapping.md`). Never `ok`: no server of gRPC has answered.
+    package init(ofHTTPStatusAlone status: Int) {
+        switch status {
+        case 400: self = .internal
+        case 401: self = .unauthenticated
+        case 403: self = .permissionDenied
+        case 404: self = .unimplemented
+        case 429, 502, 503, 504: self = .unavailable
+        default: self = .unknown
+        }
+    }
+
     /// Whether OTLP lets a client send the same request again after this HTTP status.
     package static func isRetryable(httpStatus: Int) -> Bool {
         switch httpStatus {

@@ -149,6 +149,7 @@ public struct MetricPoint {
 public struct MetricPoints {
     private var points: cotlp_points
     private var read = unsafe cotlp_point()
+    private let start: UnsafePointer<UInt8>
     private let hasher: WireHasher
     private let from: cotlp_hash
 
@@ -156,9 +157,13 @@ public struct MetricPoints {
     public init(_ data: WireBytes, hasher: WireHasher, from: WireHash) {
         // SAFETY: the end of the borrowed bytes is a valid address.
         unsafe points = cotlp_points(next: data.bytePointer, end: data.bytePointer + data.count)
+        unsafe start = data.bytePointer
         self.hasher = hasher
         self.from = cotlp_hash(from)
     }
+
+    /// Where the next point is looked for: bytes from the start of the message.
+    public var offset: Int { unsafe points.next - start }
 
     /// Reads the next `NumberDataPoint`; false at the end.
     public mutating func nextNumber(into point: inout MetricPoint) -> Bool {

@@ -278,6 +278,15 @@ extension WireKind {
 extension WireBytes: BitwiseCopyable {}
 
 extension WireBytes {
+    /// A part of the bytes.
+    @inlinable
+    @inline(__always)
+    public func part(_ range: Range<Int>) -> WireBytes {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "range is outside of the bytes")
+        // SAFETY: the range was checked.
+        return unsafe WireBytes(base: base + range.lowerBound, count: range.count)
+    }
+
     /// Whether both are the same bytes. Eight at a time: keys of attributes are compared for every item.
     @inlinable
     public func isEqual(to other: WireBytes) -> Bool {

@@ -20,10 +20,6 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
         case malformedPackedList
         /// Attribute values nested deeper than 64.
         case tooDeep
-        /// Text with a NUL byte. Only for trees; as bytes such text passes.
-        case nulInText
-        /// A message field that occurs twice, in a way that has no tree. Only for trees; as bytes it passes.
-        case occursTwice
         /// The id of a trace or a span that is neither empty nor as long as such ids are.
         case wrongIDLength(bytes: Int, expected: Int)
     }
@@ -58,8 +54,6 @@ extension WireError.Reason {
         case .invalidUTF8: "invalid UTF-8"
         case .malformedPackedList: "malformed packed list"
         case .tooDeep: "attribute values nested deeper than \(COTLP_VALUE_DEPTH_MAX)"
-        case .nulInText: "text with a NUL byte, which cannot be edited,"
-        case .occursTwice: "a message field that occurs twice and cannot be edited, behind"
         case .wrongIDLength(let bytes, let expected):
             "an id of \(bytes) bytes, which must have \(expected) or none,"
         }
@@ -75,8 +69,6 @@ extension WireError.Reason {
         case COTLP_BAD_UTF8: self = .invalidUTF8
         case COTLP_BAD_PACKED: self = .malformedPackedList
         case COTLP_TOO_DEEP: self = .tooDeep
-        case COTLP_NUL_IN_TEXT: self = .nulInText
-        case COTLP_NO_TREE: self = .occursTwice
         case COTLP_BAD_TRACE_ID:
             self = .wrongIDLength(bytes: length, expected: Int(COTLP_TRACE_ID_BYTES))
         case COTLP_BAD_SPAN_ID: self = .wrongIDLength(bytes: length, expected: Int(COTLP_SPAN_ID_BYTES))

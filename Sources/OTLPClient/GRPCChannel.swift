@@ -227,11 +227,17 @@ final class GRPCChannel: GRPCConnectionOwner {
         guard spoke else {
             // Something listens that is no gRPC server, or is none yet: as good as no connection.
             state = .connecting
-            connectionFailed(reason)
+            connectionFailed(reason + Self.hint(reason))
             return
         }
         state = .idle
         owner?.channelLost(self)
+    }
+
+    /// What an operator may look at when what listens ends the connection without a word of HTTP/2.
+    private static func hint(_ reason: String) -> String {
+        reason.contains("the server speaks")
+            ? "" : "; does a gRPC server listen there, and is tls::insecure right?"
     }
 
     func callRefused(_ call: GRPCCall, reason: String) {

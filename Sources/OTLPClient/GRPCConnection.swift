@@ -10,9 +10,41 @@ struct GRPCResult: Sendable {
     var retryDelay: Duration?
     /// The response message; empty unless `code` is `ok`.
     var response: [UInt8] = []
+    /// The HTTP status, when that alone says how the call ended: no server of gRPC has answered.
+    var httpStatus: Int?
 
     static func unavailable(_ message: String) -> GRPCResult {
         GRPCResult(code: .unavailable, message: message)
+    }
+}
+
+/// What an answer says in terms of HTTP, before its trailers.
+private struct HTTPAnswerHead {
+    var status = 200
+    var contentType = ""
+    var retryAfter: String?
+
+    /// Whether a server of gRPC may have written it.
+    var isGRPC: Bool { status == 200 && contentType.hasPrefix("application/grpc") }
+
+    /// How a call ends whose answer has no `grpc-status`, or an `OK` that no server of gRPC has said.
+    var result: GRPCResult {
+        if isGRPC {
+            let message =
+                "the answer ended without a grpc-status; a proxy on the way may have taken its trailers off"
+            return GRPCResult(code: .unknown, message: message, httpStatus: status)
+        }
+        var message = "HTTP status \(status)"
+        if !contentType.isEmpty { message += " with content type \(contentType.prefix(100))" }
+        message += " and no grpc-status: no gRPC server has answered"
+        if (200...399).contains(status) || status == 404 || status == 405 {
+            message +=
+                "; check endpoint, and write otlp_http instead of otlp_grpc for a port of OTLP over HTTP"
+        }
+        return GRPCResult(
+            code: GRPCCode(ofHTTPStatusAlone: status), message: message,
+            retryDelay: retryAfter.flatMap { RetryAfter.delay($0) }.map { .nanoseconds($0.nanoseconds) },
+            httpStatus: status)
     }
 }
 
@@ -31,7 +63,7 @@ final class GRPCCall {
     fileprivate var streamID: Int32 = 0
     fileprivate var response = ByteBuffer()
     fileprivate var status: GRPCResult?
-    fileprivate var httpStatus = 200
+    fileprivate var answer = HTTPAnswerHead()
 
     /// Forgets what came of an earlier stream.
     fileprivate func begin(on stream: HTTP2Stream) {
@@ -39,7 +71,7 @@ final class GRPCCall {
         streamID = stream.id
         response.clear()
         status = nil
-        httpStatus = 200
+        answer = HTTPAnswerHead()
     }
 
     /// - Parameter done: called once.
@@ -228,7 +260,9 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         }
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
         if !isTrailers, let status = stream.headers[":status"].flatMap({ Int($0) }) {
-            call.httpStatus = status
+            call.answer = HTTPAnswerHead(
+                status: status, contentType: stream.headers["content-type"].map { $0.lowercased() } ?? "",
+                retryAfter: stream.headers["retry-after"].map { String($0) })
         }
         guard let code = stream.headers["grpc-status"] else { return }
         let details = stream.headers["grpc-status-details-bin"].flatMap { HeaderText.decodeBase64($0) }
@@ -249,10 +283,8 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
         // Answered before it has everything: it does not want the rest, and may never open the window for it.
         if !stream.isSent { session?.reset(stream, code: 8) }  // CANCEL
-        guard var result = call.status else {
-            let message = "HTTP status \(call.httpStatus) without a grpc-status"
-            finish(stream, GRPCResult(code: GRPCCode(httpStatus: call.httpStatus), message: message))
-            return
+        guard var result = call.status, result.code != .ok || call.answer.isGRPC else {
+            return finish(stream, call.answer.result)
         }
         if result.code == .ok, let prefix = call.response.readBytes(length: 5), prefix[0] == 0 {
             result.response = call.response.readBytes(length: call.response.readableBytes) ?? []

@@ -129,11 +129,13 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     }
 
     private func call(_ body: [ByteBuffer], _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
-        balancer.call(head, body: body, deadline: deadline) { done(Self.result($0)) }
+        balancer.call(head, body: body, deadline: deadline) { done(GRPCAnswer.result($0)) }
     }
+}
 
-    /// What a gRPC status means for the batch (OTLP specification, "Failures").
-    private static func result(_ result: GRPCResult) -> SendResult {
+/// What a gRPC status means for the batch (OTLP specification, "Failures").
+enum GRPCAnswer {
+    static func result(_ result: GRPCResult) -> SendResult {
         if result.code == .ok {
             guard let response = ExportResponse(decoding: result.response) else {
                 return .sent(rejectedItems: 0, message: "")
@@ -141,14 +143,32 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             return .sent(rejectedItems: Int(clamping: response.rejected), message: response.message)
         }
         let message = "rpc error: code = \(result.code) desc = \(result.message)"
-        if result.code == .resourceExhausted, result.retryDelay == nil,
-            result.message.contains("larger than max")
-        {
+        let delay = result.retryDelay.map { TimeAmount($0) }
+        if let status = result.httpStatus {
+            switch status {
+            case 413: return .tooLarge(message)
+            case 429: return .throttled(message, after: delay)
+            default: break
+            }
+        } else if SizeWords.areIn(result.message) {
             return .tooLarge(message)
         }
-        guard result.code.isRetryable(hasRetryInfo: result.retryDelay != nil) else {
-            return .permanent(message, code: result.code)
+        switch result.code {
+        case .resourceExhausted where delay != nil, .outOfRange: return .throttled(message, after: delay)
+        case let code where code.isRetryable(hasRetryInfo: false): return .retryable(message, after: delay)
+        case let code where result.httpStatus == nil && code.isAboutData: return .refused(message, code: code)
+        default: return .permanent(message, code: result.code)
         }
-        return .retryable(message, after: result.retryDelay.map { TimeAmount($0) })
+    }
+}
+
+extension GRPCCode {
+    /// Whether a refusal for good may be for some of the data only.
+    fileprivate var isAboutData: Bool {
+        switch self {
+        case .unknown, .invalidArgument, .alreadyExists, .failedPrecondition, .internal, .resourceExhausted:
+            true
+        default: false
+        }
     }
 }

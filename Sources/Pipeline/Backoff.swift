@@ -4,7 +4,8 @@ package import NIOCore
 package struct Backoff: Sendable {
     private let config: RetryConfig
     private var interval: TimeAmount
-    private let started: NIODeadline
+    /// When the first attempt was made.
+    let started: NIODeadline
 
     /// Starts with `initial_interval` at `now`.
     package init(_ config: RetryConfig, now: NIODeadline) {

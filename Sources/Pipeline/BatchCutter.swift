@@ -45,6 +45,7 @@ extension Batch {
                     guard bytesLeft >= 0 else { break }
                     let payload = unsafe Payload(piece, of: bytes, ledger: slice.payload.ledger)
                     payload.metadata = slice.payload.metadata
+                    payload.client = slice.payload.client
                     pieces.append((payload, piece.items))
                 }
             }

@@ -42,6 +42,7 @@ extension Batch {
                     }
                     let payload = Payload(buffer, ledger: slice.payload.ledger)
                     payload.metadata = slice.payload.metadata
+                    payload.client = slice.payload.client
                     pieces.append((index, payload, size.items))
                 }
                 return nil

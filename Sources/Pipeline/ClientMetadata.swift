@@ -13,11 +13,14 @@ package final class ClientMetadata: Sendable, Equatable {
         }
     }
 
+    /// What the fields take in memory, roughly: two texts each and their places.
+    package let byteCount: Int
     /// All fields in the order they came.
     package let fields: [Field]
 
     /// - Parameter fields: with names in lower case.
     package init(_ fields: [Field]) {
+        byteCount = fields.reduce(0) { $0 + $1.name.utf8.count + $1.value.utf8.count + 96 }
         self.fields = fields
     }
 

@@ -17,4 +17,10 @@ package protocol AdmissionControl: AnyObject, Sendable {
     func admit(bytes: Int) -> Refusal?
     /// Whether receivers should leave bytes in their sockets for the moment. Any thread; a few nanoseconds.
     var shouldPause: Bool { get }
+    /// The bytes that requests may hold in all before clients are slowed down; `Int.max` when it does not say. Any thread.
+    var limitBytes: Int { get }
+}
+
+extension AdmissionControl {
+    package var limitBytes: Int { .max }
 }

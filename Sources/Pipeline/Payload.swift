@@ -15,8 +15,19 @@ package final class Payload: @unchecked Sendable {
     /// The gzip members that `bytes` came from, all of them, when somebody may pass them on as they are. Set before the
     /// payload is handed on; charged by itself.
     package var gzipMembers: Payload? { willSet { checkNotSealed() } }
-    /// What the client sent beside the data; nil unless the receiver keeps it. Set before the payload is handed on.
-    package var metadata: ClientMetadata? { willSet { checkNotSealed() } }
+    /// What the client sent beside the data; nil unless the receiver keeps it. Set before the payload is handed on; charged
+    /// with the payload's own bytes.
+    package var metadata: ClientMetadata? {
+        willSet { checkNotSealed() }
+        didSet {
+            let change = (metadata?.byteCount ?? 0) - (oldValue?.byteCount ?? 0)
+            ledger?.charge(change)
+            metadataBytes += change
+        }
+    }
+    private var metadataBytes = 0
+    /// Who sent it; nil for data that came into being here. Set before the payload is handed on.
+    package var client: ClientAddress? { willSet { checkNotSealed() } }
 
     /// Takes a buffer of at least `capacity` bytes from the pool and charges its capacity. Pool's loop only.
     package init(capacity: Int, pool: BufferPool, ledger: MemoryLedger) {
@@ -38,7 +49,7 @@ package final class Payload: @unchecked Sendable {
     }
 
     deinit {
-        ledger?.release(chargedBytes)
+        ledger?.release(chargedBytes + metadataBytes)
         if let pool, let buffer = storage.take() { pool.recycle(buffer) }
     }
 

@@ -13,12 +13,7 @@ extension SendingQueue {
             while let work = waiting.popFirst() { handOver(work, to: successor) }
         }
         while active.count < config.numConsumers, let work = waiting.popFirst() {
-            if work.batch.bytes > maxRequestBytes {
-                let limit = "larger than the limit of \(maxRequestBytes) bytes a request"
-                divide(work, maxBytes: maxRequestBytes, because: limit)
-            } else {
-                start(work)
-            }
+            if !divideIfTooLarge(work) { start(work) }
         }
         wakeIfIdle()
     }
@@ -26,7 +21,7 @@ extension SendingQueue {
     private func start(_ work: Work) {
         work.standApart(from: active.values)
         active[ObjectIdentifier(work)] = work
-        work.backoff = Backoff(retry, now: eventLoop.now)
+        if work.backoff == nil { work.backoff = Backoff(retry, now: eventLoop.now) }
         counters.batchItems?.observe(Double(work.batch.items))
         counters.batchBytes?.observe(Double(work.batch.bytes))
         attempt(work)
@@ -49,19 +44,19 @@ extension SendingQueue {
         switch result {
         case .sent(let rejected, let message):
             sent(work, rejected: min(max(rejected, 0), work.batch.items), message)
+        case .refused(let message, let code):
+            state.apply(.notTaken)
+            refused(work, message, code)
         case .permanent(let message, let code):
             state.apply(.notTaken)
-            logger.error(
-                "Exporting failed. Dropping data.",
-                metadata: [
-                    "error": "\(message)", "dropped_items": "\(work.batch.items)", "permanent": "true",
-                ])
-            fail(work, Refusal(.rejected, message, isPermanent: true, code: code))
+            reject(work, message, code)
         case .tooLarge(let message):
             state.apply(.notTaken)
-            active[ObjectIdentifier(work)] = nil
-            divide(work, maxBytes: max(1, work.batch.bytes / 2), because: message)
+            tooLarge(work, message)
         case .retryable(let message, let hint):
+            notSent(work, message, hint)
+        case .throttled(let message, let hint):
+            work.throttles += 1
             notSent(work, message, hint)
         }
         startWork()
@@ -77,29 +72,30 @@ extension SendingQueue {
         }
         if state.isFailing { logger.info("Exporting works again.") }
         state.apply(.taken)
+        takenBatches += 1
+        dividesInVain = false
+        work.division?.noteTaken()
         finish(work, rejected > 0 ? .partial(rejectedItems: rejected, message: message) : .accepted)
+        wakeNext()
     }
 
-    /// Puts a batch that is too large back as smaller ones, to be sent next. A single item is dropped, by name.
-    /// Precondition: the work is neither active nor waiting.
-    private func divide(_ work: Work, maxBytes: Int, because message: String) {
-        let pieces = work.batch.cut(maxItems: .max, maxBytes: maxBytes)
-        guard pieces.count > 1 else {
-            logger.error(
-                "Exporting failed. Dropping data: a single item, with what it belongs to, is too large.",
-                metadata: [
-                    "error": "\(message)", "item": "\(work.batch.firstItemName)",
-                    "bytes": "\(work.batch.bytes)", "dropped_items": "\(work.batch.items)",
-                ])
-            fail(work, Refusal(.tooLarge, message, isPermanent: true))
-            return
-        }
-        var weightLeft = work.weight
-        for (index, piece) in pieces.enumerated().reversed() {
-            let share = index == 0 ? weightLeft : work.weight / pieces.count
-            weightLeft -= share
-            waiting.prepend(Work(piece, weight: share))
-        }
+    /// The destination takes again: the batch that has waited longest for another attempt need not wait on. One at a time,
+    /// so that a destination that has just come back is not asked by all at once.
+    private func wakeNext() {
+        let now = eventLoop.now
+        let next = active.values
+            .filter { $0.timer != nil && $0.throttles == 0 && $0.notBefore <= now }
+            .min { ($0.backoff?.started ?? now) < ($1.backoff?.started ?? now) }
+        guard let next else { return }
+        next.timer?.cancel()
+        attemptAgain(next)
+    }
+
+    /// Makes another attempt, of the whole batch or, if its size may be what the destination does not take, of its halves.
+    private func attemptAgain(_ work: Work) {
+        work.timer = nil
+        if case .running = state, divideIfSuspect(work) { return startWork() }
+        attempt(work)
     }
 
     /// An attempt failed, and another one may succeed.
@@ -147,63 +143,16 @@ extension SendingQueue {
                 metadata: ["error": "\(message)", "interval": "\(delay.nanoseconds / 1_000_000)ms"])
         }
         state.apply(.failed)
+        if work.failures == 0 { work.takenBefore = takenBatches }
+        work.failures += 1
+        work.notBefore = hint.map { eventLoop.now + $0 } ?? .distantPast
         let bound = NIOLoopBound((self, work), eventLoop: eventLoop)
         work.timer = eventLoop.scheduleTask(in: delay) {
             let (queue, work) = bound.value
             // Cancelled when it was due already, the timer runs all the same.
             guard work.timer != nil else { return }
-            queue.attempt(work)
+            queue.attemptAgain(work)
         }
-    }
-
-    private func fail(_ work: Work, _ refusal: Refusal) {
-        let delivered = sender.itemsDelivered(of: work.batch)
-        counters.sent.add(delivered)
-        counters.failed.add(work.batch.items - delivered)
-        guard refusal.isPermanent, let deadLetter else { return finish(work, .refused(refusal)) }
-        let batch =
-            disk == nil
-            ? work.batch.unacknowledged()
-            : work.batch.acknowledged { keptUntilSafe(work.batch, refusal, shares: $0) }
-        deadLetter.counter.add(batch.items)
-        if let refusal = deadLetter.consumer.consume(batch) {
-            logger.error(
-                "The exporter for permanent failures does not take data. Dropping it.",
-                metadata: [
-                    "on_permanent_failure": "\(deadLetter.name)", "error": "\(refusal.message)",
-                    "dropped_items": "\(batch.items)",
-                ])
-            deadLetter.consumer.drop(batch, because: refusal)
-        }
-        finish(work, disk == nil ? .refused(refusal) : nil)
-    }
-
-    /// A dead letter stays stored here until the other exporter has it where that one keeps its own data. Its clients
-    /// have their answer from here; what becomes of it there is counted there.
-    private func keptUntilSafe(_ batch: Batch, _ refusal: Refusal, shares: Int) -> Acknowledgement {
-        let eventLoop = eventLoop
-        let bound = NIOLoopBound(batch, eventLoop: eventLoop)
-        return Acknowledgement(shares: shares) { outcome in
-            eventLoop.execute {
-                var ending = refusal
-                if case .refused(let other) = outcome, other.reason == .shuttingDown { ending = other }
-                bound.value.settle(.refused(ending))
-            }
-        }
-    }
-
-    /// - Parameter outcome: nil: somebody else tells it.
-    private func finish(_ work: Work, _ outcome: Outcome?) {
-        forget(work)
-        if answersLater, let outcome { work.batch.settle(outcome) }
-    }
-
-    /// The batch is no longer this queue's.
-    func forget(_ work: Work) {
-        work.timer?.cancel()
-        work.timer = nil
-        active[ObjectIdentifier(work)] = nil
-        size.subtract(work.weight, ordering: .relaxed)
     }
 }
 
@@ -211,37 +160,5 @@ extension TimeAmount {
     /// Whole seconds, rounded up, at least one.
     fileprivate var wholeSeconds: Int {
         Int(max(1, nanoseconds / 1_000_000_000 + (nanoseconds % 1_000_000_000 > 0 ? 1 : 0)))
-    }
-}
-
-extension Batch {
-    /// The name of its first item, for messages about an item that cannot be sent.
-    var firstItemName: String {
-        for slice in slices {
-            let name = unsafe slice.bytes.withUnsafeReadableBytes { bytes -> String? in
-                for entry in unsafe WireBytes(bytes).fields where entry.number == Field.Request.resources {
-                    for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes {
-                        for item in scope.bytes.fields where item.number == Field.ScopeEntry.entries {
-                            return nameOfItem(item.bytes)
-                        }
-                    }
-                }
-                return nil
-            }
-            if let name { return name }
-        }
-        return "none"
-    }
-
-    private func nameOfItem(_ item: WireBytes) -> String {
-        let number: UInt32
-        switch signal {
-        case .traces: number = Field.Span.name
-        case .metrics: number = 1
-        case .logs: number = 3  // The severity's text: a record has no name.
-        }
-        var text = ""
-        for field in item.fields where field.number == number && field.isBytes { text = field.bytes.text }
-        return "\(signal) item \"\(text.prefix(128))\""
     }
 }

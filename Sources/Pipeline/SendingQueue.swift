@@ -39,10 +39,20 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
         /// From the first attempt on: time spent waiting for a turn is not time spent trying.
         var backoff: Backoff?
         var timer: Scheduled<Void>?
+        /// The destination does not want to be asked again before.
+        var notBefore = NIODeadline.distantPast
+        /// Attempts that failed, and those of them that the destination answered with "not now".
+        var failures = 0
+        var throttles = 0
+        /// What the destination had taken when the first of them failed.
+        var takenBefore: UInt64 = 0
+        /// The refused batch that this one is a part of.
+        let division: Division?
 
-        init(_ batch: Batch, weight: Int) {
+        init(_ batch: Batch, weight: Int, of division: Division? = nil) {
             self.batch = batch
             self.weight = weight
+            self.division = division
         }
 
         /// Two pipelines of one exporter hand it the same batch.
@@ -78,6 +88,12 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
     /// Whether the sender passes gzip members on as they came. Set while the queue is made.
     var keepsGzip = false
     var state = SendingQueueState.running(.unknown)
+    var sizeLimit = SizeLimit()
+    /// Whether the last refused batch was divided and nothing of it was taken, nor anything since.
+    var dividesInVain = false
+    /// Batches that the destination took.
+    var takenBatches: UInt64 = 0
+    var logLimiter = LogLimiter()
     /// Fulfilled when nothing is under way, if somebody waits for that.
     var whenEmpty: EventLoopPromise<Void>?
 

@@ -48,6 +48,10 @@ package struct SendingQueueConfig: Sendable, Equatable {
     /// `on_permanent_failure` of the exporter itself, which the Collector does not have.
     package var onPermanentFailure: ComponentID?
 
+    /// A batch that the destination refuses for good is divided, until what it does not take is alone. Default true. Key
+    /// `divide_refused_batches` of the exporter itself, which the Collector does not have.
+    package var dividesRefused = true
+
     package init(enabled: Bool = true) {
         self.enabled = enabled
     }
@@ -60,6 +64,7 @@ package struct SendingQueueConfig: Sendable, Equatable {
             self.init()
         }
         onPermanentFailure = exporter.componentID("on_permanent_failure")
+        dividesRefused = exporter.bool("divide_refused_batches", default: true)
     }
 
     /// Reads and checks the section itself; problems go to its diagnostics.

@@ -62,7 +62,7 @@ extension RegularExpression {
 
     private func matchGroups(_ text: [UInt8], from: Int, into groups: inout [Range<Int>?]) -> Bool {
         unsafe text.withUnsafeBufferPointer { bytes in
-            unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: Self.groupsMax) { ranges in
+            unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: groupCount + 1) { ranges in
                 unsafe ranges.initialize(repeating: cre2_range(start: -1, count: 0))
                 guard unsafe match(bytes, from: from, whole: false, into: ranges) else { return false }
                 groups = unsafe ranges.map { range in

@@ -11,8 +11,6 @@ package struct RegularExpressionError: Error, Sendable, Equatable, CustomStringC
 /// Any thread. Texts are UTF-8; offsets are bytes. A pattern and what it caches hold `memoryBytesMax` at most.
 @safe
 package final class RegularExpression: Sendable {
-    /// Groups that `Template` and `groups(of:)` can reach, the whole match included.
-    package static let groupsMax = 32
     private static let memoryBytesMax: Int64 = 4 << 20
 
     // SAFETY: owned, never handed out, freed in deinit; RE2 locks what it caches, so that any thread may match.
@@ -86,7 +84,7 @@ package final class RegularExpression: Sendable {
     package func replace(_ text: String, with template: Template) -> String? {
         var text = text
         return text.withUTF8 { utf8 in
-            unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: Self.groupsMax) { ranges in
+            unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: groupCount + 1) { ranges in
                 unsafe ranges.initialize(repeating: cre2_range())
                 guard unsafe match(utf8, from: 0, whole: true, into: ranges) else { return nil }
                 var result: [UInt8] = []
@@ -109,7 +107,7 @@ package final class RegularExpression: Sendable {
         _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
-        let wanted = unsafe ranges == nil ? 0 : min(groupCount + 1, Self.groupsMax)
+        let wanted = unsafe ranges == nil ? 0 : groupCount + 1
         return unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
             // SAFETY: the pattern lives as long as self, text and ranges are borrowed for the call, and `wanted` is
             // at most the room in `ranges`.

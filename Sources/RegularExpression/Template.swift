@@ -65,9 +65,9 @@ extension RegularExpression {
 
         private static func group(_ name: String, _ expression: RegularExpression) -> Int? {
             if let number = Int(name) {
-                return number <= min(expression.groupCount, groupsMax - 1) ? number : nil
+                return number <= expression.groupCount ? number : nil
             }
-            return expression.group(named: name).flatMap { $0 < groupsMax ? $0 : nil }
+            return expression.group(named: name)
         }
 
         private static func isWordByte(_ byte: UInt8) -> Bool {

@@ -1,3 +1,4 @@
+internal import AttributesProcessor
 internal import BatchProcessor
 internal import CumulativeToDelta
 internal import DebugExporter
@@ -5,6 +6,7 @@ internal import DeltaToCumulative
 internal import DeltaToRate
 internal import FileExporter
 internal import FileStorage
+internal import FilterProcessor
 internal import HealthCheck
 internal import Interval
 internal import LoadBalancingExporter
@@ -19,6 +21,8 @@ internal import OTLPReceiver
 package import Pipeline
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import TailSampling
+internal import TransformProcessor
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
@@ -27,6 +31,11 @@ package let builtInComponents: [ComponentType] = [
 
     .memoryLimiter,
     .batch,
+    .attributes,
+    .resource,
+    .filter,
+    .tailSampling,
+    .transform,
     .metricsTransform,
     .cumulativeToDelta,
     .deltaToCumulative,

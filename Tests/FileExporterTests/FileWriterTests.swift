@@ -119,6 +119,23 @@ struct FileWriterTests {
         await next.close()
     }
 
+    /// Scenario: somebody else has put a link where the gateway's file should be. If it failed, that user would have the
+    /// gateway write where only the gateway may. The operator's own links are followed.
+    @Test(.enabled(if: geteuid() == 0, "only root can make another user's link"))
+    func linksOfOthersAreNotFollowed() async throws {
+        let (path, target) = (folder("link.jsonl"), folder("target"))
+        put("mine", into: target)
+        #expect(symlink(target, path) == 0)
+        #expect(lchown(path, 65_534, 65_534) == 0)
+        let error = FileError.cannotOpen(path: path, errno: ELOOP)
+        #expect(throws: error) { _ = try makeWriter(path) }
+        #expect("\(error)".contains("symbolic link of another user"))
+        #expect(contents(of: target) == Array("mine".utf8))
+        #expect(lchown(path, 0, 0) == 0)
+        let writer = try makeWriter(path)
+        await writer.close()
+    }
+
     @Test func foldersAreMadeWhenAsked() async throws {
         let path = folder("a/b/c.jsonl")
         #expect(throws: FileError.cannotOpen(path: path, errno: ENOENT)) { _ = try makeWriter(path) }

@@ -37,6 +37,26 @@ struct SegmentStoreTests {
         try await second.close()
     }
 
+    @Test(
+        "another user's link in the folder is not followed: that user would have the gateway write where it may not",
+        .enabled(if: geteuid() == 0, "only root can make another user's link"))
+    func links() async throws {
+        let folder = Folder()
+        let first = try await StoreRig(folder)
+        _ = try await first.open()
+        try await first.close()
+        let lock = folder.inside + "/lock"
+        #expect(unlink(lock) == 0 && symlink("/tmp", lock) == 0 && lchown(lock, 65_534, 65_534) == 0)
+        let second = try await StoreRig(folder)
+        do {
+            _ = try await second.open()
+            Issue.record("the store was opened")
+        } catch {
+            #expect("\(error)".contains("symbolic link of another user"), "\(error)")
+        }
+        try? await second.close()
+    }
+
     @Test("who a client was and the gzip members that it sent survive, too")
     func whole() async throws {
         let folder = Folder()

@@ -215,7 +215,9 @@ import Testing
     init() throws {
         paused = PausedReads(eventLoop: loop) { [pause] in pause.isOn }
         channel = EmbeddedChannel(loop: loop)
-        try channel.pipeline.syncOperations.addHandlers([reads, ReadGate(paused)])
+        try channel.pipeline.syncOperations.addHandlers([
+            reads, ReadGate(paused, account: ConnectionAccount(now: loop.now)),
+        ])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
         reads.count = 0
     }
@@ -262,7 +264,9 @@ import Testing
         let channels = try (0..<1000).map { _ in
             let channel = EmbeddedChannel(loop: loop)
             let reads = Reads()
-            try channel.pipeline.syncOperations.addHandlers([reads, ReadGate(paused)])
+            try channel.pipeline.syncOperations.addHandlers([
+                reads, ReadGate(paused, account: ConnectionAccount(now: loop.now)),
+            ])
             try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
             reads.count = 0
             return (channel, reads)

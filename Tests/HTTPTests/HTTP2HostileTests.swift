@@ -124,22 +124,6 @@ import Testing
         }
     }
 
-    /// Requests that are taken back at once cost the server more than the client.
-    @Test func rapidResetsEndTheConnection() throws {
-        let server = try Peer(.server)
-        defer { server.close() }
-        try server.receive(start)
-        var sent = 0
-        while sent < 20_000, !server.session.isFinished {
-            let id = UInt32(2 * sent + 1)
-            try server.receive(Frame.request(id, end: false) + Frame.reset(id, 8))
-            _ = try server.output()
-            #expect(server.session.openStreams <= 1)
-            sent += 1
-        }
-        #expect(server.session.isFinished && sent < 5000)
-    }
-
     @Test func endlessHeaderSectionsEndTheConnection() throws {
         let server = try Peer.answering()
         defer { server.close() }

@@ -77,4 +77,25 @@ enum TestCertificates {
         YfvLs5Aw2wXOoqCRiTRfS5NqENXDvL4qOk57w6WMVevVkk7qxNDyvJSn
         -----END PRIVATE KEY-----
         """
+
+    /// For `localhost` and 127.0.0.1, signed by itself with Ed25519.
+    static let edwards = """
+        -----BEGIN CERTIFICATE-----
+        MIIBWzCCAQ2gAwIBAgIUDj/vbUQ06w+kZS7choXsRJp4BYAwBQYDK2VwMBQxEjAQ
+        BgNVBAMMCWxvY2FsaG9zdDAgFw0yNjExMjkwMzMyNTVaGA8yMTI2MTEwNTAzMzI1
+        NVowFDESMBAGA1UEAwwJbG9jYWxob3N0MCowBQYDK2VwAyEA+/n/wgzcftSrHI3d
+        n9zZ3Vz2AnzEbJ+fvF3NONQWAXCjbzBtMB0GA1UdDgQWBBQGVGK3XnTzp3ioXAkC
+        2uXG4r7vHDAfBgNVHSMEGDAWgBQGVGK3XnTzp3ioXAkC2uXG4r7vHDAPBgNVHRMB
+        Af8EBTADAQH/MBoGA1UdEQQTMBGCCWxvY2FsaG9zdIcEfwAAATAFBgMrZXADQQDw
+        icMNZt98xUQGKnXWsloSF++0wLPXl/O9cYEPsqIgFx++RosqKMphqhdBUO0rtVUS
+        DAu6X92rcoi4TEMbDW4P
+        -----END CERTIFICATE-----
+        """
+
+    /// Its key.
+    static let edwardsKey = """
+        -----BEGIN PRIVATE KEY-----
+        MC4CAQAwBQYDK2VwBCIEIAcD6fLLx9C+VaM1um9ErMDFuJBOnkT/4TIuUUpubZTN
+        -----END PRIVATE KEY-----
+        """
 }

@@ -39,24 +39,51 @@ import Testing
             Issue.record("not read")
             return
         }
-        // The page of some proxy that is no protobuf.
-        guard case .sent(rejectedItems: 0, _) = result(200, Array("<html>".utf8), type: "text/html") else {
+    }
+
+    /// Those are servers that do not say more than that they took it: Loki, Prometheus, and JSON for protobuf.
+    @Test(arguments: [
+        (204, "", ""), (200, "", ""), (202, "", ""), (204, "", "text/html"), (200, "{}", "application/json"),
+        (200, "", "application/json"), (200, "{\"partialSuccess\":{}}", "application/json; charset=utf-8"),
+        (200, "", "application/x-protobuf"), (200, "", "Application/Protobuf"),
+    ])
+    func scantAnswersAreSent(status: Int, body: String, type: String) {
+        guard case .sent(rejectedItems: 0, message: "") = result(status, Array(body.utf8), type: type) else {
             Issue.record("not sent")
             return
         }
     }
 
-    @Test(arguments: [429, 502, 503, 504]) func someMayPass(status: Int) {
-        let answer = result(status, RPCStatus(.unavailable, "busy").encode(), retryAfter: "7")
-        guard case .retryable(let message, let after) = answer else {
-            Issue.record("\(answer)")
+    /// Without it data counts as delivered that a captive portal or the login page of a proxy has swallowed.
+    @Test(arguments: [
+        (200, "<html>", "text/html"), (200, "", "text/html; charset=utf-8"), (202, "ok", "text/plain"),
+        (200, "ok", ""), (200, "<html>", "application/x-protobuf"), (200, "<html>", "application/json"),
+        (200, "[]", "application/json"), (200, "{\"code\":7,\"message\":\"no\"}", "application/json"),
+        (200, "\u{08}\u{07}", "application/x-protobuf"), (203, "x", "application/octet-stream"),
+    ])
+    func otherAnswersAreNoSuccess(status: Int, body: String, type: String) {
+        guard case .permanent(let message, .unknown?) = result(status, Array(body.utf8), type: type) else {
+            Issue.record("not refused")
             return
         }
-        #expect(message == "HTTP status \(status): busy")
-        #expect(after == (status == 429 || status == 503 ? .seconds(7) : nil))
+        #expect(message.contains("is no answer of OTLP") && message.contains("the endpoint"))
     }
 
-    @Test(arguments: [100, 300, 304, 400, 401, 404, 408, 500, 501, 505]) func othersNeverPass(
+    @Test(arguments: [429, 502, 503, 504]) func someMayPass(status: Int) {
+        let answer = result(status, RPCStatus(.unavailable, "busy").encode(), retryAfter: "7")
+        switch answer {
+        case .throttled(let message, let after) where status == 429, .retryable(let message, let after):
+            #expect(message == "HTTP status \(status): busy" && after == .seconds(7))
+        default: Issue.record("\(answer)")
+        }
+        let asked = result(status, RPCStatus(.unavailable, "", retryDelay: .seconds(3)).encode())
+        switch asked {
+        case .throttled(_, after: .seconds(3)?), .retryable(_, after: .seconds(3)?): break
+        default: Issue.record("\(asked)")
+        }
+    }
+
+    @Test(arguments: [100, 300, 304, 401, 404, 408, 501, 505]) func othersNeverPass(
         status: Int
     ) {
         let answer = result(status, Array("no\r\n  \u{1}way".utf8), type: "text/plain")
@@ -67,10 +94,39 @@ import Testing
         #expect(message.hasPrefix("HTTP status \(status): no way"))
     }
 
+    /// Some of its items may pass without the others.
+    @Test(arguments: [400, 409, 422, 500]) func aRefusalMayBeForAPart(status: Int) {
+        guard case .refused(let message, _) = result(status, Array("bad id".utf8), type: "text/plain") else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(message == "HTTP status \(status): bad id")
+    }
+
+    /// An operator who reads protobuf as text cannot tell what is wrong.
+    @Test(arguments: ["application/x-protobuf", "application/octet-stream", "", "text/plain"])
+    func aStatusIsReadWhateverItsType(type: String) {
+        let body = RPCStatus(.invalidArgument, "no such tenant").encode()
+        guard case .refused("HTTP status 400: no such tenant", _) = result(400, body, type: type) else {
+            Issue.record("not read")
+            return
+        }
+    }
+
+    /// Plain HTTP to a port for TLS: the key to change is named, and the data is not tried in parts.
+    @Test func tlsIsNamed() {
+        let text = "Client sent an HTTP request to an HTTPS server.\n"
+        guard case .permanent(let message, _) = result(400, Array(text.utf8), type: "") else {
+            Issue.record("not permanent")
+            return
+        }
+        #expect(message.hasSuffix("write https:// instead of http://"))
+    }
+
     @Test func jsonIsReadToo() {
         let body = RPCStatus(.invalidArgument, "no such tenant").encodeJSON()
         guard
-            case .permanent("HTTP status 400: no such tenant", .invalidArgument?) = result(
+            case .refused("HTTP status 400: no such tenant", .invalidArgument?) = result(
                 400, body, type: "application/json; x=y")
         else {
             Issue.record("not read")
@@ -84,11 +140,24 @@ import Testing
             Issue.record("not cut")
             return
         }
+        for (status, text) in [
+            (400, "http: request body too large"),
+            (429, "RATE_LIMITED: batch size (9 bytes) exceeds ingestion limit"),
+            (
+                500,
+                "rpc error: code = ResourceExhausted desc = grpc: received message larger than max (5 vs. 4)"
+            ),
+        ] {
+            guard case .tooLarge = result(status, Array(text.utf8), type: "text/plain") else {
+                Issue.record("not cut: \(text)")
+                continue
+            }
+        }
     }
 
     /// A page of megabytes is not a log line.
     @Test func textsAreShort() {
-        guard case .permanent(let message, _) = result(500, Array(repeating: 0x61, count: 60_000), type: "")
+        guard case .refused(let message, _) = result(500, Array(repeating: 0x61, count: 60_000), type: "")
         else {
             Issue.record("not permanent")
             return

@@ -66,10 +66,10 @@ struct OTLPGRPCSenderTests {
         let answer = try await result(status("\(code.rawValue)", [("grpc-message", "too%20old%E2%82%AC")]))
         let text: String
         switch answer {
-        case .retryable(let message, after: nil):
+        case .retryable(let message, after: nil), .throttled(let message, after: nil):
             #expect(code.isRetryable(hasRetryInfo: false))
             text = message
-        case .permanent(let message, code?):
+        case .permanent(let message, code?), .refused(let message, code?):
             #expect(!code.isRetryable(hasRetryInfo: false))
             text = message
         default:
@@ -83,16 +83,37 @@ struct OTLPGRPCSenderTests {
         let details = RPCStatus(.unavailable, "", retryDelay: .seconds(7)).encode()
         let fields = [("grpc-status-details-bin", HeaderText.base64(details))]
         let answer = try await result(status("\(code)", fields))
-        guard case .retryable(_, after: .seconds(7)) = answer else {
-            Issue.record("\(answer)")
+        switch answer {
+        case .retryable(_, after: .seconds(7)?) where code == 14: break
+        case .throttled(_, after: .seconds(7)?) where code == 8: break
+        default: Issue.record("\(answer)")
+        }
+    }
+
+    /// What is too large for one message may fit two, whoever's words say so.
+    @Test(arguments: [
+        (8, "grpc: received message larger than max (5 vs. 4)"),
+        (8, "grpc: received message after decompression larger than max 4"),
+        (8, "gRPC message exceeds maximum size 4194304: 5000000"),
+        (8, "Received message exceeds the maximum configured message size."),
+        (8, "SERVER: Received message larger than max (5 vs. 4)"),
+        (8, "RATE_LIMITED: batch size (5 bytes) exceeds ingestion limit (4 bytes)"),
+        (11, "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes"),
+        (2, "Payload Too Large"), (13, "request body too big"),
+    ])
+    func tooLargeIsCut(code: Int, text: String) async throws {
+        guard case .tooLarge = try await result(status("\(code)", [("grpc-message", text)])) else {
+            Issue.record("not cut")
             return
         }
     }
 
-    /// What is too large for one message may fit two.
-    @Test func tooLargeIsCut() async throws {
-        let text = "grpc: received message larger than max (5 vs. 4)"
-        guard case .tooLarge = try await result(status("8", [("grpc-message", text)])) else {
+    /// nginx and others say it in HTTP.
+    @Test func tooLargeForAProxyIsCut() async throws {
+        let answer = GRPCServer.Answer(
+            head: [(":status", "413"), ("content-type", "text/html")], body: Array("<html>".utf8),
+            trailers: nil)
+        guard case .tooLarge = try await result(answer) else {
             Issue.record("not cut")
             return
         }
@@ -100,24 +121,51 @@ struct OTLPGRPCSenderTests {
 
     /// Scenario: a proxy answers, or a server whose status is none.
     @Test(arguments: [
-        ("401", nil, GRPCCode.unauthenticated), ("403", nil, .permissionDenied), ("404", nil, .unimplemented),
-        ("500", nil, .unknown), ("200", "99", .unknown), ("200", "three", .unknown),
+        ("400", nil, GRPCCode.internal), ("401", nil, .unauthenticated), ("403", nil, .permissionDenied),
+        ("404", nil, .unimplemented), ("408", nil, .unknown), ("500", nil, .unknown),
+        ("200", "99", .unknown), ("200", "three", .unknown), ("503", "3", .invalidArgument),
     ])
     func whatIsNoStatusIsNotSentAgain(http: String, code: String?, expected: GRPCCode) async throws {
         var answer = status(code ?? "", http: http)
         if code == nil { answer.head.removeLast() }
-        guard case .permanent(_, expected?) = try await result(answer) else {
-            Issue.record("not refused")
-            return
+        switch try await result(answer) {
+        case .permanent(_, expected?) where code == nil: break
+        case .refused(_, expected?) where code != nil: break
+        case let other: Issue.record("\(other)")
         }
     }
 
-    @Test(arguments: ["502", "503", "504"]) func aBusyProxyIsAskedAgain(http: String) async throws {
-        var answer = status("", http: http)
-        answer.head.removeLast()
-        guard case .retryable(_, after: nil) = try await result(answer) else {
-            Issue.record("given up")
+    /// Without it data counts as delivered that no server has said OK to: web pages, proxies that take trailers off.
+    @Test(arguments: [
+        ("200", "text/html", Array("<html>".utf8), [(String, String)]?.none), ("204", "", [], nil),
+        ("200", "application/json", [], nil), ("200", "application/grpc", [0, 0, 0, 0, 0], nil),
+        ("200", "application/grpc", [0, 0, 0, 0, 0], [("x", "y")]),
+        ("200", "text/html", Array("<html>".utf8), [("grpc-status", "0")]),
+        ("200", "", [0, 0, 0, 0, 0], [("grpc-status", "0")]), ("202", "application/grpc", [], nil),
+        ("302", "text/html", [], nil),
+    ])
+    func successNeedsAStatus(
+        http: String, type: String, body: [UInt8], trailers: [(String, String)]?
+    ) async throws {
+        var head = [(":status", http)]
+        if !type.isEmpty { head.append(("content-type", type)) }
+        let answer = GRPCServer.Answer(head: head, body: body.isEmpty ? nil : body, trailers: trailers)
+        guard case .permanent(let message, .unknown?) = try await result(answer) else {
+            Issue.record("not refused")
             return
+        }
+        #expect(message.contains("grpc-status"))
+    }
+
+    @Test(arguments: ["429", "502", "503", "504"]) func aBusyProxyIsAskedAgain(http: String) async throws {
+        for (fields, delay) in [([], TimeAmount?.none), ([("retry-after", "7")], .seconds(7))] {
+            var answer = status("", fields, http: http)
+            answer.head.removeAll { $0.0 == "grpc-status" }
+            switch try await result(answer) {
+            case .throttled(_, let after) where http == "429": #expect(after == delay)
+            case .retryable(_, let after) where http != "429": #expect(after == delay)
+            case let other: Issue.record("\(other)")
+            }
         }
     }
 }

@@ -1,3 +1,4 @@
+import HTTP
 import NIOCore
 import NIOEmbedded
 import OTLP
@@ -13,13 +14,19 @@ import Testing
     private let channel: EmbeddedChannel
     private let connection: HTTP1Connection
     private let rear: Rear
+    private let memory: IncompleteMemory
     private let request = RequestBuilder.make(.traces, items: 1)
 
     init() throws {
         try self.init(answersLater: false)
     }
 
-    private init(answersLater: Bool, age: TimeAmount? = nil) throws {
+    private init(
+        answersLater: Bool, age: TimeAmount? = nil, frames: FrameBudget.Limits = .init(),
+        requestBytes: Int = .max
+    ) throws {
+        memory = IncompleteMemory(
+            OTLPReceiverConfig.Limits(), requestBytes: requestBytes, ledger: MemoryLedger())
         rear = Rear(answersLater: answersLater)
         channel = EmbeddedChannel(loop: loop)
         let limits = RequestLimits(isGRPC: false, bodyBytesMax: 1 << 20)
@@ -27,7 +34,10 @@ import Testing
             routes: Routes(limits: limits, [("/v1/traces", rear.target())]),
             writer: AnswerWriter(responseHeaders: []), logger: makeSilentLogger(),
             resets: StreamResets(
-                registry: rear.registry, receiver: "otlp", transport: "http", logger: makeSilentLogger()))
+                registry: rear.registry, receiver: "otlp", transport: "http", logger: makeSilentLogger()),
+            ends: ConnectionEnds(
+                registry: rear.registry, receiver: "otlp", transport: "http", logger: makeSilentLogger()),
+            memory: memory)
         let connections = Connections(
             eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: MemoryLedger()),
             checkInterval: .seconds(15)
@@ -35,8 +45,11 @@ import Testing
         var times = HTTP1Limits()
         times.read = .seconds(100)
         times.age = age
-        connection = HTTP1Connection(service: service, connections: connections, limits: times)
-        try channel.pipeline.syncOperations.addHandler(connection)
+        let account = ConnectionAccount(frames: frames, now: loop.now)
+        connection = HTTP1Connection(
+            service: service, connections: connections, account: account, limits: times)
+        let gate = ReadGate(PausedReads(eventLoop: loop) { false }, account: account)
+        try channel.pipeline.syncOperations.addHandlers([gate, connection])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
     }
 
@@ -160,6 +173,89 @@ import Testing
         connection.check(loop.now + .seconds(165))
         #expect(channel.isActive)
         #expect(statuses(try send([request[request.count - 1]])) == ["200"])
+    }
+
+    // MARK: - What a connection may cost
+
+    /// Scenario: every read ends inside a header. Guarantees: what was read is dropped; before, all bytes ever sent were kept.
+    @Test func whatWasReadIsDropped() throws {
+        let one = Array("GET /a HTTP/1.1\r\nhost: a\r\n\r\n".utf8)
+        var chunk = Array(one.dropFirst(10))
+        for _ in 0..<200 { chunk += one }
+        chunk += one.prefix(10)
+        _ = try send(Array(one.prefix(10)))
+        for _ in 0..<20 { #expect(statuses(try send(chunk)).count == 201) }
+        #expect(memory.bytes <= 64 && memory.bytes > 0)
+        #expect(channel.isActive)
+    }
+
+    /// Scenario: a read full of requests, of a client that reads no answers. Guarantees: no more are answered than its
+    /// answers may take; the others wait until it reads.
+    @Test func requestsWaitForTheirAnswersToBeRead() throws {
+        let one = Array("GET /a HTTP/1.1\r\nhost: a\r\n\r\n".utf8)
+        var bytes: [UInt8] = []
+        for _ in 0..<2000 { bytes += one }
+        channel.isWritable = false
+        let first = try send(bytes)
+        #expect(first.utf8.count < 64 << 10 && first.utf8.count > 0)
+        #expect(memory.bytes > 10_000)
+        channel.isWritable = true
+        channel.pipeline.fireChannelWritabilityChanged()
+        var all = first
+        for _ in 0..<20 {
+            loop.advanceTime(by: .milliseconds(3))
+            all += try answers()
+        }
+        #expect(statuses(all).count == 2000)
+        #expect(channel.isActive)
+    }
+
+    /// Scenario: chunks of a byte, or requests that get nothing, thousands of them. Guarantees: the connection ends and is
+    /// counted; requests that are taken go on for ever.
+    @Test func whatCarriesNothingEndsTheConnection() throws {
+        var frames = FrameBudget.Limits()
+        frames.burst = 100
+        let good = try HTTP1ConnectionTests(answersLater: false, frames: frames)
+        for _ in 0..<500 { #expect(good.statuses(try good.send(good.post(good.request))) == ["200"]) }
+        let head =
+            "POST /v1/traces HTTP/1.1\r\nhost: h\r\ncontent-type: application/x-protobuf\r\n"
+            + "transfer-encoding: chunked\r\n\r\n"
+        let floods = [
+            head + String(repeating: "1\r\na\r\n", count: 200),
+            String(repeating: "GET /a HTTP/1.1\r\nhost: a\r\n\r\n", count: 200),
+        ]
+        for flood in floods {
+            let rig = try HTTP1ConnectionTests(answersLater: false, frames: frames)
+            _ = try rig.send(Array(flood.utf8))
+            rig.loop.run()
+            #expect(!rig.channel.isActive)
+            let page = String(decoding: rig.rear.registry.render(), as: UTF8.self)
+            #expect(
+                page.split(separator: "\n").contains {
+                    $0.hasPrefix("sluice_receiver_ended_connections") && $0.contains("too_many_frames")
+                        && $0.hasSuffix(" 1")
+                })
+        }
+    }
+
+    /// Scenario: 16 000 fields in one header. Guarantees: refused by name, and not kept.
+    @Test func manyFieldsAreRefused() throws {
+        let head =
+            "POST /v1/traces HTTP/1.1\r\nhost: h\r\n" + String(repeating: "a:\r\n", count: 15_000) + "\r\n"
+        let answer = try send(Array(head.utf8))
+        #expect(statuses(answer) == ["431"] && answer.contains("32 counted for each field"))
+    }
+
+    /// Scenario: the client leaves its answers. Guarantees: after a minute the connection is gone, in short memory sooner.
+    @Test func unreadAnswersEndTheConnection() throws {
+        _ = try send(post(request))
+        channel.isWritable = false
+        channel.pipeline.fireChannelWritabilityChanged()
+        connection.check(loop.now + .seconds(59))
+        #expect(channel.isActive)
+        connection.check(loop.now + .seconds(60))
+        loop.run()
+        #expect(!channel.isActive)
     }
 }
 

@@ -72,6 +72,14 @@ struct OTLPReceiverConfigTests {
                 write_timeout: 3s
                 idle_timeout: 4s
                 keep_alives_enabled: false
+            limits:
+              incomplete_memory_percentage: 1
+              connection_memory_percentage: 2
+              address_memory_percentage: 3
+              empty_frames_per_second: 4
+              empty_frames_burst: 5
+              wasted_time_percentage: 6
+              half_closed_timeout: 7s
             """)
         #expect(problems.count == 1)
         #expect(
@@ -93,6 +101,11 @@ struct OTLPReceiverConfigTests {
         #expect(http.server.readTimeout == .seconds(1) && http.server.readHeaderTimeout == .seconds(2))
         #expect(http.server.writeTimeout == .seconds(3) && http.server.idleTimeout == .seconds(4))
         #expect(!http.server.keepAlivesEnabled)
+        let limits = config.limits
+        #expect(limits.incompleteMemoryPercentage == 1 && limits.connectionMemoryPercentage == 2)
+        #expect(limits.addressMemoryPercentage == 3 && limits.halfClosedTimeout == .seconds(7))
+        #expect(limits.emptyFramesPerSecond == 4 && limits.emptyFramesBurst == 5)
+        #expect(limits.wastedTimePercentage == 6)
     }
 
     @Test("one protocol alone, and one turned off, leave the other off")

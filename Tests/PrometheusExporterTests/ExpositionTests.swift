@@ -60,7 +60,7 @@ struct ExpositionTests {
                     ])),
             summary("wait", summaryPoint([(1, 2)], count: 4, sum: 6, start: 3)))
         #expect(
-            under.text(.openMetrics) == """
+            under.text(.openMetrics, showsCreated: true) == """
                 # HELP hits Say \\"hi\\"\\nto \\\\
                 # TYPE hits counter
                 hits_total 5 # {trace_id="1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f1f",span_id="0102030405060708"} 2 9
@@ -87,7 +87,23 @@ struct ExpositionTests {
 
                 """)
         #expect(!under.text().contains("trace_id"))
+        #expect(!under.text(.openMetrics).contains("_created"))
         #expect(under.text().hasPrefix("# HELP hits_total Say \"hi\"\\nto \\\\\n"))
+    }
+
+    @Test("Suffixes stand behind the escaped name, where a scraper that looks for the family finds them")
+    func escapedSuffixes() {
+        let under = StoreUnderTest(strategy: .noUTF8EscapingWithSuffixes)
+        under.take(
+            counter("a.b", point(1)), histogram("h.x", histogramPoint([1], [], sum: 2)),
+            gauge("plain_x", point(1)))
+        let dots = under.text(.openMetrics, escaping: .dots)
+        #expect(dots.contains("# TYPE a_dot_b_ counter\na_dot_b__total 1\n"))
+        #expect(
+            dots.contains(
+                "# TYPE h_dot_x histogram\nh_dot_x_bucket{le=\"+Inf\"} 1\nh_dot_x_sum 2\nh_dot_x_count 1\n"))
+        #expect(dots.contains("\nplain_x 1\n"))
+        #expect(under.text(escaping: .values).contains("U__h_2e_x_count 1\n"))
     }
 
     @Test("A counter that is not called _total cannot be one in OpenMetrics")
@@ -154,7 +170,9 @@ struct ExpositionTests {
             let exemplars = value % 3 == 0 ? [exemplar(0.4), exemplar(1.5), exemplar(9)] : []
             under.take(
                 histogram(
-                    "h", histogramPoint([1, 2, 3], [1, 2], attributes, start: 1, exemplars: exemplars)),
+                    "h",
+                    histogramPoint(
+                        [1, 2, 3], [1, 2], sum: 4, attributes, start: 1, exemplars: exemplars)),
                 gauge("g", point(.double(Double(value) / 7), attributes)))
         }
         for format in ExpositionFormat.allCases {
@@ -282,7 +300,9 @@ struct ProtobufPageTests {
         #expect(numbers(values(page[0], 4, 7, 15, 1)) == [3])
     }
 
-    @Test("Exponential histograms are native histograms; in text there is nothing of them")
+    @Test(
+        "Exponential histograms are native histograms; in text they have count and sum, so that rates survive"
+    )
     func native() throws {
         let under = StoreUnderTest()
         under.take(
@@ -306,8 +326,12 @@ struct ProtobufPageTests {
         #expect(values(histogram[0], 13) == [[2, 1, 8]])
         #expect(zigzags(numbers(values(histogram[0], 9, 1))) == [6])
         #expect(values(histogram[0], 10) == [[14]])
-        #expect(under.text() == "")
-        #expect(under.text(.openMetrics) == "# EOF\n")
+        let lines = "# TYPE e histogram\ne_bucket{le=\"+Inf\"} 14\ne_sum -3\ne_count 14\n"
+        #expect(under.text() == lines)
+        #expect(under.text(.openMetrics) == "# TYPE e histogram\ne_bucket{le=\"+Inf\"} 14\n# EOF\n")
+        let positive = StoreUnderTest()
+        positive.take(exponential("e", exponentialPoint(scale: 3, positive: (-2, [1, 0, 4]), sum: 3)))
+        #expect(positive.samples(.openMetrics) == ["e_bucket{le=\"+Inf\"} 5", "e_sum 3", "e_count 5"])
     }
 
     @Test("A family that is longer than a part of the page has its right length")

@@ -4,12 +4,17 @@ import Testing
 
 /// If these failed, a scraper would get a page that it cannot read, or one without what it asked for.
 @Suite struct PageChoiceTests {
-    static let text = "text/plain; version=0.0.4; charset=utf-8"
-    static let openMetrics = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    static let text = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+    static let openMetrics =
+        "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
     static let protobuf =
-        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+        "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores"
     static let delimited =
         "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+
+    private static func escaped(_ name: String) -> String {
+        "text/plain; version=0.0.4; charset=utf-8; escaping=" + name
+    }
 
     private func choose(_ accept: [String], openMetrics: Bool = true, encoding: [String] = []) -> PageChoice {
         PageChoice(accept: accept, acceptEncoding: encoding, openMetrics: openMetrics)
@@ -29,7 +34,7 @@ import Testing
                 "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
                     + "application/openmetrics-text;version=0.0.1;q=0.5,"
                     + "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2",
-                openMetrics + "; escaping=allow-utf-8",
+                "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=allow-utf-8",
                 "text/plain; version=1.0.0; charset=utf-8; escaping=allow-utf-8"
             ),
             // Browsers and curl.
@@ -46,7 +51,7 @@ import Testing
             ("application/openmetrics-text", openMetrics, text),
             (
                 "application/openmetrics-text;version=0.0.1",
-                "application/openmetrics-text; version=0.0.1; charset=utf-8", text
+                "application/openmetrics-text; version=0.0.1; charset=utf-8; escaping=underscores", text
             ),
             ("application/openmetrics-text;version=2.0.0", text, text),
             ("text/plain;version=9,application/openmetrics-text;q=0.1", openMetrics, text),
@@ -61,12 +66,11 @@ import Testing
                 protobuf, protobuf
             ),
             // Escaping is what the chosen entry says, when it says something known.
-            ("text/plain;version=0.0.4;escaping=dots", text + "; escaping=dots", text + "; escaping=dots"),
-            ("text/plain;escaping=values", text + "; escaping=values", text + "; escaping=values"),
+            ("text/plain;version=0.0.4;escaping=dots", escaped("dots"), escaped("dots")),
+            ("text/plain;escaping=values", escaped("values"), escaped("values")),
             ("text/plain;escaping=rot13", text, text),
             (
-                delimited + ";escaping=underscores", protobuf + "; escaping=underscores",
-                protobuf + "; escaping=underscores"
+                delimited + ";escaping=underscores", protobuf, protobuf
             ),
             // Nonsense.
             (",,;;=,q=1;;;,", text, text), ("text/plain;q=x", text, text),

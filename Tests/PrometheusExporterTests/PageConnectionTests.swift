@@ -14,7 +14,7 @@ import Testing
         client.runner.runAll()
         #expect(
             client.received() == """
-                HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r
+                HTTP/1.1 200 OK\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8; escaping=underscores\r
                 vary: accept, accept-encoding\r\ncontent-length: 20\r\n\r\ntext||underscores|[]
                 """)
         client.send("GET /metrics?name[]=b&name[]=a HTTP/1.1\r\nhost: h\r\naccept-encoding: gzip\r\n\r\n")
@@ -210,6 +210,21 @@ import Testing
         #expect(client.channel.isActive)
     }
 
+    /// Who asks for names that nobody has must not take the pages of those who ask for what is there.
+    @Test func unknownFamiliesTakeNoPage() throws {
+        let client = try Client(known: ["a"])
+        client.send("GET /metrics?name[]=x&name[]=y HTTP/1.1\r\nhost: h\r\n\r\n")
+        #expect(client.runner.count == 0)
+        let answer = client.received()
+        #expect(answer.hasPrefix("HTTP/1.1 200 OK\r\n") && answer.contains("content-length: 0\r\n"))
+        #expect(
+            answer.contains(
+                "content-type: text/plain; version=0.0.4; charset=utf-8; escaping=underscores\r\n"))
+        client.send("GET /metrics?name[]=x&name[]=a HTTP/1.1\r\nhost: h\r\n\r\n")
+        client.runner.runAll()
+        #expect(client.received().hasSuffix("|[\"a\"]"))
+    }
+
     @Test func pipelinedRequestsWait() throws {
         let client = try Client()
         let request = "GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n"
@@ -233,7 +248,9 @@ private final class Client {
     /// The socket is full after one write.
     var closesAfterOne = false
 
-    init(_ rules: PageRules = PageRules(), chunks: Int = 1, partBytes: Int = 0) throws {
+    init(
+        _ rules: PageRules = PageRules(), chunks: Int = 1, partBytes: Int = 0, known: Set<String>? = nil
+    ) throws {
         channel = EmbeddedChannel(loop: loop)
         let runner = runner
         let render: PageDesk.Render = { key in
@@ -241,7 +258,9 @@ private final class Client {
             let part = ByteBuffer(string: text + String(repeating: ".", count: partBytes))
             return ListedPage(Array(repeating: part, count: chunks))
         }
-        let desk = PageDesk(run: { runner.add($0) }, now: { .uptimeNanoseconds(1) }, render: render)
+        let desk = PageDesk(
+            run: { runner.add($0) }, now: { .uptimeNanoseconds(1) },
+            known: { names in names.filter { known?.contains($0) ?? true } }, render: render)
         let full = FullAfterOne()
         try channel.pipeline.syncOperations.addHandler(full)
         try PageConnection.install(on: channel, desk: desk, rules: rules)

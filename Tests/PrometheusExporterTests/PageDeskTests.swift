@@ -53,9 +53,10 @@ import Testing
         let desk = desk(clock)
         let (slow, done) = (try channel(), try channel())
         var readers: [PageReader] = []
+        let keys = wholePages
         for number in 0..<PageDesk.pagesMax {
-            readers.append(try desk.open(key("\(number)"), for: slow) {})
-            if number == 0 { try desk.open(key("0"), for: done) {}.leave() }
+            readers.append(try desk.open(keys[number], for: slow) {})
+            if number == 0 { try desk.open(keys[0], for: done) {}.leave() }
             runner.runAll()
         }
         // All are young: the newcomer is refused.
@@ -70,11 +71,36 @@ import Testing
         #expect(readers.last?.all == "text[\"new\"]!")
         // A page that nobody holds counts no more; `new` still holds one.
         readers.removeFirst(PageDesk.pagesMax)
-        let again = try (1..<PageDesk.pagesMax).map { try desk.open(key("again \($0)"), for: done) {} }
+        let again = try (1..<PageDesk.pagesMax).map { try desk.open(keys[$0], for: done) {} }
         runner.runAll()
-        #expect(again.allSatisfy { $0.all.hasPrefix("text[\"again") })
+        #expect(again.allSatisfy { $0.all.hasSuffix("[]!") })
         #expect(throws: PageDeskBusy.self) { try desk.open(key("one more"), for: done) {} }
         withExtendedLifetime(readers) {}
+    }
+
+    /// Whole pages of all kinds, which no name of a family is needed for.
+    private var wholePages: [PageKey] {
+        ExpositionFormat.allCases.flatMap { format in
+            NameEscaping.allCases.flatMap { escaping in
+                [false, true].map {
+                    PageKey(format: format, escaping: escaping, isGzipped: $0, names: [])
+                }
+            }
+        }
+    }
+
+    @Test func pagesOfFamiliesLeaveRoomForWholeOnes() throws {
+        let clock = Clock()
+        let desk = desk(clock)
+        let channel = try channel()
+        var readers = try (0..<PageDesk.pagesOfFamiliesMax).map { number in
+            try desk.open(key("\(number)"), for: channel) {}
+        }
+        #expect(throws: PageDeskBusy.self) { try desk.open(key("one more"), for: channel) {} }
+        readers.append(try desk.open(key(), for: channel) {})
+        clock.advance(.seconds(2))
+        readers.append(try desk.open(key("one more"), for: channel) {})
+        #expect(readers.count == PageDesk.pagesOfFamiliesMax + 2)
     }
 
     @Test func thePagesThreadWorks() async throws {

@@ -60,18 +60,21 @@ struct SeriesBoundTests {
     @Test("Series without updates expire, scraped or not, and with them all that only they needed")
     func expiry() {
         let under = StoreUnderTest(limits: limits(expiration: 100))
+        let resource = [("service.name", "s"), ("service.instance.id", "i")]
         under.take(
             request(
                 [
                     histogram("h", histogramPoint([1, 2], [1], exemplars: [exemplar(0.5)])),
                     gauge("g", point(1)),
                 ],
-                resource: [("service.name", "s"), ("x", "y")]), at: 1000)
+                resource: resource), at: 1000)
         under.take(
-            request([gauge("g", point(2, time: 11))], resource: [("service.name", "s"), ("x", "y")]), at: 1080
-        )
+            request([gauge("g", point(2, time: 11))], resource: resource), at: 1080)
         #expect(under.samples(at: 1100).count == 5)
-        #expect(under.samples(at: 1101) == ["g{job=\"s\"} 2", "target_info{job=\"s\",x=\"y\"} 1"])
+        #expect(
+            under.samples(at: 1101) == [
+                "g{instance=\"i\",job=\"s\"} 2", "target_info{instance=\"i\",job=\"s\"} 1",
+            ])
         while !under.store.sweep(1, now: 1101) {}
         #expect(under.store.slab.count == 2)
         #expect(under.store.exemplarBytes == 0)
@@ -244,5 +247,50 @@ struct FamilyListTests {
         for number in 0..<3000 { #expect(list["m\(number)"] === model["m\(number)"]) }
         #expect(list.next(after: "zz") == nil)
         #expect(list.next(after: "a")?.name == listed.first)
+    }
+}
+
+@Suite("Sources of one series")
+struct SourceTests {
+    /// If it failed, a sender of attribute keys that differ in punctuation would make every further point cost a walk
+    /// over all of them, or a page with them would never come.
+    @Test("There are so many sources of a series at most; those that are there go on")
+    func limit() {
+        var limits = SeriesStore.Limits(series: 1000, seriesPerMetric: 1000)
+        limits.sourcesPerSeries = 3
+        let under = StoreUnderTest(limits: limits)
+        for key in ["a.b", "a-b", "a/b", "a+b", "a*b"] { under.take(counter("n", point(1, [(key, "x")]))) }
+        #expect(under.drops() == [.sourceLimit: 2])
+        under.take(counter("n", point(5, [("a.b", "x")], time: 20)))
+        #expect(under.samples() == ["n_total{a_b=\"x\"} 7"])
+        under.take(counter("n", point(nil, [("a.b", "x")], time: 20, flags: 1)))
+        #expect(under.take(counter("n", point(9, [("a*b", "x")]))) == 1)
+        #expect(under.samples() == ["n_total{a_b=\"x\"} 11"])
+    }
+
+    /// If it failed, sources that come and go would be counted twice, or be on no page any more.
+    @Test("Sources come and go in any order", arguments: 0..<20)
+    func random(seed: UInt64) {
+        let under = StoreUnderTest()
+        let keys = [".", "-", "/", "+", "*", "#", " "].map { "a\($0)b" }
+        var random = SeededRandom(seed: seed)
+        var model: [String: Int64] = [:]
+        for time in 0..<200 {
+            let key = keys.randomElement(using: &random)!
+            let value = Int64.random(in: 1...100, using: &random)
+            let ends = Int.random(in: 0..<3, using: &random) == 0
+            model[key] = ends ? nil : value
+            under.take(
+                counter(
+                    "n",
+                    point(
+                        ends ? nil : .int(value), [(key, "x")], time: UInt64(10 + time), flags: ends ? 1 : 0))
+            )
+            let sum = model.values.reduce(0, +)
+            #expect(under.samples() == (model.isEmpty ? [] : ["n_total{a_b=\"x\"} \(sum)"]))
+            #expect(under.store.slab.count == model.count)
+            #expect(under.store.sources.count == max(model.count - 1, 0))
+            #expect(under.store.sourceCounts.values.first ?? 1 == max(model.count, 1))
+        }
     }
 }

@@ -3,6 +3,7 @@ import Configuration
 import Logging
 import NIOCore
 import NIOEmbedded
+import NIOPosix
 import OTLP
 import Pipeline
 import TestSupport
@@ -100,6 +101,60 @@ struct SeriesExporterTests {
         }
         #expect(parts.exporter.consume(batch) == nil)
         #expect(parts.text().split(separator: "\n").count == 4)
+    }
+
+    /// If it failed, one request of a million points would keep all others on its event loop waiting.
+    @Test(
+        "A large batch is read in turns, and what comes behind it waits, so that no delta overtakes another")
+    func largeBatches() {
+        let parts = Parts()
+        let points = (0..<5000).map { point(1, [("k", "\($0)")], start: 1, time: 2) }
+        let first = metric("n", unit: "", help: "", kind: 7, temporality: delta, isMonotonic: true, points)
+        let answers = Answers()
+        parts.take(first, items: 5000, acknowledgement: answers.acknowledgement())
+        parts.take(
+            counter("n", delta, point(2, [("k", "4999")], start: 2, time: 3)), items: 1,
+            acknowledgement: answers.acknowledgement())
+        #expect(answers.all.isEmpty)
+        #expect(parts.text().split(separator: "\n").count < 1000)
+        parts.loop.run()
+        #expect(answers.all == [.accepted, .accepted])
+        #expect(parts.text().hasSuffix("n_total{k=\"4999\"} 3\n"))
+        #expect(parts.text().split(separator: "\n").count == 5001)
+    }
+
+    /// If it failed, points that were acknowledged by a batcher would be gone when the gateway stops.
+    @Test("What waits is read before the exporter ends, or counted as failed")
+    func drains() async {
+        let parts = Parts()
+        let group = MultiThreadedEventLoopGroup.singleton
+        let exporter = PrometheusExporter(
+            PrometheusExporterConfig(endpoint: EndpointConfig(host: "localhost", port: 0)), name: "p",
+            counters: SendingQueue.Counters(parts.registry, exporter: "p", signal: .metrics),
+            eventLoop: group.next(), registry: parts.registry, logger: makeSilentLogger())
+        let answers = Answers()
+        for (round, deadline) in [NIODeadline.now() + .seconds(60), .distantPast].enumerated() {
+            let points = (0..<20_000).map { point(1, [("k", "\(round)-\($0)")]) }
+            let one = metric("n", unit: "", help: "", kind: 5, temporality: 0, points)
+            _ = exporter.consume(
+                Batch(
+                    .metrics, payload: Payload(ByteBuffer(bytes: request([one]).bytes)), items: 20_000,
+                    acknowledgement: answers.acknowledgement()))
+            await exporter.drain(until: deadline)
+        }
+        #expect(answers.all.first == .accepted && answers.all.count == 2)
+    }
+
+    @Test("Points with very many exemplars cost no more than others, and what is not looked at is counted")
+    func manyExemplars() {
+        let parts = Parts { $0.enableOpenMetrics = true }
+        let many = Array(repeating: exemplar(1), count: SeriesStore.exemplarsPerPointMax + 7)
+        parts.take(counter("a", point(1, exemplars: many)), items: 1)
+        parts.loop.run()
+        #expect(
+            parts.metrics.contains {
+                $0.hasPrefix("sluice_exporter_prometheus_dropped_exemplars") && $0.hasSuffix(" 7")
+            })
     }
 
     @Test("Other signals are refused for good, and what is given up is counted as never enqueued")
@@ -204,6 +259,7 @@ struct SeriesExporterTests {
                             Array(points[start..<(start + 1000)]))
                     ]).bytes))
             #expect(parts.exporter.consume(Batch(.metrics, payload: payload, items: 1000)) == nil)
+            parts.loop.run()
         }
         let key = { PageKey(format: $0, escaping: .allowUTF8, isGzipped: $1, names: []) }
         let plain = parts.page(key(.text, false))

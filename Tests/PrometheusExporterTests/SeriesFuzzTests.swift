@@ -26,7 +26,7 @@ struct SeriesFuzzTests {
         var seed: UInt64 = 1
         var kept = 0
         while Self.now() < end || seed < 200 {
-            let under = StoreUnderTest(
+            var under = StoreUnderTest(
                 strategy: TranslationStrategy.allCases[Int(seed % 4)], withoutScopeInfo: seed % 3 == 0,
                 limits: .init(series: 60, seriesPerMetric: 40))
             var random = SeededRandom(seed: seed)
@@ -42,7 +42,8 @@ struct SeriesFuzzTests {
                 let items = (try? bytes.withUnsafeBytes { try summarize($0, as: .metrics) })?.items
                 // In memory of exactly this size, so that a sanitizer sees a read behind it.
                 let exact = UnsafeMutableRawBuffer(bytes)
-                let count = under.store.read(WireBytes(exact.bytes), now: UInt32(round))
+                under.workPerTurn = 64 + random.below(200)
+                let count = under.take(exact.bytes, at: UInt32(round))
                 let dropped = under.store.takeEvents().drops.reduce(0, +)
                 if let items, isValid { #expect(count + dropped == items) }
                 kept += count

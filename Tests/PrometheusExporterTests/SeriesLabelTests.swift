@@ -25,7 +25,7 @@ struct SeriesLabelTests {
                 otel_scope_schema_url="http://s",otel_scope_team="a",otel_scope_version="1.2",zone="eu"} 1
                 # HELP target_info Target metadata
                 # TYPE target_info gauge
-                target_info{host_name="h1",instance="i-1",job="shop/checkout",k8s_pod_name="p\\"1",zone="eu"} 1
+                target_info{host_name="h1",instance="i-1",job="shop/checkout",k8s_pod_name="p\\"1"} 1
 
                 """)
     }
@@ -136,36 +136,69 @@ struct SeriesLabelTests {
     }
 
     @Test(
-        "There is one target_info a job and instance, as long as it has series, and none without attributes")
+        "There is one target_info a job and instance, as long as it has series, and none without one of them")
     func targetInfo() {
         let under = StoreUnderTest(namespace: "ns")
-        let target = [("service.name", "svc"), ("pod", "1")]
+        let target = [("service.name", "svc"), ("service.instance.id", "i"), ("pod", "1")]
         under.take(request([gauge("a", point(1))], resource: target, scope: "one"))
         under.take(request([gauge("a", point(1))], resource: target, scope: "two"))
         under.take(request([gauge("b", point(1))], resource: [("service.name", "bare")]))
         under.take(request([gauge("b", point(1))], resource: [("pod", "3")]))
+        under.take(request([gauge("b", point(1))], resource: [("service.instance.id", "j"), ("pod", "3")]))
         #expect(
             under.samples().filter { $0.contains("target_info") } == [
-                "ns_target_info{job=\"svc\",pod=\"1\"} 1"
+                "ns_target_info{instance=\"i\",job=\"svc\",pod=\"1\"} 1"
             ])
         under.take(request([gauge("a", point(nil, flags: 1))], resource: target, scope: "one"))
         #expect(under.samples().filter { $0.contains("target_info") }.count == 1)
         under.take(request([gauge("a", point(nil, flags: 1))], resource: target, scope: "two"))
         #expect(under.samples().filter { $0.contains("target_info") }.isEmpty)
-        #expect(under.store.contexts.count == 2)
+        #expect(under.store.contexts.count == 3)
+    }
+
+    @Test("A resource's own job and instance give way to who sends, or target_info would join with no series")
+    func ownJobOfTheResource() {
+        var all = ResourceLabels()
+        all.included = ["*"]
+        let resource = [
+            ("service.name", "svc"), ("service.instance.id", "i"), ("job", "scraped"), ("instance", "h:80"),
+        ]
+        let plain = StoreUnderTest()
+        plain.take(request([gauge("a", point(1))], resource: resource))
+        #expect(
+            plain.samples() == [
+                "a{instance=\"i\",job=\"svc\"} 1", "target_info{instance=\"i\",job=\"svc\"} 1",
+            ])
+        let converted = StoreUnderTest(resourceLabels: all)
+        converted.take(request([gauge("a", point(1))], resource: resource))
+        #expect(
+            converted.samples().first
+                == "a{instance=\"i\",job=\"svc\",service_instance_id=\"i\",service_name=\"svc\"} 1")
+        converted.take(request([gauge("b", point(1))], resource: [("job", "alone")]))
+        #expect(converted.samples().contains("b{job=\"alone\"} 1"))
+    }
+
+    @Test("An attribute of a point gives way to the resource's of the same key, once that is a label")
+    func convertedKeys() {
+        var all = ResourceLabels()
+        all.included = ["region"]
+        let under = StoreUnderTest(resourceLabels: all)
+        under.take(
+            request([gauge("a", point(1, [("region", "point"), ("x", "y")]))], resource: [("region", "eu")]))
+        #expect(under.samples() == ["a{x=\"y\",region=\"eu\"} 1"])
     }
 
     @Test("A metric that is called target_info does not break the page")
     func ownTargetInfo() {
         let under = StoreUnderTest()
-        let target = [("service.name", "svc"), ("pod", "1")]
+        let target = [("service.name", "svc"), ("service.instance.id", "i"), ("pod", "1")]
         under.take(request([counter("target_info", 1, point(4))], resource: target))
         under.take(request([gauge("target_info", point(4, [("x", "y")]))], resource: target))
         under.take(request([histogram("target_info", histogramPoint([1], []))], resource: target))
         let samples = under.samples()
         #expect(
             samples.filter { $0.hasPrefix("target_info{") && $0.contains("pod") } == [
-                "target_info{job=\"svc\",pod=\"1\"} 1"
+                "target_info{instance=\"i\",job=\"svc\",pod=\"1\"} 1"
             ])
     }
 
@@ -200,7 +233,7 @@ struct SeriesLabelTests {
             under.text(escaping: .values).contains(
                 "\nU__my_2e_metric{U__a_2e_b=\"1\",otel_scope_name=\"s\"} 1\n"))
         #expect(
-            under.text(escaping: .dots).contains("\nmy_dot_metric{a_dot_b=\"1\",otel__scope__name=\"s\"} 1\n")
+            under.text(escaping: .dots).contains("\nmy_dot_metric{a_dot_b=\"1\",otel_scope_name=\"s\"} 1\n")
         )
     }
 }
@@ -237,6 +270,10 @@ struct AttributeTextTests {
                         $0.message(1) { _ in }
                     }
                 }, "[\"a\\n\\u0001\",2,null]"
+            ),
+            (
+                value { $0.message(5) { $0.message(1) { $0.text(1, "<a>&\u{8}\u{C}") } } },
+                "[\"\\u003ca\\u003e\\u0026\\b\\f\"]"
             ),
             (
                 value {

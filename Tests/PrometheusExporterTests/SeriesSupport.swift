@@ -7,6 +7,8 @@ import TestSupport
 /// A store with the requests that a test gives it and the pages that it reads.
 struct StoreUnderTest {
     let store: SeriesStore
+    /// What is read in one go.
+    var workPerTurn = SeriesStore.workPerTurn
 
     init(
         strategy: TranslationStrategy = .underscoreEscapingWithSuffixes, namespace: String = "",
@@ -23,7 +25,19 @@ struct StoreUnderTest {
     /// Takes a request in; returns how many points were kept.
     @discardableResult
     func take(_ request: TestRequest, at now: UInt32 = 100) -> Int {
-        request.bytes.withUnsafeBytes { store.read(WireBytes($0), now: now) }
+        request.bytes.withUnsafeBytes { take($0, at: now) }
+    }
+
+    /// Takes a request in, turn by turn; returns how many points were kept.
+    func take(_ request: UnsafeRawBufferPointer, at now: UInt32) -> Int {
+        var position = ReadPosition()
+        var kept = 0
+        var isDone = false
+        while !isDone {
+            store.work = workPerTurn
+            isDone = store.read(WireBytes(request), from: &position, now: now, kept: &kept)
+        }
+        return kept
     }
 
     /// Takes metrics of a resource without attributes in.
@@ -34,10 +48,11 @@ struct StoreUnderTest {
 
     func page(
         _ format: ExpositionFormat = .text, escaping: NameEscaping = .allowUTF8, names: [String] = [],
-        sendsTimestamps: Bool = false, isGzipped: Bool = false, at now: UInt32 = 100
+        sendsTimestamps: Bool = false, showsCreated: Bool = false, isGzipped: Bool = false,
+        at now: UInt32 = 100
     ) -> [UInt8] {
         let key = PageKey(format: format, escaping: escaping, isGzipped: isGzipped, names: names)
-        var maker = PageMaker(key, sendsTimestamps: sendsTimestamps)
+        var maker = PageMaker(key, sendsTimestamps: sendsTimestamps, showsCreated: showsCreated)
         let cursor = store.beginPage(names: names.isEmpty ? nil : Set(names))
         while maker.writeSlice(store, cursor, now: now) {}
         store.endPage(cursor)
@@ -46,11 +61,12 @@ struct StoreUnderTest {
 
     func text(
         _ format: ExpositionFormat = .text, escaping: NameEscaping = .allowUTF8, names: [String] = [],
-        sendsTimestamps: Bool = false, at now: UInt32 = 100
+        sendsTimestamps: Bool = false, showsCreated: Bool = false, at now: UInt32 = 100
     ) -> String {
         String(
             decoding: page(
-                format, escaping: escaping, names: names, sendsTimestamps: sendsTimestamps, at: now),
+                format, escaping: escaping, names: names, sendsTimestamps: sendsTimestamps,
+                showsCreated: showsCreated, at: now),
             as: UTF8.self)
     }
 

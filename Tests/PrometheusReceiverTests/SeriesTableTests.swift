@@ -68,6 +68,49 @@ import Testing
         #expect(own(try target.scrape("# TYPE a counter\na 6\n")) == ["a counter start 1 at 4 = 6.0"])
     }
 
+    /// A resource with one key twice is refused by backends, with everybody's data in the request.
+    @Test func targetInfoSpeaksForTheTarget() throws {
+        let page = """
+            target_info{"service.name"="shop","service.instance.id"="pod-7","url.scheme"="https",host_name="h"} 1
+            otel_scope_info{otel_scope_name="lib",team="a",zone="eu"} 1
+            a{otel_scope_name="lib",otel_scope_team="b",otel_scope_="c"} 1
+
+            """
+        let lines = try Target().scrape(page)
+        #expect(
+            lines.contains(
+                "resource {server.address=host,server.port=80,host_name=h,service.instance.id=pod-7,service.name=shop,"
+                    + "url.scheme=https}"))
+        #expect(lines.contains("scope lib{team=a,zone=eu}"))
+        #expect(lines.contains { $0.hasPrefix("a gauge{otel_scope_=c}") })
+    }
+
+    /// Buckets may come in any order, and one bound may be written twice: a point has each once, sorted.
+    @Test func bucketsInAnyOrder() throws {
+        let target = Target()
+        let page = { (bounds: [String]) in
+            let buckets = bounds.map { "h_bucket{le=\"\($0)\"} \($0.hasSuffix("Inf") ? "9" : $0)\n" }
+            return "# TYPE h histogram\n" + buckets.joined() + "h_count 9\n"
+        }
+        let sorted = "h histogram start 1 at 1 count 9 buckets [1, 1, 1, 6] bounds [1.0, 2.0, 3.0]"
+        #expect(own(try target.scrape(page(["3", "2", "1.0", "1", "+Inf"]))) == [sorted])
+        let more = "h histogram start 1 at 2 count 9 buckets [1, 1, 2, 5] bounds [1.0, 2.0, 4.0]"
+        #expect(own(try target.scrape(page(["4", "2", "1", "+Inf"]))) == [more])
+    }
+
+    /// Series of one job, instance or scope are found by it, so that a page with many of them costs no more than others.
+    @Test func manyScopesAndJobs() throws {
+        let target = Target { $0.honorsLabels = true }
+        let page = (0..<3000).map { "a{job=\"j\($0)\",otel_scope_name=\"s\($0)\"} 1\n" }.joined()
+        for _ in 0..<2 {
+            let lines = try target.scrape(page)
+            #expect(lines.filter { $0.hasPrefix("resource") }.count == 3001)
+            #expect(own(lines).count == 3000)
+        }
+        _ = try target.scrape("")
+        #expect(target.table.resources.count == 1)
+    }
+
     /// Without staleness a dashboard shows a dead pod's last value for five minutes.
     @Test func vanishedSeriesGoStale() throws {
         let target = Target()

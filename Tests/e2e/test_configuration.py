@@ -50,7 +50,6 @@ BROKEN = {
     "no endpoint": ("    endpoint: tempo:4317\n", "", 13, "endpoint"),
     "no port": ("endpoint: tempo:4317", "endpoint: tempo", 14, "tempo"),
     "port too large": ("tempo:4317", "tempo:70000", 14, "70000"),
-    "no such certificate": ("      insecure: true\n", "      ca_file: /nowhere\n", 16, "/nowhere"),
     "unknown compression": ("    tls:\n", "    compression: rar\n    tls:\n", 15, "rar"),
     "a list for a section": ("  batch:\n    timeout: 1s\n", "  batch: [1]\n", 10, "batch"),
     "reference to nothing": ("exporters: [otlp]", "exporters: [otlp, tempo]", 22, "tempo"),
@@ -111,6 +110,17 @@ def test_a_broken_file_is_explained(tmp_path, name):
     # The line itself, with a marker below it.
     assert f"   {line} | " in result.stderr
     assert "^" in result.stderr
+
+
+def test_a_missing_certificate_stops_a_start_only(tmp_path):
+    """If it failed, a configuration could only be checked where its secrets are, or a gateway would start without them."""
+    text = GOOD.replace("      insecure: true\n", "      ca_file: /nowhere\n")
+    checked = validate(tmp_path, text)
+    assert checked.returncode == 0
+    assert 'warning: exporters::otlp::tls::ca_file: cannot read "/nowhere"' in checked.stderr
+    started = command("run", "--config", tmp_path / "gateway.yaml")
+    assert started.returncode == 1
+    assert 'error: exporters::otlp::tls::ca_file: cannot read "/nowhere"' in started.stderr
 
 
 def test_all_faults_are_shown(tmp_path):

@@ -25,9 +25,9 @@ from metrics import DELTA, PageGateway, counter, gauge, histogram, repeatedly, r
 from prometheus import Page, Prometheus, lint
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-TEXT = "text/plain; version=0.0.4; charset=utf-8"
-OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+TEXT = "text/plain; version=0.0.4; charset=utf-8; escaping=underscores"
+OPEN_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8; escaping=underscores"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores"
 # What a scraper may be made to read: how the exporter and Prometheus are configured for it.
 FORMATS = {
     "text": ({}, ()),
@@ -160,7 +160,7 @@ def test_names_in_utf8(served):
     """If it failed, names would not be what the configuration says, for those who can read them."""
     target = served(translation_strategy="NoTranslation")
     target.send(counter("http.requests", 3, **{"http.method": "GET"}))
-    accept = TEXT + "; escaping="
+    accept = TEXT.removesuffix("underscores")
     for escaping, name, label in [
         ("allow-utf-8", '{"http.requests"', '"http.method"="GET"'),
         ("underscores", "http_requests{", 'http_method="GET"'),
@@ -170,7 +170,7 @@ def test_names_in_utf8(served):
         status, headers, body = ask(target.port, accept=accept + escaping)
         lines = [line for line in body.decode().splitlines() if line.startswith(name)]
         assert status == 200 and len(lines) == 1 and label in lines[0], (escaping, body)
-        assert headers["Content-Type"] == TEXT + "; escaping=" + escaping
+        assert headers["Content-Type"] == accept + escaping
 
 
 def test_resource_attributes(served):

@@ -1,9 +1,7 @@
-// Fuzzes everything in COTLP that reads a client's bytes. The first byte chooses the signal and the arena's
-// limit, the rest is the request.
+// Fuzzes everything in COTLP that reads a client's bytes. The first byte chooses the signal, the rest is the request.
 //
-// Checked beyond the sanitizers: the pass and its slower twin agree, which compares the short ways with the
-// long ones; what passes has a tree; a tree's encoding passes and is stable; too small an arena is an error
-// and nothing else.
+// Checked beyond the sanitizers: the pass and its slower twin, which repairs text, agree, which compares the short ways
+// with the long ones; what was repaired passes.
 #include "COTLP.h"
 
 #include <stdio.h>
@@ -17,43 +15,6 @@
             abort();                                                                                        \
         }                                                                                                   \
     } while (0)
-
-static uint8_t *encode(const cotlp_tree *tree, size_t *count) {
-    *count = cotlp_tree_encoded_size(tree);
-    uint8_t *bytes = malloc(*count + 1);
-    require(bytes != NULL);
-    cotlp_tree_encode(tree, bytes);
-    return bytes;
-}
-
-static void check_tree(int signal, const uint8_t *bytes, size_t count, size_t items) {
-    cotlp_arena *arena = cotlp_arena_create((size_t)1 << 30);
-    require(arena != NULL);
-    cotlp_fault fault;
-    cotlp_tree *tree;
-    int code = cotlp_tree_decode(arena, signal, bytes, count, &tree, &fault);
-    if (code == COTLP_NO_TREE) { // the one thing that passes and has no tree
-        cotlp_arena_destroy(arena);
-        return;
-    }
-    require(code == COTLP_VALID);
-    // Fewer where a metric has data of two kinds: the last one counts.
-    size_t tree_items = cotlp_tree_count_items(tree, signal);
-    require(signal == COTLP_METRICS ? tree_items <= items : tree_items == items);
-
-    size_t first_count, second_count;
-    uint8_t *first = encode(tree, &first_count);
-    cotlp_arena_reset(arena);
-    cotlp_summary summary;
-    require(cotlp_check(signal, first, first_count, &summary, &fault) == COTLP_VALID);
-    require(summary.items == tree_items);
-    require(cotlp_tree_decode(arena, signal, first, first_count, &tree, &fault) == COTLP_VALID);
-    uint8_t *second = encode(tree, &second_count);
-    require(first_count == second_count && memcmp(first, second, first_count) == 0);
-    free(first);
-    free(second);
-    cotlp_arena_destroy(arena);
-}
 
 static void check_inside(cotlp_run run, const uint8_t *bytes, size_t count) {
     if (run.count == 0) return;
@@ -89,34 +50,44 @@ static void check_points(const uint8_t *bytes, size_t count) {
     if (metric.data.count && !metric.is_scattered) require(found[0] == metric.points);
 }
 
+// What was repaired passes, and holds as many items.
+static void check_repaired(int signal, const uint8_t *bytes, size_t count, const cotlp_repairs *sized,
+                           const cotlp_summary *before) {
+    uint8_t *output = malloc(sized->size + 1);
+    require(output != NULL);
+    cotlp_repairs repairs;
+    cotlp_summary summary;
+    cotlp_fault fault;
+    require(cotlp_check_repairing(signal, bytes, count, output, &repairs, &summary, &fault) == COTLP_VALID);
+    require(repairs.size == sized->size);
+    require(cotlp_check(signal, output, repairs.size, &summary, &fault) == COTLP_VALID);
+    require(memcmp(&summary, before, sizeof summary) == 0);
+    free(output);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) return 0;
     int signal = data[0] % 3;
-    size_t limit = (size_t)(data[0] / 3) * 64;
     const uint8_t *bytes = data + 1;
     size_t count = size - 1;
     check_points(bytes, count);
 
+    // The pass that repairs text takes the long way everywhere. Where nothing is to be repaired, both agree.
     cotlp_summary summary, same_summary;
     cotlp_fault fault, same_fault;
+    cotlp_repairs repairs;
     int code = cotlp_check(signal, bytes, count, &summary, &fault);
-    int same_code = cotlp_check_without_nul(signal, bytes, count, &same_summary, &same_fault);
-    if (same_code != COTLP_NUL_IN_TEXT) require(code == same_code);
-    if (code == COTLP_VALID && same_code == COTLP_VALID) {
+    int same_code = cotlp_check_repairing(signal, bytes, count, NULL, &repairs, &same_summary, &same_fault);
+    if (code == COTLP_VALID) {
+        require(same_code == COTLP_VALID && repairs.size == count);
         require(memcmp(&summary, &same_summary, sizeof summary) == 0);
-        check_tree(signal, bytes, count, summary.items);
-    } else if (code != COTLP_VALID && same_code == code) {
+    } else if (code != COTLP_BAD_UTF8) {
+        require(same_code == code);
         require(fault.offset == same_fault.offset && fault.offset <= count);
         require(fault.field_number == same_fault.field_number);
         require(fault.message_name == same_fault.message_name);
+    } else if (same_code == COTLP_VALID) {
+        check_repaired(signal, bytes, count, &repairs, &same_summary);
     }
-
-    cotlp_arena *small = cotlp_arena_create(limit);
-    require(small != NULL);
-    cotlp_tree *tree;
-    int small_code = cotlp_tree_decode(small, signal, bytes, count, &tree, &fault);
-    require(small_code == same_code || small_code == COTLP_NO_MEMORY || small_code == COTLP_NO_TREE);
-    require(cotlp_arena_used(small) <= limit);
-    cotlp_arena_destroy(small);
     return 0;
 }

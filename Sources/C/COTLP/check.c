@@ -142,11 +142,10 @@ static bool is_packed_varints(const uint8_t *p, const uint8_t *end, const uint8_
         end = p + length, table = &cotlp_tables[ENTRY_MESSAGE(entry)];                                      \
     } while (0)
 
-/// The pass, made three times: `refuse_nul` and whether there is a `repair` are constants of each. Longer than a
-/// function should be, because a call for each field would cost more than the field.
+/// The pass, made twice: whether there is a `repair` is a constant of each. Longer than a function should be, because a call for each field would cost more than the field.
 static inline __attribute__((always_inline)) int check(int signal, const uint8_t *bytes, size_t count,
-                                                       bool refuse_nul, cotlp_repair *repair,
-                                                       cotlp_summary *summary, cotlp_fault *fault) {
+                                                       cotlp_repair *repair, cotlp_summary *summary,
+                                                       cotlp_fault *fault) {
     static const uint8_t nothing[1] = {0};
     if (bytes == NULL) bytes = nothing, count = 0;
     size_t counters[COUNTERS] = {0};
@@ -230,14 +229,13 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
                 if (valid != length && repair == NULL) FAIL(COTLP_BAD_UTF8, p + valid);
                 if (valid != length) cotlp_repair_text(repair, counters[COUNT_RESOURCES], length_at, p, length);
             }
-            if (refuse_nul && memchr(p, 0, length) != NULL) FAIL(COTLP_NUL_IN_TEXT, field);
             p += length;
             break;
         }
         case ACTION_KEY_VALUE:
             for (;;) { // attributes come in rows
                 READ_LENGTH();
-                if (refuse_nul || COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX) ||
+                if (repair != NULL || COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX) ||
                     COTLP_UNLIKELY(!is_plain_key_value(p, length, limit))) {
                     ENTER_MESSAGE();
                     break;
@@ -285,19 +283,14 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
 }
 
 int cotlp_check(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary, cotlp_fault *fault) {
-    return check(signal, bytes, count, false, NULL, summary, fault);
-}
-
-int cotlp_check_without_nul(int signal, const uint8_t *bytes, size_t count, cotlp_summary *summary,
-                            cotlp_fault *fault) {
-    return check(signal, bytes, count, true, NULL, summary, fault);
+    return check(signal, bytes, count, NULL, summary, fault);
 }
 
 int cotlp_check_repairing(int signal, const uint8_t *bytes, size_t count, uint8_t *output,
                           cotlp_repairs *repairs, cotlp_summary *summary, cotlp_fault *fault) {
     cotlp_repair repair = {.input = bytes, .output = output, .repairs = repairs};
     *repairs = (cotlp_repairs){0};
-    int code = check(signal, bytes, count, false, &repair, summary, fault);
+    int code = check(signal, bytes, count, &repair, summary, fault);
     if (code == COTLP_VALID) cotlp_repair_finish(&repair, count);
     return code;
 }

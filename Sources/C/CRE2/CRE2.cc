@@ -2,6 +2,7 @@
 
 #include <re2/re2.h>
 
+#include <memory>
 #include <new>
 
 struct cre2_pattern {
@@ -10,7 +11,8 @@ struct cre2_pattern {
 };
 
 namespace {
-constexpr int groups_max = 32;
+/// Groups of one match without memory from the heap.
+constexpr int groups_usual = 32;
 }
 
 cre2_pattern *cre2_new(const char *text, size_t count, bool dot_all, int64_t memory_max) {
@@ -46,13 +48,18 @@ const char *cre2_group_name(const cre2_pattern *pattern, int32_t group) {
 bool cre2_match(
     const cre2_pattern *pattern, const char *text, size_t count, size_t from, bool whole, cre2_range *ranges,
     int32_t range_count) {
-    re2::StringPiece groups[groups_max];
-    const int wanted = range_count < groups_max ? range_count : groups_max;
+    re2::StringPiece usual[groups_usual];
+    std::unique_ptr<re2::StringPiece[]> many;
+    re2::StringPiece *groups = usual;
+    if (range_count > groups_usual) {
+        many = std::make_unique<re2::StringPiece[]>(range_count);
+        groups = many.get();
+    }
     // A text without an address would give groups without one, which mean something else.
     const re2::StringPiece subject(text == nullptr ? "" : text, count);
     const auto anchor = whole ? re2::RE2::ANCHOR_BOTH : re2::RE2::UNANCHORED;
-    if (!pattern->expression.Match(subject, from, count, anchor, groups, wanted)) return false;
-    for (int index = 0; index < wanted; index++) {
+    if (!pattern->expression.Match(subject, from, count, anchor, groups, range_count)) return false;
+    for (int index = 0; index < range_count; index++) {
         const bool took_part = groups[index].data() != nullptr;
         ranges[index].start = took_part ? groups[index].data() - subject.data() : -1;
         ranges[index].count = took_part ? static_cast<ptrdiff_t>(groups[index].size()) : 0;

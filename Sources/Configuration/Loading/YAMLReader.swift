@@ -24,7 +24,7 @@ struct YAMLReader {
 
     /// A value and what an alias for it counts.
     private struct Value {
-        let node: ConfigNode
+        var node: ConfigNode
         /// Written without quotes.
         var isPlain = false
         /// Values in it, itself included.
@@ -112,6 +112,7 @@ struct YAMLReader {
                 scalar.isPlain && !scalar.isTaggedText ? typedScalar(scalar.text) : .string(scalar.text)
             result = Value(
                 node: ConfigNode(content, original: scalar.text, origin: origin), isPlain: scalar.isPlain)
+            result.node.isTime = scalar.isPlain && !scalar.isTaggedText && isTime(scalar.text)
         case .streamStart, .streamEnd, .documentStart, .documentEnd, .listEnd, .sectionEnd:
             throw .unreadable  // the parser's grammar puts none of them where a value begins
         }

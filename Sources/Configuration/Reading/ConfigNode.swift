@@ -19,6 +19,8 @@ package struct ConfigNode: Sendable {
     package var original: String
     /// The scalar came out of an expansion (`${env:X}`): a text field takes `original` whatever its type.
     package var isExpanded: Bool
+    /// A text without quotes that YAML takes for a date or a time.
+    var isTime = false
     package var origin: ConfigOrigin
 
     package init(_ content: Content, original: String = "", isExpanded: Bool = false, origin: ConfigOrigin) {

@@ -83,7 +83,7 @@ package final class ConfigSection {
     }
 
     /// Remembers what a key means when it is not written, for `keysAsked`.
-    func note<Value>(_ key: String, default value: Value) {
+    package func note<Value>(_ key: String, default value: Value) {
         defaults[key] = "\(value)"
     }
 
@@ -166,7 +166,7 @@ package final class ConfigSection {
         return children[key]
     }
 
-    private func child(
+    func child(
         _ key: String, _ path: String, _ map: ConfigMap, _ origin: ConfigOrigin
     ) -> ConfigSection {
         let child = ConfigSection(

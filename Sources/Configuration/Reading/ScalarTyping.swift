@@ -25,6 +25,19 @@ func isDigit(_ byte: UInt8) -> Bool {
     byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9")
 }
 
+/// Whether a plain scalar is a date or a time in YAML: `2024-01-02`, or that with `T…` or ` …` behind it.
+func isTime(_ text: String) -> Bool {
+    let date = text.utf8.prefix {
+        $0 != UInt8(ascii: "T") && $0 != UInt8(ascii: "t") && $0 != UInt8(ascii: " ")
+    }
+    let parts = date.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+    guard parts.count == 3, parts.allSatisfy({ $0.allSatisfy(isDigit) }), parts[0].count == 4,
+        (1...2).contains(parts[1].count), (1...2).contains(parts[2].count)
+    else { return false }
+    return date.endIndex == text.utf8.endIndex
+        || text.utf8[date.endIndex...].dropFirst().first.map(isDigit) == true
+}
+
 /// The value of a whole number in YAML's spelling, or nil when it is none or does not fit 64 bits.
 private func wholeNumber(_ text: String) -> Int? {
     var digits = Substring(text)

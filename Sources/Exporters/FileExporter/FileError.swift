@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Pipeline
 
 /// Why a file could not be used.
 package enum FileError: Error, Sendable, Equatable, CustomStringConvertible {
@@ -16,7 +17,7 @@ package enum FileError: Error, Sendable, Equatable, CustomStringConvertible {
         switch self {
         case .cannotMakeFolder(let path, let code): "cannot make the folder \"\(path)\": \(Self.reason(code))"
         case .cannotOpen(let path, let code):
-            "cannot open \"\(path)\" for writing: \(Self.reason(code))"
+            "cannot open \"\(path)\" for writing: \(code == ELOOP ? OperatorFile.foreignLink : Self.reason(code))"
                 + (code == ENOENT ? "; make its folder, or set create_directory" : "")
         case .inUse(let path):
             "\"\(path)\" is written by another exporter or process; give each a path of its own"

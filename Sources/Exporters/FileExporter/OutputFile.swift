@@ -2,6 +2,7 @@ internal import Compression
 internal import Glibc
 internal import NIOCore
 internal import OTLP
+internal import Pipeline
 
 /// An open file at whose end batches are put. One thread at a time.
 ///
@@ -35,8 +36,8 @@ final class OutputFile {
     ///   - now: seconds since 1970.
     /// - Throws: `cannotOpen`, `inUse`.
     init(path: String, append: Bool, gzip: Bool, now: Int) throws(FileError) {
-        // SAFETY: the path is a C string for the call.
-        let descriptor = unsafe open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0o600)
+        let descriptor = OperatorFile.open(
+            path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, permissions: 0o600)
         guard descriptor >= 0 else { throw .cannotOpen(path: path, errno: errno) }
         var status = stat()
         if let error = Self.takeOver(descriptor, path, append: append, &status) {

@@ -33,6 +33,7 @@ private final class ServedPrometheusExporter: PipelineComponent {
 
     /// Serves the page until everything that sends to it has stopped.
     func stop(until deadline: NIODeadline) async -> Remainder {
+        await exporter.drain(until: deadline)
         await page.stop()
         return Remainder()
     }

@@ -18,17 +18,20 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     private let hiddenNoted = Mutex<Set<String>>([])
     private let name: String
     private let sendsTimestamps: Bool
+    private let showsCreated: Bool
     private let counters: SendingQueue.Counters
     private let state: StateMetrics
     private let logger: Logger
     private let clock: @Sendable () -> NIODeadline
+    private let eventLoop: any EventLoop
+    private let queue = IntakeQueue()
 
     /// How often expired series are looked for.
     private static let sweepInterval = TimeAmount.seconds(1)
     /// A look at all series takes so many of these at most.
     private static let sweepsPerPass = 15
     /// Records looked at while the lock is held.
-    private static let sweepSlice = 2048
+    private static let sweepSlice = 1024
     private static let hiddenNotedMax = 1024
     /// How finely the time of updates is known.
     private static let tickNanoseconds: UInt64 = 10_000_000
@@ -49,9 +52,12 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         self.logger = logger
         self.clock = clock
         self.counters = counters
+        self.eventLoop = eventLoop
         sendsTimestamps = config.sendTimestamps
+        showsCreated = config.showsCreatedSamples
         state = StateMetrics(registry, exporter: name)
         var limits = SeriesStore.Limits(series: config.maxSeries, seriesPerMetric: config.maxSeriesPerMetric)
+        limits.sourcesPerSeries = config.maxSourcesPerSeries
         limits.expiration = Self.ticks(config.metricExpiration)
         // As in the Collector: no page shows them then, whatever its format.
         if !config.enableOpenMetrics { limits.exemplarBytes = 0 }
@@ -89,16 +95,55 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         }
         batch.enter()
         counters.taken.add(batch.items)
-        let now = now
-        var kept = 0
-        for slice in batch.slices {
-            unsafe slice.bytes.withUnsafeReadableBytes { bytes in
-                let bytes = unsafe WireBytes(bytes)
-                lock.withLock { _ in kept += store.read(bytes, now: now) }
-            }
+        let intake = Intake(batch)
+        if queue.appendBehindOthers(intake) { return nil }
+        var work = SeriesStore.workPerTurn
+        if read(intake, &work) {
+            finish(intake)
+        } else if queue.append(intake) {
+            eventLoop.execute { self.readOn() }
         }
+        return nil
+    }
+
+    /// Reads on in a batch.
+    /// - Parameter work: what may be done; then, what is left of it.
+    /// - Returns: whether all is read.
+    private func read(_ intake: Intake, _ work: inout Int) -> Bool {
+        lock.withLock { _ in
+            store.work = work
+            defer { work = store.work }
+            return intake.read(into: store, now: now)
+        }
+    }
+
+    /// A turn of reading what waits. Event loop only.
+    private func readOn() {
+        var work = SeriesStore.workPerTurn
+        while work > 0, let intake = queue.first, read(intake, &work) {
+            queue.removeFirst()
+            finish(intake)
+        }
+        if !queue.isEmpty { eventLoop.execute { self.readOn() } }
+    }
+
+    /// Reads what waits; what cannot be read by the deadline is counted as failed. When nothing comes in any more.
+    package func drain(until deadline: NIODeadline) async {
+        // Fails only when the loop is shut down, and then nothing is read any more.
+        while !queue.isEmpty, NIODeadline.now() < deadline { try? await eventLoop.submit {}.get() }
+        try? await eventLoop.submit {
+            while let intake = self.queue.first {
+                self.queue.removeFirst()
+                self.finish(intake)
+            }
+        }.get()
+    }
+
+    /// Counts what became of a batch's points, and answers.
+    private func finish(_ intake: Intake) {
+        let batch = intake.batch
         // A point with two values would be two; the sender counts as the receiver did.
-        kept = min(kept, batch.items)
+        let kept = min(intake.kept, batch.items)
         counters.sent.add(kept)
         counters.failed.add(batch.items - kept)
         report()
@@ -109,7 +154,6 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
                 "exporter \(name) dropped \(batch.items - kept) data points; its metrics and log say why"
             batch.settle(.partial(rejectedItems: batch.items - kept, message: message))
         }
-        return nil
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
@@ -178,7 +222,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         init(_ exporter: PrometheusExporter, _ request: PageKey) {
             self.exporter = exporter
             now = exporter.now
-            maker = PageMaker(request, sendsTimestamps: exporter.sendsTimestamps)
+            maker = PageMaker(
+                request, sendsTimestamps: exporter.sendsTimestamps, showsCreated: exporter.showsCreated)
             let names = request.names.isEmpty ? nil : Set(request.names)
             cursor = exporter.lock.withLock { _ in exporter.store.beginPage(names: names) }
         }
@@ -188,7 +233,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
             for _ in 0..<Self.slicesMax {
                 isDone = exporter.lock.withLock { _ in !maker.writeSlice(exporter.store, cursor, now: now) }
                 if isDone {
-                    for family in maker.hidden { exporter.logHidden(family) }
+                    exporter.report(maker.hidden, forbidden: maker.forbidden)
                     return maker.finish()
                 }
                 let parts = maker.takeReady()
@@ -202,29 +247,44 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         }
     }
 
-    /// Once for each name.
-    private func logHidden(_ family: String) {
-        let isNew = hiddenNoted.withLock { noted in
-            noted.count < Self.hiddenNotedMax && noted.insert(family).inserted
+    /// Counts and logs, once for each name, what is not on a page.
+    private func report(_ hidden: [String], forbidden: (series: Int, families: [String])) {
+        for family in hidden where isNew(family) {
+            logger.warning(
+                "Metric left out of the page: another one has its name, or has samples of it.",
+                metadata: ["metric": "\(family)", "remedy": "rename one of the two"])
         }
-        guard isNew else { return }
-        logger.warning(
-            "Metric left out of the page: another one has its name, or has samples of it.",
-            metadata: ["metric": "\(family)", "remedy": "rename one of the two"])
+        state.forbidden.add(forbidden.series)
+        for family in forbidden.families where isNew(family + " in OpenMetrics") {
+            logger.warning(
+                "Series left out of OpenMetrics pages: a counter is negative or no number, or buckets fall.",
+                metadata: [
+                    "metric": "\(family)", "remedy": "make it a gauge, or mend what its sender counts",
+                ])
+        }
+    }
+
+    private func isNew(_ notice: String) -> Bool {
+        hiddenNoted.withLock { $0.count < Self.hiddenNotedMax && $0.insert(notice).inserted }
+    }
+
+    /// Those of these names that are of families of the page.
+    func known(_ names: [String]) -> [String] {
+        lock.withLock { _ in names.filter { store.families[$0] != nil } }
     }
 
     // MARK: - Time
 
-    /// Looks at a part of the series and removes what has expired.
-    func sweep() {
-        let now = now
+    /// Looks at a part of the series and removes what has expired, a slice in a turn of the event loop.
+    private func sweep() {
         let share = lock.withLock { _ in Int(store.slab.end) / Self.sweepsPerPass + 1 }
-        var left = max(share, Self.sweepSlice)
-        while left > 0 {
-            let isEnd = lock.withLock { _ in store.sweep(Self.sweepSlice, now: now) }
-            left = isEnd ? 0 : left - Self.sweepSlice
-        }
-        report()
+        sweep(max(share, Self.sweepSlice))
+    }
+
+    private func sweep(_ left: Int) {
+        let isEnd = lock.withLock { _ in store.sweep(Self.sweepSlice, now: now) }
+        guard !isEnd, left > Self.sweepSlice else { return report() }
+        eventLoop.execute { self.sweep(left - Self.sweepSlice) }
     }
 }
 
@@ -232,8 +292,10 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
 private struct StateMetrics: Sendable {
     let series: Gauge
     let bytes: Gauge
+    let forbidden: Counter
     private let dropped: [Counter]
     private let merged: Counter
+    private let exemplars: Counter
     private let registry: MetricRegistry
     private let exporter: String
 
@@ -249,6 +311,13 @@ private struct StateMetrics: Sendable {
         merged = registry.counter(
             "sluice_exporter_prometheus_merged_series",
             help: "Series whose names and labels had become those of another one.", labels: labels)
+        exemplars = registry.counter(
+            "sluice_exporter_prometheus_dropped_exemplars",
+            help: "Exemplars of points with too many, which were not looked at.", labels: labels)
+        forbidden = registry.counter(
+            "sluice_exporter_prometheus_forbidden_series",
+            help: "Series left out of OpenMetrics pages, which a strict parser would refuse for them.",
+            labels: labels)
         dropped = DropReason.allCases.map { reason in
             registry.counter(
                 "sluice_exporter_prometheus_dropped_points",
@@ -260,6 +329,7 @@ private struct StateMetrics: Sendable {
     func add(_ events: StoreEvents) {
         for (counter, count) in zip(dropped, events.drops) where count > 0 { counter.add(count) }
         merged.add(events.merged)
+        exemplars.add(events.exemplars)
         for (metric, count) in events.overLimit {
             registry.counter(
                 "sluice_exporter_prometheus_over_limit_points",

@@ -19,6 +19,9 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
     package var resourceLabels = ResourceLabels()
     /// Answers in OpenMetrics, with exemplars, when a scraper asks for it. Default false. Key `enable_open_metrics`.
     package var enableOpenMetrics = false
+    /// OpenMetrics pages have a `_created` sample beside each counter, histogram and summary. Default false: to Prometheus
+    /// these are series of their own. Key `enable_created_samples`, which the Collector does not have.
+    package var showsCreatedSamples = false
     /// Default UnderscoreEscapingWithSuffixes. Keys `translation_strategy` and, older, `add_metric_suffixes`.
     package var strategy = TranslationStrategy.underscoreEscapingWithSuffixes
     /// Leaves out the labels of the instrumentation scope. Default false. Key `without_scope_info`.
@@ -29,6 +32,9 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
     /// Series held at most of one metric. Default 100 000, 1…100 000 000. Key `max_series_per_metric`, which the
     /// Collector does not have.
     package var maxSeriesPerMetric = 100_000
+    /// Sources of one series: metrics and attributes that have become the same name and labels. Default 1000,
+    /// 1…1 000 000. Key `max_sources_per_series`, which the Collector does not have.
+    package var maxSourcesPerSeries = 1000
 
     /// Defaults, with this place to listen.
     package init(endpoint: EndpointConfig) {
@@ -59,6 +65,7 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
         metricExpiration = section.duration("metric_expiration", default: metricExpiration)
         resourceLabels = ResourceLabels(of: section)
         enableOpenMetrics = section.bool("enable_open_metrics", default: false)
+        showsCreatedSamples = section.bool("enable_created_samples", default: false)
         withoutScopeInfo = section.bool("without_scope_info", default: false)
         readBounds(section)
         for key in ["max_connection_age", "max_connection_age_grace"] {
@@ -105,6 +112,8 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
         maxSeries = section.int("max_series", default: maxSeries, in: range)
         maxSeriesPerMetric = section.int(
             "max_series_per_metric", default: min(maxSeriesPerMetric, maxSeries), in: range)
+        maxSourcesPerSeries = section.int(
+            "max_sources_per_series", default: maxSourcesPerSeries, in: 1...1_000_000)
         if maxSeriesPerMetric > maxSeries, !section.isBroken("max_series") {
             section.report(
                 "max_series_per_metric",

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Pipeline
 
 /// What is done with the folder of a store. Blocks.
 enum Folder {
@@ -52,7 +53,7 @@ final class FolderLock: Sendable {
     /// - Throws: another process holds it, or the lock's file cannot be made.
     init(_ folder: String) throws(StorageFault) {
         let path = Self.path(folder)
-        descriptor = unsafe open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o640)
+        descriptor = OperatorFile.open(path, O_RDWR | O_CREAT | O_CLOEXEC, permissions: 0o640)
         guard descriptor >= 0 else { throw StorageFault("create", path) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
             throw StorageFault("lock (is another gateway using it?)", path)
@@ -68,7 +69,7 @@ final class FolderLock: Sendable {
     /// Whether a process holds a folder. Changes nothing, but for the instant of the asking.
     static func isHeld(_ folder: String) throws(StorageFault) -> Bool {
         let path = path(folder)
-        let descriptor = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = OperatorFile.open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else {
             guard errno == ENOENT else { throw StorageFault("open", path) }
             return false

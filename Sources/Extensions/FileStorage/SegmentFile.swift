@@ -1,6 +1,7 @@
 internal import Compression
 internal import Glibc
 internal import NIOCore
+internal import Pipeline
 
 /// One file of a store, open for reading and writing.
 ///
@@ -41,7 +42,8 @@ final class SegmentFile: @unchecked Sendable {
         -> SegmentFile
     {
         let path = path(folder, sequence)
-        let descriptor = unsafe Glibc.open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o640)
+        let descriptor = OperatorFile.open(
+            path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, permissions: 0o640)
         guard descriptor >= 0 else { throw StorageFault("create", path) }
         let file = SegmentFile(descriptor, path: path, sequence: sequence, capacity: capacity)
         do throws(StorageFault) {
@@ -61,7 +63,7 @@ final class SegmentFile: @unchecked Sendable {
 
     /// Opens a file of an earlier process.
     static func open(existing path: String, sequence: UInt64) throws(StorageFault) -> SegmentFile {
-        let descriptor = unsafe Glibc.open(path, O_RDWR | O_CLOEXEC)
+        let descriptor = OperatorFile.open(path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { throw StorageFault("open", path) }
         var status = stat()
         // SAFETY: fills one stat.

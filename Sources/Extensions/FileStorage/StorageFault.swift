@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Pipeline
 
 /// Why a file or folder of a store cannot be used.
 package struct StorageFault: Error, Sendable, Equatable, CustomStringConvertible {
@@ -15,8 +16,9 @@ package struct StorageFault: Error, Sendable, Equatable, CustomStringConvertible
     }
 
     package var description: String {
+        if code == ELOOP { return "\(operation) \(path): \(OperatorFile.foreignLink)" }
         // SAFETY: strerror gives a NUL-ended text that lives until the thread's next call of it.
-        unsafe "\(operation) \(path): \(String(cString: strerror(code)))"
+        return unsafe "\(operation) \(path): \(String(cString: strerror(code)))"
     }
 
     /// Whether there is no room left.

@@ -3,8 +3,8 @@ internal import NIOHTTP1
 
 /// One HTTP/1.1 connection to a server: one request at a time. Event loop only.
 ///
-/// Stands behind NIO's request encoder and response decoder. The decoder bounds heads and refuses answers that nobody
-/// asked for; a head, a body or an end that is not HTTP ends the connection.
+/// Stands behind NIO's request encoder and response decoder, and that behind `ResponseHeadReader`. The decoder bounds
+/// heads and refuses answers that nobody asked for; a head, a body or an end that is not HTTP ends the connection.
 final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
     typealias InboundIn = HTTPClientResponsePart
     typealias OutboundOut = HTTPClientRequestPart
@@ -17,6 +17,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
     /// The client keeps its connections; they let go of it when they end.
     private var owner: (any HTTPClientConnectionOwner)?
     private var context: ChannelHandlerContext?
+    private let heads: ResponseHeadReader
     private var call: HTTPClientCall?
     /// Requests that were answered before this one.
     private var served = 0
@@ -36,6 +37,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
         self.origin = origin
         self.keepsAlive = keepsAlive
         self.owner = owner
+        heads = ResponseHeadReader()
     }
 
     /// Adds the handlers of HTTP/1.1, this one last.
@@ -48,6 +50,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
             limitConfiguration: limits)
         let pipeline = channel.pipeline.syncOperations
         try pipeline.addHandler(HTTPRequestEncoder())
+        try pipeline.addHandler(connection.heads)
         try pipeline.addHandler(ByteToMessageHandler(decoder))
         try pipeline.addHandler(connection)
     }
@@ -89,6 +92,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
             if connection.call === call { connection.isSent = true }
         }
         isSent = false
+        heads.expectHead()
         context.write(wrapOutboundOut(.head(head(request))), promise: pieces.isEmpty ? written : nil)
         for index in pieces.indices {
             context.write(
@@ -193,7 +197,7 @@ final class HTTP1ClientConnection: ChannelInboundHandler, HTTPClientConnection {
             switch error {
             case HTTPParserError.invalidEOFState:
                 fail(call, .closed(origin: origin, beforeAnswer: false, reason: "its end is missing"))
-            case is HTTPParserError, is NIOHTTPDecoderError:
+            case is HTTPParserError, is NIOHTTPDecoderError, is ForeignProtocol:
                 fail(call, .malformed(origin: origin, reason: closeReason))
             default: break
             }

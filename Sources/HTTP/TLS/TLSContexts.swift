@@ -77,6 +77,14 @@ package final class ClientTLS: Sendable {
         }
     }
 
+    /// Those that BoringSSL takes when nothing is said, and Ed25519, which OpenSSL and Go take as well.
+    private static let acceptedSignatures: [SignatureAlgorithm] = [
+        .ecdsaSecp256R1Sha256, .rsaPssRsaeSha256, .rsaPkcs1Sha256, .ed25519,
+        .ecdsaSecp384R1Sha384, .rsaPssRsaeSha384, .rsaPkcs1Sha384,
+        .ecdsaSecp521R1Sha512, .rsaPssRsaeSha512, .rsaPkcs1Sha512,
+        .rsaPkcs1Sha1,
+    ]
+
     /// Whether the files can be used. Blocks.
     package static func check(_ config: ClientTLSConfig) throws(TLSProblem) {
         // The system's authorities take tens of milliseconds to read, and are not the configuration's fault.
@@ -94,6 +102,7 @@ package final class ClientTLS: Sendable {
             tls.privateKey = identity.key
         }
         tls.applicationProtocols = protocols
+        tls.verifySignatureAlgorithms = Self.acceptedSignatures
         // Names are checked by `ServerName`.
         tls.certificateVerification = config.insecureSkipVerify ? .none : .noHostnameVerification
         if let ca = config.shared.ca {

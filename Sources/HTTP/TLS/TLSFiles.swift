@@ -102,9 +102,8 @@ extension TLSConfig {
     func apply(to tls: inout TLSConfiguration) {
         tls.minimumTLSVersion = minVersion.nio
         tls.maximumTLSVersion = maxVersion?.nio
-        if !cipherSuites.isEmpty {
-            tls.cipherSuiteValues = cipherSuites.compactMap { Self.suites[$0] }
-        }
+        let names = cipherSuites.isEmpty ? Self.usualSuites : cipherSuites
+        tls.cipherSuiteValues = names.compactMap { Self.suites[$0] }
         if !curvePreferences.isEmpty {
             tls.curves = curvePreferences.compactMap { Self.curveValues[$0] }
         }
@@ -120,6 +119,15 @@ extension TLSConfig {
     private static let curveValues: [String: NIOTLSCurve] = [
         "X25519": .x25519, "P256": .secp256r1, "P384": .secp384r1, "P521": .secp521r1,
         "X25519MLKEM768": .x25519_MLKEM768,
+    ]
+
+    /// Of TLS 1.2, best first: those with forward secrecy, so that a key that is stolen later opens nothing.
+    static let usualSuites = [
+        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256", "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384", "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256", "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA", "TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA", "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA",
     ]
 
     private static let suites: [String: NIOTLSCipher] = [

@@ -1,68 +1,84 @@
 /// Plain values behind each other, kept from request to request. Not thread safe.
+///
+/// A reference, whose owner deallocates it: changing an element is no access to a property of the owner, whose dynamic checks
+/// took 40 % of an edit.
 @safe
-struct EditorList<Element: BitwiseCopyable>: ~Copyable {
-    private var base: UnsafeMutablePointer<Element>
-    private(set) var count = 0
-    private(set) var capacity: Int
+struct EditorList<Element: BitwiseCopyable> {
+    @unsafe private struct Header {
+        var base: UnsafeMutablePointer<Element>
+        var count = 0
+        var capacity: Int
+    }
+
+    private let header: UnsafeMutablePointer<Header>
 
     init(capacity: Int) {
-        self.capacity = capacity
-        unsafe base = .allocate(capacity: capacity)
+        unsafe header = .allocate(capacity: 1)
+        unsafe header.initialize(to: Header(base: .allocate(capacity: capacity), capacity: capacity))
     }
 
-    deinit {
-        unsafe base.deallocate()
+    /// Once, by the owner, when nobody uses it any more.
+    func deallocate() {
+        unsafe header.pointee.base.deallocate()
+        unsafe header.deallocate()
     }
+
+    var count: Int { unsafe header.pointee.count }
 
     /// Bytes held.
-    var bytes: Int { capacity * MemoryLayout<Element>.stride }
+    var bytes: Int { unsafe header.pointee.capacity * MemoryLayout<Element>.stride }
 
     subscript(index: Int) -> Element {
         @inline(__always)
-        _read {
-            precondition(index >= 0 && index < count, "no such entry")
+        get {
+            precondition(unsafe index >= 0 && index < header.pointee.count, "no such entry")
             // SAFETY: the index was checked.
-            yield unsafe base[index]
+            return unsafe header.pointee.base[index]
         }
         @inline(__always)
-        _modify {
-            precondition(index >= 0 && index < count, "no such entry")
+        nonmutating _modify {
+            precondition(unsafe index >= 0 && index < header.pointee.count, "no such entry")
             // SAFETY: the index was checked.
-            yield unsafe &base[index]
+            yield unsafe &header.pointee.base[index]
         }
     }
 
     @inline(__always)
-    mutating func append(_ element: Element) {
-        if count == capacity { grow(to: count + 1) }
+    func append(_ element: Element) {
+        let count = unsafe header.pointee.count
+        if unsafe count == header.pointee.capacity { grow(to: count + 1) }
         // SAFETY: there is room.
-        unsafe (base + count).initialize(to: element)
-        count += 1
+        unsafe (header.pointee.base + count).initialize(to: element)
+        unsafe header.pointee.count = count + 1
     }
 
-    /// Adds copies of a range of its own, and room after them that is filled with the first one.
-    mutating func append(copying range: Range<Int>, reserving reserved: Int, filler: Element) {
+    /// Adds copies of a range of its own, and room after them that is filled with one value.
+    func append(copying range: Range<Int>, reserving reserved: Int, filler: Element) {
+        let count = self.count
         precondition(range.lowerBound >= 0 && range.upperBound <= count, "no such entries")
-        if count + range.count + reserved > capacity { grow(to: count + range.count + reserved) }
+        if unsafe count + range.count + reserved > header.pointee.capacity {
+            grow(to: count + range.count + reserved)
+        }
+        let base = unsafe header.pointee.base
         // SAFETY: there is room, and the ranges do not overlap.
         unsafe (base + count).initialize(from: base + range.lowerBound, count: range.count)
         unsafe (base + count + range.count).initialize(repeating: filler, count: reserved)
-        count += range.count + reserved
+        unsafe header.pointee.count = count + range.count + reserved
     }
 
-    mutating func removeLast(to newCount: Int) {
+    func removeLast(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count, "no such entries")
-        count = newCount
+        unsafe header.pointee.count = newCount
     }
 
-    private mutating func grow(to least: Int) {
-        let larger = max(capacity * 2, least)
+    private func grow(to least: Int) {
+        let larger = unsafe max(header.pointee.capacity * 2, least)
         let new = UnsafeMutablePointer<Element>.allocate(capacity: larger)
         // SAFETY: the old ones are `count` initialized elements.
-        unsafe new.moveInitialize(from: base, count: count)
-        unsafe base.deallocate()
-        unsafe base = unsafe new
-        capacity = larger
+        unsafe new.moveInitialize(from: header.pointee.base, count: count)
+        unsafe header.pointee.base.deallocate()
+        unsafe header.pointee.base = unsafe new
+        unsafe header.pointee.capacity = larger
     }
 }
 

@@ -25,22 +25,36 @@ extension RequestEditor {
 
     /// The position of the first attribute with a key.
     public func find(_ key: WireBytes, in table: AttributeTable) -> Int? {
-        let row = messages[Int(table.message.index)]
-        for position in 0..<Int(row.count) {
-            let entry = entries[Int(row.first) + position]
-            guard entry.number == table.number, !entry.isVirtual else { continue }
-            if entry.child >= 0 {
-                if self.key(table, at: position).isEqual(to: key) { return position }
-            } else if KeyValueParts(entry.content).key.isEqual(to: key) {
-                return position
+        if let bytes = unread(table.message) {
+            var position = 0
+            for field in bytes.fields {
+                if field.number == table.number, KeyValueParts.key(of: field.bytes).isEqual(to: key) {
+                    return position
+                }
+                position &+= 1
             }
+            return nil
+        }
+        return find(key, in: table, from: 0)
+    }
+
+    private func find(_ key: WireBytes, in table: AttributeTable, from start: Int) -> Int? {
+        let row = row(table.message)
+        var position = start
+        while position < Int(row.count) {
+            let entry = entries[Int(row.first) + position]
+            if entry.number == table.number, !entry.isVirtual {
+                let content = entry.child < 0 ? entry.content : self.content(table.message, at: position)
+                if KeyValueParts.key(of: content).isEqual(to: key) { return position }
+            }
+            position &+= 1
         }
         return nil
     }
 
     /// The key of the attribute at a position.
     public func key(_ table: AttributeTable, at position: Int) -> WireBytes {
-        KeyValueParts(content(table.message, at: position)).key
+        KeyValueParts.key(of: content(table.message, at: position))
     }
 
     /// The value of the attribute at a position.
@@ -50,7 +64,14 @@ extension RequestEditor {
 
     /// The value of a key.
     public func value(_ key: WireBytes, in table: AttributeTable) -> AttributeValue? {
-        find(key, in: table).map { value(table, at: $0) }
+        guard let bytes = unread(table.message) else {
+            return find(key, in: table).map { value(table, at: $0) }
+        }
+        for field in bytes.fields
+        where field.number == table.number && KeyValueParts.key(of: field.bytes).isEqual(to: key) {
+            return AttributeValue(KeyValueParts(field.bytes).value)
+        }
+        return nil
     }
 
     /// Sets the value of a key: of the first attribute that has it, or of a new one.
@@ -86,12 +107,12 @@ extension RequestEditor {
     /// Removes all attributes with a key; whether there was one.
     @discardableResult
     public func remove(_ key: WireBytes, in table: AttributeTable) -> Bool {
-        var isRemoved = false
-        while let position = find(key, in: table) {
+        guard var position = find(key, in: table) else { return false }
+        while true {
             remove(table.message, at: position)
-            isRemoved = true
+            guard let next = find(key, in: table, from: position + 1) else { return true }
+            position = next
         }
-        return isRemoved
     }
 
     /// Removes the attribute at a position.
@@ -130,6 +151,19 @@ struct KeyValueParts {
             default: break
             }
         }
+    }
+}
+
+extension KeyValueParts {
+    /// The key, without a walk where the message is written as all SDKs do: a short key, then a short value, each once.
+    @inline(__always)
+    static func key(of message: WireBytes) -> WireBytes {
+        guard message.count > 4, message[0] == 0x0A else { return KeyValueParts(message).key }
+        let end = 2 + Int(message[1])
+        guard end + 2 <= message.count, message[1] < 0x80, message[end] == 0x12, message[end + 1] < 0x80,
+            end + 2 + Int(message[end + 1]) == message.count
+        else { return KeyValueParts(message).key }
+        return message.part(2..<end)
     }
 }
 

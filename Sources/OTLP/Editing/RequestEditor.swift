@@ -40,10 +40,10 @@ public final class RequestEditor {
 
     struct Message: BitwiseCopyable {
         var source: WireBytes
-        /// Its entries.
-        var first: Int32
-        var count: Int32
-        var capacity: Int32
+        /// Its entries; -1 while its fields are read from the source.
+        var first: Int32 = -1
+        var count: Int32 = 0
+        var capacity: Int32 = 0
         /// -1 for the request.
         let parent: Int32
         /// The entry in the parent.
@@ -54,8 +54,8 @@ public final class RequestEditor {
         var writtenCount = 0
     }
 
-    var messages = EditorList<Message>(capacity: 16)
-    var entries = EditorList<Entry>(capacity: 256)
+    let messages = EditorList<Message>(capacity: 16)
+    let entries = EditorList<Entry>(capacity: 256)
     var kept = EditorBytes()
     /// Messages behind whose entries stand those of one that was opened before them, and grew.
     private var pinned: Range<Int32> = 0..<0
@@ -63,6 +63,11 @@ public final class RequestEditor {
     /// One without a request: `root` reads as empty.
     public init() {
         open(.none)
+    }
+
+    deinit {
+        messages.deallocate()
+        entries.deallocate()
     }
 
     /// Opens a request, which must be valid, and gives up what was open. Borrows the bytes until the next one.
@@ -89,9 +94,23 @@ public final class RequestEditor {
 
     // MARK: - Opening
 
-    func openMessage(_ source: WireBytes, parent: Int32, position: Int32) -> MessageID {
+    private func openMessage(_ source: WireBytes, parent: Int32, position: Int32) -> MessageID {
+        messages.append(Message(source: source, parent: parent, position: position))
+        return MessageID(index: Int32(truncatingIfNeeded: messages.count - 1))
+    }
+
+    /// The row of a message whose entries are asked for; made when it is first.
+    @inline(__always)
+    func row(_ message: MessageID) -> Message {
+        let row = messages[Int(message.index)]
+        return row.first >= 0 ? row : indexed(message)
+    }
+
+    private func indexed(_ message: MessageID) -> Message {
+        let index = Int(message.index)
         let first = entries.count
-        for field in source.fields {
+        pin(above: message)
+        for field in messages[index].source.fields {
             entries.append(
                 Entry(
                     number: field.number, kind: field.kind, bits: field.bits, content: field.bytes,
@@ -99,11 +118,10 @@ public final class RequestEditor {
                 ))
         }
         let count = Int32(truncatingIfNeeded: entries.count - first)
-        messages.append(
-            Message(
-                source: source, first: Int32(truncatingIfNeeded: first), count: count, capacity: count,
-                parent: parent, position: position))
-        return MessageID(index: Int32(truncatingIfNeeded: messages.count - 1))
+        messages[index].first = Int32(truncatingIfNeeded: first)
+        messages[index].count = count
+        messages[index].capacity = count
+        return messages[index]
     }
 
     /// Opens the message in the field at a position; the same id while it is open.
@@ -153,7 +171,7 @@ public final class RequestEditor {
             entries[place].child = -1
         }
         messages.removeLast(to: Int(closing))
-        if !pinned.contains(closing) { entries.removeLast(to: Int(message.first)) }
+        if message.first >= 0, !pinned.contains(closing) { entries.removeLast(to: Int(message.first)) }
         pinned = min(pinned.lowerBound, closing)..<min(pinned.upperBound, closing)
     }
 
@@ -170,18 +188,26 @@ public final class RequestEditor {
         return true
     }
 
+    /// Says that entries of a message are about to stand behind those of all that were opened after it.
+    private func pin(above message: MessageID) {
+        let first = message.index + 1
+        let opened = Int32(truncatingIfNeeded: messages.count)
+        guard first < opened else { return }
+        pinned = (pinned.isEmpty ? first : min(pinned.lowerBound, first))..<opened
+    }
+
     // MARK: - Entries
 
     @inline(__always)
     func entryIndex(_ message: MessageID, _ position: Int) -> Int {
-        let row = messages[Int(message.index)]
+        let row = row(message)
         precondition(position >= 0 && position < Int(row.count), "the message has no such field")
         return Int(row.first) + position
     }
 
     /// The position of the last field of a number.
     func lastPosition(_ message: MessageID, _ number: UInt32, virtual: Bool = false) -> Int? {
-        let row = messages[Int(message.index)]
+        let row = row(message)
         var position = Int(row.count) - 1
         while position >= 0 {
             let entry = entries[Int(row.first) + position]
@@ -194,7 +220,7 @@ public final class RequestEditor {
     /// Adds a field; its position. The message moves to the end when it has no room.
     func appendEntry(_ message: MessageID, _ entry: Entry) -> Int {
         let index = Int(message.index)
-        let row = messages[index]
+        let row = row(message)
         let end = Int(row.first + row.capacity)
         if row.count < row.capacity {
             entries[Int(row.first + row.count)] = entry
@@ -203,8 +229,7 @@ public final class RequestEditor {
             messages[index].capacity += 1
         } else {
             let spare = max(4, row.capacity)
-            let opened = Int32(truncatingIfNeeded: messages.count)
-            pinned = (pinned.isEmpty ? message.index + 1 : min(pinned.lowerBound, message.index + 1))..<opened
+            pin(above: message)
             messages[index].first = Int32(truncatingIfNeeded: entries.count)
             messages[index].capacity = row.count + spare
             entries.append(

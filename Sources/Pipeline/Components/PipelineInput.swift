@@ -50,6 +50,9 @@ package struct PipelineInput: Sendable {
 
     /// Whether receivers should leave bytes in their sockets for the moment.
     package var shouldPause: Bool { admission.contains { $0.shouldPause } }
+
+    /// The bytes that requests may hold in all; `Int.max` where nobody says.
+    package var limitBytes: Int { admission.reduce(.max) { min($0, $1.limitBytes) } }
 }
 
 /// Where a receiver or a connector puts data: for a receiver the input of all pipelines of one signal that name it, for a

@@ -116,7 +116,9 @@ package final class EditingProcessor: Consumer, PipelineComponent {
     private func edit(
         _ slice: Slice, _ signal: Signal, with editor: RequestEditor, into edited: inout Edited
     ) throws(Refusal) {
-        let context = EditContext(signal: signal, items: slice.items, metadata: slice.payload.metadata)
+        let context = EditContext(
+            signal: signal, items: slice.items, metadata: slice.payload.metadata, client: slice.payload.client
+        )
         let bytes = slice.bytes
         let outcome = unsafe bytes.withUnsafeReadableBytes { buffer in
             Result { () throws(Refusal) in
@@ -151,6 +153,7 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         for slice in free { bytes.writeImmutableBuffer(slice.bytes) }
         let payload = Payload(bytes, ledger: ledger)
         payload.metadata = free.first?.payload.metadata
+        payload.client = free.first?.payload.client
         whole.append(Slice(payload, offset: 0, count: count, items: free.reduce(0) { $0 + $1.items }))
         return whole
     }
@@ -167,6 +170,7 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         }
         let payload = Payload(buffer, ledger: ledger)
         payload.metadata = source.metadata
+        payload.client = source.client
         return payload
     }
 

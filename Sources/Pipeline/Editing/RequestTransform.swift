@@ -27,10 +27,15 @@ package struct EditContext: Sendable {
     package let items: Int
     /// What the client sent beside the data, when its receiver has `include_metadata: true`.
     package let metadata: ClientMetadata?
+    /// Who sent it; nil for data that came into being here.
+    package let client: ClientAddress?
 
-    package init(signal: Signal, items: Int, metadata: ClientMetadata? = nil) {
+    package init(
+        signal: Signal, items: Int, metadata: ClientMetadata? = nil, client: ClientAddress? = nil
+    ) {
         self.signal = signal
         self.items = items
         self.metadata = metadata
+        self.client = client
     }
 }

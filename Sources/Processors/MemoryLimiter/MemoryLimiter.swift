@@ -118,6 +118,8 @@ package final class MemoryLimiter: AdmissionControl, Component {
         ledger.bytes > ledgerLimits.softBytes && !refusing.load(ordering: .relaxed)
     }
 
+    package var limitBytes: Int { ledgerLimits.softBytes }
+
     // MARK: - Watching
 
     /// Begins to watch.

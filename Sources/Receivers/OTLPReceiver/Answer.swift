@@ -43,6 +43,11 @@ enum Answer: Sendable {
         }
     }
 
+    /// Whether the request was taken, or refused for reasons that are ours and not its own.
+    var isOurs: Bool {
+        if case .failed(let failure) = self { failure.retryAfterSeconds != nil } else { true }
+    }
+
     /// The client's view of what a pipeline said.
     init(_ outcome: Outcome) {
         switch outcome {

@@ -8,17 +8,36 @@ final class ProtocolService: Sendable {
     let writer: AnswerWriter
     let logger: Logger
     let resets: StreamResets
+    let ends: ConnectionEnds
+    /// Of the whole receiver.
+    let memory: IncompleteMemory
 
-    init(routes: Routes, writer: AnswerWriter, logger: Logger, resets: StreamResets) {
+    init(
+        routes: Routes, writer: AnswerWriter, logger: Logger, resets: StreamResets, ends: ConnectionEnds,
+        memory: IncompleteMemory
+    ) {
         self.resets = resets
+        self.ends = ends
+        self.memory = memory
         self.routes = routes
         self.writer = writer
         self.logger = logger
     }
 }
 
+/// A request that does not move, and how it is ended.
+struct StalledRequest {
+    /// How much of it has come, 0 to 1.
+    let fullness: Double
+    let end: () -> Void
+}
+
 /// A connection as its receiver sees it. Event loop only.
 protocol ReceiverConnection: AnyObject {
+    /// Since when nothing has been under way; nil while something is.
+    var idleSince: NIODeadline? { get }
+    /// The requests of which nothing worth the name has come for `Connections.shortStallLimit`.
+    func stalledRequests(_ now: NIODeadline) -> [StalledRequest]
     /// Looks at the limits that time sets: stalled requests give back the memory they reserved, silent clients are
     /// pinged, and so on.
     func check(_ now: NIODeadline)
@@ -26,6 +45,10 @@ protocol ReceiverConnection: AnyObject {
     func drain()
     /// Closes at once.
     func close()
+}
+
+extension ReceiverConnection {
+    func stalledRequests(_ now: NIODeadline) -> [StalledRequest] { [] }
 }
 
 /// The connections of one receiver on one event loop. Event loop only, but for `init`.
@@ -42,9 +65,23 @@ final class Connections: @unchecked Sendable {
 
     /// A body that does not move for this long is given up.
     static let stallLimit = TimeAmount.seconds(60)
+    /// The same when incomplete requests hold much memory; then the emptiest go first.
+    static let shortStallLimit = TimeAmount.seconds(2)
+    /// How often that is looked at.
+    private static let relieveInterval = TimeAmount.milliseconds(500)
+    /// Connections that are looked at to find one that is idle.
+    private static let idleLookMax = 256
+    /// A connection that was busy more recently is not idle.
+    private static let idleLimit = TimeAmount.seconds(1)
+
+    private let memory: IncompleteMemory?
+    private var relief: RepeatedTask?
 
     /// - Parameter checkInterval: between two looks at every connection; limits of time are kept to this precision.
-    init(eventLoop: any EventLoop, tools: LoopTools, checkInterval: TimeAmount) {
+    init(
+        eventLoop: any EventLoop, tools: LoopTools, checkInterval: TimeAmount, memory: IncompleteMemory? = nil
+    ) {
+        self.memory = memory
         self.eventLoop = eventLoop
         self.tools = tools
         self.checkInterval = checkInterval
@@ -55,11 +92,45 @@ final class Connections: @unchecked Sendable {
         sweep = eventLoop.scheduleRepeatedTask(initialDelay: checkInterval, delay: checkInterval) { _ in
             bound.value.check()
         }
+        guard let memory, memory.limitBytes < .max else { return }
+        relief = eventLoop.scheduleRepeatedTask(
+            initialDelay: Self.relieveInterval, delay: Self.relieveInterval
+        ) { _ in
+            if memory.isShort { bound.value.relieve(bound.value.eventLoop.now) }
+        }
+    }
+
+    /// Ends requests that do not move, the emptiest first, until those that are left hold no more than they should.
+    func relieve(_ now: NIODeadline) {
+        guard let memory else { return }
+        var stalled = open.values.flatMap { $0.stalledRequests(now) }
+        stalled.sort { $0.fullness < $1.fullness }
+        for request in stalled {
+            request.end()
+            guard memory.bytes > memory.limitBytes / 4 else { break }
+        }
+    }
+
+    /// Closes a connection that is idle, to make room for another.
+    /// - Returns: whether there was one.
+    func closeIdlest(_ now: NIODeadline) -> Bool {
+        var idlest: (connection: any ReceiverConnection, since: NIODeadline)?
+        for connection in open.values.prefix(Self.idleLookMax) {
+            guard let since = connection.idleSince, now - since >= Self.idleLimit else { continue }
+            if idlest.map({ since < $0.since }) ?? true { idlest = (connection, since) }
+        }
+        idlest?.connection.close()
+        return idlest != nil
     }
 
     private func check() {
         let now = eventLoop.now
         for connection in open.values { connection.check(now) }
+    }
+
+    private func stopTimers() {
+        sweep?.cancel()
+        relief?.cancel()
     }
 
     /// How many connections are open.
@@ -75,7 +146,7 @@ final class Connections: @unchecked Sendable {
         eventLoop.preconditionInEventLoop()
         open[ObjectIdentifier(connection)] = nil
         if open.isEmpty, draining {
-            sweep?.cancel()
+            stopTimers()
             whenEmpty?.succeed()
             whenEmpty = nil
         }
@@ -86,7 +157,7 @@ final class Connections: @unchecked Sendable {
         draining = true
         let promise = whenEmpty ?? eventLoop.makePromise(of: Void.self)
         if open.isEmpty {
-            sweep?.cancel()
+            stopTimers()
             promise.succeed()
             return promise.futureResult
         }
@@ -111,7 +182,7 @@ final class Connections: @unchecked Sendable {
     }
 
     private func closeAll() -> Int {
-        sweep?.cancel()
+        stopTimers()
         let count = open.count
         for connection in open.values { connection.close() }
         return count

@@ -29,9 +29,17 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     private static let lingerLimit = TimeAmount.seconds(5)
     /// More of a body that nobody wants costs more than a new connection.
     private static let unwantedBytesMax = 256 << 10
+    /// Answers that are gathered before they are written.
+    private static let answersBytesMax = 32 << 10
+    /// Room that is kept while nothing is under way.
+    private static let keptBytesMax = 4096
+    /// A chunk of fewer bytes carries nothing (`FrameBudget`).
+    private static let chunkBytesMin = 64
 
     private let service: ProtocolService
     private let connections: Connections
+    private let account: ConnectionAccount
+    private let memory: ConnectionMemory
     private let reader: RequestReader
     private let limits: HTTP1Limits
     private var context: ChannelHandlerContext?
@@ -42,6 +50,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     private var unread = ByteBuffer()
     /// Answers that are not written yet.
     private var answers = ByteBuffer()
+    /// Whether the rest of `unread` waits until the client has read answers.
+    private var isBlocked = false
     /// A read that was asked for while a request waits.
     private var heldRead = false
     /// Counts requests, so that a late answer knows whether its own is still waiting.
@@ -66,25 +76,41 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     /// Bytes of the body that came after its answer.
     private var unwantedBytes = 0
 
-    init(service: ProtocolService, connections: Connections, limits: HTTP1Limits) {
+    /// - Parameter address: the client's, where the memory of an address is bounded.
+    init(
+        service: ProtocolService, connections: Connections, account: ConnectionAccount,
+        address: String? = nil,
+        limits: HTTP1Limits
+    ) {
         self.service = service
         self.connections = connections
+        self.account = account
         self.limits = limits
-        reader = RequestReader(tools: connections.tools, limits: service.routes.limits)
+        memory = ConnectionMemory(service.memory, account, address: address)
+        reader = RequestReader(tools: connections.tools, limits: service.routes.limits, memory: memory)
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        reader.client = ClientAddress(context.remoteAddress)
         lastMoved = context.eventLoop.now
         lastChecked = lastMoved
         ageLimit = limits.age.map { $0.limit(from: lastMoved, jitter: .random(in: -1...1)) }
+        account.end = { [weak self] in self?.end($0) }
         connections.add(self)
+    }
+
+    private func end(_ reason: ConnectionEnd) {
+        service.ends.count(reason)
+        phase = .closed
+        close()
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         phase = .closed
         reader.abandon()
+        memory.end()
         connections.remove(self)
     }
 
@@ -92,7 +118,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let bytes = unwrapInboundIn(data)
-        connections.tools.now = context.eventLoop.now
+        connections.tools.now = account.now
         switch phase {
         case .lingering, .closed: return
         case .idle, .receiving, .waiting: break
@@ -101,19 +127,40 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         if unread.readableBytes == 0 {
             unread = bytes
         } else {
+            // What was read is dropped when it is the larger part, so that each byte is moved once.
+            if unread.readerIndex > unread.readableBytes { unread.discardReadBytes() }
             unread.writeImmutableBuffer(bytes)
         }
-        readOn(context)
+        if !isBlocked { readOn(context) }
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
         writeAnswers(context)
+        memory.unreadBytes = unread.readableBytes == 0 ? 0 : unread.capacity
+        memory.publish()
         context.fireChannelReadComplete()
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        if isBlocked, context.channel.isWritable {
+            isBlocked = false
+            readOn(context)
+            writeAnswers(context)
+            endBehindInput(context)
+            readHeld(context)
+        }
+        context.fireChannelWritabilityChanged()
+    }
+
+    private func readHeld(_ context: ChannelHandlerContext) {
+        guard heldRead, !isBlocked else { return }
+        heldRead = false
+        read(context: context)
     }
 
     func read(context: ChannelHandlerContext) {
         // One that sends ahead without end must not fill the memory; what it has sent waits in the socket.
-        if case .waiting = phase {
+        if isWaiting || isBlocked {
             heldRead = true
         } else {
             context.read()
@@ -128,13 +175,27 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             case .idle, .receiving: break
             }
             do throws(HTTP1Error) {
-                guard try step() else { break reading }
+                guard try step() else {
+                    shrinkUnread()
+                    break reading
+                }
             } catch {
                 refuse(error, context)
+            }
+            if answers.readableBytes > Self.answersBytesMax {
+                writeAnswers(context)
+                isBlocked = !context.channel.isWritable
+                if isBlocked { break reading }
             }
         }
         if case .lingering = phase { unread = ByteBuffer() }
         if unread.readableBytes == 0 { unread = ByteBuffer() }
+    }
+
+    /// Keeps the beginning of a header in a buffer of its own size, not in the one that all of a read came in.
+    private func shrinkUnread() {
+        guard unread.capacity > 2 * unread.readableBytes + Self.keptBytesMax else { return }
+        unread = ByteBuffer(bytes: unread.readableBytesView)
     }
 
     /// - Returns: false when more bytes are needed.
@@ -156,8 +217,10 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             }
             return false
         case .head(let head):
+            guard isWithinFrames(1) else { return false }
             begin(head)
         case .body(let range):
+            if bodyLeft == nil, range.count < Self.chunkBytesMin, !isWithinFrames(1) { return false }
             bodyLeft = bodyLeft.map { $0 - range.count }
             if let failure {
                 answer(.failed(failure))
@@ -168,6 +231,13 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             finish()
         }
         return true
+    }
+
+    /// Takes for what carries nothing; too much of it ends the connection.
+    private func isWithinFrames(_ count: Int) -> Bool {
+        if account.frames.take(count, now: connections.tools.now) { return true }
+        end(.frames)
+        return false
     }
 
     /// Counts bytes of a body that was answered already. The connection ends when they become too many.
@@ -197,6 +267,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             failure = reader.begin(
                 target, encoding: encoding, contentLength: framing.contentLength, head: head)
         }
+        self.head.giveBack()
         if let failure {
             // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).
             if expectsContinue { keepAlive = false }
@@ -212,7 +283,9 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             return
         }
         phase = .waiting
-        if let answer = reader.finish(later: acknowledgement) { self.answer(answer) }
+        let answer = reader.finish(later: acknowledgement)
+        if answer?.isOurs ?? true { account.earn(bytes: reader.finishedBytes) }
+        if let answer { self.answer(answer) }
     }
 
     private func acknowledgement() -> Acknowledgement {
@@ -230,10 +303,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         readOn(context)
         writeAnswers(context)
         endBehindInput(context)
-        if heldRead {
-            heldRead = false
-            self.read(context: context)
-        }
+        readHeld(context)
     }
 
     // MARK: - Writing
@@ -282,7 +352,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         if answers.readableBytes > 0 {
             context.writeAndFlush(wrapOutboundOut(answers), promise: nil)
             // Keeps the room when all of it is in the socket already.
-            answers.clear()
+            if answers.capacity > Self.keptBytesMax { answers = ByteBuffer() } else { answers.clear() }
         }
         guard isLast else { return }
         // Closed at once, the connection would be reset by what the client still sends, its answer unread.
@@ -335,6 +405,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     func check(_ now: NIODeadline) {
         excusePause(now)
         let isStuck = context.map { !$0.channel.isWritable } ?? false
+        if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
         if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }
         if let ageLimit, let grace = limits.ageGrace, now >= ageLimit + grace { return close() }
         switch phase {
@@ -366,6 +437,27 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         requestBegan = min(requestBegan + pause, now)
         headSince = headSince.map { min($0 + pause, now) }
         lastMoved = now
+    }
+
+    /// How long a client may leave answers.
+    private var unreadLimit: TimeAmount {
+        service.memory.isShort ? Connections.shortStallLimit : Connections.stallLimit
+    }
+
+    var idleSince: NIODeadline? {
+        guard case .idle = phase, unread.readableBytes == 0 else { return nil }
+        return lastMoved
+    }
+
+    func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
+        excusePause(now)
+        guard now - lastMoved >= Connections.shortStallLimit else { return [] }
+        switch phase {
+        case .idle where unread.readableBytes == 0: return []
+        case .idle, .receiving:
+            return [StalledRequest(fullness: reader.fullness) { [self] in end(.memory) }]
+        case .waiting, .lingering, .closed: return []
+        }
     }
 
     private var isWaiting: Bool {

@@ -12,13 +12,21 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         var stream: HTTP2Stream?
         /// When its header came.
         var began = NIODeadline.distantPast
+        /// When it was answered.
+        var answered = NIODeadline.distantPast
+        /// When its client gives up; `distantFuture` unless it says.
+        var deadline = NIODeadline.distantFuture
     }
 
     private let service: ProtocolService
     private let tools: LoopTools
     private let connections: Connections
+    private let account: ConnectionAccount
+    private let memory: ConnectionMemory
     /// The handler keeps this object; both let go of each other when the connection ends.
     private var handler: HTTP2Handler?
+    /// The other end.
+    private var client: ClientAddress?
     /// By stream slot; made when a slot is used for the first time.
     private var slots: [Slot] = []
     private var draining = false
@@ -28,10 +36,13 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     /// How many requests have come.
     private var requests = 0
 
+    /// - Parameter address: the client's, where the memory of an address is bounded.
     init(
-        service: ProtocolService, tools: LoopTools, connections: Connections,
-        limits: ConnectionKeeper.Limits, times: RequestTimes = RequestTimes()
+        service: ProtocolService, tools: LoopTools, connections: Connections, account: ConnectionAccount,
+        address: String? = nil, limits: ConnectionKeeper.Limits, times: RequestTimes = RequestTimes()
     ) {
+        self.account = account
+        memory = ConnectionMemory(service.memory, account, address: address)
         self.times = times
         lastChecked = tools.eventLoop.now
         self.service = service
@@ -44,7 +55,18 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func opened(_ handler: HTTP2Handler) {
         self.handler = handler
+        client = ClientAddress(handler.remoteAddress)
+        account.end = { [weak self] in self?.end($0) }
         connections.add(self)
+    }
+
+    private func end(_ reason: ConnectionEnd) {
+        service.ends.count(reason)
+        handler?.end(reason)
+    }
+
+    func flushed() {
+        memory.publish()
     }
 
     func reading(at now: NIODeadline) {
@@ -55,16 +77,27 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         connections.remove(self)
         handler = nil
         slots.removeAll()
+        memory.end()
         service.logger.debug("Connection closed.", metadata: ["reason": "\(reason)"])
     }
 
     func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool) {
         guard !isTrailers else { return }
-        while slots.count <= stream.slot {
-            slots.append(Slot(reader: RequestReader(tools: tools, limits: service.routes.limits)))
+        // The client may come again with it (RFC 9113 §8.7).
+        guard memory.admitsStream else {
+            handler?.session?.reset(stream, code: 7)  // REFUSED_STREAM
+            return
         }
+        while slots.count <= stream.slot {
+            slots.append(
+                Slot(reader: RequestReader(tools: tools, limits: service.routes.limits, memory: memory)))
+            memory.slots = slots.count
+        }
+        memory.openStreams += 1
+        slots[stream.slot].reader.client = client
         slots[stream.slot].stream = stream
         slots[stream.slot].began = tools.now
+        slots[stream.slot].deadline = .distantFuture
         requests += 1
         if stream.hasTooManyFields {
             let failure = Answer.Failure.tooManyFields(limit: HTTP2Settings().maxHeaderBytes)
@@ -74,6 +107,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         case .failure(let failure):
             answer(stream, .failed(failure), isHead: stream.headers.field(":method", is: "HEAD") == true)
         case .success(let (target, encoding, contentLength)):
+            if service.routes.limits.isGRPC, let failure = readTimeout(stream) {
+                return answer(stream, .failed(failure))
+            }
             let reader = slots[stream.slot].reader
             let refused = reader.begin(
                 target, encoding: encoding, contentLength: contentLength, head: stream.headers)
@@ -83,21 +119,52 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         }
     }
 
+    /// Reads `grpc-timeout`.
+    private func readTimeout(_ stream: HTTP2Stream) -> Answer.Failure? {
+        switch GRPCTimeout(stream.headers) {
+        case .none: return nil
+        case .malformed(let text): return .malformedTimeout(text)
+        case .after(let time):
+            slots[stream.slot].deadline = tools.now + time
+            return time > .zero ? nil : .timeoutExpired
+        }
+    }
+
+    /// The place of a stream that was let in.
+    private func isKnown(_ stream: HTTP2Stream) -> Bool {
+        stream.slot < slots.count && slots[stream.slot].stream === stream
+    }
+
     func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream) {
-        guard stream.slot < slots.count else { return }
+        guard isKnown(stream) else { return }
         if let failure = unsafe slots[stream.slot].reader.append(bytes) { answer(stream, .failed(failure)) }
     }
 
     func ended(_ stream: HTTP2Stream) {
-        guard stream.slot < slots.count else { return }
-        let answer = slots[stream.slot].reader.finish { acknowledgement(for: stream) }
-        if let answer { self.answer(stream, answer) }
+        guard isKnown(stream) else { return }
+        let reader = slots[stream.slot].reader
+        // Answered already.
+        guard reader.isReading else { return }
+        guard tools.now <= slots[stream.slot].deadline else {
+            reader.abandon()
+            return answer(stream, .failed(.timeoutExpired))
+        }
+        guard let answer = reader.finish(later: { acknowledgement(for: stream) }) else {
+            return account.earn(bytes: reader.finishedBytes)
+        }
+        if answer.isOurs { account.earn(bytes: reader.finishedBytes) }
+        self.answer(stream, answer)
     }
 
     func closed(_ stream: HTTP2Stream, code: UInt32) {
-        guard stream.slot < slots.count else { return }
+        guard isKnown(stream) else { return }
         slots[stream.slot].stream = nil
         slots[stream.slot].reader.abandon()
+        memory.openStreams -= 1
+        if memory.openStreams == 0, slots.count > HTTP2Session.idleSlotsMax {
+            slots = []
+            memory.slots = 0
+        }
     }
 
     func goAway(lastStream: Int32, code: UInt32) {}
@@ -131,6 +198,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private func answer(_ stream: HTTP2Stream, _ answer: Answer, isHead: Bool = false) {
         guard let session = handler?.session else { return }
         keeper.answered()
+        slots[stream.slot].answered = tools.now
         let response =
             service.routes.limits.isGRPC
             ? service.writer.grpc(answer) : service.writer.http2(answer, slots[stream.slot].reader.form)
@@ -146,22 +214,27 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     // MARK: - ReceiverConnection
 
     func check(_ now: NIODeadline) {
-        guard let handler, let session = handler.session else { return }
+        guard let handler else { return }
+        if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
         let pauses = service.routes.shouldPause
         if pauses { excusePause(now) }
         lastChecked = now
         for slot in slots where isOverdue(slot, now) {
             guard let stream = slot.stream else { continue }
-            slot.reader.abandon()
-            session.reset(stream, code: 8)  // CANCEL
+            if now > slot.deadline, !stream.answered {
+                slot.reader.abandon()
+                answer(stream, .failed(.timeoutExpired))
+            } else {
+                cancel(slot)
+            }
         }
         let lastRead = pauses ? now : handler.lastRead
         let action = keeper.check(
-            now: now, lastRead: lastRead, requests: requests, openStreams: session.openStreams,
-            isGreeted: session.hasPeerSettings)
+            now: now, lastRead: lastRead, requests: requests,
+            openStreams: handler.session?.openStreams ?? 0, isGreeted: handler.hasPeerSettings)
         switch action {
         case .none: break
-        case .ping: session.ping()
+        case .ping: handler.startSession()?.ping()
         case .drain: drain()
         case .close(let reason): handler.close(because: reason)
         }
@@ -169,11 +242,48 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     }
 
     private func isOverdue(_ slot: Slot, _ now: NIODeadline) -> Bool {
-        guard slot.stream != nil else { return false }
+        guard let stream = slot.stream else { return false }
+        // The client's windows let nothing through.
+        if stream.answered { return now - slot.answered >= unreadLimit }
+        if now > slot.deadline { return true }
         if let limit = times.write, now - slot.began >= limit { return true }
         guard slot.reader.isReading else { return false }
         if let limit = times.read, now - slot.began >= limit { return true }
         return now - slot.reader.lastProgress >= Connections.stallLimit
+    }
+
+    /// How long a client may leave an answer.
+    private var unreadLimit: TimeAmount {
+        service.memory.isShort ? Connections.shortStallLimit : Connections.stallLimit
+    }
+
+    private func cancel(_ slot: Slot) {
+        guard let stream = slot.stream else { return }
+        slot.reader.abandon()
+        handler?.session?.reset(stream, code: 8)  // CANCEL
+    }
+
+    var idleSince: NIODeadline? {
+        guard let handler, handler.session?.openStreams ?? 0 == 0 else { return nil }
+        return handler.lastRead
+    }
+
+    func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
+        if service.routes.shouldPause { excusePause(now) }
+        lastChecked = now
+        return slots.compactMap { slot in
+            guard let stream = slot.stream else { return nil }
+            let moved = stream.answered ? slot.answered : slot.reader.lastProgress
+            guard stream.answered || slot.reader.isReading, now - moved >= Connections.shortStallLimit else {
+                return nil
+            }
+            let id = stream.id
+            return StalledRequest(fullness: slot.reader.fullness) { [self] in
+                guard stream.id == id else { return }
+                cancel(slot)
+                handler?.flush()
+            }
+        }
     }
 
     /// What we leave in the socket is no slowness of the client's: the time does not count.
@@ -181,16 +291,18 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         let pause = now - lastChecked
         for index in slots.indices where slots[index].stream != nil {
             slots[index].began = min(slots[index].began + pause, now)
+            slots[index].answered = min(slots[index].answered + pause, now)
             slots[index].reader.excuse(until: now)
         }
     }
 
     func drain() {
-        guard !draining, let session = handler?.session else { return }
+        guard !draining, let handler else { return }
+        guard let session = handler.session else { return close() }
         draining = true
         keeper.drained()
         session.goAway(isFinal: false)
-        handler?.flush()
+        handler.flush()
         // A round trip for streams that are on their way; the session ends by itself with its last stream.
         let connection = NIOLoopBound(self, eventLoop: tools.eventLoop)
         tools.eventLoop.scheduleTask(in: .milliseconds(100)) {

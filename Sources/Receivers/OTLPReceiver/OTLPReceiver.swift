@@ -21,6 +21,7 @@ package final class OTLPReceiver: Component {
     private let context: ComponentContext
     private let outputs: [Signal: PipelineOutput]
     private let connections: [Connections]
+    private let memory: IncompleteMemory
     private let listeners = Mutex<[any Channel]>([])
 
     /// - Parameter outputs: where each signal goes; those that no pipeline takes are missing.
@@ -35,10 +36,14 @@ package final class OTLPReceiver: Component {
             config.http.map { HTTP1Limits($0.server).checkInterval },
         ]
         let interval = intervals.compactMap { $0 }.min() ?? .seconds(15)
+        let memory = IncompleteMemory(
+            config.limits, requestBytes: outputs.values.map(\.input.limitBytes).min() ?? .max,
+            ledger: context.ledger)
+        self.memory = memory
         connections = context.gateway.group.makeIterator().map { loop in
             Connections(
                 eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: context.ledger),
-                checkInterval: interval)
+                checkInterval: interval, memory: memory)
         }
     }
 
@@ -100,7 +105,11 @@ package final class OTLPReceiver: Component {
             writer: AnswerWriter(responseHeaders: responseHeaders), logger: context.logger,
             resets: StreamResets(
                 registry: context.registry, receiver: context.name, transport: transport,
-                logger: context.logger))
+                logger: context.logger),
+            ends: ConnectionEnds(
+                registry: context.registry, receiver: context.name, transport: transport,
+                logger: context.logger),
+            memory: memory)
     }
 
     private func listenGRPC(_ config: GRPCServerConfig) async throws(OTLPReceiverError) -> SocketAddress? {
@@ -117,10 +126,12 @@ package final class OTLPReceiver: Component {
         return try await listen(
             config.endpoint, key: "receivers::\(context.name)::protocols::grpc",
             readBytes: config.readBufferSize, tls: try tls(config.tls, "grpc", ["h2"]), service
-        ) { pipeline, connections in
+        ) { pipeline, connections, account, address in
             let connection = HTTP2Connection(
-                service: service, tools: connections.tools, connections: connections, limits: keeping)
-            try pipeline.addHandler(HTTP2Handler(role: .server, settings: http2, delegate: connection))
+                service: service, tools: connections.tools, connections: connections, account: account,
+                address: address, limits: keeping)
+            try pipeline.addHandler(
+                HTTP2Handler(role: .server, settings: http2, delegate: connection, account: account))
         }
     }
 
@@ -142,18 +153,23 @@ package final class OTLPReceiver: Component {
         return try await listen(
             config.server.endpoint, key: "receivers::\(context.name)::protocols::http",
             readBytes: 262_144, tls: try tls(config.server.tls, "http", ["h2", "http/1.1"]), service
-        ) { pipeline, connections in
+        ) { pipeline, connections, account, address in
             try pipeline.addHandler(
                 ProtocolSniffer(connections: connections, timeout: http1.readHeader) { isHTTP2, pipeline in
                     if isHTTP2 {
                         let connection = HTTP2Connection(
                             service: service, tools: connections.tools, connections: connections,
-                            limits: keeping, times: times)
+                            account: account, address: address, limits: keeping, times: times)
                         try pipeline.addHandler(
-                            HTTP2Handler(role: .server, settings: HTTP2Settings(), delegate: connection))
+                            HTTP2Handler(
+                                role: .server, settings: HTTP2Settings(), delegate: connection,
+                                account: account))
                     } else {
                         try pipeline.addHandler(
-                            HTTP1Connection(service: service, connections: connections, limits: http1))
+                            HTTP1Connection(
+                                service: service, connections: connections, account: account,
+                                address: address,
+                                limits: http1))
                     }
                 })
         }
@@ -174,7 +190,10 @@ package final class OTLPReceiver: Component {
 
     private func listen(
         _ endpoint: EndpointConfig, key: String, readBytes: Int, tls: ServerTLS?, _ service: ProtocolService,
-        _ addHandlers: @escaping @Sendable (ChannelPipeline.SynchronousOperations, Connections) throws -> Void
+        _ addHandlers:
+            @escaping @Sendable (
+                ChannelPipeline.SynchronousOperations, Connections, ConnectionAccount, _ address: String?
+            ) throws -> Void
     ) async throws(OTLPReceiverError) -> SocketAddress? {
         let connections = self.connections
         let loops = connections.map { connections in
@@ -184,6 +203,8 @@ package final class OTLPReceiver: Component {
             )
         }
         let logger = context.logger
+        let limits = config.limits
+        let reserve = FreeDescriptors.reserve(of: FreeDescriptors.limit)
         let bootstrap = ServerBootstrap(group: context.gateway.group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -194,20 +215,30 @@ package final class OTLPReceiver: Component {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            .childChannelOption(
-                .recvAllocator,
-                value: AdaptiveRecvByteBufferAllocator(
-                    minimum: 1024, initial: 4096, maximum: max(readBytes, 4096))
-            )
+            .childChannelOption(.recvAllocator, value: ReadGate.allocator(readBytes))
+            // Others have their turn after each read.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let here = loops.first(where: { $0.connections.eventLoop === channel.eventLoop })
                     else {
                         preconditionFailure("a connection runs on a loop of another group")
                     }
-                    try channel.pipeline.syncOperations.addHandler(ReadGate(here.paused))
+                    let now = channel.eventLoop.now
+                    if FreeDescriptors.areShort(reserve: reserve), !here.connections.closeIdlest(now) {
+                        service.ends.count(.descriptors)
+                        channel.close(promise: nil)
+                        return
+                    }
+                    let account = ConnectionAccount(work: limits.work, frames: limits.frames, now: now)
+                    try channel.pipeline.syncOperations.addHandler(
+                        ReadGate(
+                            here.paused, account: account, readBytesMax: readBytes,
+                            halfClosedLimit: TimeAmount(limits.halfClosedTimeout)))
                     try tls?.addHandler(to: channel)
-                    try addHandlers(channel.pipeline.syncOperations, here.connections)
+                    let address =
+                        limits.addressMemoryPercentage > 0 ? channel.remoteAddress?.ipAddress : nil
+                    try addHandlers(channel.pipeline.syncOperations, here.connections, account, address)
                 }
             }
         do {

@@ -72,6 +72,8 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
         if now - opened >= timeout { close() }
     }
 
+    var idleSince: NIODeadline? { opened }
+
     func drain() {
         close()
     }

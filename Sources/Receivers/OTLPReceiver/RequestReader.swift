@@ -71,6 +71,9 @@ final class RequestReader {
 
     private let tools: LoopTools
     private let limits: RequestLimits
+    private let memory: ConnectionMemory?
+    /// What of `memory` is this request's.
+    private var heldBytes = 0
     private var phase = Phase.discarding
     private var target: Target?
     private var encoding = ContentEncoding.identity
@@ -81,22 +84,35 @@ final class RequestReader {
     /// Bytes that came since `lastProgress`.
     private var bytesSinceProgress = 0
     private var metadata: ClientMetadata?
+    /// The other end of the connection.
+    var client: ClientAddress?
     /// When bytes of this request last came, in an amount worth the name.
     private(set) var lastProgress = NIODeadline.distantPast
+    /// The body of the request that `finish` was called for last, as received and decompressed, bytes.
+    private(set) var finishedBytes = 0
     /// How the last request that was begun is answered.
     private(set) var form = AnswerForm()
 
-    /// Room for a body whose size nobody has told.
+    /// What is asked for when the size of a body is not known.
     private static let unknownBodyBytes = 16 << 10
-    /// Room for a body of which nothing but the size has come. What was only announced takes no memory: five bytes
-    /// would hold four megabytes.
+    /// Room for a body whose end is known, once so much of it has come that it is worth a large buffer.
     private static let announcedRoomBytes = 64 << 10
+    /// From here on it is. Before, room is for four times what has come: what is only announced takes no memory.
+    private static let worthyBytes = 4 << 10
     /// Fewer bytes than these are no progress: one a minute would keep a request for ever.
     private static let progressBytesMin = 1024
 
-    init(tools: LoopTools, limits: RequestLimits) {
+    /// - Parameter memory: of the connection, whose incomplete requests it counts.
+    init(tools: LoopTools, limits: RequestLimits, memory: ConnectionMemory? = nil) {
         self.tools = tools
         self.limits = limits
+        self.memory = memory
+    }
+
+    /// How much of the request has come, 0 to 1; of one whose end is not known, as a part of the largest.
+    var fullness: Double {
+        let whole = announcedBytes > 0 ? announcedBytes : limits.bodyBytesMax
+        return Double(payload?.bytes.readableBytes ?? 0) / Double(max(whole, 1))
     }
 
     /// Whether a request is under way that has not been answered.
@@ -115,7 +131,11 @@ final class RequestReader {
         tools.eventLoop.preconditionInEventLoop()
         self.target = target
         form = AnswerForm(mediaType: target.mediaType, signal: target.signal)
-        metadata = limits.keepsMetadata ? head.map { ClientMetadata(header: $0.all) } : nil
+        if limits.keepsMetadata, let head {
+            let kept = ClientMetadata(header: head.all)
+            memory?.headBytes += kept.byteCount
+            metadata = kept
+        }
         self.encoding = encoding
         compressed = encoding != .identity
         lastProgress = tools.now
@@ -132,16 +152,9 @@ final class RequestReader {
         }
         let size = contentLength ?? min(Self.unknownBodyBytes, limits.bodyBytesMax)
         announcedBytes = contentLength ?? 0
-        if let refusal = beginBody(size) { return fail(refusal) }
+        // Asked for whole; room is made as it comes.
+        if let refusal = admit(bytes: size) { return fail(refusal) }
         phase = .body(missing: nil)
-        return nil
-    }
-
-    /// Asks for the whole body, takes room for its beginning.
-    private func beginBody(_ size: Int) -> Answer.Failure? {
-        if let refusal = admit(bytes: size) { return refusal }
-        payload = Payload(
-            capacity: min(size, Self.announcedRoomBytes), pool: tools.pool, ledger: tools.ledger)
         return nil
     }
 
@@ -165,6 +178,7 @@ final class RequestReader {
                 return fail(malformed("more than one message in a unary request"))
             }
         }
+        holdWhatCame()
         bytesSinceProgress += bytes.count
         if bytesSinceProgress >= Self.progressBytesMin {
             lastProgress = tools.now
@@ -183,6 +197,7 @@ final class RequestReader {
     /// - Returns: the answer; nil when it comes through the acknowledgement.
     func finish(later: () -> Acknowledgement) -> Answer? {
         defer { abandon() }
+        finishedBytes = 0
         guard let target else { return nil }
         switch phase {
         case .discarding: return nil
@@ -193,7 +208,9 @@ final class RequestReader {
         case .prefix(_, let have):
             return .failed(malformed("unexpected end of message, \(have) of 5 prefix bytes received"))
         }
+        if payload == nil, case .body = phase { payload = takePayload(0) }
         guard var payload else { return .accepted }
+        finishedBytes = payload.bytes.readableBytes
         if compressed {
             let received = payload
             do throws(Answer.Failure) { payload = try decompressed(payload) } catch { return .failed(error) }
@@ -206,7 +223,12 @@ final class RequestReader {
                 return .failed(error)
             }
         }
-        payload.metadata = metadata
+        payload.client = client
+        if payload !== self.payload { finishedBytes += payload.bytes.readableBytes }
+        if let metadata {
+            if let refusal = admit(bytes: metadata.byteCount) { return .failed(refusal) }
+            payload.metadata = metadata
+        }
         let summary: RequestSummary
         do throws(Answer.Failure) {
             summary = try checked(&payload, target)
@@ -228,9 +250,13 @@ final class RequestReader {
     /// Forgets the request and releases its memory; what still comes of it is thrown away.
     func abandon() {
         phase = .discarding
+        hold(0)
         payload = nil
         target = nil
-        metadata = nil
+        if let metadata {
+            memory?.headBytes -= metadata.byteCount
+            self.metadata = nil
+        }
     }
 
     private func fail(_ failure: Answer.Failure) -> Answer.Failure {
@@ -280,26 +306,55 @@ final class RequestReader {
         }
         announcedBytes = Int(size)
         phase = .body(missing: Int(size))
-        return beginBody(Int(size))
+        return admit(bytes: Int(size))
+    }
+
+    private func takePayload(_ capacity: Int) -> Payload {
+        Payload(capacity: capacity, pool: tools.pool, ledger: tools.ledger)
+    }
+
+    /// Counts the room of a body that is not complete.
+    private func holdWhatCame() {
+        guard let payload, case .body = phase else { return hold(0) }
+        let isWhole = announcedBytes > 0 && payload.bytes.readableBytes >= announcedBytes
+        hold(isWhole ? 0 : payload.bytes.capacity)
+    }
+
+    private func hold(_ bytes: Int) {
+        guard let memory, bytes != heldBytes else { return }
+        memory.bodyBytes += bytes - heldBytes
+        memory.bodies += (bytes > 0 ? 1 : 0) - (heldBytes > 0 ? 1 : 0)
+        heldBytes = bytes
     }
 
     /// Grows the room for a body as it comes, within the limits.
     private func makeRoom(for count: Int) -> Answer.Failure? {
-        guard let payload else { return nil }
-        let size = payload.bytes.readableBytes + count
+        let size = (payload?.bytes.readableBytes ?? 0) + count
         // The buffer may be larger than the limit.
         if size > limits.bodyBytesMax { return tooLarge("more than \(limits.bodyBytesMax)") }
-        if payload.bytes.writableBytes >= count { return nil }
-        // Eight times where the end is known: a tenth is copied once more, and no more than that is held unused.
-        let capacity =
-            announcedBytes >= size
-            ? min(max(size, payload.bytes.capacity * 8), announcedBytes)
-            : min(max(size, payload.bytes.capacity * 2), limits.bodyBytesMax)
-        if let refusal = admit(bytes: capacity) { return refusal }
-        let larger = Payload(capacity: capacity, pool: tools.pool, ledger: tools.ledger)
-        larger.bytes.writeImmutableBuffer(payload.bytes)
-        self.payload = larger
+        if let payload, payload.bytes.writableBytes >= count { return nil }
+        let capacity = room(for: size)
+        if size != announcedBytes, let memory,
+            let objection = memory.objection(to: capacity - heldBytes, request: heldBytes)
+        {
+            target?.counters.refusedRequests.add(1)
+            return objection
+        }
+        // The first time it was asked when the request began.
+        if payload != nil, let refusal = admit(bytes: capacity) { return refusal }
+        let larger = takePayload(capacity)
+        if let payload { larger.bytes.writeImmutableBuffer(payload.bytes) }
+        payload = larger
         return nil
+    }
+
+    /// The room for a body of which `size` bytes are here. Eight times where the end is known: a tenth is copied once more,
+    /// and no more than that is held unused.
+    private func room(for size: Int) -> Int {
+        let before = payload?.bytes.capacity ?? 0
+        guard announcedBytes >= size else { return min(max(size, before * 2), limits.bodyBytesMax) }
+        if size < Self.worthyBytes { return min(4 * size, announcedBytes) }
+        return min(max(size, before * 8, Self.announcedRoomBytes), announcedBytes)
     }
 
     private func decompressed(_ compressed: Payload) throws(Answer.Failure) -> Payload {
@@ -354,6 +409,7 @@ final class RequestReader {
         if let refusal = admit(bytes: repair.byteCount) { throw refusal }
         let repaired = Payload(capacity: repair.byteCount, pool: tools.pool, ledger: tools.ledger)
         repaired.metadata = payload.metadata
+        repaired.client = payload.client
         unsafe payload.bytes.withUnsafeReadableBytes { bytes in
             _ = unsafe repaired.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: repair.byteCount) {
                 // SAFETY: both live for the closures, and the room was asked for.

@@ -184,6 +184,45 @@ private let readRequest = ScriptedServer.readRequest
         }
     }
 
+    /// Old servers of metrics write their heads so; without it they could not be scraped.
+    @Test(arguments: [
+        "HTTP/1.1 200 OK\nx: 1\ncontent-length: 1\n\na", "HTTP/1.0 200 OK\r\nx: 1\ncontent-length: 1\r\n\na",
+        "HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nx: 1\ncontent-length: 1\n\na",
+        "HTTP/1.1 200 OK\r\nx:\r\n 1\r\ncontent-length:\r\n\t 1\r\n\r\na",
+        "HTTP/1.1 200 OK\nx: 1\ntransfer-encoding: chunked\n\n1\r\na\r\n0\r\n\r\n",
+    ])
+    func looseHeadsAreRead(bytes: String) async throws {
+        for step in [bytes.utf8.count, 1] {
+            let sends = stride(from: 0, to: bytes.utf8.count, by: step).map {
+                ScriptedServer.Step.sendBytes(Array(bytes.utf8.dropFirst($0).prefix(step)))
+            }
+            let next = [readRequest, ScriptedServer.answer("\n\n b")]
+            try await withScripts([[readRequest] + sends + next, next]) { client, _ in
+                let answer = try await client.get()
+                #expect(answer.text == "a" && answer.headers.first("x") == "1")
+                let other = try await client.get().text
+                #expect(other == "\n\n b")
+            }
+        }
+    }
+
+    /// OTLP's ports taken for each other are the commonest mistake; the operator reads which key to change.
+    @Test(arguments: [
+        ([0, 0, 0, 4, 0, 0, 0, 0, 0], "otlp_grpc instead of otlp_http"),
+        ([0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 100], "otlp_grpc instead of otlp_http"),
+        ([0x15, 3, 1, 0, 2, 2, 22], "write https://"),
+    ])
+    func otherProtocolsAreNamed(bytes: [UInt8], words: String) async throws {
+        try await withScripts([[readRequest, .sendBytes(bytes)]]) { client, _ in
+            let error = try await client.failure(get)
+            guard case .malformed(_, let reason)? = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+            #expect(reason.contains(words))
+        }
+    }
+
     /// Interim answers are not taken for the answer.
     @Test func interimAnswersAreSkipped() async throws {
         let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nlink: x\r\n\r\n"

@@ -43,4 +43,29 @@ import Testing
         #expect(HTTPOrigin(scheme: .http, host: "h", port: 80).authority == "h")
         #expect(HTTPOrigin(scheme: .https, host: "::1", port: 80).authority == "[::1]:80")
     }
+
+    /// Without it a target behind a redirect of its own server is never scraped (RFC 3986 §5.4).
+    @Test(arguments: [
+        ("g", "/b/c/g"), ("./g", "/b/c/g"), ("g/", "/b/c/g/"), ("/g", "/g"), ("?y", "/b/c/d;p?y"),
+        ("g?y", "/b/c/g?y"), ("g;x", "/b/c/g;x"), ("", "/b/c/d;p?q"), (".", "/b/c/"), ("./", "/b/c/"),
+        ("..", "/b/"), ("../", "/b/"), ("../g", "/b/g"), ("../..", "/"), ("../../g", "/g"),
+        ("../../../g", "/g"), ("/./g", "/g"), ("/../g", "/g"), ("g.", "/b/c/g."), ("..g", "/b/c/..g"),
+        ("./../g", "/b/g"), ("g/../h", "/b/c/h"), ("g?y/../x", "/b/c/g?y/../x"), ("#s", "/b/c/d;p?q"),
+        ("a:b/c", nil), ("mailto:x", nil), ("//", nil), ("g h", nil), ("1:2", "/b/c/1:2"),
+    ])
+    func referencesAreRead(reference: String, target: String?) throws {
+        let base = try HTTPURL("http://u:p@a:81/b/c/d;p?q")
+        let found = base.resolving(reference)
+        #expect(found?.target == target)
+        #expect(target == nil || found?.origin == base.origin)
+    }
+
+    @Test(arguments: [
+        ("//o/x", "https://o/x"), ("//o:82", "https://o:82/"), ("http://o/../y", "http://o/y"),
+        ("HTTPS://o/y?z#f", "https://o/y?z"),
+    ])
+    func otherHostsAreRead(reference: String, address: String) throws {
+        let found = try HTTPURL("https://u:p@a/b").resolving(reference)
+        #expect(found?.description == address && found?.basicAuthorization == nil)
+    }
 }

@@ -34,19 +34,22 @@ import Testing
             config, protocols: HTTPClient.Options.protocols(http2: http2), logger: makeSilentLogger())
     }
 
-    private static func server(_ yaml: String, _ protocols: [String]) throws -> ServerTLS {
+    private static func server(
+        _ yaml: String, _ identity: String = serverIdentity, _ protocols: [String]
+    ) throws -> ServerTLS {
         let diagnostics = Diagnostics()
-        let config = section(serverIdentity + yaml, diagnostics).serverTLS()
+        let config = section(identity + yaml, diagnostics).serverTLS()
         #expect(!diagnostics.hasErrors, "\(diagnostics.render())")
         return try ServerTLS(try #require(config), protocols: protocols, logger: makeSilentLogger())
     }
 
     /// One request over TLS; the server speaks HTTP/2 only.
     private static func ask(
-        client clientYAML: String, server serverYAML: String = "", protocols: [String] = ["h2"]
+        client clientYAML: String, server serverYAML: String = "", identity: String = serverIdentity,
+        protocols: [String] = ["h2"]
     ) async throws -> Result<String, HTTPClientError> {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let server = try await EchoServer.listen(group, tls: try server(serverYAML, protocols))
+        let server = try await EchoServer.listen(group, tls: try server(serverYAML, identity, protocols))
         let tls = try client(clientYAML, http2: true)
         let client = ClientUnderTest(
             group, port: server.localAddress!.port!, scheme: .https,
@@ -78,6 +81,17 @@ import Testing
     @Test(arguments: trusted)
     func trustedServersAreAsked(client: String, server: String) async throws {
         let text = try await Self.ask(client: client, server: server)
+        #expect(text == .success("/p!"))
+    }
+
+    /// Without it a server whose certificate is of Ed25519, as other clients take it, gets nothing from us.
+    @Test(arguments: ["", "max_version: \"1.2\""])
+    func edwardsCurvesAreAccepted(version: String) async throws {
+        let certificate = Self.indented(TestCertificates.edwards)
+        let identity =
+            "cert_pem: |\n\(certificate)\nkey_pem: |\n\(Self.indented(TestCertificates.edwardsKey))\n"
+        let text = try await Self.ask(
+            client: "ca_pem: |\n\(certificate)\n" + version, identity: identity)
         #expect(text == .success("/p!"))
     }
 
@@ -116,7 +130,7 @@ import Testing
     /// HTTP/1.1 is spoken where the server does not offer HTTP/2.
     @Test func protocolsAreAgreedUpon() async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let tls = try Self.server("", ["http/1.1"])
+        let tls = try Self.server("", Self.serverIdentity, ["http/1.1"])
         let listener = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

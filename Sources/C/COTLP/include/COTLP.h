@@ -1,10 +1,9 @@
-// COTLP: the bytes of an OTLP request, read once; and its tree, for those who must edit it.
+// COTLP: the bytes of an OTLP request, read once.
 //
 // cotlp_check() reads the protobuf encoding of one Export*ServiceRequest from its first byte to its last.
 // It keeps nothing, allocates nothing and never reads outside [bytes, bytes + count). It knows the schema
 // from the protobuf-c descriptors in generated/, compiled into tables when the program is loaded; those
-// never change after that, so that functions may be called from any thread, a tree's and an arena's from
-// one at a time.
+// never change after that, so that functions may be called from any thread.
 #ifndef COTLP_H
 #define COTLP_H
 
@@ -41,9 +40,6 @@ enum {
     COTLP_BAD_UTF8 = 6,         // text that is not UTF-8
     COTLP_BAD_PACKED = 7,       // a packed list that ends inside an element
     COTLP_TOO_DEEP = 8,         // AnyValue nested deeper than COTLP_VALUE_DEPTH_MAX
-    COTLP_NUL_IN_TEXT = 9,      // only for trees: text with a NUL byte, which a C string cannot hold
-    COTLP_NO_TREE = 10,         // only for trees: a message field occurs twice, in a way that has no tree
-    COTLP_NO_MEMORY = 11,       // only for trees: the arena's limit or the machine's
     COTLP_BAD_TRACE_ID = 12,    // neither COTLP_TRACE_ID_BYTES long nor empty
     COTLP_BAD_SPAN_ID = 13,     // neither COTLP_SPAN_ID_BYTES long nor empty
 };
@@ -81,10 +77,6 @@ typedef struct cotlp_fault {
 int cotlp_check(int signal, const uint8_t *_Nullable bytes, size_t count, cotlp_summary *_Nonnull summary,
                 cotlp_fault *_Nonnull fault);
 
-/// The same, and refuses text that holds a NUL byte. Slower.
-int cotlp_check_without_nul(int signal, const uint8_t *_Nullable bytes, size_t count,
-                            cotlp_summary *_Nonnull summary, cotlp_fault *_Nonnull fault);
-
 /// Resource entries of which cotlp_repairs tells how many texts were repaired.
 enum { COTLP_REPAIRED_MAX = 64 };
 
@@ -111,42 +103,5 @@ typedef struct cotlp_repairs {
 int cotlp_check_repairing(int signal, const uint8_t *_Nullable bytes, size_t count, uint8_t *_Nullable output,
                           cotlp_repairs *_Nonnull repairs, cotlp_summary *_Nonnull summary,
                           cotlp_fault *_Nonnull fault);
-
-/// Memory for one tree at a time: handed out in a row, given back all at once. Not for two threads at a time.
-typedef struct cotlp_arena cotlp_arena;
-
-/// A request as protobuf-c messages. Lives in its arena, until the arena is reset or destroyed.
-typedef struct cotlp_tree cotlp_tree;
-
-/// - limit: most bytes that a tree may take; a tree takes up to 10 times the bytes of its request.
-/// Returns NULL when the machine has no memory. The caller owns the arena and calls cotlp_arena_destroy().
-cotlp_arena *_Nullable cotlp_arena_create(size_t limit);
-
-/// Frees the arena and what lies in it.
-void cotlp_arena_destroy(cotlp_arena *_Nonnull arena);
-
-/// Makes the arena empty. Keeps chunks for the next tree; under AddressSanitizer keeps none, so that use of
-/// a dead tree is found.
-void cotlp_arena_reset(cotlp_arena *_Nonnull arena);
-
-/// Bytes that the tree in the arena takes.
-size_t cotlp_arena_used(const cotlp_arena *_Nonnull arena);
-
-/// Checks a request and builds its tree in an empty arena. The bytes are borrowed for the call.
-///
-/// - tree: written when the result is COTLP_VALID.
-/// - fault: written when the result is neither COTLP_VALID nor COTLP_NO_MEMORY. After any fault the arena
-///   must be reset before it is used again.
-int cotlp_tree_decode(cotlp_arena *_Nonnull arena, int signal, const uint8_t *_Nullable bytes, size_t count,
-                      cotlp_tree *_Nullable *_Nonnull tree, cotlp_fault *_Nonnull fault);
-
-/// Bytes of the tree's protobuf encoding.
-size_t cotlp_tree_encoded_size(const cotlp_tree *_Nonnull tree);
-
-/// Writes the protobuf encoding: exactly cotlp_tree_encoded_size() bytes.
-void cotlp_tree_encode(const cotlp_tree *_Nonnull tree, uint8_t *_Nonnull bytes);
-
-/// Spans, metric data points or log records in a tree of this signal.
-size_t cotlp_tree_count_items(const cotlp_tree *_Nonnull tree, int signal);
 
 #endif

@@ -32,15 +32,17 @@ struct PageMaker: ~Copyable {
     /// The first families that were left out, because a scraper would refuse the whole page for their names.
     private(set) var hidden: [String] = []
     private static let hiddenMax = 16
+    /// Series that OpenMetrics forbids, and the first families that had such.
+    private(set) var forbidden: (series: Int, families: [String]) = (0, [])
 
-    init(_ request: PageKey, sendsTimestamps: Bool) {
+    init(_ request: PageKey, sendsTimestamps: Bool, showsCreated: Bool = false) {
         format = request.format
         isGzipped = request.isGzipped
         escaping = request.escaping
         writer = PageWriter(isContiguous: request.isGzipped)
         text = TextPage(
             isOpenMetrics: request.format == .openMetrics, escaping: request.escaping,
-            sendsTimestamps: sendsTimestamps)
+            sendsTimestamps: sendsTimestamps, showsCreated: showsCreated)
         protobuf = ProtobufPage(escaping: request.escaping, sendsTimestamps: sendsTimestamps)
     }
 
@@ -59,7 +61,7 @@ struct PageMaker: ~Copyable {
             }
             let index = cursor.next
             cursor.next = store.slab[index].nextInFamily
-            guard let view = store.view(index, now: now), isShown(view) else { continue }
+            guard let view = store.view(index, now: now) else { continue }
             if !cursor.isOpen {
                 cursor.isOpen = true
                 begin(cursor.family!)
@@ -70,8 +72,6 @@ struct PageMaker: ~Copyable {
         }
         return true
     }
-
-    private func isShown(_ view: SeriesView) -> Bool { view.kind != .exponential || format == .protobuf }
 
     private mutating func begin(_ family: Family) {
         let names = names(family)
@@ -90,7 +90,7 @@ struct PageMaker: ~Copyable {
 
     /// The names that a family takes: its own and, in text, those that its samples are given.
     private func names(_ family: Family) -> [String] {
-        let base = family.name
+        let base = escaping.metricName(family.name)
         var names = [base]
         if format != .protobuf {
             if family.type == .histogram { names.append(base + "_bucket") }
@@ -99,13 +99,14 @@ struct PageMaker: ~Copyable {
             }
         }
         if format == .openMetrics {
+            // A strict parser looks for `_created`, whether it is shown or not.
             if family.type == .histogram || family.type == .summary { names.append(base + "_created") }
             if family.type == .counter, base.hasSuffix("_total"), base.utf8.count > 6 {
                 let title = String(base.dropLast(6))
                 names += [title, title + "_created"]
             }
         }
-        return names.map { escaping.metricName($0) }
+        return names
     }
 
     private mutating func beginMessage(_ family: Family) {
@@ -129,8 +130,13 @@ struct PageMaker: ~Copyable {
             if !isInMessage { beginMessage(family) }
             protobuf.write(view, store, &writer)
             if writer.count - messageStart > Self.messageBytesMax { endMessage() }
-        } else {
+        } else if text.allows(view, store) {
             text.write(view, store, &writer)
+        } else {
+            forbidden.series += 1
+            if forbidden.families.count < Self.hiddenMax, forbidden.families.last != family.name {
+                forbidden.families.append(family.name)
+            }
         }
     }
 

@@ -83,9 +83,8 @@ struct ProtobufPage {
 
     private mutating func putLabels(_ view: SeriesView) {
         let renames =
-            escaping == .dots
-            || escaping != .allowUTF8
-                && (view.record.flags.contains(.hasQuotedNames) || view.context?.hasQuotedNames ?? false)
+            escaping != .allowUTF8
+            && (view.record.flags.contains(.hasQuotedNames) || view.context?.hasQuotedNames ?? false)
         if renames {
             let labels = LabelTextReader(view.labels).map { $0 } + (view.context?.labels ?? [])
             let renamed = labels.map { Label(name: escaping.labelName($0.name), value: $0.value) }

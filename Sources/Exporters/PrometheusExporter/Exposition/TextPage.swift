@@ -5,8 +5,9 @@ struct TextPage {
     let isOpenMetrics: Bool
     let escaping: NameEscaping
     let sendsTimestamps: Bool
+    let showsCreated: Bool
     // Of the family at hand.
-    private var type = FamilyType.unknown
+    private(set) var type = FamilyType.unknown
     private var plain = SampleName()
     private var bucket = SampleName()
     private var sum = SampleName()
@@ -14,10 +15,12 @@ struct TextPage {
     private var created = SampleName()
     private var hasCreated = false
 
-    init(isOpenMetrics: Bool, escaping: NameEscaping, sendsTimestamps: Bool) {
+    /// - Parameter showsCreated: whether OpenMetrics has `_created` samples.
+    init(isOpenMetrics: Bool, escaping: NameEscaping, sendsTimestamps: Bool, showsCreated: Bool) {
         self.isOpenMetrics = isOpenMetrics
         self.escaping = escaping
         self.sendsTimestamps = sendsTimestamps
+        self.showsCreated = showsCreated
     }
 
     /// A name as samples begin with it.
@@ -56,7 +59,9 @@ struct TextPage {
     /// Writes the lines about a family.
     mutating func begin(_ family: Family, _ writer: inout PageWriter) {
         type = family.type
-        var base = family.name
+        // Suffixes come behind the escaped name: that is how scrapers find the family of a sample.
+        let whole = escaping.metricName(family.name)
+        var base = whole
         if isOpenMetrics, type == .counter {
             if base.hasSuffix("_total"), base.utf8.count > 6 {
                 base.removeLast(6)
@@ -65,9 +70,9 @@ struct TextPage {
                 type = .unknown
             }
         }
-        hasCreated = isOpenMetrics && (type == .counter || type == .histogram || type == .summary)
-        let shown = escaping.metricName(base)
-        let title = SampleName.inComment(shown)
+        hasCreated =
+            isOpenMetrics && showsCreated && (type == .counter || type == .histogram || type == .summary)
+        let title = SampleName.inComment(base)
         if !family.help.isEmpty {
             writer.put("# HELP ")
             writer.put(title)
@@ -83,7 +88,7 @@ struct TextPage {
         writer.put(type == .unknown && !isOpenMetrics ? "untyped" : type.rawValue)
         writer.put(UInt8(ascii: "\n"))
         // A unit that is not the end of the name costs the scraper the page, as does a line end within one.
-        if isOpenMetrics, !family.unit.isEmpty, shown.hasSuffix("_" + family.unit),
+        if isOpenMetrics, !family.unit.isEmpty, base.hasSuffix("_" + family.unit),
             NameEscaping.isLegacy("_" + family.unit, colons: true)
         {
             writer.put("# UNIT ")
@@ -92,16 +97,17 @@ struct TextPage {
             writer.put(family.unit)
             writer.put(UInt8(ascii: "\n"))
         }
-        plain = SampleName(escaping.metricName(family.name))
-        if hasCreated { created = SampleName(escaping.metricName(base + "_created")) }
-        if type == .histogram { bucket = SampleName(escaping.metricName(base + "_bucket")) }
+        plain = SampleName(whole)
+        if hasCreated { created = SampleName(base + "_created") }
+        if type == .histogram { bucket = SampleName(base + "_bucket") }
         if type == .histogram || type == .summary {
-            sum = SampleName(escaping.metricName(base + "_sum"))
-            count = SampleName(escaping.metricName(base + "_count"))
+            sum = SampleName(base + "_sum")
+            count = SampleName(base + "_count")
         }
     }
 
-    /// Writes the samples of a series; exponential histograms have none.
+    /// Writes the samples of a series. Of an exponential histogram these are its count and sum, so that rates and
+    /// averages survive a scraper that knows no native histograms.
     func write(_ view: SeriesView, _ store: SeriesStore, _ writer: inout PageWriter) {
         let text = view.context?.text ?? []
         // SAFETY: the text lives for the call.
@@ -119,7 +125,6 @@ struct TextPage {
     }
 
     private func mustRename(_ view: SeriesView) -> Bool {
-        if escaping == .dots { return true }
         guard escaping != .allowUTF8 else { return false }
         return view.record.flags.contains(.hasQuotedNames) || view.context?.hasQuotedNames ?? false
     }
@@ -148,16 +153,18 @@ struct TextPage {
             writer.put(UInt8(ascii: "\n"))
         case .histogram:
             writeBuckets(view, labels, tail, store, &writer)
-            writeSumAndCount(record, labels, tail, &writer)
+            writeSumAndCount(record, labels, tail, store, &writer)
         case .summary:
             writeQuantiles(view, labels, tail, &writer)
-            writeSumAndCount(record, labels, tail, &writer)
+            writeSumAndCount(record, labels, tail, store, &writer)
         case .exponential:
-            return
+            writeTotalBucket(record, labels, tail, &writer)
+            writeSumAndCount(record, labels, tail, store, &writer)
         }
         if hasCreated, record.startTime > 0 {
             begin(created, labels, tail, &writer)
             writer.putSeconds(unixNanoseconds: record.startTime)
+            putTime(record, &writer)
             writer.put(UInt8(ascii: "\n"))
         }
     }
@@ -235,8 +242,7 @@ struct TextPage {
     ) {
         let record = view.record
         let bounds = record.bounds == noIndex ? nil : store.bounds[record.bounds]
-        var finite = bounds?.values.count ?? 0
-        if let last = bounds?.values.last, last == .infinity { finite -= 1 }
+        let finite = finiteBuckets(record, store)
         let labelBytes = labels.count + tail.count + (labels.count > 0 && tail.count > 0 ? 1 : 0)
         let headBytes = bucket.open.count + labelBytes + (labelBytes > 0 ? 5 : 4)
         // A line's head is copied from the line before, as long as that is in the same part of the page.
@@ -269,6 +275,17 @@ struct TextPage {
         }
     }
 
+    /// The bucket of all values, and no other.
+    private func writeTotalBucket(
+        _ record: SeriesRecord, _ labels: WireBytes, _ tail: WireBytes, _ writer: inout PageWriter
+    ) {
+        putOpen(bucket, labels, tail, &writer)
+        writer.put(labels.count + tail.count > 0 ? ",le=\"+Inf\"} " : "le=\"+Inf\"} ")
+        writer.put(record.count)
+        putTime(record, &writer)
+        writer.put(UInt8(ascii: "\n"))
+    }
+
     private func putBound(_ bounds: BoundsSet, _ place: Int, _ writer: inout PageWriter) {
         if isOpenMetrics {
             writer.put(
@@ -286,21 +303,27 @@ struct TextPage {
     ) {
         let record = view.record
         for place in stride(from: 0, to: record.words.count - 1, by: 2) {
+            let quantile = Double(bitPattern: record.words[place])
+            let value = Double(bitPattern: record.words[place + 1])
+            guard allows(quantile: quantile, value: value) else { continue }
             putOpen(plain, labels, tail, &writer)
             writer.put(labels.count + tail.count > 0 ? ",quantile=\"" : "quantile=\"")
-            let quantile = Double(bitPattern: record.words[place])
             writer.put(isOpenMetrics ? NumberText.open(quantile) : NumberText.plain(quantile))
             writer.put("\"} ")
-            writer.put(Double(bitPattern: record.words[place + 1]))
+            writer.put(value)
             putTime(record, &writer)
             writer.put(UInt8(ascii: "\n"))
         }
     }
 
     private func writeSumAndCount(
-        _ record: SeriesRecord, _ labels: WireBytes, _ tail: WireBytes, _ writer: inout PageWriter
+        _ record: SeriesRecord, _ labels: WireBytes, _ tail: WireBytes, _ store: SeriesStore,
+        _ writer: inout PageWriter
     ) {
-        if record.flags.contains(.hasSum) {
+        let showsSum = showsSum(record, store)
+        // OpenMetrics has a histogram's count beside its sum only; the last bucket tells it, too.
+        guard showsSum || !isOpenMetrics || type != .histogram else { return }
+        if showsSum {
             begin(sum, labels, tail, &writer)
             writer.put(Double(bitPattern: record.number))
             putTime(record, &writer)

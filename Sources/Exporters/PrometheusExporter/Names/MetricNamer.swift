@@ -53,20 +53,20 @@ struct MetricNamer: Sendable {
 
     /// The name of a label; nil when nothing valid is left.
     ///
-    /// A name between double underscores keeps them. `__name__` would be another name for the metric; it becomes
-    /// `key___name__`.
+    /// Each character that a label must not hold becomes an underscore; runs of these stay. `__name__` would be another
+    /// name for the metric; it becomes `key___name__`.
     func labelName(_ key: String) -> String? {
         guard !key.isEmpty else { return nil }
         if key == "__name__" { return "key___name__" }
         if strategy.allowsUTF8 { return key }
-        let bytes = key.utf8
-        let isReserved =
-            bytes.count > 4 && bytes.prefix(2).allSatisfy { $0 == underscore }
-            && bytes.suffix(2).allSatisfy { $0 == underscore }
-        var made = Self.collapsing(isReserved ? Substring(bytes.dropFirst(2).dropLast(2)) : key[...])
-        if made.utf8.allSatisfy({ $0 == underscore }) { return nil }
-        if isReserved { made = "__" + made + "__" }
-        return isDigitByte(made.utf8.first!) ? "key_" + made : made
+        var made: [UInt8] = []
+        made.reserveCapacity(key.utf8.count)
+        for scalar in key.unicodeScalars {
+            let isKept = scalar.isASCII && scalar != ":" && isNameByte(UInt8(scalar.value))
+            made.append(isKept ? UInt8(scalar.value) : underscore)
+        }
+        if made.allSatisfy({ $0 == underscore }) { return key == "_" ? key : nil }
+        return (isDigitByte(made[0]) ? "key_" : "") + String(decoding: made, as: UTF8.self)
     }
 
     // MARK: - Strategies
@@ -128,21 +128,6 @@ struct MetricNamer: Sendable {
     private static func underscoring(_ text: String) -> String {
         text.utf8.split { !isNameByte($0) && $0 != underscore }.map { String(Substring($0)) }.joined(
             separator: "_")
-    }
-
-    /// Runs of what a label must not hold, and of underscores, as one underscore each.
-    private static func collapsing(_ text: Substring) -> String {
-        var made: [UInt8] = []
-        made.reserveCapacity(text.utf8.count)
-        for byte in text.utf8 {
-            let isKept = isNameByte(byte) && byte != UInt8(ascii: ":")
-            if isKept {
-                made.append(byte)
-            } else if made.last != underscore {
-                made.append(underscore)
-            }
-        }
-        return String(decoding: made, as: UTF8.self)
     }
 }
 

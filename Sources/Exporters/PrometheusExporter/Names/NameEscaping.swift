@@ -6,7 +6,8 @@ enum NameEscaping: String, Sendable, Hashable, CaseIterable {
     case allowUTF8 = "allow-utf-8"
     /// Each character that is not allowed becomes `_`.
     case underscores
-    /// `.` becomes `_dot_`, `_` becomes `__`, any other character that is not allowed becomes `__`.
+    /// In a name with a character that is not allowed `.` becomes `_dot_`, `_` becomes `__`, any other such character
+    /// becomes `__`.
     case dots
     /// A name with a character that is not allowed begins with `U__`; there `_` is `__`, and such a character is its
     /// number in hexadecimal between underscores. Nothing is lost.
@@ -29,7 +30,7 @@ enum NameEscaping: String, Sendable, Hashable, CaseIterable {
     }
 
     private func escaped(_ name: String, colons: Bool) -> String {
-        if self == .allowUTF8 || self != .dots && Self.isLegacy(name, colons: colons) { return name }
+        if self == .allowUTF8 || Self.isLegacy(name, colons: colons) { return name }
         var made = self == .values ? "U__" : ""
         for (index, scalar) in name.unicodeScalars.enumerated() {
             let isAllowed =

@@ -29,7 +29,7 @@ struct PageChoice: Sendable, Equatable {
         }
         format = chosen.format
         escaping = chosen.escaping ?? .underscores
-        contentType = chosen.contentType + (chosen.escaping.map { "; escaping=" + $0.rawValue } ?? "")
+        contentType = chosen.contentType + "; escaping=" + escaping.rawValue
         let codings = MediaRange.parse(acceptEncoding)
         let coding =
             codings.first { $0.name == "gzip" || $0.name == "x-gzip" } ?? codings.first { $0.name == "*" }

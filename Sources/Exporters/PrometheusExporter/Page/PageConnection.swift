@@ -171,9 +171,16 @@ final class PageConnection: ChannelInboundHandler {
         let choice = PageChoice(
             accept: head.headers["accept"], acceptEncoding: head.headers["accept-encoding"],
             openMetrics: rules.openMetrics)
+        let wanted = parts.count > 1 ? familyNames(ofQuery: parts[1]) : []
+        let names = wanted.isEmpty ? [] : desk.known(wanted)
+        guard wanted.isEmpty || !names.isEmpty else {
+            // None of these families is there: that costs no page.
+            return answer(
+                head, status: .ok, choice.format == .openMetrics ? "# EOF\n" : "",
+                with: ["content-type": choice.contentType, "vary": "accept, accept-encoding"], context)
+        }
         let key = PageKey(
-            format: choice.format, escaping: choice.escaping, isGzipped: choice.isGzipped,
-            names: parts.count > 1 ? familyNames(ofQuery: parts[1]) : [])
+            format: choice.format, escaping: choice.escaping, isGzipped: choice.isGzipped, names: names)
         asked += 1
         let here = NIOLoopBound((self, context, asked), eventLoop: context.eventLoop)
         let wake: @Sendable () -> Void = { [eventLoop = context.eventLoop] in
@@ -256,7 +263,9 @@ final class PageConnection: ChannelInboundHandler {
         closing: Bool = false, _ context: ChannelHandlerContext
     ) {
         var headers = headers
-        headers.add(name: "content-type", value: "text/plain; charset=utf-8")
+        if !headers.contains(name: "content-type") {
+            headers.add(name: "content-type", value: "text/plain; charset=utf-8")
+        }
         let isLast = write(request, status, headers, length: text.utf8.count, closing: closing, context)
         if request.method != .HEAD {
             context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: text)))), promise: nil)

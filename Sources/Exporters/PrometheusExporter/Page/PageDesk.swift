@@ -16,6 +16,8 @@ final class PageDesk: Sendable {
 
     /// Pages that are being written or sent at a time.
     static let pagesMax = 16
+    /// Of these, pages of some families only: whoever asks for every combination of names leaves room for whole pages.
+    static let pagesOfFamiliesMax = 8
     /// How long a page may be read in any case.
     static let graceTime = TimeAmount.seconds(1)
 
@@ -36,6 +38,8 @@ final class PageDesk: Sendable {
     private let run: PageStream.Run
     private let now: @Sendable () -> NIODeadline
     private let render: Render
+    /// Those of some names that are of families. Any thread.
+    let known: @Sendable ([String]) -> [String]
     /// Oldest first.
     private let held = Mutex<[Held]>([])
 
@@ -44,12 +48,15 @@ final class PageDesk: Sendable {
     /// - Parameters:
     ///   - run: where pages are written.
     ///   - now: the time.
+    ///   - known: gives those of some names that are of families; called on event loops.
     init(
         run: @escaping PageStream.Run = PageDesk.onThread,
-        now: @escaping @Sendable () -> NIODeadline = { .now() }, render: @escaping Render
+        now: @escaping @Sendable () -> NIODeadline = { .now() },
+        known: @escaping @Sendable ([String]) -> [String] = { $0 }, render: @escaping Render
     ) {
         self.run = run
         self.now = now
+        self.known = known
         self.render = render
     }
 
@@ -70,10 +77,9 @@ final class PageDesk: Sendable {
             for one in held where one.page?.key == key {
                 if let reader = one.page?.join(channel, wake: wake) { return reader }
             }
-            if held.count >= Self.pagesMax {
-                guard let oldest = held.first, time - oldest.since > Self.graceTime else { return nil }
-                tooOld = oldest.page
-                held.removeFirst()
+            if let oldest = Self.place(for: key, in: held) {
+                guard time - held[oldest].since > Self.graceTime else { return nil }
+                tooOld = held.remove(at: oldest).page
             }
             isNew = true
             let page = PageStream(key, run: run) { [render] in render(key) }
@@ -84,5 +90,12 @@ final class PageDesk: Sendable {
         guard let reader else { throw PageDeskBusy() }
         if isNew { reader.page.start() }
         return reader
+    }
+
+    /// The page that must go for a new one; nil when there is room.
+    private static func place(for key: PageKey, in held: [Held]) -> Int? {
+        let ofFamilies = held.indices.filter { held[$0].page?.key.names.isEmpty == false }
+        if !key.names.isEmpty, ofFamilies.count >= pagesOfFamiliesMax { return ofFamilies.first }
+        return held.count >= pagesMax ? held.startIndex : nil
     }
 }

@@ -24,7 +24,7 @@ package final class PageServer: Sendable {
         exporter: PrometheusExporter, logger: Logger
     ) throws(PageServerError) {
         let tls = try Self.tls(config.server.tls, name, logger)
-        let desk = PageDesk { exporter.render($0) }
+        let desk = PageDesk(known: { exporter.known($0) }) { exporter.render($0) }
         let rules = PageRules(config)
         server = AdminServer(
             group: group, host: config.server.endpoint.host, port: config.server.endpoint.port,

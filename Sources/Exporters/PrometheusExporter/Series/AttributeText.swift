@@ -96,7 +96,10 @@ extension [UInt8] {
             case UInt8(ascii: "\n"): append("\\n")
             case UInt8(ascii: "\r"): append("\\r")
             case UInt8(ascii: "\t"): append("\\t")
-            case 0..<0x20:
+            case 0x08: append("\\b")
+            case 0x0C: append("\\f")
+            case 0..<0x20, UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "&"):
+                // As the Collector's JSON, which is made to be put into HTML.
                 append("\\u00")
                 append(hexLetter(byte >> 4))
                 append(hexLetter(byte & 0xF))

@@ -25,7 +25,13 @@ final class BoundsSet {
 
     /// The index of the bucket that a value falls into.
     func bucket(of value: Double) -> Int {
-        values.firstIndex { value <= $0 } ?? values.count
+        var low = 0
+        var high = values.count
+        while low < high {
+            let middle = (low + high) / 2
+            if value <= values[middle] { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 }
 

@@ -80,8 +80,12 @@ final class Context {
     /// The same as text formats write them.
     let text: [UInt8]
     let hasQuotedNames: Bool
+    /// Keys of the resource that are labels here: a point's attributes of these keys give way, as in the Collector.
+    let convertedKeys: Set<[UInt8]>
     /// Of what tells this scope's sources from those of others.
     let sourceHash: WireHash
+    /// Tells the processes of one instance apart, one after the other; 0 when the resource does not.
+    let process: UInt32
     /// What `target_info` says about the resource; nil for nothing.
     let target: TargetInfo?
     /// Its number while the store knows it.
@@ -91,14 +95,16 @@ final class Context {
 
     init(
         id: UInt64, key: SeriesKey, labels: [Label], text: [UInt8], hasQuotedNames: Bool,
-        sourceHash: WireHash, target: TargetInfo?
+        convertedKeys: Set<[UInt8]>, sourceHash: WireHash, process: UInt32, target: TargetInfo?
     ) {
         self.id = id
         self.key = key
         self.labels = labels
         self.text = text
         self.hasQuotedNames = hasQuotedNames
+        self.convertedKeys = convertedKeys
         self.sourceHash = sourceHash
+        self.process = process
         self.target = target
     }
 }

@@ -1,9 +1,9 @@
 internal import OTLP
 
-// What a point does to the state of its series. Cumulative points
-// replace what is there, unless they are older. Delta points are added when they begin where the last one
-// ended, and begin anew when they begin later; a delta that begins earlier was counted already, at least in
-// part.
+// What a point does to the state of its series. Cumulative points replace what is there, unless they are older.
+// Delta points are added when they begin where the last one ended or later: SDKs send nothing of a series that was not
+// touched, so a gap means that nothing happened. Only a gap behind which the resource is another process begins anew.
+// A delta that begins earlier was counted already, at least in part.
 
 /// What a delta point does.
 enum DeltaStep {
@@ -11,9 +11,11 @@ enum DeltaStep {
     case beginAnew
     case drop
 
-    /// - Parameter record: what is there; an empty one takes everything.
+    /// - Parameters:
+    ///   - process: of the resource that sends the point; see `Context.process`.
+    ///   - record: what is there; an empty one takes everything.
     @inline(__always)
-    init(startTime: UInt64, time: UInt64, after record: borrowing SeriesRecord) {
+    init(startTime: UInt64, time: UInt64, process: UInt32, after record: borrowing SeriesRecord) {
         if !record.flags.contains(.hasValue) {
             self = .beginAnew
         } else if startTime == record.time {
@@ -22,7 +24,9 @@ enum DeltaStep {
             // A sender that does not say when a delta began goes on where it was.
             self = time > record.time ? .add : .drop
         } else {
-            self = startTime > record.time ? .beginAnew : .drop
+            let before = record.process
+            let isRestart = process != 0 && before != 0 && process != before
+            self = startTime < record.time ? .drop : isRestart ? .beginAnew : .add
         }
     }
 }
@@ -34,8 +38,8 @@ extension SeriesRecord {
 
     /// Takes a number in; says why when it does not.
     @inline(__always)
-    mutating func update(_ point: borrowing MetricPoint, isDelta: Bool) -> DropReason? {
-        if isDelta { return addDelta(point) }
+    mutating func update(_ point: borrowing MetricPoint, isDelta: Bool, process: UInt32) -> DropReason? {
+        if isDelta { return addDelta(point, process) }
         if isNewer(than: point.time) { return .outOfOrder }
         number = point.number
         startTime = point.startTime
@@ -49,8 +53,8 @@ extension SeriesRecord {
         return nil
     }
 
-    private mutating func addDelta(_ point: borrowing MetricPoint) -> DropReason? {
-        switch DeltaStep(startTime: point.startTime, time: point.time, after: self) {
+    private mutating func addDelta(_ point: borrowing MetricPoint, _ process: UInt32) -> DropReason? {
+        switch DeltaStep(startTime: point.startTime, time: point.time, process: process, after: self) {
         case .drop: return .deltaOverlap
         case .beginAnew:
             number = point.number
@@ -61,6 +65,7 @@ extension SeriesRecord {
             add(bits: point.number, isInt: point.numberKind == .int)
         }
         time = point.time
+        self.process = process
         return nil
     }
 
@@ -180,11 +185,14 @@ extension [UInt64] {
 extension SeriesStore {
     /// Takes a histogram point in; says why when it does not.
     func updateHistogram(
-        _ index: UInt32, _ point: borrowing MetricPoint, _ buckets: HistogramBuckets, isDelta: Bool
+        _ index: UInt32, _ point: borrowing MetricPoint, _ buckets: HistogramBuckets, isDelta: Bool,
+        process: UInt32
     ) -> DropReason? {
         var isAdding = false
         if isDelta {
-            switch DeltaStep(startTime: point.startTime, time: point.time, after: slab[index]) {
+            switch DeltaStep(
+                startTime: point.startTime, time: point.time, process: process, after: slab[index])
+            {
             case .drop: return .deltaOverlap
             case .beginAnew: break
             case .add: isAdding = true
@@ -211,6 +219,7 @@ extension SeriesStore {
             if buckets.counts.count > 0 { slab[index].words.copy(buckets.counts) }
         }
         slab[index].time = point.time
+        slab[index].process = process
         slab[index].flags.insert(.hasValue)
         return nil
     }
@@ -241,11 +250,15 @@ extension SeriesStore {
     }
 
     /// Takes an exponential point in; says why when it does not.
-    func updateExponential(_ index: UInt32, _ state: ExponentialState, isDelta: Bool) -> DropReason? {
+    func updateExponential(
+        _ index: UInt32, _ state: ExponentialState, isDelta: Bool, process: UInt32
+    ) -> DropReason? {
         var state = state
         var isAdding = false
         if isDelta {
-            switch DeltaStep(startTime: state.startTime, time: state.time, after: slab[index]) {
+            switch DeltaStep(
+                startTime: state.startTime, time: state.time, process: process, after: slab[index])
+            {
             case .drop: return .deltaOverlap
             case .beginAnew: break
             case .add: isAdding = true
@@ -265,6 +278,7 @@ extension SeriesStore {
         slab[index].setSum(state.sum, adding: false)
         if !isAdding { slab[index].startTime = state.startTime }
         slab[index].time = state.time
+        slab[index].process = process
         slab[index].flags.insert(.hasValue)
         return nil
     }
@@ -278,18 +292,28 @@ extension SeriesStore {
 
     // MARK: - Exemplars
 
+    /// Exemplars of a point that are looked at; the rest are counted.
+    static let exemplarsPerPointMax = 1024
+
     /// Keeps the latest exemplar of a counter or of each bucket.
-    func keepExemplars(of point: borrowing MetricPoint, field number: UInt32, series index: UInt32) {
-        guard settings.limits.exemplarBytes > 0 else { return }
+    /// - Returns: the work that it took.
+    func keepExemplars(of point: borrowing MetricPoint, field number: UInt32, series index: UInt32) -> Int {
+        guard settings.limits.exemplarBytes > 0 else { return 0 }
         let type = family(of: slab[index]).type
-        guard type == .counter || type == .histogram else { return }
+        guard type == .counter || type == .histogram else { return 0 }
         let slots = max(1, slab[index].words.count)
+        var seen = 0
         for field in point.whole.fields where field.number == number {
+            seen += 1
+            guard seen <= Self.exemplarsPerPointMax else {
+                events.exemplars += 1
+                continue
+            }
             guard let exemplar = Exemplar(field.bytes, namer: settings.namer) else { continue }
             if slab[index].exemplars.count != slots {
                 guard
                     exemplarBytes + slots * MemoryLayout<ExemplarSlot>.stride <= settings.limits.exemplarBytes
-                else { return }
+                else { break }
                 dropExemplars(index)
                 slab[index].exemplars.replace(count: slots, with: ExemplarSlot())
                 exemplarBytes += slab[index].exemplars.bytes
@@ -304,6 +328,7 @@ extension SeriesStore {
             slot.replace(value: exemplar.value.bitPattern, time: exemplar.time, labels: exemplar.labels)
             slab[index].exemplars[place] = slot
         }
+        return seen <= Self.exemplarsPerPointMax ? seen * Self.workPerExemplar : Self.workPerTurn
     }
 
     private func dropExemplars(_ index: UInt32) {

@@ -57,6 +57,8 @@ struct SeriesRecord {
     var touched: UInt32 = 0
     /// Index of a histogram's bounds.
     var bounds = noIndex
+    /// `Context.process` of who sent the last delta.
+    var process: UInt32 = 0
     var flags: Flags = []
 
     var finalKey: SeriesKey { SeriesKey(low: finalLow, high: finalHigh) }

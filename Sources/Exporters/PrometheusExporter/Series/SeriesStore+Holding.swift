@@ -143,12 +143,7 @@ extension SeriesStore {
 
     /// Takes a record out of its chain and its family's list; the next source takes the place of a primary.
     private func unchain(_ index: UInt32, _ record: SeriesRecord, _ family: Family) {
-        if record.flags.contains(.isSecondary) {
-            var before = finals.find(record.finalKey)
-            while slab[before].nextSource != index { before = slab[before].nextSource }
-            slab[before].nextSource = record.nextSource
-            return
-        }
+        if record.flags.contains(.isSecondary) { return removeSource(record) }
         var successor = record.nextInFamily
         var successorOfPrevious = record.nextInFamily
         var successorOfNext = record.previousInFamily
@@ -157,10 +152,9 @@ extension SeriesStore {
         } else {
             successor = record.nextSource
             (successorOfPrevious, successorOfNext) = (successor, successor)
-            slab[successor].flags.remove(.isSecondary)
+            promote(successor, after: index)
             slab[successor].previousInFamily = record.previousInFamily
             slab[successor].nextInFamily = record.nextInFamily
-            finals.set(record.finalKey, successor)
         }
         if record.previousInFamily == noIndex {
             family.first = successorOfPrevious

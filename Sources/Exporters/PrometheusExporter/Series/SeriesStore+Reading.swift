@@ -1,8 +1,25 @@
 internal import OTLP
 
-// The way of a request: resource, scope, metric, points.
+// The way of a request: resource, scope, metric, points. A turn at a time: a request may hold a million points, and the
+// event loop that brings them, and the store's lock, are others' too.
+
+/// How far a request is read: where the field at hand begins in the message around it, level by level.
+struct ReadPosition {
+    var resource = 0
+    var scope = 0
+    var metric = 0
+    /// For a metric whose points are in several messages.
+    var data = 0
+    var point = 0
+}
 
 extension SeriesStore {
+    /// What a turn may do: as many updates of known series, of some 100 ns each, or other work in this measure.
+    static let workPerTurn = 8192
+    /// To make the labels of a series or the name of a metric.
+    static let workPerNew = 24
+    static let workPerExemplar = 8
+
     /// The scope whose metrics are read.
     struct Scope {
         /// `ResourceMetrics` and `ScopeMetrics`.
@@ -22,32 +39,51 @@ extension SeriesStore {
         var scope: Scope
         let descriptor: Descriptor
         let now: UInt32
+
+        /// Of the resource; known once a series of it is.
+        @inline(__always)
+        var process: UInt32 { scope.context?.process ?? 0 }
     }
 
-    /// Takes the data points of a request in.
+    /// Takes the data points of a request in, for as long as there is `work` left.
     ///
     /// - Parameters:
     ///   - request: zero or more fields of an `ExportMetricsServiceRequest` that was checked.
+    ///   - position: where to begin; then, where to go on.
     ///   - now: ticks.
-    /// - Returns: how many points were kept; the others are counted in `events`.
-    func read(_ request: WireBytes, now: UInt32) -> Int {
-        var kept = 0
-        for entry in request.fields where entry.number == Field.Request.resources {
+    ///   - kept: counts the points that were kept; the others are counted in `events`.
+    /// - Returns: whether the end was reached.
+    func read(
+        _ request: WireBytes, from position: inout ReadPosition, now: UInt32, kept: inout Int
+    ) -> Bool {
+        for entry in request.fields(position.resource..<request.count)
+        where entry.number == Field.Request.resources {
+            position.resource = entry.start
+            guard work > 0 else { return false }
+            work -= 1
             let resource = entry.bytes
-            var resourceHash = WireHash(low: 1, high: 0)
+            var hash = WireHash(low: 1, high: 0)
             for field in resource.fields where field.number == Field.ResourceEntry.resource {
-                resourceHash = hasher.hash(field.bytes, from: resourceHash)
+                hash = hasher.hash(field.bytes, from: hash)
             }
-            for field in resource.fields where field.number == Field.ResourceEntry.scopes {
-                kept += readScope(field.bytes, of: resource, resourceHash, now: now)
+            for field in resource.fields(position.scope..<resource.count)
+            where field.number == Field.ResourceEntry.scopes {
+                position.scope = field.start
+                guard work > 0, readScope(field.bytes, of: resource, hash, &position, now: now, &kept) else {
+                    return false
+                }
+                position.metric = 0
             }
+            position.scope = 0
         }
-        return kept
+        return true
     }
 
     private func readScope(
-        _ scope: WireBytes, of resource: WireBytes, _ resourceHash: WireHash, now: UInt32
-    ) -> Int {
+        _ scope: WireBytes, of resource: WireBytes, _ resourceHash: WireHash, _ position: inout ReadPosition,
+        now: UInt32, _ kept: inout Int
+    ) -> Bool {
+        work -= 1
         var hash = resourceHash
         for field in scope.fields
         where field.number == Field.ScopeEntry.scope || field.number == Field.ScopeEntry.schemaURL {
@@ -59,16 +95,25 @@ extension SeriesStore {
         let context = index == noIndex ? nil : contexts[index]
         var place = Scope(
             resource: resource, scope: scope, key: key, id: context?.id ?? makeID(), context: context)
-        var kept = 0
-        for field in scope.fields where field.number == Field.ScopeEntry.entries {
-            kept += readMetric(field.bytes, in: &place, now: now)
+        for field in scope.fields(position.metric..<scope.count)
+        where field.number == Field.ScopeEntry.entries {
+            position.metric = field.start
+            guard work > 0, readMetric(field.bytes, in: &place, &position, now: now, &kept) else {
+                return false
+            }
+            position.data = 0
+            position.point = 0
         }
-        return kept
+        return true
     }
 
-    private func readMetric(_ metric: WireBytes, in scope: inout Scope, now: UInt32) -> Int {
+    private func readMetric(
+        _ metric: WireBytes, in scope: inout Scope, _ position: inout ReadPosition, now: UInt32,
+        _ kept: inout Int
+    ) -> Bool {
+        work -= 1
         let head = MetricHead(metric)
-        guard head.points > 0 else { return 0 }
+        guard head.points > 0 else { return true }
         let isUnknown = head.hasMetadata && head.kind == Field.Metric.gauge && Self.isUnknown(metric)
         let nameHash = hasher.hash(head.unit, from: hasher.hash(head.name, from: WireHash(low: 2, high: 0)))
         let shape =
@@ -80,44 +125,57 @@ extension SeriesStore {
         if index != noIndex {
             descriptor = descriptors[index]
         } else {
+            work -= Self.workPerNew
             switch describe(head, isUnknown: isUnknown, key: key, nameHash: nameHash) {
             case .success(let made): descriptor = made
             case .failure(let refused):
                 count(refused.reason, head.points)
-                return 0
+                return true
             }
         }
         var subject = Subject(scope: scope, descriptor: descriptor, now: now)
-        var kept = 0
-        if head.isScattered {
-            for field in metric.fields where field.number == head.kind {
-                kept += readPoints(field.bytes, of: &subject)
-            }
-        } else {
-            kept = readPoints(head.data, of: &subject)
+        defer { scope.context = subject.scope.context }
+        guard head.isScattered else { return readPoints(head.data, of: &subject, &position, &kept) }
+        for field in metric.fields(position.data..<metric.count) where field.number == head.kind {
+            position.data = field.start
+            guard readPoints(field.bytes, of: &subject, &position, &kept) else { return false }
+            position.point = 0
         }
-        scope.context = subject.scope.context
-        return kept
+        return true
     }
 
-    private func readPoints(_ data: WireBytes, of subject: inout Subject) -> Int {
+    private func readPoints(
+        _ data: WireBytes, of subject: inout Subject, _ position: inout ReadPosition, _ kept: inout Int
+    ) -> Bool {
         let from = hasher.hash(
             subject.scope.id, from: WireHash(low: subject.descriptor.id, high: subject.descriptor.id &* 3))
-        var points = MetricPoints(data, hasher: hasher, from: from)
-        switch subject.descriptor.kind {
-        case .number: return readNumbers(&points, of: &subject)
-        case .histogram: return readHistograms(&points, of: &subject)
-        case .exponential:
-            return readOthers(&points, of: &subject, attributes: Field.ExponentialPoint.attributes)
-        case .summary: return readOthers(&points, of: &subject, attributes: Field.SummaryPoint.attributes)
-        }
+        // SAFETY: points were read up to there, so it is inside of the message.
+        let rest = unsafe WireBytes(UnsafeRawBufferPointer(rebasing: data.unsafeBytes[position.point...]))
+        var points = MetricPoints(rest, hasher: hasher, from: from)
+        let isDone =
+            switch subject.descriptor.kind {
+            case .number: readNumbers(&points, of: &subject, &kept)
+            case .histogram: readHistograms(&points, of: &subject, &kept)
+            case .exponential:
+                readOthers(
+                    &points, of: &subject, &kept, attributes: Field.ExponentialPoint.attributes)
+            case .summary:
+                readOthers(&points, of: &subject, &kept, attributes: Field.SummaryPoint.attributes)
+            }
+        if !isDone { position.point += points.offset }
+        return isDone
     }
 
-    private func readNumbers(_ points: inout MetricPoints, of subject: inout Subject) -> Int {
+    private func readNumbers(
+        _ points: inout MetricPoints, of subject: inout Subject, _ kept: inout Int
+    ) -> Bool {
         let isDelta = subject.descriptor.isDelta
         var point = MetricPoint()
-        var kept = 0
-        while points.nextNumber(into: &point) {
+        var left = work
+        defer { work = left }
+        while left > 0 {
+            guard points.nextNumber(into: &point) else { return true }
+            left -= 1
             if point.hasNoRecordedValue {
                 end(point, Field.NumberPoint.attributes, &subject)
                 kept += 1
@@ -129,27 +187,33 @@ extension SeriesStore {
             }
             var index = aliases.find(SeriesKey(point.hash))
             if index == noIndex {
+                left -= Self.workPerNew
                 guard let made = resolve(point, Field.NumberPoint.attributes, &subject) else { continue }
                 index = made
             }
-            if let reason = slab[index].update(point, isDelta: isDelta) {
+            if let reason = slab[index].update(point, isDelta: isDelta, process: subject.process) {
                 count(reason)
                 continue
             }
             slab[index].touched = subject.now
             kept += 1
             if point.hasExemplars {
-                keepExemplars(of: point, field: Field.NumberPoint.exemplars, series: index)
+                left -= keepExemplars(of: point, field: Field.NumberPoint.exemplars, series: index)
             }
         }
-        return kept
+        return false
     }
 
-    private func readHistograms(_ points: inout MetricPoints, of subject: inout Subject) -> Int {
+    private func readHistograms(
+        _ points: inout MetricPoints, of subject: inout Subject, _ kept: inout Int
+    ) -> Bool {
         let isDelta = subject.descriptor.isDelta
         var point = MetricPoint()
-        var kept = 0
-        while points.nextHistogram(into: &point) {
+        var left = work
+        defer { work = left }
+        while left > 0 {
+            guard points.nextHistogram(into: &point) else { return true }
+            left -= 1
             if point.hasNoRecordedValue {
                 end(point, Field.HistogramPoint.attributes, &subject)
                 kept += 1
@@ -159,32 +223,39 @@ extension SeriesStore {
                 count(.malformed)
                 continue
             }
+            left -= buckets.counts.count >> 7
             var index = aliases.find(SeriesKey(point.hash))
             if index == noIndex {
+                left -= Self.workPerNew
                 guard let made = resolve(point, Field.HistogramPoint.attributes, &subject) else { continue }
                 index = made
             }
-            if let reason = updateHistogram(index, point, buckets, isDelta: isDelta) {
+            if let reason = updateHistogram(
+                index, point, buckets, isDelta: isDelta, process: subject.process)
+            {
                 drop(reason, series: index)
                 continue
             }
             slab[index].touched = subject.now
             kept += 1
             if point.hasExemplars {
-                keepExemplars(of: point, field: Field.HistogramPoint.exemplars, series: index)
+                left -= keepExemplars(of: point, field: Field.HistogramPoint.exemplars, series: index)
             }
         }
-        return kept
+        return false
     }
 
     private func readOthers(
-        _ points: inout MetricPoints, of subject: inout Subject, attributes: UInt32
-    ) -> Int {
+        _ points: inout MetricPoints, of subject: inout Subject, _ kept: inout Int, attributes: UInt32
+    ) -> Bool {
         let isSummary = subject.descriptor.kind == .summary
         let isDelta = subject.descriptor.isDelta
         var point = MetricPoint()
-        var kept = 0
-        while points.nextOther(attributes: attributes, into: &point) {
+        var left = work
+        defer { work = left }
+        while left > 0 {
+            guard points.nextOther(attributes: attributes, into: &point) else { return true }
+            left -= 2 + point.whole.count >> 6
             let summary = isSummary ? SummaryState(point.whole) : nil
             let exponential = isSummary ? nil : ExponentialState(point.whole)
             if summary?.hasNoRecordedValue ?? exponential?.hasNoRecordedValue ?? false {
@@ -198,12 +269,14 @@ extension SeriesStore {
             }
             var index = aliases.find(SeriesKey(point.hash))
             if index == noIndex {
+                left -= Self.workPerNew
                 guard let made = resolve(point, attributes, &subject) else { continue }
                 index = made
             }
             let reason =
                 if let summary { updateSummary(index, summary) } else {
-                    updateExponential(index, exponential!, isDelta: isDelta)
+                    updateExponential(
+                        index, exponential!, isDelta: isDelta, process: subject.process)
                 }
             if let reason {
                 drop(reason, series: index)
@@ -212,7 +285,7 @@ extension SeriesStore {
             slab[index].touched = subject.now
             kept += 1
         }
-        return kept
+        return false
     }
 
     /// Counts a dropped point. A series whose first point it was does not stay.

@@ -1,6 +1,6 @@
 internal import OTLP
 
-// What happens when a metric, a resource or a series is seen for the first time.
+// What happens when a metric or a series is seen for the first time.
 
 /// Why a metric is not taken at all.
 struct MetricRefused: Error {
@@ -57,83 +57,6 @@ extension SeriesStore {
                 nameHash: nameHash))
     }
 
-    // MARK: - Resources and scopes
-
-    /// The labels that the series of a scope have in common.
-    func makeContext(_ scope: Scope) -> Context {
-        var resource: [(key: [UInt8], value: [UInt8])] = []
-        for field in scope.resource.fields where field.number == Field.ResourceEntry.resource {
-            resource += LabelMaker.attributes(field.bytes, Field.Resource.attributes)
-        }
-        resource = resource.sortedByKey()
-        func attribute(_ key: String) -> [UInt8] {
-            resource.first { $0.key.elementsEqual(key.utf8) }?.value ?? []
-        }
-        var job = attribute("service.namespace")
-        let service = attribute("service.name")
-        if !job.isEmpty, !service.isEmpty { job.append(UInt8(ascii: "/")) }
-        job = service.isEmpty ? [] : job + service
-        let instance = attribute("service.instance.id")
-        var found = settings.withoutScopeInfo ? [] : scopeLabels(scope.scope)
-        for (key, value) in resource
-        where settings.resourceLabels.includes(String(decoding: key, as: UTF8.self)) {
-            if let label = labels.label(key, value) { found.append(label) }
-        }
-        var own: [Label] = []
-        if !job.isEmpty { own.append(Label(name: "job", value: job)) }
-        if !instance.isEmpty { own.append(Label(name: "instance", value: instance)) }
-        own += settings.constLabels
-        let all = LabelMaker.joined(found + own)
-        let (text, hasQuotedNames) = LabelMaker.text(all)
-        var target: TargetInfo?
-        if !job.isEmpty {
-            let identifying = ["service.name", "service.namespace", "service.instance.id"]
-            let rest = resource.filter { entry in !identifying.contains { entry.key.elementsEqual($0.utf8) } }
-            let info = rest.compactMap { labels.label($0.key, $0.value) }
-            if !info.isEmpty {
-                var hash = WireHash(low: 3, high: 0)
-                for label in own { hash = self.hash(label, from: hash) }
-                target = TargetInfo(key: SeriesKey(hash), labels: LabelMaker.joined(info + own))
-            }
-        }
-        return Context(
-            id: scope.id, key: scope.key, labels: all, text: text, hasQuotedNames: hasQuotedNames,
-            sourceHash: sourceHash(scope.scope), target: target)
-    }
-
-    /// `otel_scope_…`, without those that have no value.
-    private func scopeLabels(_ scope: WireBytes) -> [Label] {
-        var found: [Label] = []
-        func add(_ name: String, _ value: [UInt8]) {
-            if !value.isEmpty { found.append(Label(name: name, value: value)) }
-        }
-        for field in scope.fields where field.number == Field.ScopeEntry.scope {
-            for part in field.bytes.fields {
-                if part.number == Field.Scope.name { add("otel_scope_name", part.bytes.array) }
-                if part.number == Field.Scope.version { add("otel_scope_version", part.bytes.array) }
-            }
-            for (key, value) in LabelMaker.attributes(field.bytes, Field.Scope.attributes) {
-                if let label = labels.label(Array("otel_scope_".utf8) + key, value) { found.append(label) }
-            }
-        }
-        for field in scope.fields where field.number == Field.ScopeEntry.schemaURL {
-            add("otel_scope_schema_url", field.bytes.array)
-        }
-        return found
-    }
-
-    /// What tells sources of one series apart: when the scope is not among the labels, its name.
-    private func sourceHash(_ scope: WireBytes) -> WireHash {
-        var hash = WireHash(low: 4, high: 0)
-        guard settings.withoutScopeInfo else { return hash }
-        for field in scope.fields where field.number == Field.ScopeEntry.scope {
-            for part in field.bytes.fields where part.number == Field.Scope.name {
-                hash = hasher.hash(part.bytes, from: hash)
-            }
-        }
-        return hash
-    }
-
     // MARK: - Series
 
     /// Finds the series of a point by its labels, or makes it.
@@ -162,6 +85,7 @@ extension SeriesStore {
         let isDistribution = family.type == .histogram || family.type == .summary
         for (key, value) in pairs {
             source = hash(value, from: hash(key, from: source))
+            if context.convertedKeys.contains(key) { continue }
             if let label = labels.label(key, value, isDistribution: isDistribution) { own.append(label) }
         }
         own = LabelMaker.joined(own)
@@ -169,8 +93,7 @@ extension SeriesStore {
         if isClash { own = LabelMaker.joined(own + context.labels) }
         let finalKey = finalKey(family, own, isClash ? [] : context.labels)
         let primary = finals.find(finalKey)
-        var index = primary
-        while index != noIndex, slab[index].sourceHash != source.low { index = slab[index].nextSource }
+        let index = findSource(source.low, finalKey, primary: primary)
         let key = SeriesKey(point.hash)
         if index != noIndex {
             // A histogram of the other sort would not understand what is there.
@@ -186,6 +109,10 @@ extension SeriesStore {
             return index
         }
         guard makes else { return nil }
+        guard primary == noIndex || hasRoomForSource(of: primary) else {
+            dropOverLimit(.sourceLimit, family)
+            return nil
+        }
         guard let made = make(descriptor, context, own, hasAllLabels: isClash) else { return nil }
         slab[made].sourceHash = source.low
         setAlias(key, of: made)
@@ -195,9 +122,7 @@ extension SeriesStore {
             finals.set(finalKey, made)
             append(made, to: family)
         } else {
-            slab[made].flags.insert(.isSecondary)
-            slab[made].nextSource = slab[primary].nextSource
-            slab[primary].nextSource = made
+            addSource(made, to: primary)
             events.merged += 1
             notice(.merged(metric: family.name))
         }
@@ -289,14 +214,14 @@ extension SeriesStore {
         return SeriesKey(hash)
     }
 
-    private func hash(_ label: Label, from: WireHash) -> WireHash {
+    func hash(_ label: Label, from: WireHash) -> WireHash {
         var name = label.name
         // SAFETY: the name's bytes live for the call.
         let hash = name.withUTF8 { unsafe hasher.hash(WireBytes(UnsafeRawBufferPointer($0)), from: from) }
         return self.hash(label.value, from: hash)
     }
 
-    private func hash(_ bytes: [UInt8], from: WireHash) -> WireHash {
+    func hash(_ bytes: [UInt8], from: WireHash) -> WireHash {
         // SAFETY: the bytes live for the call.
         unsafe bytes.withUnsafeBytes { unsafe hasher.hash(WireBytes($0), from: from) }
     }

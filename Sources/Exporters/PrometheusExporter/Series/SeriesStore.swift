@@ -6,6 +6,8 @@ enum DropReason: String, CaseIterable, Sendable {
     case seriesLimit = "max_series"
     /// A new series beyond `max_series_per_metric`.
     case metricLimit = "max_series_per_metric"
+    /// A new source of a series beyond `max_sources_per_series`.
+    case sourceLimit = "max_sources_per_series"
     /// Another metric of this name has another type.
     case typeConflict = "type_conflict"
     /// Nothing valid is left of the metric's name.
@@ -63,6 +65,8 @@ struct StoreEvents: Sendable {
     var overLimit: [String: Int] = [:]
     /// New sources of series that another source has already.
     var merged = 0
+    /// Exemplars that were not looked at, because their point had too many.
+    var exemplars = 0
     var notices: [StoreNotice] = []
 
     /// Points that were dropped for this reason.
@@ -83,6 +87,8 @@ final class SeriesStore {
         /// Records, of all metrics and of one.
         var series: Int
         var seriesPerMetric: Int
+        /// Sources whose names and labels become those of one series: a page adds them up in one go.
+        var sourcesPerSeries = 1000
         /// Memory of labels and buckets: more than this, on average, and new series are refused before
         /// `series` is reached.
         var bytesPerSeries = 1024
@@ -128,6 +134,10 @@ final class SeriesStore {
     let slab: SeriesSlab
     let aliases = KeyTable(parts: 64)
     let finals = KeyTable(parts: 64)
+    /// Secondary sources, by final key and source.
+    let sources = KeyTable()
+    /// How many sources a primary stands for, itself included; of one with secondary ones only.
+    var sourceCounts: [UInt32: Int] = [:]
     let bounds = BoundsTable()
     let descriptorTable = KeyTable()
     let contextTable = KeyTable()
@@ -145,6 +155,8 @@ final class SeriesStore {
     var events = StoreEvents()
     private var hasDrops = false
     var scratch = PointScratch()
+    /// What the turn may still do; see `workPerTurn`.
+    var work = 0
     private var noticed: Set<StoreNotice> = []
     private var namedMetrics: Set<String> = []
     private var lastID: UInt64 = 0
@@ -165,12 +177,12 @@ final class SeriesStore {
 
     /// Memory of everything.
     var bytes: Int {
-        slab.bytes + aliases.bytes + finals.bytes + descriptorTable.bytes + contextTable.bytes + bounds.bytes
-            + ownedBytes + exemplarBytes
+        slab.bytes + aliases.bytes + finals.bytes + sources.bytes + descriptorTable.bytes
+            + contextTable.bytes + bounds.bytes + ownedBytes + exemplarBytes
     }
 
     /// Whether anything happened since `takeEvents` was called.
-    var hasEvents: Bool { hasDrops || events.merged > 0 || !events.notices.isEmpty }
+    var hasEvents: Bool { hasDrops || events.merged > 0 || events.exemplars > 0 || !events.notices.isEmpty }
 
     /// Whether labels and buckets may take so much more memory. What is there for every series, large or
     /// small, is not counted; a small limit has room for a megabyte.

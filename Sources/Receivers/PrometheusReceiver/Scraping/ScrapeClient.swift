@@ -92,7 +92,7 @@ final class ScrapeClient {
             let own = bound.value
             guard [301, 302, 303, 307, 308].contains(response.status),
                 let location = response.headers.first("location"),
-                let next = Self.resolve(location, url), next.origin.scheme == .http || own.tls != nil
+                let next = url.resolving(location), next.origin.scheme == .http || own.tls != nil
             else { return own.eventLoop.makeSucceededFuture(response) }
             // Another host is not told what only the first one should know.
             let rest = next.origin == url.origin ? headers : headers.filter { own.isHarmless($0.name) }
@@ -102,12 +102,6 @@ final class ScrapeClient {
 
     private func isHarmless(_ header: String) -> Bool {
         header.lowercased() != "authorization" && !config.headers.contains { $0.name == header }
-    }
-
-    static func resolve(_ location: String, _ url: HTTPURL) -> HTTPURL? {
-        if location.hasPrefix("//") { return try? HTTPURL("\(url.origin.scheme.rawValue):\(location)") }
-        if location.hasPrefix("/") { return HTTPURL(origin: url.origin, target: location) }
-        return try? HTTPURL(location)
     }
 
     // MARK: - Credentials

@@ -76,10 +76,8 @@ final class MetricEncoder {
         let isNamed = !group.key.name.isEmpty
         message.text(1, isNamed ? group.key.name : scopeName)
         message.text(2, isNamed || !group.key.version.isEmpty ? group.key.version : scopeVersion)
-        message.append(group.key.attributes)
-        if let info = owner.scopeInfo[ScopeKey(name: group.key.name, version: group.key.version)] {
-            message.append(info)
-        }
+        let info = owner.scopeInfo[ScopeKey(name: group.key.name, version: group.key.version)] ?? []
+        message.attributes(3, group.key.attributes, overridden: info)
         var head = WireBuffer()
         head.field(1, message.bytes)
         var tail = WireBuffer()

@@ -45,8 +45,10 @@ final class MetricPoint {
     var hasSum = false
     /// Of histograms and summaries; nil when the page has none.
     var count: Double?
-    /// Sorted by bound.
+    /// Sorted by bound, once the values of a page are taken.
     var slots: [Slot] = []
+    /// Those that were not there before, in the order of the page, which need not be that of bounds.
+    private var newSlots: [Slot] = []
     var native: NativeHistogram?
     /// The field `exemplars`, encoded, repeated for each.
     var exemplars: [UInt8] = []
@@ -82,6 +84,7 @@ final class MetricPoint {
         native = nil
         created = nil
         timestamp = nil
+        newSlots = []
         if !exemplars.isEmpty { exemplars.removeAll(keepingCapacity: true) }
     }
 
@@ -97,8 +100,23 @@ final class MetricPoint {
             slots[low].value = value
             slots[low].seen = seen
         } else {
-            slots.insert(Slot(bound: bound, value: value, seen: seen), at: low)
+            newSlots.append(Slot(bound: bound, value: value, seen: seen))
         }
+    }
+
+    /// Leaves the slots of this page, sorted; of several of one bound the last.
+    private func settleSlots() {
+        slots.removeAll { $0.seen != seen }
+        guard !newSlots.isEmpty else { return }
+        var merged: [Slot] = []
+        merged.reserveCapacity(slots.count + newSlots.count)
+        // Stable: of equal bounds the later stays behind.
+        for slot in (slots + newSlots.filter { $0.seen == seen }).sorted(by: { $0.bound < $1.bound }) {
+            if merged.last?.bound == slot.bound { merged.removeLast() }
+            merged.append(slot)
+        }
+        slots = merged
+        newSlots = []
     }
 
     /// Whether the page had all that a point of this kind needs.
@@ -114,7 +132,7 @@ final class MetricPoint {
     /// - Returns: whether they are complete.
     func take(_ kind: MetricKind, at time: Int64) -> Bool {
         guard isComplete(kind) else { return false }
-        slots.removeAll { $0.seen != seen }
+        settleSlots()
         hasValue = true
         isLive = true
         settleStart(kind, at: time)

@@ -72,22 +72,22 @@ struct ScopeKey: Hashable {
     var name = ""
     var version = ""
     var schemaURL = ""
-    /// The field `attributes` of `InstrumentationScope`, encoded, repeated for each.
-    var attributes: [UInt8] = []
+    /// Other `otel_scope_*` labels, without that beginning.
+    var attributes: [Label] = []
 }
 
 /// What the series of one `job` and `instance` give: one OTLP resource.
 final class ResourceGroup {
     let job: String
     let instance: String
-    /// Labels of `target_info`, encoded as the field `attributes` of `Resource`.
-    var info: [UInt8] = []
+    /// Labels of `target_info`; these win over what the target says about itself.
+    var info: [Label] = []
     /// Number of the scrape that told `info`.
     var infoSeen: UInt32 = 0
-    /// Attributes that `otel_scope_info` tells of scopes by name and version, encoded as the field of
-    /// `InstrumentationScope`.
-    var scopeInfo: [ScopeKey: [UInt8]] = [:]
-    var scopes: [ScopeGroup] = []
+    /// Attributes that `otel_scope_info` tells of scopes by name and version.
+    var scopeInfo: [ScopeKey: [Label]] = [:]
+    private(set) var scopes: [ScopeGroup] = []
+    private var byKey: [ScopeKey: ScopeGroup] = [:]
 
     init(job: String, instance: String) {
         self.job = job
@@ -96,9 +96,17 @@ final class ResourceGroup {
 
     /// The scope, made when it is new.
     func scope(_ key: ScopeKey) -> ScopeGroup {
-        if let known = scopes.first(where: { $0.key == key }) { return known }
+        if let known = byKey[key] { return known }
         let scope = ScopeGroup(key)
         scopes.append(scope)
+        byKey[key] = scope
         return scope
+    }
+
+    /// Takes away scopes without metrics.
+    func removeEmpty() {
+        guard scopes.contains(where: { $0.streams.isEmpty }) else { return }
+        for scope in scopes where scope.streams.isEmpty { byKey[scope.key] = nil }
+        scopes.removeAll { $0.streams.isEmpty }
     }
 }

@@ -3,16 +3,17 @@ internal import NIOCore
 extension ResourceGroup {
     /// The `Resource` message: who the target is, and what its `target_info` tells.
     func attributes(scheme: String) -> [UInt8] {
-        var message = WireBuffer()
-        if !job.isEmpty { message.attribute(1, "service.name", job) }
+        var own: [Label] = []
+        if !job.isEmpty { own.append(Label("service.name", job)) }
         if !instance.isEmpty {
-            message.attribute(1, "service.instance.id", instance)
+            own.append(Label("service.instance.id", instance))
             let (host, port) = Self.hostAndPort(instance)
-            if Self.namesAHost(host) { message.attribute(1, "server.address", host) }
-            if !port.isEmpty { message.attribute(1, "server.port", port) }
+            if Self.namesAHost(host) { own.append(Label("server.address", host)) }
+            if !port.isEmpty { own.append(Label("server.port", port)) }
         }
-        message.attribute(1, "url.scheme", scheme)
-        message.append(info)
+        own.append(Label("url.scheme", scheme))
+        var message = WireBuffer()
+        message.attributes(1, own, overridden: info)
         return message.bytes
     }
 

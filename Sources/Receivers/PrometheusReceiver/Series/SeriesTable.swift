@@ -34,6 +34,8 @@ final class SeriesTable: PageSink {
 
     let rules: SeriesRules
     private(set) var resources: [ResourceGroup] = []
+    /// By job and instance.
+    private var resourcesByName: [[String]: ResourceGroup] = [:]
     private(set) var counts = Counts()
     /// Number of the scrape under way or done last.
     private(set) var scrape: UInt32 = 0
@@ -111,9 +113,11 @@ final class SeriesTable: PageSink {
                 }
                 scope.removeEmpty()
             }
-            resource.scopes.removeAll { $0.streams.isEmpty }
+            resource.removeEmpty()
         }
+        guard resources.contains(where: { $0.scopes.isEmpty }) else { return }
         resources.removeAll { $0.scopes.isEmpty }
+        resourcesByName = Dictionary(uniqueKeysWithValues: resources.map { ([$0.job, $0.instance], $0) })
     }
 
     /// Whether the scrape that ended last gave the point a value.
@@ -291,21 +295,16 @@ final class SeriesTable: PageSink {
             var key = ScopeKey()
             key.name = set["otel_scope_name"]
             key.version = set["otel_scope_version"]
-            var info = WireBuffer()
-            for label in set.labels
-            where !Self.isStructural(label.name) && !label.name.hasPrefix("otel_scope_") {
-                info.attribute(3, label.name, label.value)
+            resource.scopeInfo[key] = set.labels.filter {
+                !Self.isStructural($0.name) && !$0.name.hasPrefix("otel_scope_")
             }
-            resource.scopeInfo[key] = info.bytes
         } else {
-            var info = WireBuffer()
-            for label in set.labels where !Self.isStructural(label.name) {
-                info.attribute(1, label.name, label.value)
-            }
-            resource.info = info.bytes
+            resource.info = set.labels.filter { !Self.isStructural($0.name) }
         }
         return entry
     }
+
+    private static let scopePrefix = "otel_scope_"
 
     private static func isStructural(_ name: String) -> Bool {
         name == Label.metricName || name == "job" || name == "instance"
@@ -314,9 +313,11 @@ final class SeriesTable: PageSink {
     private func resource(_ set: LabelSet) -> ResourceGroup {
         let job = set["job"]
         let instance = set["instance"]
-        if let known = resources.first(where: { $0.job == job && $0.instance == instance }) { return known }
+        let key = [job, instance]
+        if let known = resourcesByName[key] { return known }
         let resource = ResourceGroup(job: job, instance: instance)
         resources.append(resource)
+        resourcesByName[key] = resource
         return resource
     }
 
@@ -324,10 +325,9 @@ final class SeriesTable: PageSink {
     private func place(_ set: LabelSet, _ kind: MetricKind) -> (ResourceGroup, ScopeKey, attributes: [UInt8])
     {
         var key = ScopeKey()
-        var scopeAttributes = WireBuffer()
         var attributes = WireBuffer()
         for label in set.labels where !Self.isStructural(label.name) {
-            guard label.name.hasPrefix("otel_scope_") else {
+            guard label.name.hasPrefix(Self.scopePrefix), label.name != Self.scopePrefix else {
                 attributes.attribute(kind.attributesField, label.name, label.value)
                 continue
             }
@@ -336,10 +336,10 @@ final class SeriesTable: PageSink {
             case "otel_scope_version": key.version = label.value
             case "otel_scope_schema_url": key.schemaURL = label.value
             default:
-                scopeAttributes.attribute(3, String(label.name.dropFirst("otel_scope_".count)), label.value)
+                let name = String(label.name.dropFirst(Self.scopePrefix.count))
+                key.attributes.append(Label(name, label.value))
             }
         }
-        key.attributes = scopeAttributes.bytes
         return (resource(set), key, attributes.bytes)
     }
 }

@@ -74,6 +74,15 @@ struct WireBuffer {
         bytes += value.utf8
     }
 
+    /// The labels as attributes, each key once: `others` win, and come behind.
+    mutating func attributes(_ number: UInt32, _ labels: [Label], overridden others: [Label]) {
+        let overridden = Set(others.map(\.name))
+        for label in labels where !overridden.contains(label.name) {
+            attribute(number, label.name, label.value)
+        }
+        for label in others { attribute(number, label.name, label.value) }
+    }
+
     private static func varintCount(_ value: Int) -> Int {
         max(1, (Int.bitWidth - value.leadingZeroBitCount + 6) / 7)
     }

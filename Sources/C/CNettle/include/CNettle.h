@@ -1,0 +1,34 @@
+// Digests of Nettle behind two functions of C. Imported by Hashing only.
+#ifndef CNETTLE_H
+#define CNETTLE_H
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum cnettle_algorithm {
+    CNETTLE_MD5,
+    CNETTLE_SHA1,
+    CNETTLE_SHA256,
+    CNETTLE_SHA512,
+    CNETTLE_SHA3_256,
+};
+
+/// Bytes of the longest digest.
+#define CNETTLE_DIGEST_BYTES_MAX 64
+
+/// Digests `data`; the number of bytes written to `digest`, which has room for the longest; 0 for no algorithm.
+size_t cnettle_digest(
+    enum cnettle_algorithm algorithm, const uint8_t *_Nullable data, size_t count, uint8_t *_Nonnull digest);
+
+/// The HMAC (RFC 2104) of `data` under a key; as `cnettle_digest`. SHA-256 and SHA-512 only, 0 for others.
+size_t cnettle_hmac(
+    enum cnettle_algorithm algorithm, const uint8_t *_Nullable key, size_t key_count,
+    const uint8_t *_Nullable data, size_t count, uint8_t *_Nonnull digest);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

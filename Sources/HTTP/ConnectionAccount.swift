@@ -1,0 +1,70 @@
+package import NIOCore
+
+/// Why a server ended a connection; the text is a metric's label.
+package enum ConnectionEnd: String, Sendable, CaseIterable {
+    /// More frames that carry nothing than `FrameBudget` allows.
+    case frames = "too_many_frames"
+    /// More time than `WorkBudget` allows.
+    case time = "too_much_time"
+    /// A stream's number that is smaller than one before it and was passed over (RFC 9113 §5.1.1).
+    case streamNumber = "stream_number_went_back"
+    /// The client did not take what it was sent.
+    case unreadAnswers = "unread_answers"
+    /// The client had ended its side, and its last answer could not be given in time.
+    case halfClosed = "half_closed"
+    /// Its incomplete requests would have held more memory than they may.
+    case memory = "incomplete_requests"
+    /// The process has nearly as many open files as it may have.
+    case descriptors = "open_files"
+
+    /// The error code of GOAWAY (RFC 9113 §7).
+    package var http2Code: UInt32 {
+        switch self {
+        case .frames, .time, .memory, .descriptors: 11  // ENHANCE_YOUR_CALM
+        case .streamNumber: 1  // PROTOCOL_ERROR
+        case .unreadAnswers, .halfClosed: 0
+        }
+    }
+
+    /// What GOAWAY says beside it.
+    package var words: StaticString {
+        switch self {
+        case .frames: "too_many_frames"
+        case .time: "too_much_time"
+        case .streamNumber: "stream_number_went_back"
+        case .unreadAnswers: "unread_answers"
+        case .halfClosed: "half_closed"
+        case .memory: "incomplete_requests"
+        case .descriptors: "open_files"
+        }
+    }
+}
+
+/// What one connection of a server has cost, in time and frames, and what it holds. Event loop only.
+package final class ConnectionAccount {
+    /// Time taken from the loop.
+    package var work: WorkBudget
+    /// Frames that carry nothing.
+    package var frames: FrameBudget
+    /// When the read that is being worked on began.
+    package internal(set) var now: NIODeadline
+    /// Bytes that were read and wait for the connection's turn.
+    package internal(set) var waitingBytes = 0
+    /// Since when the client has not taken what it was sent; nil while it does.
+    package internal(set) var unwritableSince: NIODeadline?
+    /// Ends the connection as its protocol does. Set by the protocol's handler.
+    package var end: ((ConnectionEnd) -> Void)?
+
+    /// A connection that opens now.
+    package init(work: WorkBudget.Limits = .init(), frames: FrameBudget.Limits = .init(), now: NIODeadline) {
+        self.work = WorkBudget(work, now: now)
+        self.frames = FrameBudget(frames, now: now)
+        self.now = now
+    }
+
+    /// A request was complete: taken, or refused for reasons that are ours.
+    package func earn(bytes: Int) {
+        work.earn(bytes: bytes)
+        frames.earn()
+    }
+}

@@ -1,0 +1,168 @@
+internal import Hashing
+internal import ItemMatching
+internal import OTLP
+internal import Pipeline
+internal import RegularExpression
+
+/// The actions of a processor, in order. Any thread.
+struct ActionList: Sendable {
+    private let actions: [Action]
+    private let usesContext: Bool
+
+    /// - Throws: why one of them is not valid.
+    init(_ configs: [ActionConfig]) throws(ActionError) {
+        var actions: [Action] = []
+        for (index, config) in configs.enumerated() { actions.append(try Action(config, at: index)) }
+        self.actions = actions
+        usesContext = configs.contains { !$0.fromContext.isEmpty }
+    }
+
+    /// What one request's client gave, by action; empty when no action asks.
+    typealias ContextValues = [OwnedValue?]
+
+    func contextValues(_ context: EditContext) -> ContextValues {
+        guard usesContext else { return [] }
+        return actions.map { action in
+            guard case .set(_, _, .context(let source), _) = action else { return nil }
+            return source.value(context)
+        }
+    }
+
+    /// Applies all actions to the attributes of one item. Allocates nothing for insert, update, upsert and delete.
+    func apply(to request: RequestEditor, _ table: AttributeTable, _ values: ContextValues) {
+        for index in actions.indices {
+            switch actions[index] {
+            case .set(let key, let mode, let source, let fallback):
+                let position = request.find(key.bytes, in: table)
+                switch mode {
+                case .insert: if position != nil { continue }
+                case .update: if position == nil { continue }
+                case .upsert: break
+                }
+                let given = usesContext ? values[index] : nil
+                guard let value = Self.value(source, given, request, table) ?? fallback?.value else {
+                    continue
+                }
+                if let position {
+                    request.setValue(table, at: position, to: value)
+                } else {
+                    request.set(key.bytes, to: value, in: table)
+                }
+            case .delete(let key, let pattern):
+                if let key { request.remove(key.bytes, in: table) }
+                if let pattern {
+                    Self.forEachMatch(pattern, request, table) { request.removeAttribute(table, at: $0) }
+                }
+            case .hash(let key, let pattern):
+                if let key, let position = request.find(key.bytes, in: table) {
+                    Self.hash(request, table, position)
+                }
+                if let pattern {
+                    Self.forEachMatch(pattern, request, table) { Self.hash(request, table, $0) }
+                }
+            case .extract(let key, let pattern, let groups):
+                Self.extract(key, pattern, groups, request, table)
+            case .convert(let key, let target): Self.convert(key, target, request, table)
+            }
+        }
+    }
+
+    private static func value(
+        _ source: Action.Source, _ given: OwnedValue?, _ request: RequestEditor, _ table: AttributeTable
+    ) -> AttributeValue? {
+        switch source {
+        case .constant(let value): value.value
+        case .attribute(let key): request.value(key.bytes, in: table)
+        case .context: given?.value
+        case .nowhere: nil
+        }
+    }
+
+    private static func forEachMatch(
+        _ pattern: RegularExpression, _ request: RequestEditor, _ table: AttributeTable, _ body: (Int) -> Void
+    ) {
+        for position in 0..<request.fieldCount(table.message)
+        where request.number(table.message, at: position) == table.number
+            && pattern.occurs(in: request.key(table, at: position))
+        {
+            body(position)
+        }
+    }
+
+    // MARK: - Hash
+
+    /// SHA-256 of texts, of numbers as 8 bytes little-endian, of booleans as one; an empty text for all other values.
+    private static func hash(_ request: RequestEditor, _ table: AttributeTable, _ position: Int) {
+        let data: [UInt8]?
+        switch request.value(table, at: position) {
+        case .string(let text): data = text.array
+        case .bool(let value): data = [value ? 1 : 0]
+        case .int(let value): data = littleEndian(UInt64(bitPattern: value))
+        case .double(let value): data = littleEndian(value.bitPattern)
+        case .empty, .array, .keyValueList, .bytes: data = nil
+        }
+        let text = request.keep(data.map { Digest.sha256.hex(of: $0) } ?? [])
+        request.setValue(table, at: position, to: .string(text))
+    }
+
+    private static func littleEndian(_ value: UInt64) -> [UInt8] {
+        stride(from: UInt64(0), to: 64, by: 8).map { UInt8(truncatingIfNeeded: value >> $0) }
+    }
+
+    // MARK: - Extract
+
+    private static func extract(
+        _ key: OwnedBytes, _ pattern: RegularExpression, _ names: [OwnedBytes], _ request: RequestEditor,
+        _ table: AttributeTable
+    ) {
+        guard case .string(let text)? = request.value(key.bytes, in: table) else { return }
+        let bytes = text.array
+        let groups = pattern.firstMatch(in: bytes)
+        guard !groups.isEmpty else { return }
+        for (name, range) in zip(names, groups.dropFirst()) {
+            let value = request.keep(range.map { Array(bytes[$0]) } ?? [])
+            request.set(name.bytes, to: .string(value), in: table)
+        }
+    }
+
+    // MARK: - Convert
+
+    /// What cannot be converted stays.
+    private static func convert(
+        _ key: OwnedBytes, _ target: Action.Target, _ request: RequestEditor, _ table: AttributeTable
+    ) {
+        guard let position = request.find(key.bytes, in: table) else { return }
+        let value = request.value(table, at: position)
+        let converted: AttributeValue?
+        switch target {
+        case .string:
+            if case .string = value { return }
+            converted = .string(request.keep(AttributeText(value).bytes))
+        case .int:
+            switch value {
+            case .double(let number): converted = .int(Int64(exactly: number.rounded(.towardZero)) ?? .min)
+            case .bool(let flag): converted = .int(flag ? 1 : 0)
+            case .string(let text): converted = Int64(text.text).map { .int($0) }
+            default: converted = nil
+            }
+        case .double:
+            switch value {
+            case .int(let number): converted = .double(Double(number))
+            case .bool(let flag): converted = .double(flag ? 1 : 0)
+            case .string(let text): converted = Double(decimal: text.text).map { .double($0) }
+            default: converted = nil
+            }
+        }
+        if let converted { request.setValue(table, at: position, to: converted) }
+    }
+}
+
+extension Double {
+    /// A number that fits, as text; a decimal number too large for the type is none.
+    fileprivate init?(decimal text: String) {
+        guard let value = Double(text), !value.isInfinite || text.lowercased().contains("inf") else {
+            return nil
+        }
+        self = value
+    }
+}

@@ -1,0 +1,66 @@
+internal import Configuration
+internal import ItemMatching
+internal import OTLP
+
+/// `include` and `exclude` as they were before conditions.
+enum OldestForm {
+    static func selection(_ section: ConfigSection, _ signal: Signal) -> SelectionConfig? {
+        let include = section.section("include").map { match($0, signal) }
+        let exclude = section.section("exclude").map { match($0, signal) }
+        guard include != nil || exclude != nil else { return nil }
+        let selection = SelectionConfig(include: include, exclude: exclude)
+        if !section.diagnostics.hasErrors { selection.check(usedFor: [signal], section) }
+        return selection
+    }
+
+    private static func match(_ section: ConfigSection, _ signal: Signal) -> MatchConfig {
+        guard signal != .traces else { return MatchConfig(section) }
+        var config = MatchConfig()
+        config.matchType = section.optionalString("match_type") ?? ""
+        config.resources = attributes(section, "resource_attributes")
+        if let cache = section.section("regexp") {
+            cache.ignored("cacheenabled", "patterns match in linear time and nothing is cached")
+            cache.ignored("cachemaxnumentries", "patterns match in linear time and nothing is cached")
+        }
+        if signal == .metrics {
+            config.metricNames = section.stringList("metric_names")
+            if config.matchType == "expr" || section.has("expressions") {
+                section.accept("expressions")
+                section.report(
+                    "match_type", error: "match_type expr is not supported",
+                    help: "write a condition: metric_conditions: ['metric.name == \"x\" and "
+                        + "datapoint.attributes[\"k\"] == \"v\"']")
+                config.matchType = "strict"
+            }
+            return config
+        }
+        config.attributes = attributes(section, "record_attributes")
+        config.logSeverityTexts = section.stringList("severity_texts")
+        config.logBodies = section.stringList("bodies")
+        if let severity = section.section("severity_number") { config.logSeverityNumber = number(severity) }
+        return config
+    }
+
+    private static func attributes(_ section: ConfigSection, _ key: String) -> [AttributeMatchConfig] {
+        (section.sectionList(key) ?? []).map(AttributeMatchConfig.init)
+    }
+
+    private static let levels = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"]
+
+    private static func number(_ section: ConfigSection) -> MatchConfig.SeverityNumber {
+        let matchesUndefined = section.bool("match_undefined", default: false)
+        let name = section.scalar("min") ?? ""
+        var min = Int(name).flatMap { (1...24).contains($0) ? $0 : nil } ?? (name.isEmpty ? 0 : nil)
+        for (index, level) in levels.enumerated() {
+            for step in 1...4 where name.uppercased() == level + (step == 1 ? "" : "\(step)") {
+                min = index * 4 + step
+            }
+        }
+        if min == nil {
+            section.report(
+                "min", error: "'\(name)' is not a valid severity: not a valid severity",
+                help: "write TRACE to FATAL4, or 1 to 24")
+        }
+        return MatchConfig.SeverityNumber(min: min ?? 0, matchesUndefined: matchesUndefined)
+    }
+}

@@ -1,0 +1,70 @@
+internal import TraceStore
+
+/// The ids of traces that were decided lately, as many as it is made for; the one that was looked for longest ago goes
+/// first. One thread.
+struct DecisionCache {
+    private struct Entry {
+        var trace: TraceID
+        var older: Int32
+        var newer: Int32
+    }
+
+    private let capacity: Int
+    private var entries: ContiguousArray<Entry> = []
+    private var indices: [TraceID: Int32] = [:]
+    private var oldest: Int32 = -1
+    private var newest: Int32 = -1
+
+    /// - Parameter capacity: ids; 0 remembers none.
+    init(capacity: Int) { self.capacity = capacity }
+
+    /// Whether anything is remembered at all.
+    var isOn: Bool { capacity > 0 }
+    var count: Int { indices.count }
+
+    mutating func insert(_ trace: TraceID) {
+        guard isOn else { return }
+        if let index = indices[trace] {
+            touch(index)
+            return
+        }
+        let index: Int32
+        if entries.count < capacity {
+            index = Int32(entries.count)
+            entries.append(Entry(trace: trace, older: -1, newer: -1))
+        } else {
+            index = oldest
+            unlink(index)
+            indices[entries[Int(index)].trace] = nil
+            entries[Int(index)].trace = trace
+        }
+        indices[trace] = index
+        link(index)
+    }
+
+    /// Whether the id is remembered; it is the newest then.
+    mutating func contains(_ trace: TraceID) -> Bool {
+        guard isOn, let index = indices[trace] else { return false }
+        touch(index)
+        return true
+    }
+
+    private mutating func touch(_ index: Int32) {
+        guard index != newest else { return }
+        unlink(index)
+        link(index)
+    }
+
+    private mutating func unlink(_ index: Int32) {
+        let entry = entries[Int(index)]
+        if entry.older >= 0 { entries[Int(entry.older)].newer = entry.newer } else { oldest = entry.newer }
+        if entry.newer >= 0 { entries[Int(entry.newer)].older = entry.older } else { newest = entry.older }
+    }
+
+    private mutating func link(_ index: Int32) {
+        entries[Int(index)].older = newest
+        entries[Int(index)].newer = -1
+        if newest >= 0 { entries[Int(newest)].newer = index } else { oldest = index }
+        newest = index
+    }
+}

@@ -1,0 +1,58 @@
+internal import NIOCore
+internal import Pipeline
+internal import TraceStore
+
+/// All policies of a sampler, and what they have said. Event loop only.
+final class PolicySet {
+    private struct Member {
+        let policy: any SamplingPolicy
+        let metrics: TailSamplingMetrics.OfPolicy
+        var nanoseconds: UInt64 = 0
+    }
+
+    private var members: [Member]
+    private let endsAtFirstMatch: Bool
+    private let errors: Counter
+    /// Whether some of them drop.
+    let drops: Bool
+
+    init(_ config: TailSamplingConfig, _ metrics: TailSamplingMetrics) {
+        // What drops wins whatever others say, so it is asked first.
+        let policies = config.policies.filter(\.drops) + config.policies.filter { !$0.drops }
+        members = policies.map { Member(policy: $0.make(), metrics: metrics.policy($0.name)) }
+        drops = policies.contains(where: \.drops)
+        endsAtFirstMatch = config.samplesOnFirstMatch
+        errors = metrics.policyErrors
+    }
+
+    /// What becomes of a trace.
+    func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
+        var result = Verdict.notSampled
+        var clock = NIODeadline.now()
+        for index in members.indices {
+            members[index].metrics.executions.add(1)
+            do throws(PolicyError) {
+                let verdict = try members[index].policy.decide(trace, now: now)
+                members[index].metrics.count(verdict, trace)
+                if verdict == .dropped { result = .dropped }
+                if verdict == .sampled, result == .notSampled { result = .sampled }
+            } catch {
+                errors.add(1)
+            }
+            let next = NIODeadline.now()
+            members[index].nanoseconds += UInt64((next - clock).nanoseconds)
+            clock = next
+            if result == .dropped || result == .sampled && endsAtFirstMatch { break }
+        }
+        return result
+    }
+
+    /// Moves the time that policies took to their metrics.
+    func showTimes() {
+        for index in members.indices {
+            let microseconds = members[index].nanoseconds / 1000
+            members[index].nanoseconds -= microseconds * 1000
+            members[index].metrics.microseconds.add(microseconds)
+        }
+    }
+}

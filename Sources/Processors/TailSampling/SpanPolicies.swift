@@ -1,0 +1,167 @@
+// Policies that look at spans and resources.
+
+internal import NIOCore
+internal import OTLP
+internal import RegularExpression
+internal import TraceStore
+
+final class AlwaysSample: SamplingPolicy {
+    func decide(_ trace: TraceView, now: NIODeadline) -> Verdict { .sampled }
+}
+
+/// How long a trace took, from the first start to the last end, as far as the spans seen so far say: looked at span after
+/// span, as the Collector does.
+final class Latency: SamplingPolicy {
+    private let thresholdMilliseconds: Int64
+    /// 0 for none.
+    private let upperMilliseconds: Int64
+
+    init(thresholdMilliseconds: Int, upperMilliseconds: Int) {
+        self.thresholdMilliseconds = Int64(thresholdMilliseconds)
+        self.upperMilliseconds = Int64(upperMilliseconds)
+    }
+
+    func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
+        var first: UInt64 = 0
+        var last: UInt64 = 0
+        return Verdict(
+            trace.containsSpan { span in
+                var start: UInt64 = 0
+                var end: UInt64 = 0
+                for field in span.fields {
+                    if field.number == Field.Span.startTime { start = field.bits }
+                    if field.number == Field.Span.endTime { end = field.bits }
+                }
+                if first == 0 || start < first { first = start }
+                if last == 0 || end > last { last = end }
+                // Clocks that are off by years make no difference that does not fit.
+                let milliseconds =
+                    last >= first
+                    ? Int64((last - first) / 1_000_000) : -Int64((first - last) / 1_000_000)
+                guard upperMilliseconds != 0 else { return milliseconds >= thresholdMilliseconds }
+                return thresholdMilliseconds < milliseconds && milliseconds <= upperMilliseconds
+            })
+    }
+}
+
+final class StatusCode: SamplingPolicy {
+    private let codes: Set<UInt64>
+
+    /// - Parameter codes: numbers of `StatusCode`.
+    init(codes: Set<UInt64>) { self.codes = codes }
+
+    func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
+        Verdict(
+            trace.containsSpan { span in
+                var code: UInt64 = 0
+                for field in span.message(Field.Span.status).fields
+                where field.number == Field.SpanStatus.code {
+                    code = field.bits
+                }
+                return codes.contains(code)
+            })
+    }
+}
+
+/// A value of an attribute of a span or of its resource. Inverted: no span and no resource has such a value.
+final class AttributeMatch: SamplingPolicy {
+    enum Test {
+        /// A whole number between the two; what is no whole number counts as 0, as in the Collector.
+        case number(ClosedRange<Int64>)
+        /// What is no boolean counts as false.
+        case bool(Bool)
+        case text(Set<[UInt8]>)
+        case pattern([RegularExpression])
+    }
+
+    private let key: AttributeKey
+    private let test: Test
+    private let isInverted: Bool
+
+    init(_ key: String, _ test: Test, isInverted: Bool) {
+        self.key = AttributeKey(key)
+        self.test = test
+        self.isInverted = isInverted
+    }
+
+    func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
+        let isFound = trace.contains { resource in
+            resource.attribute(key, in: Field.Resource.attributes).map { matches($0, isSpan: false) } ?? false
+        } orSpan: { span in
+            span.attribute(key, in: Field.Span.attributes).map { matches($0, isSpan: true) } ?? false
+        }
+        return Verdict(isFound != isInverted)
+    }
+
+    private func matches(_ value: AttributeValue, isSpan: Bool) -> Bool {
+        switch test {
+        case .number(let range):
+            if case .int(let number) = value { return range.contains(number) }
+            return range.contains(0)
+        case .bool(let wanted):
+            if case .bool(let found) = value { return found == wanted }
+            return !wanted
+        case .text(let texts):
+            guard case .string(let text) = value, text.count > 0 else { return false }
+            return texts.contains(text.array)
+        case .pattern(let patterns):
+            var text = ""
+            if case .string(let found) = value { text = found.text }
+            // An empty text of a span matches nothing, one of a resource what matches nothing at all.
+            if isSpan, text.isEmpty { return false }
+            return patterns.contains { $0.occurs(in: text) }
+        }
+    }
+}
+
+/// A member of a span's `tracestate`.
+final class TraceStateMatch: SamplingPolicy {
+    private let key: [UInt8]
+    private let values: Set<[UInt8]>
+
+    init(key: String, values: [String]) {
+        self.key = Array(key.utf8)
+        // Key and value of a member have no more than 256 bytes together.
+        self.values = Set(
+            values.filter { !$0.isEmpty && key.utf8.count + $0.utf8.count < 256 }.map { Array($0.utf8) })
+    }
+
+    func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
+        Verdict(
+            trace.containsSpan { span in
+                let state = span.message(Field.Span.traceState)
+                return state.count > 0 && matches(state.array)
+            })
+    }
+
+    private func matches(_ state: [UInt8]) -> Bool {
+        for member in state.split(separator: UInt8(ascii: ",")) {
+            let parts = member.split(
+                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.count == 2, Self.trimmed(parts[0]) == key[...] else { continue }
+            return values.contains(Array(Self.trimmed(parts[1])))
+        }
+        return false
+    }
+
+    private static func trimmed(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
+        var text = text
+        while let first = text.first, isBlank(first) { text.removeFirst() }
+        while let last = text.last, isBlank(last) { text.removeLast() }
+        return text
+    }
+}
+
+/// Whether a span's flags say that a head sampler took it.
+final class TraceFlags: SamplingPolicy {
+    func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
+        Verdict(
+            trace.containsSpan { span in
+                for field in span.fields where field.number == Field.Span.flags && field.bits & 1 != 0 {
+                    return true
+                }
+                return false
+            })
+    }
+}

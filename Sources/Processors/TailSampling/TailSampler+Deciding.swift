@@ -1,0 +1,128 @@
+internal import NIOCore
+internal import Pipeline
+internal import TraceStore
+
+extension TailSampler {
+    /// Traces that are decided before other work of the loop gets its turn.
+    private static let tracesPerTurn = 256
+
+    /// Decides what is due. Every second.
+    func tick() {
+        eventLoop.preconditionInEventLoop()
+        guard !isDeciding else { return }
+        isDeciding = true
+        roundStart = .now()
+        decideSome()
+    }
+
+    private func decideSome() {
+        let now = eventLoop.now
+        var left = Self.tracesPerTurn
+        // While the exporters take nothing, what waits stays here, where a limit holds.
+        while left > 0, !output.isStuck, let index = nextDue(now) {
+            decide(index, now)
+            emit(all: false)
+            left -= 1
+        }
+        emit(all: true)
+        show()
+        if left == 0 {
+            eventLoop.execute { self.decideSome() }
+            return
+        }
+        isDeciding = false
+        policies.showTimes()
+        metrics.decisionLatency.observe(Double((NIODeadline.now() - roundStart).nanoseconds) / 1e6)
+    }
+
+    /// An undecided trace whose time has come.
+    private func nextDue(_ now: NIODeadline) -> TraceStore.Index? {
+        if let index = next(of: &waiting, now) { return index }
+        return next(of: &rooted, now)
+    }
+
+    private func next(of queue: inout CircularBuffer<Ticket>, _ now: NIODeadline) -> TraceStore.Index? {
+        while let ticket = queue.first {
+            let isOpen =
+                store.generation(ticket.index) == ticket.generation
+                && Self.isUndecided(store.note(ticket.index)) && !store.chain(ticket.index).isEmpty
+            guard isOpen else {
+                queue.removeFirst()
+                continue
+            }
+            guard ticket.due <= now else { return nil }
+            queue.removeFirst()
+            return ticket.index
+        }
+        return nil
+    }
+
+    private func decide(_ index: TraceStore.Index, _ now: NIODeadline) {
+        switch config.strategy {
+        case .traceComplete:
+            let trace = TraceView(store.trace(index), store.chain(index), store.envelopes)
+            settle(index, policies.decide(trace, now: now))
+        case .spanIngest:
+            settle(index, store.note(index) == State.toBeSampled ? .sampled : .notSampled)
+        }
+    }
+
+    /// Ends the wait of a trace: its spans leave or are given up, its id is remembered.
+    func settle(_ index: TraceStore.Index, _ verdict: Verdict) {
+        metrics.count(verdict)
+        undecided -= 1
+        let trace = store.trace(index)
+        let chain = store.takeChain(index)
+        let isSampled = verdict == .sampled
+        if isSampled {
+            writer.add(chain)
+        } else {
+            metrics.notSampled.add(chain.spans)
+            store.free(chain)
+        }
+        store.note(index, isSampled ? State.sampled : State.notSampled, at: eventLoop.now)
+        if isSampled, sampledCache.isOn {
+            sampledCache.insert(trace)
+            store.remove(index)
+        } else if !isSampled, notSampledCache.isOn {
+            notSampledCache.insert(trace)
+            store.remove(index)
+        }
+    }
+
+    /// Holds `max_bytes`: the traces that came first are decided with what is there.
+    func shrink(_ now: NIODeadline) {
+        guard config.bytesMax > 0 else { return }
+        while store.bytes > config.bytesMax, let ticket = waiting.popFirst() {
+            guard store.generation(ticket.index) == ticket.generation,
+                Self.isUndecided(store.note(ticket.index)), !store.chain(ticket.index).isEmpty
+            else { continue }
+            metrics.decidedEarly.add(1)
+            decide(ticket.index, now)
+            emit(all: true)
+        }
+    }
+
+    /// Ends all waits at a stop.
+    func finishTraces() {
+        let now = eventLoop.now
+        while let ticket = waiting.popFirst() {
+            guard store.generation(ticket.index) == ticket.generation,
+                Self.isUndecided(store.note(ticket.index)), !store.chain(ticket.index).isEmpty
+            else { continue }
+            if config.dropsPendingAtStop {
+                let chain = store.takeChain(ticket.index)
+                metrics.evicted.add(chain.spans)
+                store.free(chain)
+                store.remove(ticket.index)
+                undecided -= 1
+            } else {
+                decide(ticket.index, now)
+                emit(all: false)
+            }
+        }
+        emit(all: true)
+        policies.showTimes()
+        show()
+    }
+}

@@ -1,0 +1,145 @@
+internal import OTLP
+
+/// The attributes of a message: a repeated `KeyValue` field, read and changed entry by entry.
+final class AttributesPath: PathExpression {
+    private let level: Level
+    /// Nil for those of data points, whose number depends on the type of the metric.
+    private let number: UInt32?
+
+    init(_ shown: String, _ level: Level, number: UInt32?) {
+        (self.level, self.number) = (level, number)
+        super.init(shown)
+    }
+
+    @inline(__always)
+    private func table(_ frame: Frame) -> AttributeTable {
+        AttributeTable(level.message(frame), number ?? frame.metricType?.attributes ?? 7)
+    }
+
+    override func evaluate(_ frame: Frame) -> Value {
+        let (editor, table) = (frame.editor, table(frame))
+        var entries: [MapEntry] = []
+        editor.forEachAttribute(table) { entries.append(editor.entry(table, at: $0)) }
+        return .map(.entries(entries))
+    }
+
+    override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        guard case .map(let map) = value else {
+            throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
+        }
+        // Encoded before anything is removed: the entries may be those that are removed.
+        var new: [[UInt8]] = []
+        for entry in map.entries {
+            try Self.checked(entry.value)
+            new.append(entry.keyValue)
+        }
+        let table = table(frame)
+        frame.editor.remove(table.message, table.number)
+        for entry in new { frame.editor.append(table.message, table.number, .owned(entry)) }
+    }
+
+    static func checked(_ value: Value) throws(EvaluationError) {
+        guard !value.isAttributeValue else { return }
+        throw EvaluationError(
+            "unsupported type \(value.typeName) for set operation; current value type is Empty")
+    }
+
+    override func value(of key: [UInt8], _ frame: Frame) -> Value {
+        unsafe key.withUnsafeBytes { key in
+            // SAFETY: borrowed for the call.
+            let found = unsafe frame.editor.value(WireBytes(key), in: table(frame))
+            return found.map { Value($0) } ?? .null
+        }
+    }
+
+    override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
+        try Self.checked(value)
+        let table = table(frame)
+        Bytes.owned(key).lend { key in
+            value.lend { frame.editor.set(key, to: $0, in: table) }
+        }
+    }
+
+    override func remove(_ frame: Frame, where isRemoved: (Bytes) -> Bool) {
+        let (editor, table) = (frame.editor, table(frame))
+        editor.forEachAttribute(table) { position in
+            if isRemoved(.borrowed(editor.key(table, at: position))) {
+                editor.removeAttribute(table, at: position)
+            }
+        }
+    }
+
+    override func remove(_ key: Bytes, _ frame: Frame) {
+        key.lend { _ = frame.editor.remove($0, in: table(frame)) }
+    }
+
+    override func change(
+        _ frame: Frame, _ change: (MapEntry) throws(EvaluationError) -> Value?
+    ) throws(EvaluationError) {
+        let (editor, table) = (frame.editor, table(frame))
+        for position in 0..<editor.fieldCount(table.message)
+        where editor.number(table.message, at: position) == table.number {
+            guard let new = try change(editor.entry(table, at: position)) else { continue }
+            new.lend { editor.setValue(table, at: position, to: $0) }
+        }
+    }
+}
+
+extension RequestEditor {
+    /// The positions of the attributes.
+    @inline(__always)
+    func forEachAttribute(_ table: AttributeTable, _ body: (Int) -> Void) {
+        for position in 0..<fieldCount(table.message) where number(table.message, at: position) == table.number {
+            body(position)
+        }
+    }
+
+    func entry(_ table: AttributeTable, at position: Int) -> MapEntry {
+        MapEntry(keyValue: content(table.message, at: position))
+    }
+}
+
+/// `cache`: a map that lives as long as one item.
+final class CachePath: PathExpression {
+    override func evaluate(_ frame: Frame) -> Value { .map(.entries(frame.cache)) }
+
+    override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        guard case .map(let map) = value else {
+            throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
+        }
+        frame.cache = map.entries
+    }
+
+    override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
+        try AttributesPath.checked(value)
+        frame.cache.put(.owned(key), value)
+    }
+}
+
+/// The body of a log record: any value.
+final class BodyPath: PathExpression {
+    override func evaluate(_ frame: Frame) -> Value {
+        Value(anyValue: frame.editor.content(frame.item, Field.LogRecord.body))
+    }
+
+    override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        try AttributesPath.checked(value)
+        frame.editor.setContent(frame.item, Field.LogRecord.body, value.anyValue)
+    }
+
+    override func value(of key: [UInt8], _ frame: Frame) throws(EvaluationError) -> Value {
+        switch evaluate(frame) {
+        case .map(let map): return map.value(key) ?? .null
+        case .list: throw EvaluationError("type Slice does not support string indexing")
+        case let other: throw EvaluationError("log bodies of type \(other.kindName) cannot be indexed")
+        }
+    }
+
+    override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
+        let old = evaluate(frame)
+        switch old {
+        case .map, .list: try set(Indexing.write(value, into: old, [.string(key)], frame), frame)
+        default: throw EvaluationError("log bodies of type \(old.kindName) cannot be indexed")
+        }
+    }
+}

@@ -1,0 +1,74 @@
+package import OTLP
+
+/// What a statement runs on: the open request, the messages from the resource down to the item, and what lives as long as
+/// one item. One pass has one; one thread.
+package final class Frame {
+    let editor: RequestEditor
+    /// What the client sent, for the paths of `otelcol`; nil when it is not known.
+    package var client: ClientFacts?
+    /// A `ResourceSpans`, `ResourceMetrics` or `ResourceLogs`, and its resource.
+    private(set) var resourceGroup: MessageID
+    private(set) var resource: MessageID
+    /// A `ScopeSpans`, `ScopeMetrics` or `ScopeLogs`, and its scope.
+    private(set) var scopeGroup: MessageID
+    private(set) var scope: MessageID
+    /// A span, metric or log record.
+    private(set) var item: MessageID
+    /// A span event or data point; `index` is its place.
+    private(set) var part: MessageID
+    private(set) var index = 0
+    private(set) var exemplar: MessageID
+    /// The map of `cache`, emptied for each item.
+    var cache: [MapEntry] = []
+    /// The text that a function given as an argument is applied to.
+    var slot = Value.null
+    /// Metrics that functions have added to the current scope.
+    var madeMetrics = 0
+
+    /// Reads and changes what is open in an editor, which stays open as long as the frame is used.
+    package init(_ editor: RequestEditor) {
+        self.editor = editor
+        let root = editor.root
+        (resourceGroup, resource, scopeGroup, scope) = (root, root, root, root)
+        (item, part, exemplar) = (root, root, root)
+    }
+
+    /// Turns to a resource.
+    package func show(_ place: ResourcePlace) {
+        (resourceGroup, resource) = (place.entry, place.resource)
+    }
+
+    /// Turns to a scope.
+    package func show(_ place: ScopePlace) {
+        show(place.resource)
+        (scopeGroup, scope) = (place.entry, place.scope)
+        madeMetrics = 0
+    }
+
+    /// Turns to a span, metric or log record of the scope shown last.
+    package func show(item: MessageID) { self.item = item }
+
+    /// Turns to a span event or data point of the item shown last.
+    package func show(part: MessageID, at index: Int) { (self.part, self.index) = (part, index) }
+
+    /// Turns to an exemplar of the point shown last.
+    package func show(exemplar: MessageID) { self.exemplar = exemplar }
+
+    /// Of the metric shown last.
+    var metricType: MetricType? { MetricType(editor, item) }
+
+    /// The message that holds the points of the metric shown last.
+    var metricData: MessageID? { metricType.map { editor.child(item, $0.rawValue) } }
+}
+
+/// What is known of the client that sent a request.
+package struct ClientFacts: Sendable {
+    /// Address and port; nil when they are not known.
+    package var address: String?
+    /// Header fields, names in lower case.
+    package var fields: [(name: String, value: String)]
+
+    package init(address: String? = nil, fields: [(name: String, value: String)] = []) {
+        (self.address, self.fields) = (address, fields)
+    }
+}

@@ -1,0 +1,88 @@
+/// A path: read as an expression, written by editors.
+class PathExpression: Expression {
+    /// As written, for messages.
+    let shown: String
+
+    init(_ shown: String) { self.shown = shown }
+
+    func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        preconditionFailure("every path sets itself")
+    }
+
+    // MARK: - Maps. Attribute tables do better than read, change and set.
+
+    /// Reads one key of a map.
+    func value(of key: [UInt8], _ frame: Frame) throws(EvaluationError) -> Value {
+        switch try evaluate(frame) {
+        case .map(let map): return map.value(key) ?? .null
+        case .null: return .null
+        case let other: throw EvaluationError("type \(other.kindName) does not support string indexing")
+        }
+    }
+
+    /// Sets one key of a map; the map is made when there is none.
+    func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
+        let new = try Indexing.write(value, into: evaluate(frame), [.string(key)], frame)
+        try set(new, frame)
+    }
+
+    /// Removes entries of a map. Throws when it is no map.
+    func remove(_ frame: Frame, where isRemoved: (Bytes) -> Bool) throws(EvaluationError) {
+        let old = try evaluate(frame).asMap().entries
+        let new = old.filter { !isRemoved($0.key) }
+        if new.count < old.count { try set(.map(.entries(new)), frame) }
+    }
+
+    /// Removes one key of a map. Throws when it is no map.
+    func remove(_ key: Bytes, _ frame: Frame) throws(EvaluationError) {
+        try remove(frame) { $0 == key }
+    }
+
+    /// Replaces values of a map; nil from `change` keeps one.
+    func change(
+        _ frame: Frame, _ change: (MapEntry) throws(EvaluationError) -> Value?
+    ) throws(EvaluationError) {
+        var entries = try evaluate(frame).asMap().entries
+        var isChanged = false
+        for index in entries.indices {
+            guard let new = try change(entries[index]) else { continue }
+            entries[index].value = new
+            isChanged = true
+        }
+        if isChanged { try set(.map(.entries(entries)), frame) }
+    }
+}
+
+/// A path with brackets behind a map or a value.
+final class IndexedPath: PathExpression {
+    private let base: PathExpression
+    private let keys: [Key]
+
+    init(_ base: PathExpression, _ keys: [Key], shown: String) {
+        self.base = base
+        self.keys = keys
+        super.init(shown)
+    }
+
+    override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
+        guard case .string(let first) = keys[0] else { return try dynamic(frame) }
+        let value = try base.value(of: first, frame)
+        return keys.count == 1 ? value : try Indexing.read(value, keys[1...], frame)
+    }
+
+    private func dynamic(_ frame: Frame) throws(EvaluationError) -> Value {
+        guard case .string(let first) = try keys[0].resolved(frame) else {
+            return try Indexing.read(base.evaluate(frame), keys[...], frame)
+        }
+        return try Indexing.read(base.value(of: first, frame), keys[1...], frame)
+    }
+
+    override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        guard case .string(let first) = try keys[0].resolved(frame) else {
+            return try base.set(Indexing.write(value, into: base.evaluate(frame), keys[...], frame), frame)
+        }
+        guard keys.count > 1 else { return try base.set(value, of: first, frame) }
+        let old = try base.value(of: first, frame)
+        try base.set(Indexing.write(value, into: old, keys[1...], frame), of: first, frame)
+    }
+}

@@ -1,0 +1,115 @@
+internal import Glibc
+
+enum TimeConverters {
+    static var all: [Function] {
+        [
+            Function("Now", []) { _ in { _ in .time(now()) } },
+            Function(
+                "Time",
+                [
+                    .required("time", .string), .required("format", .literalString),
+                    .optional("location", .literalString),
+                    .optional("locale", .literalString),
+                ]
+            ) { arguments throws(FunctionError) in
+                let text = arguments.expression(0)
+                let format = arguments.text(1) ?? ""
+                guard !format.isEmpty else { throw FunctionError("format cannot be nil") }
+                let layout = try TimeLayout(format)
+                let zone = try TimeZoneName.offset(arguments.text(2))
+                if let locale = arguments.text(3), locale != "en", !locale.hasPrefix("en-") {
+                    throw FunctionError(
+                        "unsupported locale '\(locale)': month and day names are read in English only")
+                }
+                return { frame throws(EvaluationError) in
+                    let text = try text.evaluate(frame).asString().text
+                    guard !text.isEmpty else { throw EvaluationError("time cannot be nil") }
+                    return .time(try layout.parse(text, zone: zone))
+                }
+            },
+            Function("FormatTime", [.required("time", .time), .required("format", .literalString)]) {
+                arguments throws(FunctionError) in
+                let time = arguments.expression(0)
+                let format = arguments.text(1) ?? ""
+                guard !format.isEmpty else { throw FunctionError("format cannot be nil") }
+                let layout = try TimeLayout(format)
+                return { frame throws(EvaluationError) in
+                    .text(layout.text(try time.evaluate(frame).asTime()))
+                }
+            },
+            Function("TruncateTime", [.required("time", .time), .required("duration", .duration)]) {
+                arguments in
+                let (time, duration) = (arguments.expression(0), arguments.expression(1))
+                return { frame throws(EvaluationError) in
+                    let time = try time.evaluate(frame).asTime()
+                    let step = try duration.evaluate(frame).asDuration()
+                    guard step > 0 else { return .time(time) }
+                    // Counted from the year 1, as Go does.
+                    let zero = Timestamp(seconds: -62_135_596_800, nanoseconds: 0)
+                    let (high, low) = (time.seconds - zero.seconds).multipliedFullWidth(by: 1_000_000_000)
+                    let total = Int128(high) << 64 | Int128(low)
+                    let rest = (total + Int128(time.nanoseconds)) % Int128(step)
+                    return .time(time.adding(0 - Int64(rest)))
+                }
+            },
+            Function("Unix", [.required("seconds", .int), .optional("nanoseconds", .int)]) { arguments in
+                let (seconds, nanoseconds) = (arguments.expression(0), arguments.optionalExpression(1))
+                return { frame throws(EvaluationError) in
+                    .time(
+                        Timestamp(
+                            seconds: try seconds.evaluate(frame).asInt(),
+                            nanoseconds: try nanoseconds?.evaluate(frame).asInt() ?? 0))
+                }
+            },
+            int("UnixSeconds") { $0.seconds },
+            int("UnixMilli") { $0.seconds &* 1_000 &+ $0.nanoseconds / 1_000_000 },
+            int("UnixMicro") { $0.seconds &* 1_000_000 &+ $0.nanoseconds / 1_000 },
+            int("UnixNano") { $0.unixNano },
+            int("Year") { CivilTime($0).year },
+            int("Month") { CivilTime($0).month },
+            int("Day") { CivilTime($0).day },
+            int("Hour") { CivilTime($0).hour },
+            int("Minute") { CivilTime($0).minute },
+            int("Second") { CivilTime($0).second },
+            int("Nanosecond") { $0.nanoseconds },
+            int("Weekday") { CivilTime($0).weekday },
+        ]
+    }
+
+    private static func int(_ name: String, _ body: @escaping (Timestamp) -> Int64) -> Function {
+        Converters.unary(name, .time, parameter: "time") { value throws(EvaluationError) in
+            .int(body(try value.asTime()))
+        }
+    }
+
+    static func now() -> Timestamp {
+        var time = timespec()
+        // SAFETY: the clock exists and the memory is ours.
+        unsafe clock_gettime(CLOCK_REALTIME, &time)
+        return Timestamp(seconds: Int64(time.tv_sec), nanoseconds: Int64(time.tv_nsec))
+    }
+}
+
+enum DurationConverters {
+    static var all: [Function] {
+        [
+            Converters.unary("Duration", .string, parameter: "duration") { value throws(EvaluationError) in
+                .duration(Nanoseconds(count: try DurationText.parse(value.asString().text)))
+            },
+            double("Hours", 3600e9), double("Minutes", 60e9), double("Seconds", 1e9),
+            int("Milliseconds", 1_000_000), int("Microseconds", 1_000), int("Nanoseconds", 1),
+        ]
+    }
+
+    private static func double(_ name: String, _ unit: Double) -> Function {
+        Converters.unary(name, .duration, parameter: "duration") { value throws(EvaluationError) in
+            .double(Double(try value.asDuration()) / unit)
+        }
+    }
+
+    private static func int(_ name: String, _ unit: Int64) -> Function {
+        Converters.unary(name, .duration, parameter: "duration") { value throws(EvaluationError) in
+            .int(try value.asDuration() / unit)
+        }
+    }
+}

@@ -1,0 +1,180 @@
+/// What reads and changes XML.
+enum XMLConverters {
+    static var all: [Function] {
+        [
+            Converters.unary("ParseXML", .string) { value throws(EvaluationError) in
+                let document = try XMLReader.document(value.asString().array)
+                guard let root = document.children.first(where: { $0.kind == .element }) else {
+                    throw EvaluationError("unmarshal xml: EOF")
+                }
+                return parsed(root)
+            },
+            Converters.unary("ParseSimplifiedXML", .string) { value throws(EvaluationError) in
+                simplified(try XMLReader.document(value.asString().array))
+            },
+            changing("RemoveXML") { (document, found, _) in
+                for one in found { remove(one) }
+                return document.written
+            },
+            Function("GetXML", [.required("target", .string), .required("xpath", .literalString)]) {
+                arguments throws(FunctionError) in
+                let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
+                return { frame throws(EvaluationError) in
+                    let document = try XMLReader.document(target.evaluate(frame).asString().array)
+                    return .text(path.find(in: document).map(written).joined())
+                }
+            },
+            insert,
+            Function(
+                "ConvertAttributesToElementsXML",
+                [.required("target", .string), .optional("xpath", .literalString)]
+            ) { arguments throws(FunctionError) in
+                let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? "//@*"))
+                return { frame throws(EvaluationError) in
+                    let document = try XMLReader.document(target.evaluate(frame).asString().array)
+                    for one in path.find(in: document) { raise(one) }
+                    return .text(document.written)
+                }
+            },
+            Function(
+                "ConvertTextToElementsXML",
+                [
+                    .required("target", .string), .optional("xpath", .literalString),
+                    .optional("element_name", .literalString),
+                ]
+            ) { arguments throws(FunctionError) in
+                let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? "/"))
+                let name = arguments.text(2) ?? "value"
+                return { frame throws(EvaluationError) in
+                    let document = try XMLReader.document(target.evaluate(frame).asString().array)
+                    for one in path.find(in: document) where one.attribute == nil { wrapTexts(one.node, name) }
+                    return .text(document.written)
+                }
+            },
+        ]
+    }
+
+    private static func changing(
+        _ name: String, _ body: @escaping (XMLNode, [XPath.Found], Frame) throws(EvaluationError) -> String
+    ) -> Function {
+        Function(name, [.required("target", .string), .required("xpath", .literalString)]) {
+            arguments throws(FunctionError) in
+            let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
+            return { frame throws(EvaluationError) in
+                let document = try XMLReader.document(target.evaluate(frame).asString().array)
+                return .text(try body(document, path.find(in: document), frame))
+            }
+        }
+    }
+
+    private static func written(_ found: XPath.Found) -> String {
+        guard let name = found.attribute else {
+            return found.node.isText ? found.node.text : found.node.written
+        }
+        return found.node.attributes.first { $0.name == name }?.value ?? ""
+    }
+
+    private static func remove(_ found: XPath.Found) {
+        if let name = found.attribute {
+            found.node.attributes.removeAll { $0.name == name }
+        } else {
+            found.node.parent?.remove(found.node)
+        }
+    }
+
+    private static var insert: Function {
+        Function(
+            "InsertXML",
+            [.required("target", .string), .required("xpath", .literalString), .required("sub_document", .string)]
+        ) { arguments throws(FunctionError) in
+            let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
+            let inserted = arguments.expression(2)
+            return { frame throws(EvaluationError) in
+                let document = try XMLReader.document(target.evaluate(frame).asString().array)
+                let new = try XMLReader.document(inserted.evaluate(frame).asString().array)
+                var isRefused = false
+                for one in path.find(in: document) {
+                    guard one.attribute == nil, one.node.kind == .element || one.node.kind == .document else {
+                        isRefused = true
+                        continue
+                    }
+                    for child in new.children { one.node.append(child.copy()) }
+                }
+                guard !isRefused else {
+                    throw EvaluationError("InsertXML XPath selected non-element: only elements take children")
+                }
+                return .text(document.written)
+            }
+        }
+    }
+
+    /// An attribute as a child of its element.
+    private static func raise(_ found: XPath.Found) {
+        guard let name = found.attribute,
+            let index = found.node.attributes.firstIndex(where: { $0.name == name })
+        else { return }
+        let element = XMLNode(.element, name: name)
+        element.append(XMLNode(.text, text: found.node.attributes[index].value))
+        found.node.attributes.remove(at: index)
+        found.node.append(element)
+    }
+
+    /// Texts beside elements, or beside other texts, as elements.
+    private static func wrapTexts(_ node: XMLNode, _ name: String) {
+        guard node.kind == .element || node.kind == .document else { return }
+        var (texts, elements) = (0, 0)
+        for child in node.children {
+            wrapTexts(child, name)
+            if child.kind == .element { elements += 1 }
+            if child.isText, !child.text.allSatisfy(\.isWhitespace) { texts += 1 }
+        }
+        guard texts > 0, elements > 0 || texts > 1 else { return }
+        node.replaceChildren(
+            node.children.map { child in
+                guard child.isText, !child.text.allSatisfy(\.isWhitespace) else { return child }
+                let element = XMLNode(.element, name: name)
+                element.append(child)
+                return element
+            })
+    }
+
+    // MARK: - As maps
+
+    /// `tag`, and `attributes`, `children` and `content` where there are any.
+    private static func parsed(_ element: XMLNode) -> Value {
+        var entries: [MapEntry] = []
+        entries.put("tag", .text(element.name))
+        let content = element.children.filter(\.isText).map(\.text).joined()
+        let trimmed = Substring(content).drop { $0.isWhitespace }
+        let text = String(trimmed.reversed().drop { $0.isWhitespace }.reversed())
+        if !text.isEmpty { entries.put("content", .text(text)) }
+        if !element.attributes.isEmpty {
+            var attributes: [MapEntry] = []
+            for attribute in element.attributes { attributes.put(attribute.name, .text(attribute.value)) }
+            entries.put("attributes", .map(.entries(attributes)))
+        }
+        let children = element.children.filter { $0.kind == .element }
+        if !children.isEmpty { entries.put("children", .list(.items(children.map(parsed)))) }
+        return .map(.entries(entries))
+    }
+
+    /// Elements by name: text, a map of what is inside, or a list of those where a name repeats. Attributes are left out.
+    private static func simplified(_ node: XMLNode) -> Value {
+        let elements = node.children.filter { $0.kind == .element }
+        guard !elements.isEmpty || node.kind == .document else {
+            return .text(node.children.filter(\.isText).map(\.text).joined())
+        }
+        var names: [String] = []
+        var values: [String: [Value]] = [:]
+        for element in elements {
+            if values[element.name] == nil { names.append(element.name) }
+            values[element.name, default: []].append(simplified(element))
+        }
+        var entries: [MapEntry] = []
+        for name in names {
+            let found = values[name] ?? []
+            entries.put(name, found.count == 1 ? found[0] : .list(.items(found)))
+        }
+        return .map(.entries(entries))
+    }
+}

@@ -1,0 +1,46 @@
+/// Moments as text.
+enum TimeText {
+    /// RFC 3339 with as many digits of the second as there are.
+    static func rfc3339(_ time: Timestamp) -> String {
+        let civil = CivilTime(time)
+        var text = pad(civil.year, 4) + "-" + pad(civil.month, 2) + "-" + pad(civil.day, 2) + "T"
+        text += pad(civil.hour, 2) + ":" + pad(civil.minute, 2) + ":" + pad(civil.second, 2)
+        if civil.nanosecond > 0 {
+            var digits = Substring(pad(civil.nanosecond, 9))
+            while digits.last == "0" { digits = digits.dropLast() }
+            text += "." + digits
+        }
+        return text + (time.offset == 0 ? "Z" : zone(time.offset, separator: ":"))
+    }
+
+    static func zone(_ offset: Int64, separator: String) -> String {
+        let magnitude = abs(offset)
+        return (offset < 0 ? "-" : "+") + pad(magnitude / 3600, 2) + separator + pad(magnitude / 60 % 60, 2)
+    }
+
+    static func pad(_ value: Int64, _ width: Int, _ filler: String = "0") -> String {
+        let text = "\(value)"
+        return String(repeating: filler, count: max(0, width - text.count)) + text
+    }
+
+    static let months = [
+        "January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+        "November",
+        "December",
+    ]
+    static let days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
+}
+
+/// Zones by name. Only those with one offset for ever are known without a database; others are read from the system's.
+enum TimeZoneName {
+    static func offset(_ name: String?) throws(FunctionError) -> Int64 {
+        guard let name, !name.isEmpty else { return 0 }
+        switch name {
+        case "UTC", "Etc/UTC", "GMT", "Etc/GMT", "Local": return 0
+        case "EST": return -5 * 3600
+        case "MST": return -7 * 3600
+        case "HST": return -10 * 3600
+        default: throw FunctionError("failed to load location \(name): unknown time zone \(name)")
+        }
+    }
+}

@@ -1,0 +1,222 @@
+import NIOCore
+import NIOEmbedded
+import TestSupport
+import Testing
+
+@testable import HTTP
+
+/// Without these one connection takes a loop, or the process's memory and files, from everybody.
+@Suite struct ServerConnectionTests {
+    private final class Owner: HTTP2ConnectionDelegate {
+        var handler: HTTP2Handler?
+        var answers = true
+        var heads = 0
+        var isClosed = false
+
+        func opened(_ handler: HTTP2Handler) { self.handler = handler }
+        func reading(at now: NIODeadline) {}
+        func connectionClosed(reason: String) {
+            handler = nil
+            isClosed = true
+        }
+        func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool) { heads += 1 }
+        func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream) {}
+        func ended(_ stream: HTTP2Stream) {
+            guard answers else { return }
+            noThrow { try handler?.session?.respond(stream, ok, body: ByteBuffer(string: "answer")) }
+        }
+        func closed(_ stream: HTTP2Stream, code: UInt32) {}
+        func goAway(lastStream: Int32, code: UInt32) {}
+        func pingAcknowledged() {}
+        func pingReceived() {}
+    }
+
+    private let loop = EmbeddedEventLoop()
+    private let owner = Owner()
+    private let channel: EmbeddedChannel
+    private let account: ConnectionAccount
+    private let start = Frame.preface + Frame.settings()
+
+    init() throws {
+        try self.init(burst: 20_000)
+    }
+
+    private init(burst: Int) throws {
+        var frames = FrameBudget.Limits()
+        frames.burst = burst
+        account = ConnectionAccount(frames: frames, now: loop.now)
+        channel = EmbeddedChannel(loop: loop)
+        let gate = ReadGate(PausedReads(eventLoop: loop) { false }, account: account)
+        let handler = HTTP2Handler(
+            role: .server, settings: HTTP2Settings(), delegate: owner, account: account)
+        try channel.pipeline.syncOperations.addHandlers([gate, handler])
+        try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+    }
+
+    private func send(_ bytes: [UInt8]) throws { try channel.writeInbound(ByteBuffer(bytes: bytes)) }
+
+    private func written() throws -> [(type: UInt8, flags: UInt8, stream: UInt32, payload: [UInt8])] {
+        var bytes: [UInt8] = []
+        while let buffer = try channel.readOutbound(as: ByteBuffer.self) { bytes += buffer.readableBytesView }
+        return Frame.parse(bytes)
+    }
+
+    /// The code of the last GOAWAY.
+    private func goAwayCode() throws -> UInt32? {
+        try written().last { $0.type == 7 }.map { $0.payload[4..<8].reduce(0) { $0 << 8 | UInt32($1) } }
+    }
+
+    private static let floods: [(String, @Sendable (UInt32) -> [UInt8])] = [
+        ("empty DATA", { _ in Frame.data(1, []) }),
+        ("PRIORITY", { _ in Frame.raw(2, stream: 1, [0, 0, 0, 0, 1]) }),
+        ("WINDOW_UPDATE", { _ in Frame.windowUpdate(0, 1) }),
+        ("SETTINGS", { _ in Frame.settings() }),
+        ("unknown", { _ in Frame.raw(0x77, [1]) }),
+        ("rapid resets", { Frame.request(2 * $0 + 3, end: false) + Frame.reset(2 * $0 + 3, 8) }),
+        (
+            "made-you resets",
+            { Frame.request(2 * $0 + 3, end: false) + Frame.windowUpdate(2 * $0 + 3, 0x7FFF_FFFF) }
+        ),
+        ("requests that get nothing", { Frame.request(2 * $0 + 3) }),
+    ]
+
+    /// Frames that carry nothing and cost something. Guarantees: GOAWAY with ENHANCE_YOUR_CALM, told once, and the end.
+    @Test(arguments: 0..<8) func floodsAreEnded(index: Int) throws {
+        let (name, frame) = Self.floods[index]
+        let rig = try ServerConnectionTests(burst: 1000)
+        var ends: [ConnectionEnd] = []
+        rig.account.end = { [owner = rig.owner] reason in
+            ends.append(reason)
+            owner.handler?.end(reason)
+        }
+        try rig.send(rig.start + Frame.request(1, end: false))
+        var code: UInt32?
+        for round in 0..<100 where rig.channel.isActive {
+            var bytes: [UInt8] = []
+            for step in 0..<50 { bytes += frame(UInt32(round * 50 + step)) }
+            try rig.send(bytes)
+            code = try rig.goAwayCode() ?? code
+            rig.loop.run()
+        }
+        #expect(ends == [.frames] && code == 11 && rig.owner.isClosed, "\(name)")
+    }
+
+    /// Scenario: a client whose deadlines end 3 000 calls at once. Guarantees: it goes on.
+    @Test func manyCancelledStreamsAreNoFlood() throws {
+        try send(start)
+        for index in 0..<3000 {
+            let id = UInt32(2 * index + 1)
+            try send(Frame.request(id, end: false) + Frame.reset(id, 8))
+        }
+        _ = try written()
+        try send(Frame.request(6001))
+        #expect(try written().contains { $0.type == 1 && $0.stream == 6001 })
+        #expect(channel.isActive)
+    }
+
+    /// RFC 9113 §5.1.1. If it failed, a client would wait for ever for an answer.
+    @Test func aStreamNumberThatGoesBackEndsTheConnection() throws {
+        try send(start + Frame.request(5, end: false) + Frame.request(3))
+        #expect(try goAwayCode() == 1)
+        loop.run()
+        #expect(!channel.isActive)
+    }
+
+    // MARK: - The beginning
+
+    /// If it failed, ten thousand idle connections would take a quarter of a gigabyte.
+    @Test func aConnectionThatOnlyConnectsHasNoSession() throws {
+        try send(start + Frame.windowUpdate(0, 1 << 20))
+        #expect(try written().map { "\($0.type).\($0.flags)" } == ["4.0", "8.0", "4.1"])
+        #expect(owner.handler?.session == nil && owner.handler?.hasPeerSettings == true)
+        // What comes then is answered as if there had been one, and nothing is said twice.
+        try send(Frame.settingsAcknowledged + Frame.request(1))
+        let answer = try written()
+        #expect(answer.map(\.type) == [1, 0] && answer.allSatisfy { $0.stream == 1 })
+        #expect(owner.heads == 1)
+    }
+
+    /// Scenario: the server wants to ping a client that has only connected. Guarantees: half a frame that came is not lost.
+    @Test func aSessionThatIsAskedForGoesOnWhereTheClientIs() throws {
+        let settings = Frame.settings([(4, 0)])
+        try send(start + settings.prefix(10))
+        let handler = try #require(owner.handler)
+        handler.startSession()?.ping()
+        handler.flush()
+        #expect(try written().map(\.type).suffix(1) == [6])
+        try send(Array(settings.dropFirst(10)) + Frame.request(1))
+        // The window of 0 that the settings ask for: a head, no body.
+        #expect(try written().filter { $0.stream == 1 }.map(\.type) == [1])
+    }
+
+    // MARK: - The end
+
+    /// Scenario: a window of 0, a request, and the end of the client's side. If it failed, the socket would stay for ever.
+    @Test func anAnswerThatCannotBeSentDoesNotHoldTheConnection() throws {
+        try send(Frame.preface + Frame.settings([(4, 0)]) + Frame.request(1))
+        #expect(channel.isActive)
+        channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        loop.run()
+        #expect(!channel.isActive)
+    }
+
+    /// The same where the answer is the owner's to give: it has five seconds.
+    @Test func anAnswerThatDoesNotComeHasADeadline() throws {
+        owner.answers = false
+        try send(start + Frame.request(1))
+        channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        loop.advanceTime(by: .milliseconds(4999))
+        #expect(channel.isActive)
+        loop.advanceTime(by: .milliseconds(2))
+        #expect(!channel.isActive)
+    }
+
+    // MARK: - Turns
+
+    /// Scenario: a connection has taken 50 ms for nothing. Guarantees: what it sends waits for its turn, is then answered,
+    /// and is answered at once again when time has paid.
+    @Test func aDebtorIsServedInTurn() throws {
+        try send(start)
+        _ = try written()
+        account.work.spend(.milliseconds(50), now: loop.now)
+        try send(Frame.request(1))
+        #expect(try written().isEmpty && account.waitingBytes > 0)
+        loop.advanceTime(by: .milliseconds(3))
+        #expect(try written().contains { $0.type == 1 && $0.stream == 1 })
+        #expect(account.waitingBytes == 0)
+        loop.advanceTime(by: .seconds(1))
+        try send(Frame.request(3))
+        #expect(try written().contains { $0.type == 1 && $0.stream == 3 })
+    }
+
+    /// Scenario: it goes on like that. Guarantees: the end, with its reason.
+    @Test func anOverdrawnConnectionIsEnded() throws {
+        var ends: [ConnectionEnd] = []
+        account.end = { [owner] reason in
+            ends.append(reason)
+            owner.handler?.end(reason)
+        }
+        try send(start)
+        account.work.spend(.milliseconds(300), now: loop.now)
+        try send(Frame.request(1))
+        loop.advanceTime(by: .milliseconds(3))
+        #expect(ends == [.time] && !channel.isActive)
+        #expect(try goAwayCode() == 11)
+    }
+
+    /// Scenario: a read full of requests, of a client that does not read. Guarantees: what could not be answered waits, and
+    /// is gone with the connection.
+    @Test func requestsWaitForTheirAnswersToBeRead() throws {
+        try send(start)
+        var bytes: [UInt8] = []
+        for index in 0..<3000 { bytes += Frame.request(UInt32(2 * index + 1)) }
+        channel.isWritable = false
+        try send(bytes)
+        #expect(account.waitingBytes > bytes.count / 2 && owner.heads < 1500)
+        channel.isWritable = true
+        channel.pipeline.fireChannelWritabilityChanged()
+        for _ in 0..<20 { loop.advanceTime(by: .milliseconds(3)) }
+        #expect(owner.heads == 3000 && account.waitingBytes == 0)
+        _ = try? channel.finish(acceptAlreadyClosed: true)
+    }
+}

@@ -1,0 +1,105 @@
+import NIOCore
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import TraceStore
+
+@Suite("TraceStore")
+struct TraceStoreTests {
+    /// A request of resources that each have one scope with spans of these traces.
+    private func request(_ resources: [(name: String, traces: [UInt8])]) -> [UInt8] {
+        var request = ProtoWriter()
+        for resource in resources {
+            request.message(1) {
+                $0.message(1) { $0.attribute(1, "service.name", resource.name) }
+                $0.message(2) { scope in
+                    for trace in resource.traces {
+                        scope.message(2) {
+                            $0.field(1, Array(repeating: trace, count: 16))
+                            $0.text(5, resource.name + "-span")
+                        }
+                    }
+                    scope.text(3, "schema")
+                }
+                $0.text(3, "resource schema")
+            }
+        }
+        return request.bytes
+    }
+
+    private func put(_ bytes: [UInt8], _ store: TraceStore) -> Int {
+        let grouper = TraceGrouper(store.envelopes, findsRoots: false)
+        return bytes.withUnsafeBytes { bytes in
+            let request = WireBytes(bytes)
+            return grouper.walk(request) { group, envelope in
+                let index = store.find(group.trace) ?? store.add(group.trace, at: .now())
+                _ = store.append(group, envelope, of: request, grouper, to: index)
+            }
+        }
+    }
+
+    /// Otherwise spans would end up in other traces, or under other resources.
+    @Test("what goes in comes out, by trace, under its resource and scope", arguments: [true, false])
+    func roundTrip(joins: Bool) throws {
+        let store = TraceStore(ledger: nil)
+        let traces = (0..<40).map { UInt8($0 % 13 + 1) }
+        let bytes = request([("a", traces), ("b", [1, 1, 2]), ("a", [1])])
+        #expect(put(bytes, store) == 44 && store.count == 13)
+        let index = try #require(store.find(TraceID(low: 0x0101_0101_0101_0101, high: 0x0101_0101_0101_0101)))
+        let writer = TraceWriter(store, joins: joins)
+        writer.add(store.takeChain(index))
+        store.remove(index)
+        let written = try #require(writer.write())
+        let summary = try written.withUnsafeReadableBytes { try summarize($0, as: .traces) }
+        #expect(summary.items == 7 && summary.resources == (joins ? 2 : 3))
+        let expected = request(
+            joins
+                ? [("a", [1, 1, 1, 1, 1]), ("b", [1, 1])]
+                : [("a", [1, 1, 1, 1]), ("b", [1, 1]), ("a", [1])])
+        // The same but for the order of a message's fields: spans come last.
+        #expect(written.readableBytes == expected.count)
+        #expect(put(Array(written.readableBytesView), store) == 7)
+    }
+
+    /// Otherwise the gateway's memory would grow with every trace that it has ever seen.
+    @Test("nothing is left of what is removed")
+    func nothingLeft() {
+        let ledger = MemoryLedger()
+        let store = TraceStore(ledger: ledger)
+        #expect(put(request([("a", [1, 2, 3]), ("b", [3, 4])]), store) == 5)
+        #expect(store.envelopes.count == 4 && ledger.bytes > 0)
+        while let oldest = store.oldest { store.remove(oldest) }
+        #expect(store.count == 0 && store.envelopes.count == 0 && ledger.bytes == 0 && store.bytes == 0)
+    }
+
+    /// Otherwise what has just come would be evicted instead of what came first.
+    @Test("traces are in the order of their first spans, whichever go in between")
+    func order() {
+        let store = TraceStore(ledger: nil)
+        func id(_ number: UInt64) -> TraceID { TraceID(low: number, high: 0) }
+        var indices = (0..<5).map { store.add(id($0), at: .now()) }
+        store.remove(indices[2])
+        store.remove(indices[0])
+        indices.append(store.add(id(7), at: .now()))
+        var order: [UInt64] = []
+        var next = store.oldest
+        while let index = next {
+            order.append(store.trace(index).low)
+            next = store.newer(than: index)
+        }
+        #expect(order == [1, 3, 4, 7])
+    }
+
+    /// Otherwise "less than 200 bytes a trace" in the README would be a wish.
+    @Test("a trace costs its bytes and less than 200 more")
+    func cost() {
+        let ledger = MemoryLedger()
+        let store = TraceStore(ledger: ledger)
+        let spans = 1000
+        let bytes = RequestBuilder.makeTraces(spans: spans)
+        #expect(put(bytes, store) == spans)
+        #expect(store.count == spans && ledger.bytes <= bytes.count + 200 * spans)
+    }
+}
