@@ -110,7 +110,6 @@ let package = Package(
                 "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
                 "MetricsGeneration", "DeltaToRate", "Interval", "MetricStartTime",
                 "TailSampling",
-                "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,

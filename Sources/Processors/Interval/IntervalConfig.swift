@@ -15,7 +15,8 @@ package struct IntervalConfig: ComponentConfig {
     package init() {}
 
     package init(_ section: ConfigSection) {
-        interval = section.duration("interval", default: interval, in: .nanoseconds(Int64.min + 1) ... .longest)
+        interval = section.duration(
+            "interval", default: interval, in: .nanoseconds(Int64.min + 1) ... .longest)
         if interval <= .zero, !section.isBroken("interval") {
             section.report("interval", error: "invalid interval value", help: "write interval: 60s")
         } else if interval < .seconds(1), !section.isBroken("interval") {
