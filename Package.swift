@@ -105,11 +105,9 @@ let package = Package(
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP",
                 "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
-                "AttributesProcessor",
-                "FilterProcessor", "TransformProcessor",
-                "MetricsTransform", "CumulativeToDelta", "DeltaToCumulative",
-                "MetricsGeneration", "DeltaToRate", "Interval", "MetricStartTime",
-                "TailSampling",
+                "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate", "FilterProcessor",
+                "Interval", "MetricStartTime",
+                "MetricsGeneration", "MetricsTransform", "TailSampling", "TransformProcessor",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
                 nioCore, nioPosix, logging,
@@ -137,6 +135,7 @@ let package = Package(
         component(
             "FilterProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "ItemMatching", "Statements", "StatementConfiguration"]),
+        component(
             "TailSampling", in: "Processors/",
             [
                 "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
@@ -145,6 +144,7 @@ let package = Package(
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
+        component(
             "CumulativeToDelta", in: "Processors/",
             ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
