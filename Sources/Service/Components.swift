@@ -51,7 +51,6 @@ package let builtInComponents: [ComponentType] = [
     .debugExporter,
     .fileExporter,
     .prometheusExporter,
-    .prometheusRemoteWriteExporter,
     .nopExporter,
 
     .healthCheck,
