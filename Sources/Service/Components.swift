@@ -51,6 +51,7 @@ package let builtInComponents: [ComponentType] = [
     .debugExporter,
     .fileExporter,
     .prometheusExporter,
+    .prometheusRemoteWriteExporter,
     .nopExporter,
 
     .healthCheck,
