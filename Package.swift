@@ -109,6 +109,7 @@ let package = Package(
                 "FilterProcessor", "MetricsGeneration", "MetricsTransform", "TailSampling",
                 "TransformProcessor", "ProbabilisticSampler", "SpanProcessor", "GroupByAttributes",
                 "RedactionProcessor", "ResourceDetection", "KubernetesAttributes", "LogDeduplication",
+                "Interval", "MetricStartTime",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
                 "ZPages",
@@ -181,6 +182,12 @@ let package = Package(
             ["Configuration", "MetricStreams", "Pipeline", "OTLP", logging]),
         component(
             "DeltaToRate", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
+        component(
+            "Interval", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "MetricStartTime", in: "Processors/",
+            ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression"]),
         component(
             "MetricsGeneration", in: "Processors/", ["Configuration", "MetricStreams", "Pipeline", "OTLP"]),
         component(
@@ -294,6 +301,8 @@ let package = Package(
         tests(of: "DeltaToCumulative", ["Pipeline", "Configuration"]),
         tests(of: "MetricsGeneration", ["Pipeline", "Configuration"]),
         tests(of: "DeltaToRate", ["Pipeline", "Configuration"]),
+        tests(of: "Interval", ["Pipeline", "Configuration"]),
+        tests(of: "MetricStartTime", ["Pipeline", "Configuration"]),
         tests(of: "MetricStreams", ["OTLP", "Pipeline"]),
         tests(of: "MetricsTransform", ["MetricStreams", "RegularExpression", "Pipeline", "Configuration"]),
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),

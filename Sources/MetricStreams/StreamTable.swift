@@ -35,6 +35,9 @@ package struct StreamTable<State: StreamState>: ~Copyable {
     /// Streams remembered.
     package var count: Int { entries.count }
 
+    /// Whether a stream is remembered.
+    package func contains(_ key: StreamKey) -> Bool { entries[key] != nil }
+
     /// Shows the state of a stream, to be changed in place.
     /// - Parameters:
     ///   - now: when the stream was seen, by whatever clock `removeStreams(notSeenSince:)` uses.

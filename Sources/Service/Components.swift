@@ -9,11 +9,13 @@ internal import FileStorage
 internal import FilterProcessor
 internal import GroupByAttributes
 internal import HealthCheck
+internal import Interval
 internal import KubernetesAttributes
 internal import LoadBalancingExporter
 internal import LogDeduplication
 internal import LokiExporter
 internal import MemoryLimiter
+internal import MetricStartTime
 internal import MetricsGeneration
 internal import MetricsTransform
 internal import NopExporter
@@ -54,6 +56,8 @@ package let builtInComponents: [ComponentType] = [
     .deltaToCumulative,
     .metricsGeneration,
     .deltaToRate,
+    .interval,
+    .metricStartTime,
 
     .otlpGRPCExporter,
     .otlpHTTPExporter,
@@ -62,6 +66,7 @@ package let builtInComponents: [ComponentType] = [
     .debugExporter,
     .fileExporter,
     .prometheusExporter,
+    .prometheusRemoteWriteExporter,
     .nopExporter,
 
     .healthCheck,

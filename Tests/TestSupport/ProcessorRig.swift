@@ -6,11 +6,14 @@ package import Pipeline
 
 /// A processor of metrics by itself: what goes in, what comes out.
 package final class ProcessorRig {
-    /// Takes everything, as the requests that it was.
+    /// Takes what it is let take, as the requests that it was.
     package final class Sink: Consumer {
         package let requests = Noted<[[UInt8]]>([])
+        /// What it says to everything; nil: it takes it.
+        package let refusal = Noted<Refusal?>(nil)
 
         package func consume(_ batch: Batch) -> Refusal? {
+            if let refusal = refusal.value { return refusal }
             batch.enter()
             requests.change { $0.append(batch.slices.flatMap { Array(buffer: $0.bytes) }) }
             return nil

@@ -140,7 +140,7 @@ package struct ResourceLabels: Sendable, Equatable {
     package init() {}
 
     /// Reads both ways to say it; the caller finishes the section.
-    fileprivate init(of section: ConfigSection) {
+    init(of section: ConfigSection) {
         if let old = section.section("resource_to_telemetry_conversion") {
             let isEnabled = old.bool("enabled", default: false)
             let withoutService = old.bool("exclude_service_attributes", default: false)

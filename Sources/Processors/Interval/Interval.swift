@@ -1,0 +1,172 @@
+internal import Configuration
+internal import Logging
+internal import MetricStreams
+internal import NIOCore
+package import OTLP
+package import Pipeline
+import Synchronization
+
+extension ComponentType {
+    /// `interval`.
+    package static let interval = processor(
+        "interval", stability: .alpha, signals: [.metrics], IntervalConfig.self
+    ) {
+        Interval.processor($0, $1, next: $2)
+    }
+}
+
+/// Holds the newest point of each cumulative stream and sends it on once an interval: `interval`. Any thread.
+package final class Interval: RequestTransform {
+    /// Streams whose metrics have their turn in the same second.
+    private struct State: ~Copyable {
+        var buckets: [Bucket]
+        /// Streams held, of all buckets.
+        var count = 0
+    }
+
+    private final class Bucket {
+        var held: HeldPoints
+
+        init(ledger: MemoryLedger) { held = HeldPoints(ledger: ledger) }
+    }
+
+    private let config: IntervalConfig
+    private let hasher = StreamHasher()
+    private let state: Mutex<State>
+    private let held: Gauge
+    private let passed: Counter
+    private let sender: IntervalSender
+    private let bucketCount: Int
+
+    /// The node around it.
+    package static func processor(
+        _ config: IntervalConfig, _ context: ComponentContext, next: PipelineInput
+    ) -> EditingProcessor {
+        let interval = Interval(config, context, next: next)
+        let loop = context.eventLoop
+        return EditingProcessor(
+            interval, context, next: next, dropReason: .merged,
+            start: {
+                loop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { task in
+                    if !interval.tick() { task.cancel() }
+                }
+            },
+            // On the loop, so that nothing is sent by two.
+            stop: { _ in
+                await withCheckedContinuation { continuation in
+                    loop.execute { continuation.resume(returning: interval.finish()) }
+                }
+            })
+    }
+
+    package init(_ config: IntervalConfig, _ context: ComponentContext, next: PipelineInput) {
+        self.config = config
+        let seconds = max(1, Int(clamping: config.interval.components.seconds))
+        // Beyond an hour a second more or less makes no difference.
+        bucketCount = min(seconds, 3600)
+        let ledger = context.ledger
+        state = Mutex(State(buckets: (0..<bucketCount).map { _ in Bucket(ledger: ledger) }))
+        held = context.registry.gauge(
+            "sluice_interval_streams_held", help: "Streams whose newest point waits for its turn.",
+            labels: ["processor": context.name])
+        passed = context.registry.counter(
+            "sluice_interval_points_passed",
+            help: "Points that passed at once because max_streams streams were held.",
+            labels: ["processor": context.name])
+        sender = IntervalSender(context, next: next, secondsPerBucket: max(1, seconds / bucketCount))
+    }
+
+    package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
+        request.forEachResource { resource in
+            request.forEachScope(of: resource) { scope in
+                var hash: WireHash?
+                request.forEachItem(of: scope) { item in
+                    guard let kind = heldKind(item.item, request), let fields = PointFields(kind)
+                    else { return .keep }
+                    let start = hash ?? hasher.scope(scope, of: request)
+                    hash = start
+                    return hold(item, fields, request, from: start)
+                }
+                return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
+            }
+            return request.count(resource.entry, Field.ResourceEntry.scopes) == 0 ? .remove : .keep
+        }
+    }
+
+    /// The kind of a metric whose points are held; nil for all others.
+    private func heldKind(_ metric: MessageID, _ request: RequestEditor) -> UInt32? {
+        guard let kind = request.metricKind(metric) else { return nil }
+        if kind == Field.Metric.gauge { return config.passesGauges ? nil : kind }
+        if kind == Field.Metric.summary { return config.passesSummaries ? nil : kind }
+        let data = request.child(metric, kind)
+        defer { request.close(data) }
+        guard request.bits(data, Field.MetricData.temporality) == Temporality.cumulative else { return nil }
+        let mayFall = kind == Field.Metric.sum && request.bits(data, Field.MetricData.isMonotonic) == 0
+        return mayFall ? nil : kind
+    }
+
+    private func hold(
+        _ item: ItemPlace, _ fields: PointFields, _ request: RequestEditor, from scope: WireHash
+    ) -> Keep {
+        let data = request.child(item.item, fields.kind)
+        let hash = hasher.metric(item.item, data, kind: fields.kind, of: request, from: scope)
+        let resource = hasher.add(
+            request.content(item.scope.resource.entry, Field.ResourceEntry.resource), to: StreamHasher.start)
+        let place = HeldPoints.Place(
+            resource: StreamKey(resource), scope: StreamKey(scope), metric: StreamKey(hash),
+            kind: fields.kind)
+        let shells = HeldPoints.Shells(
+            resource: {
+                request.content(item.scope.resource.entry).fields(without: Field.ResourceEntry.scopes)
+            },
+            scope: { request.content(item.scope.entry).fields(without: Field.ScopeEntry.entries) },
+            metric: { request.content(item.item).fields(without: fields.kind) },
+            data: { request.content(data).fields(without: Field.MetricData.dataPoints) })
+        let bucket = Int(hash.low % UInt64(bucketCount))
+        request.forEachChild(data, Field.MetricData.dataPoints) { point in
+            let attributes = request.attributes(point, fields.attributes)
+            let stream = StreamKey(hasher.add(attributes, of: request, to: hash))
+            let time = request.bits(point, fields.time)
+            let isHeld = state.withLock { state in
+                let points = state.buckets[bucket]
+                let isNew = !points.held.holds(stream, at: place)
+                guard !isNew || state.count < config.maxStreams else { return false }
+                points.held.keep(
+                    request.content(point), stream, time: time, at: place, shells: shells)
+                if isNew { state.count += 1 }
+                held.set(state.count)
+                return true
+            }
+            if !isHeld { passed.add(1) }
+            return isHeld ? .remove : .keep
+        }
+        let isEmpty = request.count(data, Field.MetricData.dataPoints) == 0
+        request.close(data)
+        return isEmpty ? .remove : .keep
+    }
+
+    // MARK: - Sending
+
+    /// Sends what has its turn; false after `finish`. Once a second, by one thread at a time, as `finish`.
+    package func tick() -> Bool {
+        guard let turn = sender.nextTurn() else { return false }
+        if turn.isDue { sender.send(take(turn.number % bucketCount)) }
+        return true
+    }
+
+    /// Sends everything, and whatever waits.
+    package func finish() -> Remainder {
+        for bucket in 0..<bucketCount { sender.send(take(bucket)) }
+        return sender.finish()
+    }
+
+    private func take(_ bucket: Int) -> [UInt8]? {
+        state.withLock { state in
+            let points = state.buckets[bucket]
+            guard points.held.count > 0 else { return nil }
+            state.count -= points.held.count
+            held.set(state.count)
+            return points.held.takeRequest(with: RequestEditor())
+        }
+    }
+}

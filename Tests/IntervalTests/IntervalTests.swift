@@ -1,0 +1,111 @@
+import Configuration
+import Interval
+import Pipeline
+import TestSupport
+import Testing
+
+/// Fewer points, none of them lost.
+@Suite("interval")
+struct IntervalTests {
+    private func read(_ yaml: String) -> (IntervalConfig, [String]) {
+        let diagnostics = Diagnostics()
+        let config = IntervalConfig(ConfigSection(yaml: yaml, path: "i", diagnostics: diagnostics))
+        return (config, diagnostics.items.map(\.message))
+    }
+
+    private func rig(_ yaml: String, ledger: MemoryLedger = MemoryLedger()) -> (ProcessorRig, Interval) {
+        let config = read(yaml).0
+        var interval: Interval!
+        let rig = ProcessorRig("interval", ledger: ledger) { context, next in
+            interval = Interval(config, context, next: next)
+            return EditingProcessor(interval, context, next: next, dropReason: .merged)
+        }
+        return (rig, interval)
+    }
+
+    /// What is sent in so many seconds.
+    private func sent(_ rig: ProcessorRig, _ interval: Interval, seconds: Int) -> [String] {
+        let before = rig.sink.requests.value.count
+        for _ in 0..<seconds { #expect(interval.tick()) }
+        return rig.sink.requests.value[before...].flatMap(MetricText.lines).sorted()
+    }
+
+    private let request = MetricText.request(
+        "c sum cumulative mono | a=x | 0..20 | int 5", "c sum cumulative mono | a=y | 0..10 | int 1",
+        "g gauge | | 0..10 | int 3", "h hist cumulative | | 0..10 | hist 1 1 [1] [1,0]",
+        "d sum delta mono | | 0..10 | int 7", "u sum cumulative | | 0..10 | int 8")
+
+    /// A stream that is sent twice, or never, is a wrong rate.
+    @Test("the newest point of each stream is sent once an interval; deltas pass at once")
+    func newest() {
+        let (rig, interval) = rig("interval: 3s")
+        #expect(
+            rig.send(request) == [
+                "d sum delta mono |  | 0..10 | int 7", "u sum cumulative |  | 0..10 | int 8",
+            ])
+        rig.send(
+            MetricText.request("c sum cumulative mono | a=x | 0..15 | int 4", "g gauge | | 0..10 | int 9"))
+        #expect(
+            sent(rig, interval, seconds: 3) == [
+                "c sum cumulative mono | a=x | 0..20 | int 5", "c sum cumulative mono | a=y | 0..10 | int 1",
+                "g gauge |  | 0..10 | int 9", "h hist cumulative |  | 0..10 | hist 1 1 [1] [1,0]",
+            ])
+        #expect(sent(rig, interval, seconds: 3) == [])
+        let reading = rig.context.account.read()
+        #expect(reading.inside == 0 && reading.made == 4 && reading.entered == 8 && reading.left == 6)
+    }
+
+    /// Streams of two services must not become one.
+    @Test("what stands around a point is sent with it")
+    func surroundings() {
+        let (rig, interval) = rig("interval: 1s")
+        rig.send(MetricText.request("g gauge | | 0..1 | int 1", service: "cart", scope: "other"))
+        rig.send(MetricText.request("g gauge | | 0..1 | int 2"))
+        #expect(
+            sent(rig, interval, seconds: 1) == [
+                "g gauge |  | 0..1 | int 2", "service.name=cart / other / g gauge |  | 0..1 | int 1",
+            ])
+    }
+
+    /// What was acknowledged is not given up because somebody had no room for a second.
+    @Test("what nobody takes is sent later, and at the stop")
+    func refused() {
+        let (rig, interval) = rig("{interval: 1s, pass_through: {summary: true}}")
+        rig.sink.refusal.value = Refusal(.queueFull, "full")
+        rig.send(MetricText.request("g gauge | | 0..1 | int 1"))
+        #expect(sent(rig, interval, seconds: 2) == [] && rig.context.account.read().inside == 1)
+        rig.sink.refusal.value = nil
+        #expect(sent(rig, interval, seconds: 1) == ["g gauge |  | 0..1 | int 1"])
+        rig.send(MetricText.request("g gauge | | 0..2 | int 2"))
+        #expect(interval.finish().items == 0)
+        #expect(rig.sink.requests.value.last.map(MetricText.lines) == ["g gauge |  | 0..2 | int 2"])
+        #expect(!interval.tick() && rig.context.account.read().inside == 0)
+    }
+
+    /// Memory must not grow with the number of streams that a client makes up.
+    @Test("streams beyond the limit pass at once; memory is charged and given back")
+    func bounds() {
+        let ledger = MemoryLedger()
+        let (rig, interval) = rig(
+            "{interval: 1s, max_streams: 1, pass_through: {gauge: true}}", ledger: ledger)
+        #expect(rig.send(MetricText.request("g gauge | | 0..1 | int 1")).count == 1)
+        rig.sink.requests.value = []
+        let idle = ledger.bytes
+        rig.send(MetricText.request("c sum cumulative mono | a=x | 0..20 | int 5"))
+        #expect(ledger.bytes > idle)
+        #expect(rig.send(MetricText.request("c sum cumulative mono | a=y | 0..20 | int 5")).count == 1)
+        #expect(sent(rig, interval, seconds: 1).count == 1)
+        rig.sink.requests.value = []
+        let page = String(decoding: rig.context.registry.render(), as: UTF8.self)
+        #expect(page.contains("sluice_interval_points_passed{processor=\"interval\"} 1"))
+        #expect(page.contains("sluice_interval_streams_held{processor=\"interval\"} 0"))
+    }
+
+    @Test("an interval that could not be kept is refused")
+    func broken() {
+        #expect(read("interval: 0s").1 == ["invalid interval value"])
+        #expect(read("interval: -1s").1 == ["invalid interval value"])
+        #expect(read("interval: 200ms").1 == ["must be at least 1s, found 200ms"])
+        #expect(read("").0 == IntervalConfig())
+    }
+}
