@@ -1,7 +1,11 @@
 internal import BatchProcessor
+internal import CountConnector
 internal import DebugExporter
+internal import FailoverConnector
 internal import FileExporter
 internal import FileStorage
+internal import ForwardConnector
+internal import GroupByTrace
 internal import HealthCheck
 internal import LoadBalancingExporter
 internal import LokiExporter
@@ -12,6 +16,10 @@ internal import OTLPReceiver
 package import Pipeline
 internal import PrometheusExporter
 internal import PrometheusReceiver
+internal import RoundRobinConnector
+internal import RoutingConnector
+internal import ServiceGraphConnector
+internal import SpanMetricsConnector
 internal import TailSampling
 internal import TransformProcessor
 
@@ -23,6 +31,7 @@ package let builtInComponents: [ComponentType] = [
     .memoryLimiter,
     .batch,
     .tailSampling,
+    .groupByTrace,
     .transform,
 
     .otlpGRPCExporter,
@@ -33,6 +42,15 @@ package let builtInComponents: [ComponentType] = [
     .fileExporter,
     .prometheusExporter,
     .nopExporter,
+
+    .forward,
+    .routing,
+    .failover,
+    .roundRobin,
+    .count,
+    .sum,
+    .spanMetrics,
+    .serviceGraph,
 
     .healthCheck,
     .fileStorage,
