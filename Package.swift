@@ -18,7 +18,7 @@ let cSettings: [CSetting] = [
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
     "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
-    "TraceStore",
+    "TraceStore", "MetricBuilding",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -109,7 +109,9 @@ let package = Package(
                 "FilterProcessor", "MetricsGeneration", "MetricsTransform", "TailSampling",
                 "TransformProcessor", "ProbabilisticSampler", "SpanProcessor", "GroupByAttributes",
                 "RedactionProcessor", "ResourceDetection", "KubernetesAttributes", "LogDeduplication",
-                "Interval", "MetricStartTime",
+                "Interval", "MetricStartTime", "GroupByTrace", "ForwardConnector", "RoundRobinConnector",
+                "FailoverConnector", "RoutingConnector", "CountConnector", "SpanMetricsConnector",
+                "ServiceGraphConnector",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
                 "ZPages",
@@ -171,6 +173,31 @@ let package = Package(
                 "Configuration", "Pipeline", "OTLP", "TraceStore", "RegularExpression", "Statements",
                 "StatementConfiguration", nioCore, logging,
             ]),
+        component(
+            "GroupByTrace", in: "Processors/",
+            ["Configuration", "Pipeline", "OTLP", "TraceStore", nioCore, logging]),
+        component("ForwardConnector", in: "Connectors/", ["Configuration", "Pipeline", "OTLP"]),
+        component("RoundRobinConnector", in: "Connectors/", ["Configuration", "Pipeline", "OTLP"]),
+        component(
+            "FailoverConnector", in: "Connectors/",
+            ["Configuration", "Pipeline", "OTLP", nioCore, logging]),
+        component(
+            "RoutingConnector", in: "Connectors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration", nioCore, logging,
+            ]),
+        component(
+            "CountConnector", in: "Connectors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration",
+                "MetricBuilding", nioCore,
+            ]),
+        component(
+            "SpanMetricsConnector", in: "Connectors/",
+            ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
+        component(
+            "ServiceGraphConnector", in: "Connectors/",
+            ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
@@ -237,6 +264,8 @@ let package = Package(
         component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
+        // Metrics that connectors make of other data.
+        component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
         component("TraceStore", ["Pipeline", "OTLP", nioCore]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
@@ -327,6 +356,21 @@ let package = Package(
         tests(of: "ResourceDetection", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
         tests(of: "GroupByAttributes", ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
         tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
+        tests(
+            of: "GroupByTrace",
+            ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+        tests(of: "ForwardConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+        tests(of: "RoundRobinConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+        tests(of: "FailoverConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+        tests(of: "RoutingConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+        tests(of: "CountConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+        tests(of: "MetricBuilding", ["OTLP", "Pipeline", nioCore]),
+        tests(
+            of: "SpanMetricsConnector",
+            ["Pipeline", "OTLP", "Configuration", "MetricBuilding", nioCore, nioEmbedded]),
+        tests(
+            of: "ServiceGraphConnector",
+            ["Pipeline", "OTLP", "Configuration", "MetricBuilding", nioCore, nioEmbedded]),
         tests(
             of: "TailSampling",
             ["Pipeline", "OTLP", "Configuration", "TraceStore", nioCore, nioEmbedded]),

@@ -78,10 +78,24 @@ package final class Batch: @unchecked Sendable {
     package struct Entry: Sendable {
         let counter: Counter
         let items: Int
+        /// What is counted with it: by a connector, which comes to know only from those behind it that something was taken.
+        private(set) var more: [(counter: Counter, items: Int)] = []
 
         package init(_ counter: Counter, items: Int) {
             self.counter = counter
             self.items = items
+        }
+
+        /// Counts so many items with further counters, after those of another entry, if there is one.
+        package init(after other: Entry?, _ counters: [Counter], items: Int) {
+            precondition(other != nil || !counters.isEmpty, "an entry counts something")
+            var rest = counters[...]
+            if let other {
+                self = other
+            } else {
+                self.init(rest.removeFirst(), items: items)
+            }
+            for counter in rest { more.append((counter, items)) }
         }
     }
 
@@ -120,6 +134,7 @@ package final class Batch: @unchecked Sendable {
         guard let entry else { return }
         self.entry = nil
         entry.counter.add(entry.items)
+        for (counter, items) in entry.more { counter.add(items) }
     }
 
     /// Adds a slice, the first one without an array.

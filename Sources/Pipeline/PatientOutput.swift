@@ -69,6 +69,7 @@ package final class PatientOutput: @unchecked Sendable {
     }
 
     private func giveUp(_ batch: Batch, _ refusal: Refusal) {
+        batch.enter()
         left.add(batch.items)
         next.drop(batch, because: refusal)
     }

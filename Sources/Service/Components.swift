@@ -1,13 +1,17 @@
 internal import AttributesProcessor
 internal import BatchProcessor
+internal import CountConnector
 internal import CumulativeToDelta
 internal import DebugExporter
 internal import DeltaToCumulative
 internal import DeltaToRate
+internal import FailoverConnector
 internal import FileExporter
 internal import FileStorage
 internal import FilterProcessor
+internal import ForwardConnector
 internal import GroupByAttributes
+internal import GroupByTrace
 internal import HealthCheck
 internal import Interval
 internal import KubernetesAttributes
@@ -21,16 +25,20 @@ internal import MetricsTransform
 internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
-package import Pipeline
 internal import ProbabilisticSampler
 internal import PrometheusExporter
 internal import PrometheusReceiver
 internal import RedactionProcessor
 internal import ResourceDetection
+internal import RoundRobinConnector
+internal import RoutingConnector
+internal import ServiceGraphConnector
+internal import SpanMetricsConnector
 internal import SpanProcessor
 internal import TailSampling
 internal import TransformProcessor
 internal import ZPages
+package import Pipeline
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
@@ -50,6 +58,7 @@ package let builtInComponents: [ComponentType] = [
     .logDeduplication,
     .filter,
     .tailSampling,
+    .groupByTrace,
     .transform,
     .metricsTransform,
     .cumulativeToDelta,
@@ -68,6 +77,15 @@ package let builtInComponents: [ComponentType] = [
     .prometheusExporter,
     .prometheusRemoteWriteExporter,
     .nopExporter,
+
+    .forward,
+    .routing,
+    .failover,
+    .roundRobin,
+    .count,
+    .sum,
+    .spanMetrics,
+    .serviceGraph,
 
     .healthCheck,
     .fileStorage,

@@ -137,6 +137,28 @@ package final class ConfigSection {
         }
     }
 
+    /// The sections below a key whose own keys are free, such as the metrics of `count`, in the order in which they are
+    /// written; nil when the key is absent. An empty value is an empty section.
+    package func sectionMap(_ key: String) -> [(name: String, section: ConfigSection)]? {
+        guard let entry = take(key) else { return nil }
+        guard case .map(let map) = entry.value.content else {
+            wrongType(entry, expected: "a section", help: "write names below it, indented")
+            return nil
+        }
+        children[key] = []
+        return map.entries.compactMap { item in
+            let path = path(of: key) + "::" + item.key
+            switch item.value.content {
+            case .map(let keys): return (item.key, child(key, path, keys, item.keyOrigin))
+            case .null: return (item.key, child(key, path, ConfigMap(), item.keyOrigin))
+            default:
+                diagnostics.error(
+                    "expected a section, found \(item.value.inWords)", path: path, at: item.keyOrigin)
+                return nil
+            }
+        }
+    }
+
     /// Like `section`, though not finished together with this one: its reader finishes it.
     func detached(_ key: String) -> ConfigSection? {
         guard let section = section(key) else { return nil }

@@ -1,0 +1,186 @@
+internal import OTLP
+internal import Pipeline
+internal import Statements
+
+/// Finds out which parts of a request go which way. One thread at a time; kept between requests for its memory.
+///
+/// The parts are spans, log records or data points (and metrics without any), in the order in which a walk meets them.
+final class RouteTable {
+    /// What a row tests, and where what matches goes.
+    struct Row {
+        let test: RoutingConfig.Row.Test
+        let destination: Int
+        let copies: Bool
+    }
+
+    private let rows: [Row]
+    private let defaultDestination: Int?
+    private let destinations: Int
+    private let signal: Signal
+    private let propagatesErrors: Bool
+    private let editor = RequestEditor()
+    /// Whether a part has not been moved.
+    private var isLeft: [Bool] = []
+    /// For each destination, which parts go there.
+    private var goes: [[Bool]]
+
+    init(
+        _ rows: [Row], defaultDestination: Int?, destinations: Int, signal: Signal, propagatesErrors: Bool
+    ) {
+        self.rows = rows
+        self.defaultDestination = defaultDestination
+        self.destinations = destinations
+        self.signal = signal
+        self.propagatesErrors = propagatesErrors
+        goes = Array(repeating: [], count: destinations)
+    }
+
+    /// How much of a request a destination gets.
+    enum Share: Equatable {
+        case none
+        case all
+        case some
+    }
+
+    /// Decides for each part of a request. Borrows its bytes until the last `write`.
+    /// - Throws: a condition failed with `error_mode: propagate`.
+    func route(_ request: WireBytes, _ metadata: ClientMetadata?) throws(EvaluationError) -> [Share] {
+        editor.open(request)
+        let frame = Frame(editor)
+        frame.client = ClientFacts(fields: metadata?.fields.map { ($0.name, $0.value) } ?? [])
+        var parts = 0
+        walk { kind, _ in if kind == .span { parts += 1 } }
+        isLeft = Array(repeating: true, count: parts)
+        for index in goes.indices { goes[index] = Array(repeating: false, count: parts) }
+        for row in rows {
+            switch row.test {
+            case .always: takeAll(row)
+            case .request(let condition): if condition.holds(for: metadata) { takeAll(row) }
+            case .condition(let condition): try take(row, condition, frame)
+            }
+        }
+        if let defaultDestination {
+            for part in isLeft.indices where isLeft[part] { goes[defaultDestination][part] = true }
+        }
+        return goes.map { taken in
+            taken.contains(true) ? taken.contains(false) ? .some : .all : taken.isEmpty ? .all : .none
+        }
+    }
+
+    /// Parts of the last request that go nowhere.
+    var lost: Int {
+        isLeft.indices.count { part in !goes.contains { $0[part] } }
+    }
+
+    /// The destination's part of the last request, open in the editor: to be written at once.
+    func open(_ destination: Int, of request: WireBytes) -> RequestEditor {
+        editor.open(request)
+        var part = 0
+        let taken = goes[destination]
+        editor.forEachResource { resource in
+            editor.forEachScope(of: resource) { scope in
+                editor.forEachItem(of: scope) { place in
+                    guard signal == .metrics else {
+                        defer { part += 1 }
+                        return taken[part] ? .keep : .remove
+                    }
+                    return keepPoints(of: place.item, &part, taken)
+                }
+                return editor.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
+            }
+            return editor.count(resource.entry, Field.ResourceEntry.scopes) == 0 ? .remove : .keep
+        }
+        return editor
+    }
+
+    private func keepPoints(of metric: MessageID, _ part: inout Int, _ taken: [Bool]) -> Keep {
+        var points = 0
+        var kept = 0
+        editor.forEachPoint(metric) { _ in
+            defer { part += 1 }
+            points += 1
+            guard taken[part] else { return .remove }
+            kept += 1
+            return .keep
+        }
+        if points == 0 {
+            defer { part += 1 }
+            return taken[part] ? .keep : .remove
+        }
+        return kept > 0 ? .keep : .remove
+    }
+
+    private func takeAll(_ row: Row) {
+        for part in isLeft.indices where isLeft[part] { take(part, row) }
+    }
+
+    private func take(_ part: Int, _ row: Row) {
+        goes[row.destination][part] = true
+        if !row.copies { isLeft[part] = false }
+    }
+
+    /// Asks a condition of everything of its context of which something is left.
+    private func take(_ row: Row, _ condition: Condition, _ frame: Frame) throws(EvaluationError) {
+        var part = 0
+        var failure: EvaluationError?
+        func holds() -> Bool {
+            guard failure == nil else { return false }
+            do throws(EvaluationError) {
+                return try condition.holds(frame)
+            } catch {
+                if propagatesErrors { failure = error }
+                return false
+            }
+        }
+        // What a resource or metric was found to be holds for all parts in it.
+        var found: [ContextKind: Bool] = [:]
+        let level = condition.context
+        walk { kind, show in
+            if kind == .resource || kind == .metric {
+                show(frame)
+                if kind == level { found[kind] = holds() }
+                return
+            }
+            defer { part += 1 }
+            guard isLeft[part] else { return }
+            if level == .resource || level == .metric {
+                if found[level] == true { take(part, row) }
+                return
+            }
+            show(frame)
+            if holds() { take(part, row) }
+        }
+        if let failure { throw failure }
+    }
+
+    /// Shows resources, metrics and parts; a part is told as `.span`, whatever it is.
+    private func walk(_ body: (ContextKind, _ show: (Frame) -> Void) -> Void) {
+        editor.forEachResource { resource in
+            body(.resource) { $0.show(resource) }
+            editor.forEachScope(of: resource) { scope in
+                editor.forEachItem(of: scope) { place in
+                    func show(_ frame: Frame) {
+                        frame.show(scope)
+                        frame.show(item: place.item)
+                    }
+                    guard signal == .metrics else {
+                        body(.span, show)
+                        return .keep
+                    }
+                    body(.metric, show)
+                    var points = 0
+                    editor.forEachPoint(place.item) { point in
+                        let index = points
+                        body(.span) { $0.show(part: point.point, at: index) }
+                        points += 1
+                        return .keep
+                    }
+                    if points == 0 { body(.span) { _ in } }
+                    return .keep
+                }
+                return .keep
+            }
+            return .keep
+        }
+    }
+}

@@ -1,0 +1,45 @@
+internal import MetricBuilding
+
+/// A request from one service to another, as far as its spans have come.
+struct Edge {
+    /// What lies between the two.
+    enum Connection: String {
+        case direct = ""
+        case messaging = "messaging_system"
+        case database
+        case virtual = "virtual_node"
+    }
+
+    /// A side that no span told of.
+    enum VirtualSide: String {
+        case none = ""
+        case client
+        case server
+    }
+
+    var client: [UInt8] = []
+    var server: [UInt8] = []
+    /// What attributes of the client call the other side.
+    var peer: [UInt8] = []
+    var clientSeconds = 0.0
+    var serverSeconds = 0.0
+    var isFailed = false
+    var connection = Connection.direct
+    var virtualSide = VirtualSide.none
+    /// Whether the server has no parent at all.
+    var isRoot = false
+    /// Labels, `client_…` and `server_…`.
+    var clientLabels = AttributeList()
+    var serverLabels = AttributeList()
+
+    var isComplete: Bool { !client.isEmpty && !server.isEmpty }
+}
+
+/// 128 bits that stand for something.
+struct HashKey: Hashable {
+    let low: UInt64
+    let high: UInt64
+
+    // The bits are as good as random already.
+    func hash(into hasher: inout Hasher) { hasher.combine(low) }
+}

@@ -1,0 +1,85 @@
+internal import Configuration
+internal import MetricBuilding
+package import NIOCore
+internal import OTLP
+package import Pipeline
+
+extension ComponentType {
+    /// `service_graph`.
+    package static let serviceGraph = connector(
+        "service_graph", aliases: ["servicegraph"], stability: .alpha,
+        pairs: [SignalPair(.traces, .metrics)], ServiceGraphConfig.self
+    ) {
+        ServiceGraphConnector($0, $1, $2)
+    }
+}
+
+/// Makes metrics of who calls whom: `service_graph`. As `SpanMetricsConnector`, on one event loop.
+package final class ServiceGraphConnector: Consumer, PipelineComponent, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on the collector's loop only.
+    private let collector: SpanCollector
+
+    // Event loop only.
+    private let graph: ServiceGraph
+    private let edges: Counter
+    private let expired: Counter
+    private let dropped: Counter
+    private let overflowed: Counter
+    private let series: Gauge
+    private var told = ServiceGraph.Counts()
+
+    package init(
+        _ config: ServiceGraphConfig, _ context: ComponentContext, _ outputs: [PipelineOutput],
+        clock: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds
+    ) {
+        let graph = ServiceGraph(config, ledger: context.ledger, now: UInt64(clamping: clock()))
+        self.graph = graph
+        let labels: MetricLabels = ["connector": context.name]
+        func counter(_ name: String, _ help: String) -> Counter {
+            context.registry.counter("otelcol_connector_servicegraph_" + name, help: help, labels: labels)
+        }
+        edges = counter("total_edges", "Edges that were counted.")
+        expired = counter("expired_edges", "Edges of which half did not come in time.")
+        dropped = counter("dropped_spans", "Spans without room for their edge (store::max_items).")
+        overflowed = context.registry.counter(
+            "sluice_connector_service_graph_overflowed_edges",
+            help: "Edges counted in the series with otel.metric.overflow (max_series).", labels: labels)
+        series = context.registry.gauge(
+            "sluice_connector_service_graph_series", help: "Series that are kept.", labels: labels)
+        collector = SpanCollector(context, outputs, every: TimeAmount(config.flushInterval)) { request in
+            graph.count(request, now: UInt64(clamping: clock()))
+        } flush: { emit in
+            graph.flush(now: UInt64(clamping: clock()), emit: emit)
+        }
+        collector.chores = [
+            (TimeAmount(config.expirationLoop), { graph.expire(now: UInt64(clamping: clock())) }),
+            (TimeAmount(config.cacheLoop), { graph.forget(now: UInt64(clamping: clock())) }),
+        ]
+        collector.afterRequest = { [unowned self] in show() }
+    }
+
+    package var input: PipelineInput { PipelineInput(self) }
+
+    package func start() async throws { try await collector.start() }
+
+    /// Starts flushing. Event loop only.
+    package func startFlushing() { collector.startFlushing() }
+
+    package func stop(until deadline: NIODeadline) async -> Remainder {
+        await collector.stop(until: deadline)
+    }
+
+    package func consume(_ batch: Batch) -> Refusal? { collector.consume(batch) }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) { collector.drop(batch, because: refusal) }
+
+    private func show() {
+        let counts = graph.counts
+        edges.add(counts.edges - told.edges)
+        expired.add(counts.expired - told.expired)
+        dropped.add(counts.droppedSpans - told.droppedSpans)
+        overflowed.add(counts.overflowed - told.overflowed)
+        series.set(graph.seriesCount)
+        told = counts
+    }
+}

@@ -1,0 +1,227 @@
+internal import MetricBuilding
+internal import OTLP
+internal import Pipeline
+
+/// The series of spans: counts, durations and exemplars, by resource. One thread.
+struct SeriesTable {
+    /// 128 bits that stand for a resource, or for a resource and labels.
+    struct Key: Hashable {
+        let low: UInt64
+        let high: UInt64
+
+        init(_ hash: WireHash) { (low, high) = (hash.low, hash.high) }
+
+        // The bits are as good as random already.
+        func hash(into hasher: inout Hasher) { hasher.combine(low) }
+    }
+
+    /// What a series counts.
+    enum Metric: UInt8, CaseIterable {
+        /// With the same labels as durations, which are in the same series then.
+        case calls
+        case durations
+        case events
+    }
+
+    struct Series {
+        var key: Key
+        var metric: Metric
+        var resource: Int32
+        var labels = AttributeList()
+        var count: UInt64 = 0
+        var sum = 0.0
+        var exponential: ExponentialHistogram?
+        var exemplars: [MetricExemplar] = []
+        /// Nanoseconds since 1970: when the series began, or, of deltas, when it was flushed last.
+        var start: UInt64 = 0
+        /// When a span of it came last.
+        var used: UInt64 = 0
+        /// Whether it was never flushed.
+        var isNew = true
+        /// Whether something came since the last flush.
+        var isChanged = false
+        var isInUse = true
+        /// What it is charged with.
+        var bytes = 0
+    }
+
+    struct Resource {
+        var key: Key
+        var attributes = AttributeList()
+        /// The text of `service.name`.
+        var service: [UInt8] = []
+        var series: [Int32] = []
+        /// Series by metric, those of too many not counted.
+        var counts: [Int] = [0, 0, 0]
+        var used: UInt64 = 0
+        var isInUse = true
+        /// Flushed once more, then forgotten.
+        var isEvicted = false
+    }
+
+    let bounds: [Double]
+    private let ledger: MemoryLedger?
+    private(set) var series: ContiguousArray<Series> = []
+    /// Counts of the buckets of all series, `bounds.count + 1` each.
+    private(set) var buckets: ContiguousArray<UInt64> = []
+    private(set) var resources: ContiguousArray<Resource> = []
+    private var freeSeries: [Int32] = []
+    private var freeResources: [Int32] = []
+    private var seriesByKey: [Key: Int32] = [:]
+    private var resourceByKey: [Key: Int32] = [:]
+    private(set) var evicted: [Int32] = []
+
+    /// - Parameter bounds: upper bounds of the buckets; none without an explicit histogram.
+    init(bounds: [Double], ledger: MemoryLedger?) {
+        self.bounds = bounds
+        self.ledger = ledger
+    }
+
+    var seriesCount: Int { seriesByKey.count }
+    var resourceCount: Int { resourceByKey.count }
+    private var stride: Int { bounds.isEmpty ? 0 : bounds.count + 1 }
+
+    func counts(_ index: Int32) -> ArraySlice<UInt64> {
+        let start = Int(index) * stride
+        return ArraySlice(buckets[start..<start + stride])
+    }
+
+    func findResource(_ key: Key) -> Int32? { resourceByKey[key] }
+    func findSeries(_ key: Key) -> Int32? { seriesByKey[key] }
+
+    // MARK: - Resources
+
+    mutating func addResource(_ key: Key, _ attributes: AttributeList, service: [UInt8], now: UInt64) -> Int32
+    {
+        let resource = Resource(key: key, attributes: attributes, service: service, used: now)
+        let index: Int32
+        if let reused = freeResources.popLast() {
+            index = reused
+            resources[Int(index)] = resource
+        } else {
+            index = Int32(resources.count)
+            resources.append(resource)
+        }
+        resourceByKey[key] = index
+        ledger?.charge(resource.attributes.bytes.count + Self.resourceBytes)
+        return index
+    }
+
+    mutating func touch(resource index: Int32, now: UInt64) { resources[Int(index)].used = now }
+
+    /// The resource whose spans came longest ago.
+    func oldestResource() -> Int32? {
+        var oldest: Int32?
+        for (place, resource) in resources.enumerated() where resource.isInUse && !resource.isEvicted {
+            if oldest.map({ resource.used < resources[Int($0)].used }) ?? true { oldest = Int32(place) }
+        }
+        return oldest
+    }
+
+    /// Hides a resource: it is flushed once more, then it goes. A new one of the same key begins anew.
+    mutating func evict(resource index: Int32) {
+        resourceByKey[resources[Int(index)].key] = nil
+        for series in resources[Int(index)].series { seriesByKey[self.series[Int(series)].key] = nil }
+        resources[Int(index)].isEvicted = true
+        evicted.append(index)
+    }
+
+    mutating func remove(resource index: Int32) {
+        for series in resources[Int(index)].series { free(series) }
+        let resource = resources[Int(index)]
+        if resource.isEvicted { evicted.removeAll { $0 == index } } else { resourceByKey[resource.key] = nil }
+        ledger?.release(resource.attributes.bytes.count + Self.resourceBytes)
+        resources[Int(index)] = Resource(key: resource.key, isInUse: false)
+        freeResources.append(index)
+    }
+
+    private static let resourceBytes = 250
+
+    // MARK: - Series
+
+    mutating func addSeries(
+        _ key: Key, _ metric: Metric, of resource: Int32, _ labels: AttributeList,
+        exponentialSize: Int?, isOverflow: Bool, now: UInt64
+    ) -> Int32 {
+        var added = Series(
+            key: key, metric: metric, resource: resource, labels: labels, start: now, used: now)
+        if let exponentialSize { added.exponential = ExponentialHistogram(sizeMax: exponentialSize) }
+        added.bytes = labels.bytes.count + stride * 8 + Self.seriesBytes + (exponentialSize ?? 0) * 8
+        ledger?.charge(added.bytes)
+        let index: Int32
+        if let reused = freeSeries.popLast() {
+            index = reused
+            series[Int(index)] = added
+            for place in 0..<stride { buckets[Int(index) * stride + place] = 0 }
+        } else {
+            index = Int32(series.count)
+            series.append(added)
+            buckets.append(contentsOf: repeatElement(0, count: stride))
+        }
+        seriesByKey[key] = index
+        resources[Int(resource)].series.append(index)
+        if !isOverflow { resources[Int(resource)].counts[Int(metric.rawValue)] += 1 }
+        return index
+    }
+
+    private static let seriesBytes = 280
+
+    mutating func remove(series index: Int32) {
+        let removed = series[Int(index)]
+        resources[Int(removed.resource)].series.removeAll { $0 == index }
+        resources[Int(removed.resource)].counts[Int(removed.metric.rawValue)] -= 1
+        free(index)
+    }
+
+    private mutating func free(_ index: Int32) {
+        let removed = series[Int(index)]
+        if seriesByKey[removed.key] == index { seriesByKey[removed.key] = nil }
+        ledger?.release(removed.bytes)
+        series[Int(index)] = Series(key: removed.key, metric: removed.metric, resource: -1, isInUse: false)
+        freeSeries.append(index)
+    }
+
+    /// Counts a span or event.
+    /// - Parameter duration: nil for what has none.
+    mutating func count(_ index: Int32, duration: Double?, times: UInt64 = 1, now: UInt64) {
+        let place = Int(index)
+        series[place].count &+= times
+        series[place].used = now
+        series[place].isChanged = true
+        guard let duration else { return }
+        series[place].sum += duration * Double(times)
+        if stride > 0 { buckets[place * stride + bucket(of: duration)] &+= times }
+        series[place].exponential?.add(duration, times: times)
+    }
+
+    private func bucket(of value: Double) -> Int {
+        var low = 0
+        var high = bounds.count
+        while low < high {
+            let middle = (low + high) / 2
+            if value <= bounds[middle] { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
+    mutating func add(_ exemplar: MetricExemplar, to index: Int32, most: Int) {
+        guard series[Int(index)].exemplars.count < most else { return }
+        series[Int(index)].exemplars.append(exemplar)
+    }
+
+    /// What a flush leaves behind: deltas begin at 0, cumulative ones go on.
+    mutating func flushed(_ index: Int32, isDelta: Bool, now: UInt64) {
+        let place = Int(index)
+        series[place].isNew = false
+        series[place].isChanged = false
+        series[place].exemplars.removeAll()
+        guard isDelta else { return }
+        series[place].start = now
+        series[place].count = 0
+        series[place].sum = 0
+        for bucket in 0..<stride { buckets[place * stride + bucket] = 0 }
+        if let old = series[place].exponential {
+            series[place].exponential = ExponentialHistogram(sizeMax: old.sizeMax)
+        }
+    }
+}

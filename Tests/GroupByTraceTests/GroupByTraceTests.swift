@@ -1,0 +1,66 @@
+import Configuration
+import GroupByTrace
+import NIOCore
+import NIOEmbedded
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@Suite("groupbytrace")
+struct GroupByTraceTests {
+    private func request(_ traces: [UInt8]) -> Batch {
+        var request = ProtoWriter()
+        request.message(1) {
+            $0.message(2) { scope in
+                for trace in traces { scope.message(2) { $0.field(1, Array(repeating: trace, count: 16)) } }
+            }
+        }
+        return Batch(.traces, payload: Payload(ByteBuffer(bytes: request.bytes)), items: traces.count)
+    }
+
+    private func make(_ yaml: String) -> (EmbeddedEventLoop, FakeConsumer, GroupByTrace, ComponentContext) {
+        let loop = EmbeddedEventLoop()
+        let next = FakeConsumer()
+        let config = GroupByTraceConfig(ConfigSection(yaml: yaml, diagnostics: Diagnostics()))
+        let context = ComponentContext.alone(.processor, "groupbytrace", on: loop)
+        return (loop, next, GroupByTrace(config, context, next: PipelineInput(next)), context)
+    }
+
+    /// Otherwise whoever needs whole traces behind it would get pieces.
+    @Test("spans of a trace leave together when its time has come; late ones by themselves")
+    func groups() {
+        let (loop, next, processor, context) = make("wait_duration: 300ms")
+        #expect(processor.consume(request([1, 2, 1])) == nil)
+        loop.run()
+        #expect(processor.consume(request([2, 2])) == nil)
+        loop.advanceTime(by: .milliseconds(299))
+        #expect(next.taken.isEmpty)
+        loop.advanceTime(by: .milliseconds(1))
+        #expect(next.takenItems == [2, 3])
+        #expect(processor.consume(request([1])) == nil)
+        loop.advanceTime(by: .seconds(1))
+        #expect(next.takenItems == [2, 3, 1] && context.account.read().inside == 0)
+    }
+
+    /// Otherwise a flood of ids would take all memory, or a stop lose what waits.
+    @Test("the oldest make room for new ones, and a stop hands everything on")
+    func bounds() {
+        let (loop, next, processor, _) = make("num_traces: 2")
+        #expect(processor.consume(request([1, 2, 3])) == nil)
+        loop.run()
+        #expect(next.takenItems == [1])
+        _ = processor.beginDrain(until: loop.now)
+        loop.run()
+        #expect(next.takenItems == [1, 1, 1])
+        #expect(processor.consume(request([1]))?.reason == .shuttingDown)
+    }
+
+    /// Otherwise a configuration would promise what nobody does.
+    @Test("what no version has is refused in the Collector's words")
+    func orphans() {
+        let diagnostics = Diagnostics()
+        _ = GroupByTraceConfig(ConfigSection(yaml: "discard_orphans: true", diagnostics: diagnostics))
+        #expect(diagnostics.render().contains("option 'discard orphans' not supported in this release"))
+    }
+}
