@@ -25,6 +25,7 @@ internal import MetricsTransform
 internal import NopExporter
 internal import OTLPExporter
 internal import OTLPReceiver
+package import Pipeline
 internal import ProbabilisticSampler
 internal import PrometheusExporter
 internal import PrometheusReceiver
@@ -38,7 +39,6 @@ internal import SpanProcessor
 internal import TailSampling
 internal import TransformProcessor
 internal import ZPages
-package import Pipeline
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
