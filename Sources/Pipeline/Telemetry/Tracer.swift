@@ -10,7 +10,7 @@ package struct OwnSpan: Sendable {
 
     package let name: String
     package let kind: Kind
-    package let trace: TraceID
+    package let trace: OwnTraceID
     package let id: UInt64
     /// 0: none.
     package let parent: UInt64
@@ -22,7 +22,7 @@ package struct OwnSpan: Sendable {
 }
 
 /// 16 bytes, never all zero.
-package struct TraceID: Sendable, Hashable {
+package struct OwnTraceID: Sendable, Hashable {
     package let high: UInt64
     package let low: UInt64
 
@@ -100,7 +100,7 @@ package final class Tracer: Sendable {
             guard number < always || threshold == .max || hash < threshold else { return nil }
         }
         let random = UInt64.random(in: 1 ... .max)
-        let trace = parent?.trace ?? TraceID(high: .random(in: 0 ... .max), low: .random(in: 1 ... .max))
+        let trace = parent?.trace ?? OwnTraceID(high: .random(in: 0 ... .max), low: .random(in: 1 ... .max))
         return Open(
             span: OwnSpan(
                 name: name(), kind: kind, trace: trace, id: random, parent: parent?.id ?? 0,
@@ -127,7 +127,7 @@ package final class Tracer: Sendable {
 
 /// `traceparent`: version, trace, parent, flags in hexadecimal, joined by dashes.
 struct TraceParent: Equatable {
-    let trace: TraceID
+    let trace: OwnTraceID
     let id: UInt64
     let isSampled: Bool
 
@@ -141,7 +141,7 @@ struct TraceParent: Equatable {
             let low = Self.number(parts[1].suffix(16)), let id = Self.number(parts[2]),
             let flags = Self.number(parts[3]), high != 0 || low != 0, id != 0
         else { return nil }
-        trace = TraceID(high: high, low: low)
+        trace = OwnTraceID(high: high, low: low)
         self.id = id
         isSampled = flags & 1 == 1
     }

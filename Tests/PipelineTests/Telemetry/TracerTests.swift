@@ -54,7 +54,7 @@ import Testing
             tracer.begin("a", .server, parent: "00-\(Self.trace)-b7ad6b7169203331-01"))
         tracer.end(open, [])
         let span = try #require(kept.spans.withLock { $0.first })
-        #expect(span.trace == TraceID(high: 0x0af7_6519_16cd_43dd, low: 0x8448_eb21_1c80_319c))
+        #expect(span.trace == OwnTraceID(high: 0x0af7_6519_16cd_43dd, low: 0x8448_eb21_1c80_319c))
         #expect(span.parent == 0xb7ad_6b71_6920_3331)
     }
 
