@@ -1,4 +1,3 @@
-internal import Glibc
 package import NIOCore
 
 /// The connections of one event loop that are not read from, or not served, at once.
@@ -114,6 +113,8 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let sliceBytesFirst = 2 << 10
     /// A slice that takes longer is followed by one of half its size.
     private static let sliceTime = TimeAmount.milliseconds(1)
+    /// A slice that took longer was interrupted: other threads had the processor, or nobody.
+    private static let sliceTimeMax = TimeAmount.milliseconds(5)
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.
@@ -219,7 +220,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private func measure(_ context: ChannelHandlerContext) {
         let end = context.eventLoop.now
         fit(end - account.now)
-        account.work.spend(end - account.now, now: end)
+        account.work.spend(min(end - account.now, Self.sliceTimeMax), now: end)
         account.now = end
     }
 
@@ -283,7 +284,7 @@ package final class ReadGate: ChannelDuplexHandler {
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
         account.now = context.eventLoop.now
         if account.work.isInCredit { return serveAll(context) }
-        let began = threadTime()
+        let began = ThreadTime.nanoseconds()
         if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
@@ -291,7 +292,7 @@ package final class ReadGate: ChannelDuplexHandler {
             context.fireChannelReadComplete()
         }
         guard self.context != nil else { return }
-        let time = TimeAmount.nanoseconds(threadTime() - began)
+        let time = TimeAmount.nanoseconds(ThreadTime.nanoseconds() - began)
         fit(time)
         account.work.spend(time, now: context.eventLoop.now)
         account.waitingBytes = waiting.readableBytes
@@ -393,13 +394,5 @@ package final class ReadGate: ChannelDuplexHandler {
     private func endInput(_ context: ChannelHandlerContext) {
         inputEnded = false
         context.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
-    }
-
-    /// Processor time of this thread, nanoseconds.
-    private func threadTime() -> Int64 {
-        var time = timespec()
-        // SAFETY: fills the value, which outlives the call.
-        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
     }
 }

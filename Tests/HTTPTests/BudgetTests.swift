@@ -52,6 +52,24 @@ import Testing
         #expect(!budget.isInCredit)
     }
 
+    /// Scenario: a machine so slow, or pipelines so long, that requests take a hundred times what they are worth.
+    /// Guarantees: whoever completes requests waits for his turn, but is never ended; what pipelines take is no debt.
+    @Test func whoCompletesRequestsIsNotEnded() {
+        var budget = WorkBudget(limits, now: start)
+        for step in 1..<1_000 {
+            budget.spend(.milliseconds(7), now: start + .milliseconds(Int64(step) * 7))
+            #expect(!budget.isOverdrawn)
+            budget.earn(bytes: 500)
+        }
+        #expect(!budget.isInCredit)
+        var excused = WorkBudget(limits, now: start)
+        for _ in 1..<1_000 {
+            excused.excuse(.milliseconds(7))
+            excused.spend(.milliseconds(7), now: start)
+            #expect(excused.isInCredit)
+        }
+    }
+
     /// Guarantees: a burst, then a rate; what a request brings does not outlast the burst.
     @Test func framesThatCarryNothingHaveARate() {
         var limits = FrameBudget.Limits()
