@@ -112,9 +112,9 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let sliceBytesMin = 256
     private static let sliceBytesFirst = 2 << 10
     /// A slice that takes longer is followed by one of half its size.
-    private static let sliceTime = TimeAmount.milliseconds(1)
+    private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
     /// A slice that took longer was interrupted: other threads had the processor, or nobody.
-    private static let sliceTimeMax = TimeAmount.milliseconds(5)
+    private static let sliceTimeMax = sliceTime * 5
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.

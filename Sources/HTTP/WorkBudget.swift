@@ -27,7 +27,7 @@ package struct WorkBudget {
 
     /// How much longer than on the machine of the measurements work takes here: slow or emulated processors, builds
     /// without the optimizer. At least 1. Measured once, in a fraction of a millisecond.
-    private static let slowness: Int = {
+    static let slowness: Int = {
         var least = Int.max
         for _ in 0..<5 {
             let began = ThreadTime.nanoseconds()
