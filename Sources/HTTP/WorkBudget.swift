@@ -3,7 +3,8 @@ package import NIOCore
 /// The time that one connection may take from its event loop beyond what its requests are worth.
 ///
 /// One number, nanoseconds of credit: work takes from it, requests and passing time add to it. Below zero the connection
-/// is served in its turn only, with the others that are; far below it is ended. No clock of its own; event loop only.
+/// is served in its turn only, with the others that are; far below it is ended. Nanoseconds are those of the machine of the
+/// measurements: on a slower one more time passes for each. No clock of its own; event loop only.
 package struct WorkBudget {
     /// How credit comes and goes. Generous to requests: they are worth several times what they take.
     package struct Limits: Sendable, Equatable {
@@ -14,9 +15,9 @@ package struct WorkBudget {
         /// The debt at which the connection is ended, nanoseconds.
         package var debt = 250_000_000
         /// What a request is worth, nanoseconds.
-        package var request = 50_000 * slowness
+        package var request = 50_000
         /// What a byte of its body is worth, nanoseconds.
-        package var byte = 20 * slowness
+        package var byte = 20
         /// The percentage of passing time that is added.
         package var percentage = 10
 
@@ -27,7 +28,7 @@ package struct WorkBudget {
 
     /// How much longer than on the machine of the measurements work takes here: slow or emulated processors, builds
     /// without the optimizer. At least 1. Measured once, in a fraction of a millisecond.
-    static let slowness: Int = {
+    package static let slowness: Int = {
         var least = Int.max
         for _ in 0..<5 {
             let began = ThreadTime.nanoseconds()
@@ -44,13 +45,15 @@ package struct WorkBudget {
     }()
 
     private let limits: Limits
+    private let slowness: Int
     /// Nanoseconds; below zero it is a debt.
     package private(set) var credit: Int
     private var filledAt: NIODeadline
 
     /// A connection that opens now.
-    package init(_ limits: Limits = Limits(), now: NIODeadline) {
+    package init(_ limits: Limits = Limits(), slowness: Int = Self.slowness, now: NIODeadline) {
         self.limits = limits
+        self.slowness = slowness
         credit = limits.start
         filledAt = now
     }
@@ -59,7 +62,7 @@ package struct WorkBudget {
     package var isInCredit: Bool { credit > 0 }
 
     /// Whether so little is left that it matters what time was spent on.
-    package var isLow: Bool { credit < limits.most / 2 }
+    package var isLow: Bool { credit < limits.start }
 
     /// Whether it has taken so much for nothing that it should end.
     package var isOverdrawn: Bool { credit < -limits.debt }
@@ -68,7 +71,7 @@ package struct WorkBudget {
     package mutating func spend(_ time: TimeAmount, now: NIODeadline) {
         let passed = Int((now - filledAt).nanoseconds)
         filledAt = now
-        add(passed / 100 * limits.percentage - Int(time.nanoseconds))
+        add((passed / 100 * limits.percentage - Int(time.nanoseconds)) / slowness)
     }
 
     /// A request was complete. Who sends such may have to wait, but is not ended.
@@ -79,7 +82,7 @@ package struct WorkBudget {
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.
     package mutating func excuse(_ time: TimeAmount) {
-        add(Int(time.nanoseconds))
+        add(Int(time.nanoseconds) / slowness)
     }
 
     private mutating func add(_ nanoseconds: Int) {
