@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// What makes a request of HTTP/2 malformed (RFC 9113 §8.1.1): its stream is reset with PROTOCOL_ERROR.
 ///
 /// Stands in for nghttp2's checks, which also refuse what is legal or harmless and what proxies send: an `:authority`
@@ -169,6 +171,7 @@ struct HTTP2RequestCheck {
 }
 
 private func equals(_ bytes: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
-    let wanted = unsafe UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-    return unsafe bytes.elementsEqual(wanted)
+    guard bytes.count == text.utf8CodeUnitCount, let start = bytes.baseAddress else { return false }
+    // SAFETY: both have so many bytes.
+    return unsafe memcmp(start, text.utf8Start, bytes.count) == 0
 }
