@@ -108,7 +108,7 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias OutboundIn = NIOAny
 
     /// What is worked on without looking at the clock: at most, at least, and at first.
-    private static let sliceBytesMax = 32 << 10
+    private static let sliceBytesMax = 64 << 10
     private static let sliceBytesMin = 256
     private static let sliceBytesFirst = 8 << 10
     /// A slice that takes longer is followed by one of half its size.
