@@ -19,8 +19,9 @@ package enum HTTP2Malformed: String, Sendable {
     case openTrailers = "trailers_without_end"
 }
 
-/// Checks the header sections of one request field by field. A value for each stream: a few bytes.
-struct HTTP2RequestCheck {
+/// Checks the header sections of one request field by field. A class, since access to a property that is a struct is
+/// checked at run time: 700 instructions a request. Confined to its stream.
+final class HTTP2RequestCheck {
     private struct Seen: OptionSet {
         let rawValue: UInt8
         static let method = Seen(rawValue: 1)
@@ -41,11 +42,20 @@ struct HTTP2RequestCheck {
     /// The first thing that was wrong.
     private(set) var fault: HTTP2Malformed?
 
+    /// Begins with another request.
+    func reset() {
+        seen = []
+        isAsterisk = false
+        contentLength = -1
+        bodyBytes = 0
+        fault = nil
+    }
+
     /// The fields that follow are trailers.
-    mutating func beginTrailers() { seen.insert(.trailers) }
+    func beginTrailers() { seen.insert(.trailers) }
 
     /// - Returns: whether the field is to be kept: one of a name or a value that is not legal is dropped.
-    mutating func field(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
+    func field(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
         guard fault == nil else { return false }
         guard let first = unsafe name.first else { return fail(.fieldName) }
         if first == UInt8(ascii: ":") { return unsafe pseudoField(name, value) }
@@ -65,7 +75,7 @@ struct HTTP2RequestCheck {
         return unsafe regularField(name, value)
     }
 
-    private mutating func regularField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer)
+    private func regularField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer)
         -> Bool
     {
         // Few names have one of these lengths.
@@ -87,8 +97,7 @@ struct HTTP2RequestCheck {
         return true
     }
 
-    private mutating func pseudoField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
-    {
+    private func pseudoField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
         guard !seen.contains(.trailers), !seen.contains(.regular) else { return fail(.misplacedPseudoField) }
         guard unsafe Self.isText(value) else { return fail(.fieldValue) }
         let which: Seen
@@ -115,7 +124,7 @@ struct HTTP2RequestCheck {
 
     /// The section is complete.
     /// - Parameter endsStream: whether nothing follows.
-    mutating func endSection(endsStream: Bool) {
+    func endSection(endsStream: Bool) {
         guard fault == nil else { return }
         if seen.contains(.trailers) {
             if !endsStream { fault = .openTrailers }
@@ -127,17 +136,17 @@ struct HTTP2RequestCheck {
     }
 
     /// Bytes of the body came.
-    mutating func body(_ count: Int) {
+    func body(_ count: Int) {
         bodyBytes += count
         if contentLength >= 0, bodyBytes > contentLength { fault = fault ?? .bodyLength }
     }
 
     /// The body is complete.
-    mutating func end() {
+    func end() {
         if contentLength >= 0, bodyBytes != contentLength { fault = fault ?? .bodyLength }
     }
 
-    private mutating func fail(_ fault: HTTP2Malformed) -> Bool {
+    private func fail(_ fault: HTTP2Malformed) -> Bool {
         self.fault = fault
         return false
     }
