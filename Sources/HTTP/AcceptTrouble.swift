@@ -17,6 +17,8 @@ package final class AcceptTrouble: ChannelInboundHandler {
     private let logger: Logger?
     private var isTroubled = false
     private var lastFailure = NIODeadline.distantPast
+    /// Whether a connection was accepted after the last failure.
+    private var acceptsAgain = false
     private var waitsForQuiet = false
 
     private init(_ logger: Logger?) {
@@ -30,19 +32,22 @@ package final class AcceptTrouble: ChannelInboundHandler {
     }
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-        if isTroubled, !waitsForQuiet {
-            waitForQuiet(context.eventLoop)
+        if isTroubled {
+            acceptsAgain = true
+            if !waitsForQuiet { waitForQuiet(context.eventLoop, Self.quietTime) }
         }
         context.fireChannelRead(data)
     }
 
-    private func waitForQuiet(_ loop: any EventLoop) {
+    private func waitForQuiet(_ loop: any EventLoop, _ time: TimeAmount) {
         waitsForQuiet = true
         let bound = NIOLoopBound(self, eventLoop: loop)
-        loop.scheduleTask(in: Self.quietTime) {
+        loop.scheduleTask(in: time) {
             let handler = bound.value
             handler.waitsForQuiet = false
-            guard handler.lastFailure + Self.quietTime <= loop.now else { return }
+            guard handler.acceptsAgain else { return }
+            let quiet = loop.now - handler.lastFailure
+            guard quiet >= Self.quietTime else { return handler.waitForQuiet(loop, Self.quietTime - quiet) }
             handler.isTroubled = false
             handler.logger?.info("Connections are accepted again.")
         }
@@ -52,6 +57,7 @@ package final class AcceptTrouble: ChannelInboundHandler {
         if let error = error as? IOError, [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(error.errnoCode) {
             pause(context)
             lastFailure = context.eventLoop.now
+            acceptsAgain = false
             if !isTroubled {
                 isTroubled = true
                 logger?.error(
