@@ -1,0 +1,129 @@
+internal import Configuration
+internal import MetricBuilding
+package import NIOCore
+internal import OTLP
+package import Pipeline
+
+extension ComponentType {
+    /// `exceptions`.
+    package static let exceptions = connector(
+        "exceptions", stability: .alpha,
+        pairs: [SignalPair(.traces, .metrics), SignalPair(.traces, .logs)], ExceptionsConfig.self
+    ) { config, context, outputs in
+        outputs.first?.pipeline?.signal == .logs
+            ? ExceptionLogsConnector(config, context, outputs)
+            : ExceptionMetricsConnector(config, context, outputs)
+    }
+}
+
+/// Counts exceptions of spans: `exceptions` in front of metrics. All series are sent with every request.
+package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): `counts` and `told` are touched on the collector's loop only.
+    private let collector: SpanCollector
+    private let counts: ExceptionCounts
+    private let overflowed: Counter
+    private var told = 0
+
+    package init(
+        _ config: ExceptionsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput],
+        clock: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds
+    ) {
+        let counts = ExceptionCounts(config, ledger: context.ledger, now: UInt64(clamping: clock()))
+        self.counts = counts
+        overflowed = context.registry.counter(
+            "sluice_connector_exceptions_overflowed",
+            help: "Exceptions counted in the series with otel.metric.overflow (max_series).",
+            labels: ["connector": context.name])
+        collector = SpanCollector(context, outputs, every: .zero) { request in
+            counts.count(request, now: UInt64(clamping: clock()))
+        } flush: { emit in
+            counts.flush(now: UInt64(clamping: clock()), emit: emit)
+        }
+        collector.afterRequest = { [unowned self] in
+            overflowed.add(counts.overflowed - told)
+            told = counts.overflowed
+        }
+    }
+
+    package var input: PipelineInput { PipelineInput(self) }
+
+    package func start() async throws { try await collector.start() }
+
+    package func stop(until deadline: NIODeadline) async -> Remainder {
+        await collector.stop(until: deadline)
+    }
+
+    package func consume(_ batch: Batch) -> Refusal? { collector.consume(batch) }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) { collector.drop(batch, because: refusal) }
+}
+
+/// Makes log records of exceptions of spans: `exceptions` in front of logs. Any thread; holds nothing.
+package final class ExceptionLogsConnector: Consumer, PipelineComponent {
+    private let config: ExceptionsConfig
+    private let outputs: ConnectorOutputs
+    private let ledger: MemoryLedger
+    private let entered: Counter
+    private let merged: Counter
+    private let made: Counter
+    private let left: Counter
+
+    package init(_ config: ExceptionsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput]) {
+        self.config = config
+        self.outputs = ConnectorOutputs(outputs)
+        ledger = context.ledger
+        entered = context.account.counter(.entered)
+        merged = context.account.counter(.dropped(.merged))
+        made = context.account.counter(.made)
+        left = context.account.counter(.left)
+    }
+
+    package var input: PipelineInput {
+        PipelineInput(self, admission: outputs.input.admission, answersLater: outputs.input.answersLater)
+    }
+
+    package func consume(_ batch: Batch) -> Refusal? {
+        batch.seal()
+        guard let result = logs(of: batch) else {
+            batch.enter()
+            entered.add(batch.items)
+            merged.add(batch.items)
+            batch.settle(.accepted)
+            return nil
+        }
+        if let refusal = outputs.consume(result, entry: batch.entry, [made]) { return refusal }
+        batch.entry = nil
+        entered.add(batch.items)
+        merged.add(batch.items)
+        left.add(result.items)
+        return nil
+    }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) {
+        entered.add(batch.items)
+        merged.add(batch.items)
+        guard let result = logs(of: batch) else { return batch.settle(.refused(refusal)) }
+        made.add(result.items)
+        left.add(result.items)
+        outputs.drop(result, because: refusal)
+    }
+
+    /// The records of a batch; nil when there are none.
+    private func logs(of batch: Batch) -> Batch? {
+        var logs = ExceptionLogs(config)
+        for slice in batch.slices {
+            let bytes = slice.bytes
+            unsafe bytes.withUnsafeReadableBytes { unsafe logs.add(WireBytes($0)) }
+        }
+        guard logs.records > 0 else { return nil }
+        let acknowledgement =
+            batch.isAwaited
+            ? Acknowledgement { outcome in
+                if case .refused = outcome { batch.settle(outcome) } else { batch.settle(.accepted) }
+            } : nil
+        let records = logs.records
+        return Batch(
+            .logs, payload: Payload(logs.finish(), ledger: ledger), items: records,
+            acknowledgement: acknowledgement)
+    }
+}
