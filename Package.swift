@@ -111,7 +111,7 @@ let package = Package(
                 "RedactionProcessor", "ResourceDetection", "KubernetesAttributes", "LogDeduplication",
                 "Interval", "MetricStartTime", "GroupByTrace", "ForwardConnector", "RoundRobinConnector",
                 "FailoverConnector", "RoutingConnector", "CountConnector", "SpanMetricsConnector",
-                "ServiceGraphConnector",
+                "ServiceGraphConnector", "ExceptionsConnector",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
                 "ZPages",
@@ -197,6 +197,9 @@ let package = Package(
             ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
         component(
             "ServiceGraphConnector", in: "Connectors/",
+            ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
+        component(
+            "ExceptionsConnector", in: "Connectors/",
             ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
         component(
             "TransformProcessor", in: "Processors/",
@@ -371,6 +374,7 @@ let package = Package(
         tests(
             of: "ServiceGraphConnector",
             ["Pipeline", "OTLP", "Configuration", "MetricBuilding", nioCore, nioEmbedded]),
+        tests(of: "ExceptionsConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(
             of: "TailSampling",
             ["Pipeline", "OTLP", "Configuration", "TraceStore", nioCore, nioEmbedded]),

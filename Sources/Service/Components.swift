@@ -5,6 +5,7 @@ internal import CumulativeToDelta
 internal import DebugExporter
 internal import DeltaToCumulative
 internal import DeltaToRate
+internal import ExceptionsConnector
 internal import FailoverConnector
 internal import FileExporter
 internal import FileStorage
@@ -86,6 +87,7 @@ package let builtInComponents: [ComponentType] = [
     .sum,
     .spanMetrics,
     .serviceGraph,
+    .exceptions,
 
     .healthCheck,
     .fileStorage,

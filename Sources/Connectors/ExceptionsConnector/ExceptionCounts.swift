@@ -78,6 +78,7 @@ package struct ExceptionLogs {
 
     /// Adds a record for each exception of a request.
     package mutating func add(_ request: WireBytes) {
+        lastResource = nil
         FoundException.forEach(in: request) { add($0) }
     }
 
@@ -89,7 +90,7 @@ package struct ExceptionLogs {
 
     private mutating func add(_ found: FoundException) {
         // Neighbours of one resource share it.
-        let address = unsafe found.resource.unsafeBytes.baseAddress.map { unsafe Int(bitPattern: $0) }
+        let address = unsafe found.resource.unsafeBytes.baseAddress.map { Int(bitPattern: $0) }
         if buffer.depth == 0 || address != lastResource {
             lastResource = address
             buffer.end(to: 0)

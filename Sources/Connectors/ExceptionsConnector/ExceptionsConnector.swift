@@ -10,9 +10,8 @@ extension ComponentType {
         "exceptions", stability: .alpha,
         pairs: [SignalPair(.traces, .metrics), SignalPair(.traces, .logs)], ExceptionsConfig.self
     ) { config, context, outputs in
-        outputs.first?.pipeline?.signal == .logs
-            ? ExceptionLogsConnector(config, context, outputs)
-            : ExceptionMetricsConnector(config, context, outputs)
+        if outputs.first?.pipeline?.signal == .logs { return ExceptionLogsConnector(config, context, outputs) }
+        return ExceptionMetricsConnector(config, context, outputs)
     }
 }
 
