@@ -111,7 +111,7 @@ let package = Package(
                 "RedactionProcessor", "ResourceDetection", "KubernetesAttributes", "LogDeduplication",
                 "Interval", "MetricStartTime", "GroupByTrace", "ForwardConnector", "RoundRobinConnector",
                 "FailoverConnector", "RoutingConnector", "CountConnector", "SpanMetricsConnector",
-                "ServiceGraphConnector", "ExceptionsConnector",
+                "ServiceGraphConnector", "ExceptionsConnector", "SignalToMetricsConnector",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
                 "ZPages",
@@ -201,6 +201,12 @@ let package = Package(
         component(
             "ExceptionsConnector", in: "Connectors/",
             ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
+        component(
+            "SignalToMetricsConnector", in: "Connectors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration",
+                "MetricBuilding", nioCore, logging,
+            ]),
         component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
@@ -374,6 +380,8 @@ let package = Package(
         tests(
             of: "ServiceGraphConnector",
             ["Pipeline", "OTLP", "Configuration", "MetricBuilding", nioCore, nioEmbedded]),
+        tests(
+            of: "SignalToMetricsConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(of: "ExceptionsConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(
             of: "TailSampling",

@@ -35,6 +35,7 @@ internal import ResourceDetection
 internal import RoundRobinConnector
 internal import RoutingConnector
 internal import ServiceGraphConnector
+internal import SignalToMetricsConnector
 internal import SpanMetricsConnector
 internal import SpanProcessor
 internal import TailSampling
@@ -88,6 +89,7 @@ package let builtInComponents: [ComponentType] = [
     .spanMetrics,
     .serviceGraph,
     .exceptions,
+    .signalToMetrics,
 
     .healthCheck,
     .fileStorage,

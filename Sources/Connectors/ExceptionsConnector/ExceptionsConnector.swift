@@ -10,7 +10,9 @@ extension ComponentType {
         "exceptions", stability: .alpha,
         pairs: [SignalPair(.traces, .metrics), SignalPair(.traces, .logs)], ExceptionsConfig.self
     ) { config, context, outputs in
-        if outputs.first?.pipeline?.signal == .logs { return ExceptionLogsConnector(config, context, outputs) }
+        if outputs.first?.pipeline?.signal == .logs {
+            return ExceptionLogsConnector(config, context, outputs)
+        }
         return ExceptionMetricsConnector(config, context, outputs)
     }
 }
@@ -59,70 +61,24 @@ package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unc
 
 /// Makes log records of exceptions of spans: `exceptions` in front of logs. Any thread; holds nothing.
 package final class ExceptionLogsConnector: Consumer, PipelineComponent {
-    private let config: ExceptionsConfig
-    private let outputs: ConnectorOutputs
-    private let ledger: MemoryLedger
-    private let entered: Counter
-    private let merged: Counter
-    private let made: Counter
-    private let left: Counter
+    private let converter: RequestConverter<Void>
 
     package init(_ config: ExceptionsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput]) {
-        self.config = config
-        self.outputs = ConnectorOutputs(outputs)
-        ledger = context.ledger
-        entered = context.account.counter(.entered)
-        merged = context.account.counter(.dropped(.merged))
-        made = context.account.counter(.made)
-        left = context.account.counter(.left)
-    }
-
-    package var input: PipelineInput {
-        PipelineInput(self, admission: outputs.input.admission, answersLater: outputs.input.answersLater)
-    }
-
-    package func consume(_ batch: Batch) -> Refusal? {
-        batch.seal()
-        guard let result = logs(of: batch) else {
-            batch.enter()
-            entered.add(batch.items)
-            merged.add(batch.items)
-            batch.settle(.accepted)
-            return nil
+        converter = RequestConverter(context, outputs, to: .logs) {
+        } convert: { _, batch in
+            var logs = ExceptionLogs(config)
+            for slice in batch.slices {
+                let bytes = slice.bytes
+                unsafe bytes.withUnsafeReadableBytes { unsafe logs.add(WireBytes($0)) }
+            }
+            let records = logs.records
+            return records > 0 ? (logs.finish(), records) : nil
         }
-        if let refusal = outputs.consume(result, entry: batch.entry, [made]) { return refusal }
-        batch.entry = nil
-        entered.add(batch.items)
-        merged.add(batch.items)
-        left.add(result.items)
-        return nil
     }
 
-    package func drop(_ batch: Batch, because refusal: Refusal) {
-        entered.add(batch.items)
-        merged.add(batch.items)
-        guard let result = logs(of: batch) else { return batch.settle(.refused(refusal)) }
-        made.add(result.items)
-        left.add(result.items)
-        outputs.drop(result, because: refusal)
-    }
+    package var input: PipelineInput { converter.input(of: self) }
 
-    /// The records of a batch; nil when there are none.
-    private func logs(of batch: Batch) -> Batch? {
-        var logs = ExceptionLogs(config)
-        for slice in batch.slices {
-            let bytes = slice.bytes
-            unsafe bytes.withUnsafeReadableBytes { unsafe logs.add(WireBytes($0)) }
-        }
-        guard logs.records > 0 else { return nil }
-        let acknowledgement =
-            batch.isAwaited
-            ? Acknowledgement { outcome in
-                if case .refused = outcome { batch.settle(outcome) } else { batch.settle(.accepted) }
-            } : nil
-        let records = logs.records
-        return Batch(
-            .logs, payload: Payload(logs.finish(), ledger: ledger), items: records,
-            acknowledgement: acknowledgement)
-    }
+    package func consume(_ batch: Batch) -> Refusal? { converter.consume(batch) }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) { converter.drop(batch, because: refusal) }
 }
