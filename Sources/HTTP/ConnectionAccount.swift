@@ -64,6 +64,15 @@ package final class ConnectionAccount {
         self.now = now
     }
 
+    /// Does what is to be done with a complete request. The time is the pipelines', not the connection's.
+    package func excusing<Result>(_ body: () -> Result) -> Result {
+        guard work.isLow else { return body() }
+        let began = NIODeadline.now()
+        let result = body()
+        work.excuse(NIODeadline.now() - began)
+        return result
+    }
+
     /// A request was complete: taken, or refused for reasons that are ours.
     package func earn(bytes: Int) {
         work.earn(bytes: bytes)
