@@ -18,7 +18,7 @@ let cSettings: [CSetting] = [
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
     "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
-    "TraceStore", "MetricBuilding",
+    "TraceStore", "MetricBuilding", "RequestServing",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -119,9 +119,7 @@ let package = Package(
             ]),
         component(
             "OTLPReceiver", in: "Receivers/",
-            [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging,
-            ]),
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "RequestServing", nioCore]),
         component(
             "PrometheusReceiver", in: "Receivers/",
             [
@@ -265,6 +263,10 @@ let package = Package(
         component(
             "FileStorage", in: "Extensions/",
             ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
+        // Connections, requests and answers of receivers that serve gRPC and HTTP.
+        component(
+            "RequestServing",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         // What OTLP/gRPC and OTLP/HTTP have of clients, for every exporter that sends it.
         component(
             "OTLPClient",
@@ -273,7 +275,7 @@ let package = Package(
         component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
-        // Metrics that connectors make of other data.
+        // Requests that connectors and receivers make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
         component("TraceStore", ["Pipeline", "OTLP", nioCore]),
@@ -322,6 +324,7 @@ let package = Package(
         tests(
             of: "OTLPReceiver",
             [
+                "RequestServing",
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
             ]),
         tests(
