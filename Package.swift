@@ -104,7 +104,8 @@ let package = Package(
             "Service",
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP", "Statements",
-                "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
+                "OTLPReceiver", "PrometheusReceiver", "JaegerReceiver", "ZipkinReceiver", "MemoryLimiter",
+                "BatchProcessor",
                 "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate",
                 "FilterProcessor", "MetricsGeneration", "MetricsTransform", "TailSampling",
                 "TransformProcessor", "ProbabilisticSampler", "SpanProcessor", "GroupByAttributes",
@@ -126,6 +127,12 @@ let package = Package(
                 "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "Kubernetes", "RegularExpression",
                 nioCore, nioPosix, logging,
             ]),
+        component(
+            "JaegerReceiver", in: "Receivers/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "RequestServing", "MetricBuilding", nioCore]),
+        component(
+            "ZipkinReceiver", in: "Receivers/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "RequestServing", "MetricBuilding", nioCore]),
         component(
             "MemoryLimiter", in: "Processors/",
             ["Configuration", "Pipeline", nioCore, logging]),
@@ -333,6 +340,12 @@ let package = Package(
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", "Kubernetes", nioCore, nioPosix,
                 nioEmbedded,
             ]),
+        tests(
+            of: "JaegerReceiver",
+            ["RequestServing", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix]),
+        tests(
+            of: "ZipkinReceiver",
+            ["RequestServing", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix]),
         tests(of: "RegularExpression"),
         // Not TestSupport, which needs the whole of the transport: statements build fast alone.
         .testTarget(

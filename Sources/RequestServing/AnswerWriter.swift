@@ -169,7 +169,8 @@ final class AnswerWriter: Sendable {
         guard case .failed(var failure) = answer else {
             return HTTPResponse(status: 202, fields: extraFields, body: [])
         }
-        if failure.retryAfterSeconds != nil { failure.httpStatus = 500 }
+        // What is refused for good is the request's fault, what may pass is ours.
+        if failure.httpStatus >= 500 { failure.httpStatus = failure.retryAfterSeconds == nil ? 400 : 500 }
         return plainText(failure)
     }
 

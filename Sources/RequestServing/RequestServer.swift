@@ -111,15 +111,7 @@ package final class RequestServer: Sendable {
         responseHeaders: [(name: String, value: String)] = []
     ) -> ProtocolService {
         let targets = served.map { served -> (path: String, target: Target) in
-            let counters = RequestCounters(
-                registry: context.registry, source: served.output.account, receiver: context.name,
-                transport: transport, signal: served.signal, logger: context.logger)
-            return (
-                served.path,
-                Target(
-                    signal: served.signal, input: served.output.input, counters: counters,
-                    translator: served.translator, style: style)
-            )
+            (served.path, target(served, transport, style: style))
         }
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets, choosing: choice),
@@ -131,6 +123,15 @@ package final class RequestServer: Sendable {
                 registry: context.registry, receiver: context.name, transport: transport,
                 logger: context.logger),
             memory: memory)
+    }
+
+    private func target(_ served: ServedRequests, _ transport: String, style: AnswerStyle) -> Target {
+        let counters = RequestCounters(
+            registry: context.registry, source: served.output.account, receiver: context.name,
+            transport: transport, signal: served.signal, logger: context.logger)
+        return Target(
+            signal: served.signal, input: served.output.input, counters: counters,
+            translator: served.translator, style: style)
     }
 
     /// Listens for gRPC, and logs where.
@@ -206,6 +207,48 @@ package final class RequestServer: Sendable {
                 })
         }
         log("HTTP", address)
+    }
+
+    /// Listens for packets, and logs where.
+    /// - Parameters:
+    ///   - key: the way to the configuration, below the receiver.
+    ///   - packetBytesMax: what is more of a packet is cut off.
+    ///   - socketBufferBytes: of packets that wait; 0: as the system says.
+    package func listenUDP(
+        _ endpoint: EndpointConfig, key: String, packetBytesMax: Int, socketBufferBytes: Int,
+        _ served: ServedRequests
+    ) async throws(RequestServerError) {
+        let target = target(served, "udp", style: .plain)
+        let connections = self.connections
+        let logger = context.logger
+        var bootstrap = DatagramBootstrap(group: context.gateway.group)
+            .channelOption(.socketOption(.so_reuseaddr), value: 1)
+            .channelOption(
+                .recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: packetBytesMax)
+            )
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    guard let here = connections.first(where: { $0.eventLoop === channel.eventLoop }) else {
+                        preconditionFailure("a port is on a loop of another group")
+                    }
+                    try channel.pipeline.syncOperations.addHandler(
+                        PacketReceiver(tools: here.tools, target: target, logger: logger))
+                }
+            }
+        if socketBufferBytes > 0 {
+            bootstrap = bootstrap.channelOption(
+                .socketOption(.so_rcvbuf), value: SocketOptionValue(socketBufferBytes))
+        }
+        let key = self.key(key)
+        do {
+            let host = endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host
+            let channel = try await bootstrap.bind(host: host, port: endpoint.port).get()
+            listeners.withLock { $0.append(channel) }
+            log("UDP", channel.localAddress)
+        } catch {
+            throw RequestServerError(
+                description: "cannot listen on \(endpoint) (UDP): \(error); change \(key)::endpoint")
+        }
     }
 
     private func key(_ below: String) -> String {

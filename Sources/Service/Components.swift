@@ -15,6 +15,7 @@ internal import GroupByAttributes
 internal import GroupByTrace
 internal import HealthCheck
 internal import Interval
+internal import JaegerReceiver
 internal import KubernetesAttributes
 internal import LoadBalancingExporter
 internal import LogDeduplication
@@ -41,11 +42,14 @@ internal import SpanProcessor
 internal import TailSampling
 internal import TransformProcessor
 internal import ZPages
+internal import ZipkinReceiver
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
     .otlpReceiver,
     .prometheusReceiver,
+    .jaegerReceiver,
+    .zipkinReceiver,
 
     .memoryLimiter,
     .batch,
