@@ -58,8 +58,11 @@ package final class ConnectionAccount {
     package var end: ((ConnectionEnd) -> Void)?
 
     /// A connection that opens now.
-    package init(work: WorkBudget.Limits = .init(), frames: FrameBudget.Limits = .init(), now: NIODeadline) {
-        self.work = WorkBudget(work, now: now)
+    package init(
+        work: WorkBudget.Limits = .init(), frames: FrameBudget.Limits = .init(),
+        slowness: Int = WorkBudget.slowness, now: NIODeadline
+    ) {
+        self.work = WorkBudget(work, slowness: slowness, now: now)
         self.frames = FrameBudget(frames, now: now)
         self.now = now
     }

@@ -108,11 +108,11 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias OutboundIn = NIOAny
 
     /// What is worked on without looking at the clock: at most, at least, and at first.
-    private static let sliceBytesMax = 32 << 10
+    private static let sliceBytesMax = 64 << 10
     private static let sliceBytesMin = 256
-    private static let sliceBytesFirst = 2 << 10
+    private static let sliceBytesFirst = 8 << 10
     /// A slice that takes longer is followed by one of half its size.
-    private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
+    private static let sliceTime = TimeAmount.milliseconds(2 * Int64(WorkBudget.slowness))
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.
@@ -234,9 +234,9 @@ package final class ReadGate: ChannelDuplexHandler {
             fit(time)
         } else {
             // Perhaps other threads had the processor: the next one will show.
-            time = Self.sliceTime * 2
+            time = Self.sliceTime
         }
-        wasLong = time > Self.sliceTime
+        wasLong = time >= Self.sliceTime
         account.work.spend(time, now: end)
         account.now = end
     }
@@ -245,7 +245,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private func fit(_ time: TimeAmount) {
         if time > Self.sliceTime {
             sliceBytes = max(sliceBytes / 2, Self.sliceBytesMin)
-        } else if sliceBytes < Self.sliceBytesMax, time * 4 < Self.sliceTime {
+        } else if sliceBytes < Self.sliceBytesMax, time * 2 < Self.sliceTime {
             sliceBytes = min(sliceBytes * 2, Self.sliceBytesMax)
         }
     }

@@ -27,22 +27,28 @@ package struct WorkBudget {
     }
 
     /// How much longer than on the machine of the measurements work takes here: slow or emulated processors, builds
-    /// without the optimizer. At least 1. Measured once, in a fraction of a millisecond.
+    /// without the optimizer, instrumented ones. At least 1. Measured once, in a fraction of a millisecond.
     package static let slowness: Int = {
-        var least = Int.max
+        var (leastHash, leastAllocation) = (Int.max, Int.max)
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for _ in 0..<5 {
             let began = ThreadTime.nanoseconds()
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
             for byte in 0..<20_000 as Range<UInt64> {
                 hash = (hash ^ (byte & 0xff)) &* 0x100_0000_01b3
             }
-            // Never true, which the optimizer does not know.
-            if hash == 0 { return 1 }
-            least = min(least, Int(ThreadTime.nanoseconds() - began))
+            let middle = ThreadTime.nanoseconds()
+            for size in 0..<500 {
+                hash ^= UInt64(truncatingIfNeeded: ByteBuffer(repeating: 1, count: 64 + size).readableBytes)
+            }
+            leastHash = min(leastHash, Int(middle - began))
+            leastAllocation = min(leastAllocation, Int(ThreadTime.nanoseconds() - middle))
         }
-        // An iteration takes 1.3 ns there: a multiplication's latency.
-        return max(1, (least + 13_000) / 26_000)
+        // Never so, which the optimizer does not know.
+        if hash == 0 { return 1 }
+        return max(1, leastHash / hashTime, leastAllocation / allocationTime)
     }()
+    /// What the two loops take there.
+    private static let (hashTime, allocationTime) = (26_000, 60_000)
 
     private let limits: Limits
     private let slowness: Int
