@@ -18,7 +18,7 @@ let cSettings: [CSetting] = [
 /// Targets below `Sources` without a README of their own.
 let withoutReadme: Set<String> = [
     "Compression", "Configuration", "OTLP", "OTLPClient", "RegularExpression", "StatementConfiguration",
-    "TraceStore", "MetricBuilding",
+    "TraceStore", "MetricBuilding", "RequestServing",
 ]
 
 func component(_ name: String, in folder: String = "", _ dependencies: [Target.Dependency]) -> Target {
@@ -104,14 +104,15 @@ let package = Package(
             "Service",
             [
                 "Configuration", "HTTP", "Pipeline", "OTLP", "Statements",
-                "OTLPReceiver", "PrometheusReceiver", "MemoryLimiter", "BatchProcessor",
+                "OTLPReceiver", "PrometheusReceiver", "JaegerReceiver", "ZipkinReceiver", "MemoryLimiter",
+                "BatchProcessor",
                 "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate",
                 "FilterProcessor", "MetricsGeneration", "MetricsTransform", "TailSampling",
                 "TransformProcessor", "ProbabilisticSampler", "SpanProcessor", "GroupByAttributes",
                 "RedactionProcessor", "ResourceDetection", "KubernetesAttributes", "LogDeduplication",
                 "Interval", "MetricStartTime", "GroupByTrace", "ForwardConnector", "RoundRobinConnector",
                 "FailoverConnector", "RoutingConnector", "CountConnector", "SpanMetricsConnector",
-                "ServiceGraphConnector",
+                "ServiceGraphConnector", "ExceptionsConnector", "SignalToMetricsConnector",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
                 "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
                 "ZPages",
@@ -119,15 +120,19 @@ let package = Package(
             ]),
         component(
             "OTLPReceiver", in: "Receivers/",
-            [
-                "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging,
-            ]),
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "RequestServing", nioCore]),
         component(
             "PrometheusReceiver", in: "Receivers/",
             [
                 "Configuration", "Pipeline", "OTLP", "HTTP", "Compression", "Kubernetes", "RegularExpression",
                 nioCore, nioPosix, logging,
             ]),
+        component(
+            "JaegerReceiver", in: "Receivers/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "RequestServing", "MetricBuilding", nioCore]),
+        component(
+            "ZipkinReceiver", in: "Receivers/",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "RequestServing", "MetricBuilding", nioCore]),
         component(
             "MemoryLimiter", in: "Processors/",
             ["Configuration", "Pipeline", nioCore, logging]),
@@ -199,6 +204,15 @@ let package = Package(
             "ServiceGraphConnector", in: "Connectors/",
             ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
         component(
+            "ExceptionsConnector", in: "Connectors/",
+            ["Configuration", "Pipeline", "OTLP", "MetricBuilding", nioCore]),
+        component(
+            "SignalToMetricsConnector", in: "Connectors/",
+            [
+                "Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration",
+                "MetricBuilding", nioCore, logging,
+            ]),
+        component(
             "TransformProcessor", in: "Processors/",
             ["Configuration", "Pipeline", "OTLP", "Statements", "StatementConfiguration"]),
         component(
@@ -256,6 +270,10 @@ let package = Package(
         component(
             "FileStorage", in: "Extensions/",
             ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
+        // Connections, requests and answers of receivers that serve gRPC and HTTP.
+        component(
+            "RequestServing",
+            ["Configuration", "Pipeline", "OTLP", "HTTP", "Compression", nioCore, nioPosix, logging]),
         // What OTLP/gRPC and OTLP/HTTP have of clients, for every exporter that sends it.
         component(
             "OTLPClient",
@@ -264,7 +282,7 @@ let package = Package(
         component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
-        // Metrics that connectors make of other data.
+        // Requests that connectors and receivers make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
         component("TraceStore", ["Pipeline", "OTLP", nioCore]),
@@ -313,6 +331,7 @@ let package = Package(
         tests(
             of: "OTLPReceiver",
             [
+                "RequestServing",
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
             ]),
         tests(
@@ -321,6 +340,12 @@ let package = Package(
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", "Kubernetes", nioCore, nioPosix,
                 nioEmbedded,
             ]),
+        tests(
+            of: "JaegerReceiver",
+            ["RequestServing", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix]),
+        tests(
+            of: "ZipkinReceiver",
+            ["RequestServing", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix]),
         tests(of: "RegularExpression"),
         // Not TestSupport, which needs the whole of the transport: statements build fast alone.
         .testTarget(
@@ -371,6 +396,9 @@ let package = Package(
         tests(
             of: "ServiceGraphConnector",
             ["Pipeline", "OTLP", "Configuration", "MetricBuilding", nioCore, nioEmbedded]),
+        tests(
+            of: "SignalToMetricsConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+        tests(of: "ExceptionsConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(
             of: "TailSampling",
             ["Pipeline", "OTLP", "Configuration", "TraceStore", nioCore, nioEmbedded]),

@@ -49,6 +49,11 @@ package struct ExponentialHistogram: Sendable, Equatable {
         counts[Int(index - offset)] &+= times
     }
 
+    /// Joins buckets until the scale is no finer than this one.
+    package mutating func coarsen(to scale: Int32) {
+        while self.scale > scale { downscale() }
+    }
+
     private mutating func grow(to index: Int32) {
         if counts.isEmpty {
             offset = index

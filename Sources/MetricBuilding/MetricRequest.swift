@@ -116,33 +116,38 @@ package struct MetricRequest {
     }
 
     /// Adds a point of an exponential histogram.
+    /// - Parameter negative: counts values below 0 by their magnitudes, to the same scale; nil: there are none.
     package mutating func exponential(
-        _ histogram: ExponentialHistogram, _ attributes: AttributeList, start: UInt64 = 0, time: UInt64,
-        exemplars: [MetricExemplar] = []
+        _ histogram: ExponentialHistogram, negative: ExponentialHistogram? = nil,
+        _ attributes: AttributeList, start: UInt64 = 0, time: UInt64, exemplars: [MetricExemplar] = []
     ) {
         points += 1
         buffer.begin(Field.MetricData.dataPoints)
         attributes.write(Field.ExponentialPoint.attributes, into: &buffer)
         if start != 0 { buffer.fixed64(Field.ExponentialPoint.startTime, start) }
         buffer.fixed64(Field.ExponentialPoint.time, time)
-        buffer.fixed64(Field.ExponentialPoint.count, histogram.count)
-        buffer.double(Field.ExponentialPoint.sum, histogram.sum)
+        buffer.fixed64(Field.ExponentialPoint.count, histogram.count &+ (negative?.count ?? 0))
+        buffer.double(Field.ExponentialPoint.sum, histogram.sum - (negative?.sum ?? 0))
         let scale = Int64(histogram.scale)
         buffer.integer(Field.ExponentialPoint.scale, UInt64(bitPattern: scale << 1 ^ scale >> 63))
         if histogram.zeroCount > 0 { buffer.fixed64(Field.ExponentialPoint.zeroCount, histogram.zeroCount) }
-        if !histogram.counts.isEmpty {
-            buffer.message(Field.ExponentialPoint.positive) {
-                let offset = Int64(histogram.offset)
-                $0.integer(Field.Buckets.offset, UInt64(bitPattern: offset << 1 ^ offset >> 63))
-                $0.packedVarints(Field.Buckets.bucketCounts, histogram.counts)
-            }
-        }
-        if histogram.count > 0 {
-            buffer.double(Field.ExponentialPoint.min, histogram.min)
-            buffer.double(Field.ExponentialPoint.max, histogram.max)
+        buckets(histogram, Field.ExponentialPoint.positive)
+        if let negative { buckets(negative, Field.ExponentialPoint.negative) }
+        if histogram.count > 0 || negative != nil {
+            buffer.double(Field.ExponentialPoint.min, min(histogram.min, -(negative?.max ?? -.infinity)))
+            buffer.double(Field.ExponentialPoint.max, max(histogram.max, -(negative?.min ?? .infinity)))
         }
         for exemplar in exemplars { exemplar.write(Field.ExponentialPoint.exemplars, into: &buffer) }
         buffer.end()
+    }
+
+    private mutating func buckets(_ histogram: ExponentialHistogram, _ number: UInt32) {
+        guard !histogram.counts.isEmpty else { return }
+        buffer.message(number) {
+            let offset = Int64(histogram.offset)
+            $0.integer(Field.Buckets.offset, UInt64(bitPattern: offset << 1 ^ offset >> 63))
+            $0.packedVarints(Field.Buckets.bucketCounts, histogram.counts)
+        }
     }
 }
 

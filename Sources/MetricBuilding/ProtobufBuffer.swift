@@ -82,6 +82,12 @@ package struct ProtobufBuffer {
     /// The fields as they are, with their tags.
     package mutating func raw(_ fields: [UInt8]) { bytes.writeBytes(fields) }
 
+    /// The fields as they are, with their tags.
+    package mutating func raw(_ fields: ByteBuffer) { bytes.writeImmutableBuffer(fields) }
+
+    /// Makes room for so many bytes.
+    package mutating func reserve(_ count: Int) { bytes.reserveCapacity(count) }
+
     /// A packed list of eight-byte numbers.
     package mutating func packed(_ number: UInt32, _ values: some Collection<UInt64>) {
         guard !values.isEmpty else { return }

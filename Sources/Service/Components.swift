@@ -5,6 +5,7 @@ internal import CumulativeToDelta
 internal import DebugExporter
 internal import DeltaToCumulative
 internal import DeltaToRate
+internal import ExceptionsConnector
 internal import FailoverConnector
 internal import FileExporter
 internal import FileStorage
@@ -14,6 +15,7 @@ internal import GroupByAttributes
 internal import GroupByTrace
 internal import HealthCheck
 internal import Interval
+internal import JaegerReceiver
 internal import KubernetesAttributes
 internal import LoadBalancingExporter
 internal import LogDeduplication
@@ -34,16 +36,20 @@ internal import ResourceDetection
 internal import RoundRobinConnector
 internal import RoutingConnector
 internal import ServiceGraphConnector
+internal import SignalToMetricsConnector
 internal import SpanMetricsConnector
 internal import SpanProcessor
 internal import TailSampling
 internal import TransformProcessor
 internal import ZPages
+internal import ZipkinReceiver
 
 /// Every component that this version builds. To add one: its folder, its target, its tests, and a line here.
 package let builtInComponents: [ComponentType] = [
     .otlpReceiver,
     .prometheusReceiver,
+    .jaegerReceiver,
+    .zipkinReceiver,
 
     .memoryLimiter,
     .batch,
@@ -86,6 +92,8 @@ package let builtInComponents: [ComponentType] = [
     .sum,
     .spanMetrics,
     .serviceGraph,
+    .exceptions,
+    .signalToMetrics,
 
     .healthCheck,
     .fileStorage,

@@ -177,6 +177,46 @@ struct CountConnectorTests {
             (.logs, "logs: {s: {source_attribute: k}}", []),
             (.logs, "logs: {s: {source_attribute: none}}", []),
             (.logs, "", []),
+            (.traces, "", []), (.metrics, "", []),
+            (.traces, "spans: {s: {source_attribute: n}}", ["s{} 5.0", "s{} 5.0"]),
+            (.metrics, "datapoints: {s: {source_attribute: n}}", ["s{} 5.0", "s{} 5.0"]),
+            // Those of other signals are left alone.
+            (.traces, "logs: {s: {source_attribute: n}}", []),
+            (.logs, "spans: {s: {source_attribute: n}}", []),
+            // Of the item itself only: not of its resource, nor of its span.
+            (.logs, "logs: {s: {source_attribute: env}}", []),
+            (.traces, "spanevents: {s: {source_attribute: n}}", []),
+            (.traces, "spanevents: {s: {source_attribute: e}}", []),
+            (.metrics, "metrics: {s: {source_attribute: n}}", []),
+            // Conditions: one is enough.
+            (
+                .logs,
+                "logs: {s: {source_attribute: n, conditions: ['false', 'attributes[\"k\"] == nil']}}",
+                ["s{} 3.0", "s{} 3.0"]
+            ),
+            (.logs, "logs: {s: {source_attribute: n, conditions: ['false']}}", []),
+            (
+                .traces,
+                "spans: {s: {source_attribute: n, conditions: ['resource.attributes[\"env\"] == \"dev\"']}}",
+                ["s{} 5.0"]
+            ),
+            // Attributes tell sums apart; without a default, items that lack one are left out.
+            (
+                .logs, "logs: {s: {source_attribute: n, attributes: [{key: k, default_value: d}]}}",
+                ["s{k=d} 3.0", "s{k=d} 3.0", "s{k=x} 2.0", "s{k=x} 2.0"]
+            ),
+            (
+                .logs, "logs: {s: {source_attribute: n, attributes: [{key: env}]}}",
+                ["s{env=dev} 5.0", "s{env=prod} 5.0"]
+            ),
+            (
+                .logs, "logs: {s: {source_attribute: n, attributes: [{key: lib}, {key: none}]}}", []
+            ),
+            (
+                .traces,
+                "spans: {a: {source_attribute: n}, b: {source_attribute: n, attributes: [{key: k}]}}",
+                ["a{} 5.0", "a{} 5.0", "b{k=x} 2.0", "b{k=x} 2.0"]
+            ),
         ] as [(Signal, String, [String])])
     func sums(signal: Signal, yaml: String, lines: [String]) {
         let rig = Rig(yaml, signal, isSum: true)

@@ -3,7 +3,7 @@ import OTLP
 import Pipeline
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// A client that is told the wrong thing drops data that would have been taken, or sends for ever what never will be.
 @Suite struct AnswerTests {

@@ -7,7 +7,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// Without these what a client compressed is lost or altered, or a few kilobytes take the gateway's memory.
 @Suite struct DecodersTests {

@@ -5,7 +5,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// Without these compressed or JSON bodies arrive as something else, or a few of them fill the memory.
 @Suite struct EncodedBodyTests {

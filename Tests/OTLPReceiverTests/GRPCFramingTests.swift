@@ -4,7 +4,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// Without these a message that is cut, doubled or lied about is taken for another one, or its client waits for ever.
 @Suite struct GRPCFramingTests {

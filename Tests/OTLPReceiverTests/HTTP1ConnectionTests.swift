@@ -6,7 +6,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// Without these a client's answers get mixed up or lost, or one client takes what is everybody's.
 @Suite struct HTTP1ConnectionTests {
@@ -26,7 +26,7 @@ import Testing
         requestBytes: Int = .max
     ) throws {
         memory = IncompleteMemory(
-            OTLPReceiverConfig.Limits(), requestBytes: requestBytes, ledger: MemoryLedger())
+            ConnectionLimits(), requestBytes: requestBytes, ledger: MemoryLedger())
         rear = Rear(answersLater: answersLater)
         channel = EmbeddedChannel(loop: loop)
         let limits = RequestLimits(isGRPC: false, bodyBytesMax: 1 << 20)

@@ -6,7 +6,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// Without these requests that never end take what is everybody's, or memory is held that no limit knows of.
 @Suite struct IncompleteMemoryTests {
@@ -20,7 +20,7 @@ import Testing
     }
 
     private func shared(_ requestBytes: Int = 1_000_000, address: Int = 0) -> IncompleteMemory {
-        var limits = OTLPReceiverConfig.Limits()
+        var limits = ConnectionLimits()
         limits.addressMemoryPercentage = address
         return IncompleteMemory(limits, requestBytes: requestBytes, ledger: ledger)
     }

@@ -1,5 +1,6 @@
 import Configuration
 import OTLPReceiver
+import RequestServing
 import Testing
 
 @Suite("Keys of the otlp receiver")

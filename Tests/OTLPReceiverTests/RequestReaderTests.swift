@@ -5,7 +5,7 @@ import Pipeline
 import TestSupport
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// Without these half a request is taken for a whole one, or memory is held that no limit knows of.
 @Suite struct RequestReaderTests {

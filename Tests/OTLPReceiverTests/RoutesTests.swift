@@ -4,7 +4,7 @@ import OTLP
 import Pipeline
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// A head that is judged wrongly costs a client its data, or lets a body in that nobody can read.
 @Suite struct RoutesTests {

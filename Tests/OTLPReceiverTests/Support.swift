@@ -7,7 +7,7 @@ import OTLP
 import Pipeline
 import TestSupport
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// A memory limiter that says what the test wants. Event loop only.
 final class FakeLimiter: AdmissionControl, @unchecked Sendable {

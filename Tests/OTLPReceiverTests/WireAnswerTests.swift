@@ -4,7 +4,7 @@ import OTLP
 import Pipeline
 import Testing
 
-@testable import OTLPReceiver
+@testable import RequestServing
 
 /// Answers as a client of HTTP/2 reads them: what is wrong here, clients take for success, or for no answer.
 @Suite struct WireAnswerTests {

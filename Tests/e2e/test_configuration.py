@@ -184,11 +184,11 @@ service:
 def test_what_is_not_built_yet_is_named(tmp_path):
     """If it failed, a user who brings a Collector's file would not learn what is missing, or would think it
     all is."""
-    result = validate(tmp_path, PLATFORM.replace("  prometheus:\n    config", "  zipkin:\n    config"))
+    result = validate(tmp_path, PLATFORM.replace("  prometheus:\n    config", "  tcplog:\n    config"))
     assert result.returncode == 1
     errors = [line for line in result.stderr.splitlines() if ": error: " in line]
     assert len(errors) == 2, result.stderr
-    assert ':8:3: error: receivers: receiver "zipkin" is not built' in errors[0]
+    assert ':8:3: error: receivers: receiver "tcplog" is not built' in errors[0]
     assert 'references receiver "prometheus" which is not configured' in errors[1]
 
 

@@ -13,8 +13,9 @@ func insteadOf(_ type: String, _ kind: ComponentKind) -> String {
 }
 
 private let nearestBuilt = [
-    "jaeger": "Jaeger's clients and backend speak OTLP: use otlp here, port 4317 there",
-    "zipkin": "use OTLP in the clients, or let a Collector translate",
+    "jaeger": "Jaeger's backend takes OTLP: use otlp_grpc with its port 4317, or otlp_http with 4318",
+    "zipkin":
+        "send OTLP with otlp_grpc or otlp_http: to the backend, or to a Collector that has this exporter",
     "opencensus": "OpenCensus has ended; use OTLP in the clients",
     "prometheusremotewrite":
         "send OTLP to the backend (Prometheus: otlp_http with endpoint http://host:9090/api/v1/otlp), or let it scrape"

@@ -45,6 +45,12 @@ extension ConfigSection {
         }
     }
 
+    /// A text with its place; nil when absent.
+    package func locatedText(_ key: String) -> LocatedText? {
+        guard let text = optionalString(key), let entry = takeText(key) else { return nil }
+        return LocatedText(text, origin: entry.value.origin, path: path(of: key))
+    }
+
     private func list(_ key: String) -> [ConfigNode]? {
         guard let entry = take(key) else { return nil }
         switch entry.value.content {

@@ -14,6 +14,15 @@ package struct JSONString {
         }
     }
 
+    /// A copy of what the string means, in UTF-8.
+    package var array: [UInt8] {
+        guard hasEscapes else { return bytes.array }
+        return unsafe [UInt8](unsafeUninitializedCapacity: decodedBytesMax) { buffer, count in
+            // SAFETY: there is room for what the string means.
+            count = unsafe decode(into: UnsafeMutableRawPointer(buffer.baseAddress.unsafelyUnwrapped))
+        }
+    }
+
     /// Whether the string means exactly this.
     package static func == (string: JSONString, literal: StaticString) -> Bool {
         guard string.hasEscapes else { return string.bytes == literal }

@@ -26,6 +26,8 @@ package struct GatewayContext: Sendable {
     package var traceLog: TraceLog?
     /// What the configuration says.
     package var overview = GatewayOverview()
+    /// What the gateway says that it is: `service.name` and so on.
+    package var resource: [(name: String, value: String)] = []
 
     package init(
         version: String, group: any EventLoopGroup, ledger: MemoryLedger = MemoryLedger(),

@@ -22,6 +22,7 @@ struct OwnTelemetry {
     {
         self.config = config
         resource = OwnResource(config, version: context.version)
+        context.resource = resource.attributes
         let registry = context.registry
         ProcessMetrics.register(in: registry, residentSize: context.residentSize)
         ProcessMetrics.registerTargetInfo(in: registry, attributes: resource.attributes)

@@ -32,4 +32,13 @@ struct FunctionTable {
         }
         return FunctionTable(functions)
     }
+
+    /// Of conditions and values of `signal_to_metrics`.
+    static func measuring(_ context: ContextKind) -> FunctionTable {
+        var table = conditions(context)
+        if context == .span {
+            for function in SpanFunctions.measuring { table.byName[function.name] = function }
+        }
+        return table
+    }
 }

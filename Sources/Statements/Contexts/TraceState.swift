@@ -35,7 +35,7 @@ enum TraceState {
         }
     }
 
-    private static func members(_ header: WireBytes) -> [(key: String, value: String)]? {
+    static func members(_ header: WireBytes) -> [(key: String, value: String)]? {
         var members: [(key: String, value: String)] = []
         for part in header.text.split(separator: ",") {
             let trimmed = part.trimmingSpaces

@@ -17,12 +17,14 @@ package final class Condition: @unchecked Sendable {
     private let predicate: Predicate
 
     /// A condition for a known context: paths without a context belong to it.
+    /// - Parameter measures: knows the functions of `signal_to_metrics`, too.
     /// - Throws: what is wrong, with its place in the text.
-    package init(_ text: String, for context: ContextKind) throws(StatementError) {
+    package init(_ text: String, for context: ContextKind, measures: Bool = false) throws(StatementError) {
         let node = try Parser.condition(text)
         do throws(StatementError) {
             predicate = try Checker(
-                context: context, functions: .conditions(context), addsContext: true
+                context: context, functions: measures ? .measuring(context) : .conditions(context),
+                addsContext: true
             ).condition(node)
         } catch {
             throw error.inside(text)

@@ -12,6 +12,35 @@ enum SpanFunctions {
             }
         ]
     }
+
+    /// What `signal_to_metrics` has beside.
+    static var measuring: [Function] {
+        [
+            Function("AdjustedCount", []) { _ in
+                { (frame) throws(EvaluationError) in .double(try adjustedCount(frame)) }
+            }
+        ]
+    }
+
+    /// How many spans a sampled one stands for: the inverse of the probability in `ot=th:…` of the trace state (OpenTelemetry,
+    /// "TraceState: Probability Sampling"); 1 without.
+    private static func adjustedCount(_ frame: Frame) throws(EvaluationError) -> Double {
+        let header = frame.editor.content(frame.item, Field.Span.traceState)
+        if header.count == 0 { return 1 }
+        guard let members = TraceState.members(header) else {
+            throw EvaluationError("failed to parse w3c tracestate: \(header.text)")
+        }
+        guard let own = members.first(where: { $0.key == "ot" }) else { return 1 }
+        for field in own.value.split(separator: ";") where field.hasPrefix("th:") {
+            let digits = field.dropFirst(3)
+            guard (1...14).contains(digits.utf8.count), let value = UInt64(digits, radix: 16) else {
+                throw EvaluationError("failed to parse w3c tracestate: th:\(digits) is no threshold")
+            }
+            let rejected = value << UInt64(4 * (14 - digits.utf8.count))
+            return 0x1p56 / Double((1 << 56) - rejected)
+        }
+        return 1
+    }
 }
 
 /// What the metric context of conditions has: about any of a metric's points.

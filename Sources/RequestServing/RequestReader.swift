@@ -41,10 +41,16 @@ final class Target: Sendable {
     let counters: RequestCounters
     /// How bodies are encoded.
     let mediaType: MediaType
+    /// Makes bodies into OTLP; nil: they are OTLP.
+    let translator: (any RequestTranslator)?
+    let style: AnswerStyle
 
     init(
-        signal: Signal, input: PipelineInput, counters: RequestCounters, mediaType: MediaType = .protobuf
+        signal: Signal, input: PipelineInput, counters: RequestCounters, mediaType: MediaType = .protobuf,
+        translator: (any RequestTranslator)? = nil, style: AnswerStyle = .otlp
     ) {
+        self.translator = translator
+        self.style = style
         self.signal = signal
         self.input = input
         self.counters = counters
@@ -140,7 +146,7 @@ final class RequestReader {
     ) -> Answer.Failure? {
         tools.eventLoop.preconditionInEventLoop()
         self.target = target
-        form = AnswerForm(mediaType: target.mediaType, signal: target.signal)
+        form = AnswerForm(mediaType: target.mediaType, signal: target.signal, style: target.style)
         if limits.keepsMetadata, let head {
             let kept = ClientMetadata(header: head.all)
             memory?.headBytes += kept.byteCount
@@ -238,7 +244,11 @@ final class RequestReader {
                 payload.gzipMembers = received
             }
         }
-        if target.mediaType == .json {
+        if let translator = target.translator {
+            do throws(Answer.Failure) { payload = try translated(payload, translator) } catch {
+                return .failed(error)
+            }
+        } else if target.mediaType == .json {
             do throws(Answer.Failure) { payload = try fromJSON(payload, target) } catch {
                 return .failed(error)
             }
@@ -410,6 +420,32 @@ final class RequestReader {
         case .failure(.corrupt(let damage)):
             target?.counters.failedRequests.add(1)
             throw .corrupt(encoding.rawValue, damage.rawValue, grpc: limits.isGRPC)
+        }
+    }
+
+    /// The OTLP that a body in another format means. The room for it is asked for, and charged, before it is looked at.
+    private func translated(
+        _ body: Payload, _ translator: any RequestTranslator
+    ) throws(Answer.Failure) -> Payload {
+        let room = body.bytes.readableBytes * translator.growth + 1024
+        if let refusal = admit(bytes: room) { throw refusal }
+        tools.ledger.charge(room)
+        defer { tools.ledger.release(room) }
+        var result = Result<ByteBuffer, TranslationError>.failure(.tooLarge)
+        let limit = limits.bodyBytesMax
+        unsafe body.bytes.withUnsafeReadableBytes { bytes in
+            do throws(TranslationError) {
+                result = .success(try translator.translate(unsafe WireBytes(bytes), limitBytes: limit))
+            } catch {
+                result = .failure(error)
+            }
+        }
+        switch result {
+        case .success(let bytes): return Payload(bytes, ledger: tools.ledger)
+        case .failure(.tooLarge): throw tooLarge("as OTLP more than \(limits.bodyBytesMax)")
+        case .failure(.malformed(let message)):
+            target?.counters.failedRequests.add(1)
+            throw Answer.Failure(.invalidArgument, 400, message)
         }
     }
 

@@ -21,7 +21,7 @@ final class IncompleteMemory: Sendable {
     private let byAddress = Mutex<[String: Int]>([:])
 
     /// - Parameter requestBytes: what the memory limiter leaves for requests; `Int.max` where there is none.
-    init(_ limits: OTLPReceiverConfig.Limits, requestBytes: Int, ledger: MemoryLedger) {
+    init(_ limits: ConnectionLimits, requestBytes: Int, ledger: MemoryLedger) {
         func share(_ percentage: Int) -> Int {
             requestBytes == .max ? .max : requestBytes / 100 * percentage
         }

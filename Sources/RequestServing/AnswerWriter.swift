@@ -89,12 +89,13 @@ final class AnswerWriter: Sendable {
 
     /// The answer to an OTLP/HTTP request over HTTP/2.
     func http2(_ answer: Answer, _ form: AnswerForm) -> Response {
-        if case .accepted = answer, form.mediaType == .protobuf { return httpAccepted }
+        if case .accepted = answer, form.mediaType == .protobuf, form.style == .otlp { return httpAccepted }
         return http2(http(answer, form))
     }
 
     /// The answer to an OTLP/HTTP request.
     func http(_ answer: Answer, _ form: AnswerForm) -> HTTPResponse {
+        if form.style == .plain { return plain(answer) }
         switch answer {
         case .accepted:
             return http(ExportResponse(), form)
@@ -125,7 +126,7 @@ final class AnswerWriter: Sendable {
         _ answer: Answer, _ form: AnswerForm, _ connection: ConnectionField, isHead: Bool = false,
         to buffer: inout ByteBuffer
     ) {
-        if case .accepted = answer, form.mediaType == .protobuf, connection == .none {
+        if case .accepted = answer, form.mediaType == .protobuf, form.style == .otlp, connection == .none {
             buffer.writeImmutableBuffer(http1Accepted)
         } else {
             Self.writeHTTP1(http(answer, form), connection, isHead: isHead, to: &buffer)
@@ -146,6 +147,7 @@ final class AnswerWriter: Sendable {
     private static func reason(_ status: Int) -> String {
         switch status {
         case 200: "OK"
+        case 202: "Accepted"
         case 301: "Moved Permanently"
         case 400: "Bad Request"
         case 404: "Not Found"
@@ -163,9 +165,19 @@ final class AnswerWriter: Sendable {
         }
     }
 
+    private func plain(_ answer: Answer) -> HTTPResponse {
+        guard case .failed(var failure) = answer else {
+            return HTTPResponse(status: 202, fields: extraFields, body: [])
+        }
+        // What is refused for good is the request's fault, what may pass is ours.
+        if failure.httpStatus >= 500 { failure.httpStatus = failure.retryAfterSeconds == nil ? 400 : 500 }
+        return plainText(failure)
+    }
+
     private func plainText(_ failure: Answer.Failure) -> HTTPResponse {
         var fields = [("content-type", "text/plain")] + extraFields
         if failure.httpStatus == 405 { fields.append(("allow", "POST")) }
+        if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
         if let location = failure.location { fields.append(("location", location)) }
         return HTTPResponse(status: failure.httpStatus, fields: fields, body: Array(failure.message.utf8))
     }

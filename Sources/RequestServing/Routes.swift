@@ -3,6 +3,22 @@ internal import HTTP
 internal import OTLP
 internal import Pipeline
 
+/// Chooses what a POST is, by its path and the type of its body in small letters, among what is served; or says with which
+/// status it is refused, and why. For receivers whose paths are no list.
+package typealias RouteChoice =
+    @Sendable (_ path: Substring, _ mediaType: String) -> Result<Int, RouteRefusal>
+
+/// Why no route was chosen.
+package struct RouteRefusal: Error, Sendable {
+    package let status: Int
+    package let message: String
+
+    package init(_ status: Int, _ message: String) {
+        self.status = status
+        self.message = message
+    }
+}
+
 /// Which requests one protocol of a receiver serves, and how their heads are judged. Immutable; any thread.
 final class Routes: Sendable {
     private struct Route: Sendable {
@@ -16,15 +32,18 @@ final class Routes: Sendable {
     /// What `content-encoding` may say, in small letters; the empty one stands for none.
     private let encodings: Set<String>
     private let allowsPlain: Bool
+    private let choice: RouteChoice?
 
     /// - Parameters:
     ///   - encodings: what `content-encoding` may say, of what is understood (`compression_algorithms`).
     ///   - targets: path and destination of every signal that a pipeline takes from this receiver.
+    ///   - choice: chooses among them by itself; nil: by the paths, and OTLP/HTTP's media types.
     init(
         limits: RequestLimits, encodings: [String] = HTTPServerConfig.allCompressionAlgorithms,
-        _ targets: [(path: String, target: Target)]
+        _ targets: [(path: String, target: Target)], choosing choice: RouteChoice? = nil
     ) {
         self.limits = limits
+        self.choice = choice
         allowsPlain = encodings.contains("")
         self.encodings = Set(
             encodings + (allowsPlain ? ["identity"] : []) + (encodings.contains("deflate") ? ["zlib"] : [])
@@ -124,28 +143,21 @@ final class Routes: Sendable {
         return .failure(failure)
     }
 
-    /// OTLP/HTTP; the answers are the Collector's.
+    /// Requests over HTTP; the answers are the Collector's.
     private func judgeHTTP(
         _ head: HeaderBlock
     ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
-        guard let route = route(for: head) ?? routeIgnoringQuery(head) else {
-            return .failure(Self.redirect(head) ?? .plain(404, "404 page not found"))
+        let target: Target
+        switch choice.map({ chosen($0, head) }) ?? standard(head) {
+        case .failure(let failure): return .failure(failure)
+        case .success(let found): target = found
         }
-        guard head.field(":method", is: "POST") == true else {
-            return .failure(.plain(405, "405 method not allowed, supported: [POST]"))
-        }
-        guard let mediaType = Self.mediaType(head) else {
-            return .failure(
-                .plain(
-                    415,
-                    "415 unsupported media type, supported: [application/json, application/x-protobuf]"))
-        }
-        let target = mediaType == .json ? route.jsonTarget : route.target
         func failure(
             _ message: String
         ) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure> {
             var failure = Answer.Failure(.invalidArgument, 400, message)
-            failure.mediaType = mediaType
+            failure.mediaType = target.mediaType
+            failure.isPlainText = target.style != .otlp
             return .failure(failure)
         }
         var length: Int?
@@ -164,10 +176,39 @@ final class Routes: Sendable {
         return .success((target, encoding, length))
     }
 
+    private static let notPost = Answer.Failure.plain(405, "405 method not allowed, supported: [POST]")
+
+    /// Where OTLP/HTTP goes.
+    private func standard(_ head: HeaderBlock) -> Result<Target, Answer.Failure> {
+        guard let route = route(for: head) ?? routeIgnoringQuery(head) else {
+            return .failure(Self.redirect(head) ?? .plain(404, "404 page not found"))
+        }
+        guard head.field(":method", is: "POST") == true else { return .failure(Self.notPost) }
+        guard let mediaType = Self.mediaType(head) else {
+            return .failure(
+                .plain(
+                    415,
+                    "415 unsupported media type, supported: [application/json, application/x-protobuf]"))
+        }
+        return .success(mediaType == .json ? route.jsonTarget : route.target)
+    }
+
+    private func chosen(_ choice: RouteChoice, _ head: HeaderBlock) -> Result<Target, Answer.Failure> {
+        guard head.field(":method", is: "POST") == true else { return .failure(Self.notPost) }
+        let path = (head[":path"] ?? "").prefix { $0 != "?" }
+        switch choice(path, Self.typeName(head)) {
+        case .success(let index): return .success(routes[index].target)
+        case .failure(let refusal): return .failure(.plain(refusal.status, refusal.message))
+        }
+    }
+
     /// A parameter, such as a charset, may follow; letters of either case are the same (RFC 9110 §8.3.1).
     private static func mediaType(_ head: HeaderBlock) -> MediaType? {
         if head.field("content-type", is: "application/x-protobuf") == true { return .protobuf }
-        let type = (head["content-type"] ?? "").lowercased().prefix { $0 != ";" && $0 != " " }
-        return MediaType(rawValue: String(type))
+        return MediaType(rawValue: typeName(head))
+    }
+
+    private static func typeName(_ head: HeaderBlock) -> String {
+        String((head["content-type"] ?? "").lowercased().prefix { $0 != ";" && $0 != " " })
     }
 }

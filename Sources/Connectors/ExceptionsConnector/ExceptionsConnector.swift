@@ -1,0 +1,84 @@
+internal import Configuration
+internal import MetricBuilding
+package import NIOCore
+internal import OTLP
+package import Pipeline
+
+extension ComponentType {
+    /// `exceptions`.
+    package static let exceptions = connector(
+        "exceptions", stability: .alpha,
+        pairs: [SignalPair(.traces, .metrics), SignalPair(.traces, .logs)], ExceptionsConfig.self
+    ) { config, context, outputs in
+        if outputs.first?.pipeline?.signal == .logs {
+            return ExceptionLogsConnector(config, context, outputs)
+        }
+        return ExceptionMetricsConnector(config, context, outputs)
+    }
+}
+
+/// Counts exceptions of spans: `exceptions` in front of metrics. All series are sent with every request.
+package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): `counts` and `told` are touched on the collector's loop only.
+    private let collector: SpanCollector
+    private let counts: ExceptionCounts
+    private let overflowed: Counter
+    private var told = 0
+
+    package init(
+        _ config: ExceptionsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput],
+        clock: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds
+    ) {
+        let counts = ExceptionCounts(config, ledger: context.ledger, now: UInt64(clamping: clock()))
+        self.counts = counts
+        overflowed = context.registry.counter(
+            "sluice_connector_exceptions_overflowed",
+            help: "Exceptions counted in the series with otel.metric.overflow (max_series).",
+            labels: ["connector": context.name])
+        collector = SpanCollector(context, outputs, every: .zero) { request in
+            counts.count(request, now: UInt64(clamping: clock()))
+        } flush: { emit in
+            counts.flush(now: UInt64(clamping: clock()), emit: emit)
+        }
+        collector.afterRequest = { [unowned self] in
+            overflowed.add(counts.overflowed - told)
+            told = counts.overflowed
+        }
+    }
+
+    package var input: PipelineInput { PipelineInput(self) }
+
+    package func start() async throws { try await collector.start() }
+
+    package func stop(until deadline: NIODeadline) async -> Remainder {
+        await collector.stop(until: deadline)
+    }
+
+    package func consume(_ batch: Batch) -> Refusal? { collector.consume(batch) }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) { collector.drop(batch, because: refusal) }
+}
+
+/// Makes log records of exceptions of spans: `exceptions` in front of logs. Any thread; holds nothing.
+package final class ExceptionLogsConnector: Consumer, PipelineComponent {
+    private let converter: RequestConverter<Void>
+
+    package init(_ config: ExceptionsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput]) {
+        converter = RequestConverter(context, outputs, to: .logs) {
+        } convert: { _, batch in
+            var logs = ExceptionLogs(config)
+            for slice in batch.slices {
+                let bytes = slice.bytes
+                unsafe bytes.withUnsafeReadableBytes { unsafe logs.add(WireBytes($0)) }
+            }
+            let records = logs.records
+            return records > 0 ? (logs.finish(), records) : nil
+        }
+    }
+
+    package var input: PipelineInput { converter.input(of: self) }
+
+    package func consume(_ batch: Batch) -> Refusal? { converter.consume(batch) }
+
+    package func drop(_ batch: Batch, because refusal: Refusal) { converter.drop(batch, because: refusal) }
+}
