@@ -264,6 +264,7 @@ let package = Package(
         component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle"]),
+        component("AuditLog", ["Hashing", "OTLP"]),
         // Metrics that connectors make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
@@ -337,6 +338,9 @@ let package = Package(
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "Hashing"),
+        .testTarget(
+            name: "AuditLogTests", dependencies: ["AuditLog", "Hashing", "OTLP"],
+            path: "Tests/AuditLogTests", swiftSettings: swiftSettings),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(
             of: "FilterProcessor",
