@@ -263,7 +263,7 @@ let package = Package(
         // Lists and watches of a cluster's API server.
         component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
-        component("Hashing", ["CNettle"]),
+        component("Hashing", ["CNettle", "CHogweed"]),
         component("AuditLog", ["Hashing", "OTLP"]),
         // Metrics that connectors make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
@@ -288,6 +288,9 @@ let package = Package(
         cTarget("CYaml", links: ":libyaml.a"),
         cTarget("CMalloc"),
         cTarget("CNettle", links: ":libnettle.a"),
+        .target(
+            name: "CHogweed", dependencies: ["CNettle"], path: "Sources/C/CHogweed", cSettings: cSettings,
+            linkerSettings: [.linkedLibrary(":libhogweed.a"), .linkedLibrary(":libgmp.a")]),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
