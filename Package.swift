@@ -265,6 +265,7 @@ let package = Package(
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
         component("Hashing", ["CNettle", "CHogweed"]),
         component("AuditLog", ["Hashing", "OTLP"]),
+        component("SQLiteAuditStore", ["AuditLog", "Hashing", "CSQLite"]),
         // Metrics that connectors make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
@@ -291,6 +292,7 @@ let package = Package(
         .target(
             name: "CHogweed", dependencies: ["CNettle"], path: "Sources/C/CHogweed", cSettings: cSettings,
             linkerSettings: [.linkedLibrary(":libhogweed.a"), .linkedLibrary(":libgmp.a")]),
+        cTarget("CSQLite", links: ":libsqlite3.a"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
@@ -344,6 +346,10 @@ let package = Package(
         .testTarget(
             name: "AuditLogTests", dependencies: ["AuditLog", "Hashing", "OTLP"],
             path: "Tests/AuditLogTests", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SQLiteAuditStoreTests",
+            dependencies: ["SQLiteAuditStore", "AuditLog", "Hashing", "CSQLite"],
+            path: "Tests/SQLiteAuditStoreTests", swiftSettings: swiftSettings),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(
             of: "FilterProcessor",

@@ -36,13 +36,18 @@ package struct AuditRow: Sendable, Equatable {
     package let recordID: RecordID
     /// See `AuditEvent.contentHash`.
     package let contentHash: Hash256
+    /// When the gateway put it there, in nanoseconds of Unix time.
+    package let recorded: UInt64
     /// Canonical JSON, at most `entryBytesMax` bytes; README.md has its form.
     package let entry: [UInt8]
 
-    package init(sequence: UInt64, recordID: RecordID, contentHash: Hash256, entry: [UInt8]) {
+    package init(
+        sequence: UInt64, recordID: RecordID, contentHash: Hash256, recorded: UInt64, entry: [UInt8]
+    ) {
         self.sequence = sequence
         self.recordID = recordID
         self.contentHash = contentHash
+        self.recorded = recorded
         self.entry = entry
     }
 
@@ -71,7 +76,8 @@ package struct AuditRow: Sendable, Equatable {
         entry += event.resource
         entry += Array(",\"sequence\":\"\(sequence)\"}".utf8)
         self.init(
-            sequence: sequence, recordID: event.recordID, contentHash: event.contentHash, entry: entry)
+            sequence: sequence, recordID: event.recordID, contentHash: event.contentHash, recorded: recorded,
+            entry: entry)
     }
 
     /// The bytes that an event's entry has at most.

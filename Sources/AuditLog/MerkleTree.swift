@@ -33,7 +33,7 @@ package struct MerkleTree: Sendable, Equatable {
             guard edges[level].count == HashTile.width else { return }
             tiles.append(
                 HashTile(
-                    level: level, index: size >> UInt64(8 * (level + 1)) - 1,
+                    level: level, index: (size >> UInt64(8 * (level + 1))) - 1,
                     hashes: edges[level].flatMap(\.bytes)))
             hash = Self.root(ofFull: edges[level])
             edges[level].removeAll(keepingCapacity: true)
