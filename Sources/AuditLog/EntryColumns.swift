@@ -44,6 +44,10 @@ package struct EntryColumns: Sendable, Equatable {
     /// `audit.policy.version`.
     package var policyVersion: String? { texts["audit.policy.version"] }
 
+    /// How deep JSON nests in an entry at most: a value of OTLP takes up to four levels, and a receiver lets 64 in, a body's JSON
+    /// has 128.
+    private static let depthMax = 1024
+
     /// Reads an entry.
     /// - Throws: it is not of the form that README.md describes.
     package init(_ entry: [UInt8]) throws(EntryError) {
@@ -84,7 +88,7 @@ package struct EntryColumns: Sendable, Equatable {
         let result = unsafe entry.withUnsafeBytes { bytes in
             Result { () throws(JSONError) in
                 // SAFETY: borrowed for the call.
-                var reader = try unsafe JSONReader(bytes)
+                var reader = try unsafe JSONReader(bytes, depthMax: Self.depthMax)
                 try readTop(&reader, &found)
                 try reader.finish()
             }
