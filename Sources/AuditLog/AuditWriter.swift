@@ -86,6 +86,13 @@ package final class AuditWriter {
             throw AuditStoreError(
                 .damaged, "the last checkpoint is none of \"\(origin)\"; run sluice audit verify")
         }
+        guard keys.contains(where: { note.isSigned(by: $0.verifier) }) else {
+            throw AuditStoreError(
+                .refused,
+                "the last checkpoint of \"\(origin)\" was signed by another key; to change keys, name the old one in "
+                    + "previous_key_file until the first checkpoint of the new one, or begin a log of another origin"
+            )
+        }
         guard checkpoint.size <= tree.size else {
             throw AuditStoreError(
                 .damaged,

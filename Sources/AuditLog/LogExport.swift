@@ -10,6 +10,7 @@ package struct ExportError: Error, Sendable, Equatable, CustomStringConvertible 
 package final class LogExport {
     private let store: any AuditStore
     private let reader: MerkleReader
+    private let root: Hash256
     /// The checkpoint that everything is proven against.
     package let checkpoint: StoredCheckpoint
 
@@ -23,9 +24,10 @@ package final class LogExport {
         self.store = store
         self.checkpoint = checkpoint
         reader = try MerkleReader(store)
+        root = checkpoint.size <= reader.tree.size ? try reader.root(size: checkpoint.size) : Hash256(of: [])
         guard let note = SignedNote(note: checkpoint.note), let said = Checkpoint(text: note.text),
             said.size == checkpoint.size, said.size <= reader.tree.size,
-            try reader.root(size: said.size) == said.root
+            root == said.root
         else {
             throw ExportError(
                 description:
@@ -65,8 +67,7 @@ package final class LogExport {
         let hashes = try reader.inclusion(of: row.sequence - 1, size: checkpoint.size)
         guard
             MerkleProof.root(
-                leaf: row.leafHash, index: row.sequence - 1, size: checkpoint.size, proof: hashes)
-                == (try reader.root(size: checkpoint.size))
+                leaf: row.leafHash, index: row.sequence - 1, size: checkpoint.size, proof: hashes) == root
         else {
             throw ExportError(
                 description:

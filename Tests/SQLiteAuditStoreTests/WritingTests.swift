@@ -80,6 +80,29 @@ struct WritingTests {
         #expect(throws: AuditStoreError.self) { try nowhere.open(.writing(origin: "b")) }
     }
 
+    /// A key file that was exchanged by mistake would make checkpoints that no keyring knows.
+    @Test("a log goes on with its own key, or with a new one beside it")
+    func keys() throws {
+        let log = TestLog()
+        try log.filled(2)
+        let new = SigningKey.random(name: "audit.test/a")
+        func writer(_ keys: [SigningKey]) -> AuditWriter {
+            AuditWriter(SQLiteAuditStore(path: log.path), origin: "audit.test/a", keys: keys) { log.now }
+        }
+        let error = #expect(throws: AuditStoreError.self) { try writer([new]).open() }
+        #expect(error?.description.contains("previous_key_file") == true)
+        let both = writer([new, log.key])
+        try both.open()
+        _ = try both.append([[TestLog.event(7)]])
+        let rotated = try #require(try both.checkpoint())
+        both.close()
+        #expect(try Keyring(new.verifier).checkpoint(of: rotated.note).size == 3)
+        #expect(try log.verify().findings == [])
+        let alone = writer([new])
+        try alone.open()
+        alone.close()
+    }
+
     /// A clock that jumps back must not make a log that looks as if entries had been moved.
     @Test("a clock that goes back does not go back in the log")
     func clock() throws {

@@ -1,9 +1,11 @@
 """The audit exporter: what was acknowledged is in the log, once, whatever happens; and who changes the log is found."""
 
 import base64
+import contextlib
 import json
 import os
 import random
+import shutil
 import sqlite3
 import threading
 import time
@@ -17,8 +19,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
-from conftest import config
-from gateway import command
+from conftest import config, one_mount_at_a_time
+from disk import SmallDisk
+from gateway import command, wait_until
 
 ORIGIN = "audit.example.com/gateway-0"
 # The event of the platform's guide, section 5.2.
@@ -190,7 +193,9 @@ def test_every_acknowledged_event_survives_kills(gateway, clients, log):
     gateway(log.config()).stop()
     verified = log.verify()
     assert verified.returncode == 0, verified.stdout + verified.stderr
-    kept = [uuid.UUID(texts(entry)["audit.record.id"]) for entry in log.entries()]
+    # Of which verify has just said that they are those of the entries.
+    with contextlib.closing(sqlite3.connect(log.store)) as database:
+        kept = [uuid.UUID(bytes=each) for (each,) in database.execute("SELECT record_id FROM audit_entries")]
     assert len(kept) == len(set(kept))
     assert len(acknowledged) > 0
     assert acknowledged <= set(kept) <= sent
@@ -240,3 +245,44 @@ def test_what_cannot_be_kept_does_not_start(gateway, log, tmp_path):
     third = gateway(log.config(), is_ready=False)
     assert third.process.wait(20) == 1
     assert "chmod 600" in third.log
+
+
+@one_mount_at_a_time
+def test_a_full_disk_refuses_and_loses_nothing(gateway, clients, log, owned):
+    """If it failed, a full disk would end in an event that was promised and is not there, or in a gateway that is stuck."""
+    disk = SmallDisk(log.folder / "disk", "tmpfs", 8)
+    owned.callback(disk.stop)
+    running = gateway(log.config(sqlite={"path": str(disk.path / "audit.db")}), launcher=disk.launcher)
+    client = clients.grpc(running)
+    kept = [uuid.uuid4() for _ in range(10)]
+    client.export(request(kept))
+    disk.fill()
+    late = request([uuid.uuid4() for _ in range(40)], padding=30_000)
+    with pytest.raises(grpc.RpcError) as refused:
+        for _ in range(10):
+            client.export(late)
+            late = request([uuid.uuid4() for _ in range(40)], padding=30_000)
+    assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert "make room on its disk" in refused.value.details()
+    disk.free()
+    wait_until(lambda: taken(client, late), "taken again")
+    # Not a second time.
+    client.export(late)
+    running.stop()
+    # SQLite opens no file through /proc.
+    shutil.copy(disk.folder / "audit.db", log.store)
+    verified = log.verify()
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    ids = [texts(entry)["audit.record.id"] for entry in log.entries()]
+    assert len(ids) == len(set(ids))
+    sent = {record.attributes[0].value.string_value for record in late.resource_logs[0].scope_logs[0].log_records}
+    assert {*map(str, kept), *sent} <= set(ids)
+
+
+def taken(client, sent):
+    try:
+        client.export(sent)
+        return True
+    except grpc.RpcError as error:
+        assert error.code() == grpc.StatusCode.UNAVAILABLE, error
+        return False
