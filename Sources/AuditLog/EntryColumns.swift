@@ -59,7 +59,7 @@ package struct EntryColumns: Sendable, Equatable {
         let placeholder = AuditRow.firstPreviousHash
         previousHash = placeholder
         contentHash = placeholder
-        recordID = RecordID(derivedFrom: placeholder)
+        recordID = .none
         var found = Found()
         do throws(JSONError) {
             try read(entry, &found)

@@ -5,6 +5,14 @@ package struct RecordID: Hashable, Sendable {
     private let high: UInt64
     private let low: UInt64
 
+    /// All zeros, which is no record's.
+    static let none = RecordID(high: 0, low: 0)
+
+    private init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
     /// Takes the 16 bytes, in network order; nil for another count.
     package init?(_ bytes: some Collection<UInt8>) {
         guard bytes.count == 16 else { return nil }
@@ -17,12 +25,13 @@ package struct RecordID: Hashable, Sendable {
         guard text.count == 36 else { return nil }
         var words: (UInt64, UInt64) = (0, 0)
         for (index, byte) in text.enumerated() {
-            if [8, 13, 18, 23].contains(index) {
+            switch index {
+            case 8, 13, 18, 23:
                 guard byte == UInt8(ascii: "-") else { return nil }
-                continue
+            default:
+                guard let digit = Self.digit(byte) else { return nil }
+                if index < 18 { words.0 = words.0 << 4 | digit } else { words.1 = words.1 << 4 | digit }
             }
-            guard let digit = Self.digit(byte) else { return nil }
-            if index < 18 { words.0 = words.0 << 4 | digit } else { words.1 = words.1 << 4 | digit }
         }
         (high, low) = words
     }

@@ -141,7 +141,7 @@ package enum KeyFile {
         guard fsync(file) == 0 else { throw failure("write", path, errno) }
     }
 
-    /// Puts a new text in the place of a file at once: readers see the old one or the new one. Durable.
+    /// Puts a new text in the place of a file at once: readers see the old one or the new one, whole.
     package static func replace(_ path: String, _ text: String) throws(KeyError) {
         let draft = path + ".new"
         // SAFETY: the paths are C strings for the calls.
