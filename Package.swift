@@ -82,7 +82,8 @@ let package = Package(
         .executableTarget(
             name: "Sluice",
             dependencies: [
-                "Service", "Configuration", "OTLP", "Statements", logging,
+                "Service", "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", "Statements",
+                logging,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Sluice",
@@ -114,7 +115,8 @@ let package = Package(
                 "FailoverConnector", "RoutingConnector", "CountConnector", "SpanMetricsConnector",
                 "ServiceGraphConnector", "ExceptionsConnector", "SignalToMetricsConnector",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
-                "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
+                "AuditExporter", "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
+                "OTLPClient",
                 "ZPages",
                 nioCore, nioPosix, logging,
             ]),
@@ -259,6 +261,12 @@ let package = Package(
                 logging,
             ]),
         component(
+            "AuditExporter", in: "Exporters/",
+            [
+                "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", nioCore, nioPosix,
+                logging,
+            ]),
+        component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "OTLP", "Pipeline", nioCore]),
         component(
@@ -281,7 +289,9 @@ let package = Package(
         // Lists and watches of a cluster's API server.
         component("Kubernetes", ["Configuration", "OTLP", "HTTP", nioCore, nioPosix, logging]),
         component("ItemMatching", ["Configuration", "OTLP", "RegularExpression"]),
-        component("Hashing", ["CNettle"]),
+        component("Hashing", ["CNettle", "CHogweed"]),
+        component("AuditLog", ["Hashing", "OTLP"]),
+        component("SQLiteAuditStore", ["AuditLog", "Hashing", "CSQLite"]),
         // Requests that connectors and receivers make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
@@ -305,6 +315,10 @@ let package = Package(
         cTarget("CYaml", links: ":libyaml.a"),
         cTarget("CMalloc"),
         cTarget("CNettle", links: ":libnettle.a"),
+        .target(
+            name: "CHogweed", dependencies: ["CNettle"], path: "Sources/C/CHogweed", cSettings: cSettings,
+            linkerSettings: [.linkedLibrary(":libhogweed.a"), .linkedLibrary(":libgmp.a")]),
+        cTarget("CSQLite", links: ":libsqlite3.a"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
@@ -362,6 +376,13 @@ let package = Package(
         tests(of: "MemoryLimiter", ["Pipeline", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "BatchProcessor", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "Hashing"),
+        .testTarget(
+            name: "AuditLogTests", dependencies: ["AuditLog", "Hashing", "OTLP"],
+            path: "Tests/AuditLogTests", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "SQLiteAuditStoreTests",
+            dependencies: ["SQLiteAuditStore", "AuditLog", "Hashing", "OTLP"],
+            path: "Tests/SQLiteAuditStoreTests", swiftSettings: swiftSettings),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(
             of: "FilterProcessor",
@@ -417,6 +438,9 @@ let package = Package(
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
                 logging,
             ]),
+        tests(
+            of: "AuditExporter",
+            ["AuditLog", "SQLiteAuditStore", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(
             of: "FileExporter",

@@ -51,3 +51,14 @@ size_t cnettle_hmac(
     }
     return 0;
 }
+
+void cnettle_sha256(int first, const uint8_t *data, size_t count, uint8_t *digest) {
+    struct sha256_ctx state;
+    sha256_init(&state);
+    if (first >= 0) {
+        const uint8_t byte = (uint8_t)first;
+        sha256_update(&state, 1, &byte);
+    }
+    sha256_update(&state, count, data);
+    sha256_digest(&state, SHA256_DIGEST_SIZE, digest);
+}

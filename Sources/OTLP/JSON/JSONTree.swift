@@ -13,6 +13,11 @@ package indirect enum JSONTree: Sendable, Equatable {
     package struct Entry: Sendable, Equatable {
         package let key: String
         package let value: JSONTree
+
+        package init(key: String, value: JSONTree) {
+            self.key = key
+            self.value = value
+        }
     }
 
     /// Reads a JSON text.

@@ -1,4 +1,4 @@
-// Digests of Nettle behind two functions of C. Imported by Hashing only.
+// Digests of Nettle behind functions of C. Imported by Hashing only.
 #ifndef CNETTLE_H
 #define CNETTLE_H
 #include <stddef.h>
@@ -27,6 +27,9 @@ size_t cnettle_digest(
 size_t cnettle_hmac(
     enum cnettle_algorithm algorithm, const uint8_t *_Nullable key, size_t key_count,
     const uint8_t *_Nullable data, size_t count, uint8_t *_Nonnull digest);
+
+/// SHA-256 of the byte `first`, unless it is negative, and of `data` after it; 32 bytes.
+void cnettle_sha256(int first, const uint8_t *_Nullable data, size_t count, uint8_t *_Nonnull digest);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,93 @@
+internal import Hashing
+package import OTLP
+
+/// Why a log record cannot be kept as an audit event, in a sentence for whoever sent it.
+package struct EventProblem: Error, Sendable, Equatable, CustomStringConvertible {
+    package let description: String
+}
+
+/// Reads audit events from log records: the OpenTelemetry draft's attributes, or the platform's JSON event in the body (`PlatformEvent`).
+package enum AuditEventReader {
+    /// The attributes that a record must have.
+    package static let requiredAttributes = [
+        "audit.record.id", "audit.actor.id", "audit.actor.type", "audit.action", "audit.outcome",
+    ]
+    package static let actorTypes = ["user", "service", "system"]
+    package static let outcomes = ["success", "failure", "unknown"]
+
+    /// The events of an `ExportLogsServiceRequest` that was checked.
+    /// - Throws: what is wrong with the first record that is no event; none is kept then.
+    package static func events(of request: WireBytes) throws(EventProblem) -> [AuditEvent] {
+        var events: [AuditEvent] = []
+        for entry in request.fields where entry.number == Field.Request.resources {
+            var attributes = Attributes()
+            for field in entry.bytes.fields where field.number == Field.ResourceEntry.resource {
+                for part in field.bytes.fields where part.number == Field.Resource.attributes {
+                    attributes.add(Attribute(part.bytes))
+                }
+            }
+            let resource = try attributes.resource()
+            for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes {
+                for record in scope.bytes.fields where record.number == Field.ScopeEntry.entries {
+                    events.append(try event(record.bytes, resource))
+                }
+            }
+        }
+        return events
+    }
+
+    /// One record as an event.
+    private static func event(_ message: WireBytes, _ resource: [UInt8]) throws(EventProblem) -> AuditEvent {
+        var record = AuditRecord(message)
+        if !record.attributes.hasAuditKeys, let event = try PlatformEvent(record.body) {
+            try event.complete(&record)
+        }
+        // Of SDKs from before records had a field for it.
+        if record.eventName.isEmpty, let name = record.attributes.texts["event.name"] {
+            record.eventName = name
+        }
+        let id = try check(record)
+        let event = AuditEvent(
+            recordID: id, record: try record.canonical(place: "audit.record.id \(id)"), resource: resource)
+        let bytes = AuditRow.entryBytes(of: event)
+        guard bytes <= AuditRow.entryBytesMax else {
+            throw EventProblem(
+                description:
+                    "the audit event \(id) has \(bytes) bytes as an entry, more than \(AuditRow.entryBytesMax); keep large data "
+                    + "elsewhere and put its hash into the event")
+        }
+        return event
+    }
+
+    private static func check(_ record: AuditRecord) throws(EventProblem) -> RecordID {
+        let texts = record.attributes.texts
+        var missing = requiredAttributes.filter { (texts[$0] ?? "").isEmpty }.map { "the attribute \($0)" }
+        if record.eventName.isEmpty { missing.append("the event name") }
+        if record.time == 0 { missing.append("the timestamp") }
+        let name = texts["audit.record.id"].map { "the record \($0)" } ?? "a log record"
+        guard missing.isEmpty else {
+            throw EventProblem(
+                description: "\(name) is no audit event: \(missing.joined(separator: ", ")) "
+                    + (missing.count == 1 ? "is missing" : "are missing"))
+        }
+        func refuse(_ key: String, _ expected: String) -> EventProblem {
+            EventProblem(
+                description:
+                    "\(name) is no audit event: \(key) is \"\((texts[key] ?? "").prefix(100))\"; must be \(expected)"
+            )
+        }
+        guard let id = RecordID(text: Array((texts["audit.record.id"] ?? "").utf8)) else {
+            throw refuse("audit.record.id", "a UUID")
+        }
+        guard actorTypes.contains(texts["audit.actor.type"] ?? "") else {
+            throw refuse("audit.actor.type", "user, service or system")
+        }
+        guard outcomes.contains(texts["audit.outcome"] ?? "") else {
+            throw refuse("audit.outcome", "success, failure or unknown")
+        }
+        guard let action = texts["audit.action"], action == action.uppercased() else {
+            throw refuse("audit.action", "upper-case, such as UPDATE")
+        }
+        return id
+    }
+}

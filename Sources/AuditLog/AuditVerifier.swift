@@ -1,0 +1,205 @@
+package import Hashing
+
+/// What a verification found to be wrong: the first of each kind that hides no other.
+package struct AuditFinding: Sendable, Equatable, CustomStringConvertible {
+    /// The first record that it is about; nil when it is about none.
+    package let sequence: UInt64?
+    /// A sentence.
+    package let description: String
+}
+
+/// Checks a whole log, from the rows up: each entry's form and number, its link to the one before it, the copies beside it, the
+/// kept tiles, the root, and every checkpoint. One thread, that of its store; blocks.
+package final class AuditVerifier {
+    /// What was checked.
+    package struct Report: Sendable, Equatable {
+        /// Rows that were read.
+        package var entries: UInt64 = 0
+        package var checkpoints = 0
+        /// The tree's size and root at the end.
+        package var size: UInt64 = 0
+        package var root = Hash256(of: [])
+        /// The first things that are wrong, at most `findingsMax`; empty: all is as it was written.
+        package var findings: [AuditFinding] = []
+        /// Entries that no checked checkpoint covers: nothing signed speaks for them yet.
+        package var uncovered: UInt64 = 0
+    }
+
+    /// After so many findings a verification ends.
+    package static let findingsMax = 20
+    private static let rowsAtATime = 2000
+
+    private let store: any AuditStore
+    private let progress: (UInt64, UInt64) -> Void
+
+    private var report = Report()
+    private var tree = MerkleTree()
+    private var previous = AuditRow.firstPreviousHash
+    private var recorded: UInt64 = 0
+    private var pages: CheckpointPages
+    /// Entries that the last checkpoint covers of those that were compared.
+    private var covered: UInt64 = 0
+    /// Checkpoints whose root is another than the rows', and what is between the first of them and the one before it.
+    private var disagreeing: (count: Int, first: (from: UInt64, to: UInt64, place: String)?) = (0, nil)
+
+    /// - Parameters:
+    ///   - foreign: notes of checkpoints that were kept elsewhere; the log must agree with them, too.
+    ///   - progress: called now and then with the entries that were checked, and how many there are.
+    package init(
+        _ store: any AuditStore, keyring: Keyring, foreign: [String] = [],
+        progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }
+    ) {
+        self.store = store
+        pages = CheckpointPages(store, keyring: keyring, foreign: foreign)
+        self.progress = progress
+    }
+
+    /// Checks everything. The store is open for reading.
+    /// - Throws: the store cannot be read.
+    package func verify() throws(AuditStoreError) -> Report {
+        let before = try store.tail()
+        guard let origin = before.origin else {
+            throw AuditStoreError(.refused, "there is no audit log in this store")
+        }
+        // After the last checkpoint was read, which then covers nothing beyond it although a writer goes on.
+        let tail = try store.tail()
+        try pages.begin(origin, upTo: max(before.checkpoint?.size ?? 0, tail.size))
+        try compare()
+        while tree.size < tail.size, report.findings.count < Self.findingsMax {
+            let limit = Int(min(UInt64(Self.rowsAtATime), tail.size - tree.size))
+            let rows = try store.rows(from: tree.size + 1, limit: limit)
+            guard !rows.isEmpty else {
+                find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
+                return try finish(isCut: false)
+            }
+            var tiles: [HashTile] = []
+            for row in rows {
+                guard try check(row, &tiles) else { return try finish(isCut: false) }
+            }
+            try check(tiles)
+            progress(tree.size, tail.size)
+        }
+        return try finish(isCut: tree.size == tail.size)
+    }
+
+    private func find(_ sequence: UInt64?, _ text: String) {
+        guard report.findings.count < Self.findingsMax else { return }
+        report.findings.append(AuditFinding(sequence: sequence, description: text))
+    }
+
+    /// - Parameter isCut: whether all rows were read, so that what a checkpoint covers beyond them is missing.
+    private func finish(isCut: Bool) throws(AuditStoreError) -> Report {
+        report.size = tree.size
+        report.root = tree.root
+        if isCut, let (checkpoint, place) = try pages.next() {
+            find(
+                tree.size + 1,
+                "entries \(tree.size + 1) to \(checkpoint.size) are missing: \(place) covers \(checkpoint.size) entries"
+            )
+        }
+        if let (from, to, place) = disagreeing.first {
+            // All later ones disagree, too. A finding that names a record in between says more.
+            let isNamed = report.findings.contains { ($0.sequence ?? 0) >= from && ($0.sequence ?? 0) <= to }
+            find(
+                isNamed ? nil : from,
+                "\(place) has another root, \(disagreeing.count) in all: one of the entries \(from) to \(to) is not what "
+                    + "was signed")
+        }
+        report.uncovered = tree.size - min(covered, tree.size)
+        report.checkpoints = pages.count
+        for problem in pages.problems { find(nil, problem) }
+        return report
+    }
+
+    /// Compares the checkpoints of the tree's size with its root.
+    private func compare() throws(AuditStoreError) {
+        while let (checkpoint, place) = try pages.next(), checkpoint.size <= tree.size {
+            pages.advance()
+            guard checkpoint.size == tree.size, checkpoint.root == tree.root else {
+                disagreeing.count += 1
+                if disagreeing.count == 1 { disagreeing.first = (covered + 1, checkpoint.size, place) }
+                continue
+            }
+            covered = checkpoint.size
+        }
+    }
+
+    // MARK: - Rows
+
+    /// - Returns: false when what follows can say nothing any more.
+    private func check(_ row: AuditRow, _ tiles: inout [HashTile]) throws(AuditStoreError) -> Bool {
+        let expected = tree.size + 1
+        guard row.sequence == expected else {
+            find(
+                expected,
+                row.sequence > expected
+                    ? "entries \(expected) to \(row.sequence - 1) are missing"
+                    : "entry \(row.sequence) stands where \(expected) should be")
+            return false
+        }
+        do throws(EntryError) {
+            let columns = try EntryColumns(row.entry, isBrief: true)
+            check(row, columns)
+            recorded = columns.recorded
+        } catch {
+            find(row.sequence, "entry \(row.sequence) \(error)")
+        }
+        report.entries += 1
+        tree.append(row.leafHash, &tiles)
+        previous = row.entryHash
+        try compare()
+        return true
+    }
+
+    private func check(_ row: AuditRow, _ columns: EntryColumns) {
+        // Made for findings only: of millions of entries none has one.
+        var entry: String { "entry \(row.sequence) (\(columns.recordID))" }
+        if columns.sequence != row.sequence {
+            find(row.sequence, "\(entry) says that it is number \(columns.sequence): it was moved")
+        }
+        if columns.previousHash != previous {
+            // One that is not in its place is wrong itself; otherwise the one before it no longer has the hash it had.
+            let isMoved = columns.sequence != row.sequence || row.sequence == 1
+            find(
+                isMoved ? row.sequence : row.sequence - 1,
+                isMoved
+                    ? "\(entry) is not linked to the one before it"
+                    : "entry \(row.sequence - 1) was changed: \(entry), the next one, is linked to another")
+        }
+        if columns.recordID != row.recordID || columns.contentHash != row.contentHash
+            || columns.recorded != row.recorded
+        {
+            find(
+                row.sequence,
+                "\(entry) is not what the copies of its record id, content hash and time beside it say")
+        }
+        if columns.recorded < recorded {
+            find(row.sequence, "\(entry) was recorded before the one before it")
+        }
+    }
+
+    /// Compares the tiles that the rows make with those that are kept; one of level 0 says which leaf is another.
+    private func check(_ tiles: [HashTile]) throws(AuditStoreError) {
+        for tile in tiles {
+            let kept = try store.tiles(level: tile.level, from: tile.index, limit: 1).first
+            guard kept != tile else { continue }
+            let place = "tile \(tile.index) of level \(tile.level)"
+            let first = (tile.index << UInt64(8 * (tile.level + 1))) + 1
+            guard let kept, kept.level == tile.level, kept.index == tile.index else {
+                find(first, "\(place) is missing, from entry \(first) on")
+                continue
+            }
+            guard tile.level == 0 else {
+                find(first, "\(place) is not that of its entries, from entry \(first) on")
+                continue
+            }
+            for (offset, (own, other)) in zip(tile.values, kept.values).enumerated() where own != other {
+                let sequence = first + UInt64(offset)
+                find(
+                    sequence,
+                    "entry \(sequence) is not the one whose hash was kept when it came: it, or its hash in \(place), was "
+                        + "changed")
+            }
+        }
+    }
+}
