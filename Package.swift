@@ -26,7 +26,10 @@ func component(_ name: String, in folder: String = "", _ dependencies: [Target.D
         name: name,
         dependencies: dependencies,
         path: "Sources/" + folder + name,
-        exclude: name == "OTLP" ? ["JSON/README.md"] : withoutReadme.contains(name) ? [] : ["README.md"],
+        exclude: name == "OTLP"
+            ? ["JSON/README.md"]
+            : name == "PostgreSQLAuditStore"
+                ? ["README.md", "generate"] : withoutReadme.contains(name) ? [] : ["README.md"],
         swiftSettings: swiftSettings + [.strictMemorySafety()]
     )
 }
@@ -266,6 +269,7 @@ let package = Package(
         component("Hashing", ["CNettle", "CHogweed"]),
         component("AuditLog", ["Hashing", "OTLP"]),
         component("SQLiteAuditStore", ["AuditLog", "Hashing", "CSQLite"]),
+        component("PostgreSQLAuditStore", ["AuditLog", "Hashing", "CPostgreSQL"]),
         // Metrics that connectors make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
@@ -293,6 +297,8 @@ let package = Package(
             name: "CHogweed", dependencies: ["CNettle"], path: "Sources/C/CHogweed", cSettings: cSettings,
             linkerSettings: [.linkedLibrary(":libhogweed.a"), .linkedLibrary(":libgmp.a")]),
         cTarget("CSQLite", links: ":libsqlite3.a"),
+        // Not linked: loaded when an audit log in PostgreSQL is configured.
+        cTarget("CPostgreSQL"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
@@ -350,6 +356,10 @@ let package = Package(
             name: "SQLiteAuditStoreTests",
             dependencies: ["SQLiteAuditStore", "AuditLog", "Hashing", "CSQLite"],
             path: "Tests/SQLiteAuditStoreTests", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "PostgreSQLAuditStoreTests",
+            dependencies: ["PostgreSQLAuditStore", "AuditLog", "Hashing"],
+            path: "Tests/PostgreSQLAuditStoreTests", swiftSettings: swiftSettings),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(
             of: "FilterProcessor",

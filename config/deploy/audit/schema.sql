@@ -171,13 +171,14 @@ BEGIN
 END
 $$;
 
--- What people search, under the names that the platform's applications know. `details` and `signature` are read from the entry.
+-- What people search, under the names that the platform's applications know. `details` and `signature` are read from the entry,
+-- with U+FFFD for NUL, which no text of PostgreSQL can hold.
 CREATE OR REPLACE VIEW audit_logs AS
 SELECT
     sequence AS id, "timestamp", encode(trace_id, 'hex') AS trace_id, encode(span_id, 'hex') AS span_id,
     actor, actor_type, resource, resource_type, action, outcome, decision, policy_version, compliance_tags,
-    convert_from(entry, 'UTF8')::json #> '{record,attributes,audit.details}' AS details,
-    convert_from(entry, 'UTF8')::json #>> '{record,attributes,audit.integrity.value,stringValue}' AS signature,
+    replace(convert_from(entry, 'UTF8'), '\u0000', '\ufffd')::json #> '{record,attributes,audit.details}' AS details,
+    replace(convert_from(entry, 'UTF8'), '\u0000', '\ufffd')::json #>> '{record,attributes,audit.integrity.value,stringValue}' AS signature,
     created_at, event_name, record_id, entry
 FROM audit_entries;
 
