@@ -85,7 +85,8 @@ let package = Package(
         .executableTarget(
             name: "Sluice",
             dependencies: [
-                "Service", "Configuration", "OTLP", "Statements", logging,
+                "Service", "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", "Statements",
+                logging,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             path: "Sources/Sluice",
@@ -116,7 +117,8 @@ let package = Package(
                 "FailoverConnector", "RoutingConnector", "CountConnector", "SpanMetricsConnector",
                 "ServiceGraphConnector",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
-                "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage", "OTLPClient",
+                "AuditExporter", "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
+                "OTLPClient",
                 "ZPages",
                 nioCore, nioPosix, logging,
             ]),
@@ -248,6 +250,12 @@ let package = Package(
                 logging,
             ]),
         component(
+            "AuditExporter", in: "Exporters/",
+            [
+                "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", nioCore, nioPosix,
+                logging,
+            ]),
+        component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "OTLP", "Pipeline", nioCore]),
         component(
@@ -354,7 +362,7 @@ let package = Package(
             path: "Tests/AuditLogTests", swiftSettings: swiftSettings),
         .testTarget(
             name: "SQLiteAuditStoreTests",
-            dependencies: ["SQLiteAuditStore", "AuditLog", "Hashing", "CSQLite"],
+            dependencies: ["SQLiteAuditStore", "AuditLog", "Hashing", "OTLP"],
             path: "Tests/SQLiteAuditStoreTests", swiftSettings: swiftSettings),
         .testTarget(
             name: "PostgreSQLAuditStoreTests",
@@ -412,6 +420,9 @@ let package = Package(
                 "Pipeline", "OTLP", "HTTP", "Compression", "Configuration", nioCore, nioPosix, nioEmbedded,
                 logging,
             ]),
+        tests(
+            of: "AuditExporter",
+            ["AuditLog", "SQLiteAuditStore", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(of: "DebugExporter", ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
         tests(
             of: "FileExporter",

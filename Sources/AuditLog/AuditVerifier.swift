@@ -30,17 +30,15 @@ package final class AuditVerifier {
     private static let rowsAtATime = 2000
 
     private let store: any AuditStore
-    private let keyring: Keyring
-    /// Checkpoints that were kept elsewhere.
-    private let foreign: [String]
     private let progress: (UInt64, UInt64) -> Void
 
     private var report = Report()
     private var tree = MerkleTree()
     private var previous = AuditRow.firstPreviousHash
     private var recorded: UInt64 = 0
-    private var checkpoints: [(checkpoint: Checkpoint, place: String)] = []
-    private var next = 0
+    private var pages: CheckpointPages
+    /// Entries that the last checkpoint covers of those that were compared.
+    private var covered: UInt64 = 0
     /// Checkpoints whose root is another than the rows', and what is between the first of them and the one before it.
     private var disagreeing: (count: Int, first: (from: UInt64, to: UInt64, place: String)?) = (0, nil)
 
@@ -52,36 +50,36 @@ package final class AuditVerifier {
         progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }
     ) {
         self.store = store
-        self.keyring = keyring
-        self.foreign = foreign
+        pages = CheckpointPages(store, keyring: keyring, foreign: foreign)
         self.progress = progress
     }
 
     /// Checks everything. The store is open for reading.
     /// - Throws: the store cannot be read.
     package func verify() throws(AuditStoreError) -> Report {
-        guard let origin = try store.tail().origin else {
+        let before = try store.tail()
+        guard let origin = before.origin else {
             throw AuditStoreError(.refused, "there is no audit log in this store")
         }
-        try readCheckpoints(origin)
-        // After the checkpoints, which then cover nothing beyond it although a writer goes on.
+        // After the last checkpoint was read, which then covers nothing beyond it although a writer goes on.
         let tail = try store.tail()
-        compare()
+        try pages.begin(origin, upTo: max(before.checkpoint?.size ?? 0, tail.size))
+        try compare()
         while tree.size < tail.size, report.findings.count < Self.findingsMax {
             let limit = Int(min(UInt64(Self.rowsAtATime), tail.size - tree.size))
             let rows = try store.rows(from: tree.size + 1, limit: limit)
             guard !rows.isEmpty else {
                 find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
-                return finish(isCut: false)
+                return try finish(isCut: false)
             }
             var tiles: [HashTile] = []
             for row in rows {
-                guard check(row, &tiles) else { return finish(isCut: false) }
+                guard try check(row, &tiles) else { return try finish(isCut: false) }
             }
             try check(tiles)
             progress(tree.size, tail.size)
         }
-        return finish(isCut: tree.size == tail.size)
+        return try finish(isCut: tree.size == tail.size)
     }
 
     private func find(_ sequence: UInt64?, _ text: String) {
@@ -90,10 +88,10 @@ package final class AuditVerifier {
     }
 
     /// - Parameter isCut: whether all rows were read, so that what a checkpoint covers beyond them is missing.
-    private func finish(isCut: Bool) -> Report {
+    private func finish(isCut: Bool) throws(AuditStoreError) -> Report {
         report.size = tree.size
         report.root = tree.root
-        if isCut, let (checkpoint, place) = checkpoints[next...].last {
+        if isCut, let (checkpoint, place) = try pages.next() {
             find(
                 tree.size + 1,
                 "entries \(tree.size + 1) to \(checkpoint.size) are missing: \(place) covers \(checkpoint.size) entries"
@@ -107,63 +105,29 @@ package final class AuditVerifier {
                 "\(place) has another root, \(disagreeing.count) in all: one of the entries \(from) to \(to) is not what "
                     + "was signed")
         }
-        let covered = checkpoints[..<next].last?.checkpoint.size ?? 0
         report.uncovered = tree.size - min(covered, tree.size)
+        report.checkpoints = pages.count
+        for problem in pages.problems { find(nil, problem) }
         return report
     }
 
-    // MARK: - Checkpoints
-
-    private func readCheckpoints(_ origin: String) throws(AuditStoreError) {
-        var kept: [StoredCheckpoint] = []
-        while true {
-            // Those of one size never fill a page: a writer makes one only for new entries.
-            let page = try store.checkpoints(fromSize: (kept.last?.size).map { $0 + 1 } ?? 0, limit: 1000)
-            kept += page
-            guard page.count == 1000 else { break }
-        }
-        for (index, stored) in kept.enumerated() {
-            add(stored.note, "checkpoint \(index + 1) of the store", origin, expected: stored.size)
-        }
-        for (index, note) in foreign.enumerated() {
-            add(note, "checkpoint \(index + 1) of those that were given", origin, expected: nil)
-        }
-        checkpoints.sort { $0.checkpoint.size < $1.checkpoint.size }
-        report.checkpoints = checkpoints.count
-    }
-
-    private func add(_ note: String, _ place: String, _ origin: String, expected: UInt64?) {
-        do throws(KeyError) {
-            let checkpoint = try keyring.checkpoint(of: note)
-            guard checkpoint.origin == origin else {
-                return find(nil, "\(place) is of the log \"\(checkpoint.origin)\", not of \"\(origin)\"")
-            }
-            guard expected == nil || expected == checkpoint.size else {
-                return find(nil, "\(place) says the size \(checkpoint.size), its row another")
-            }
-            checkpoints.append((checkpoint, place))
-        } catch {
-            find(nil, "\(place) \(error)")
-        }
-    }
-
     /// Compares the checkpoints of the tree's size with its root.
-    private func compare() {
-        while next < checkpoints.count, checkpoints[next].checkpoint.size == tree.size {
-            let (checkpoint, place) = checkpoints[next]
-            if checkpoint.root != tree.root {
-                let before = next > 0 ? checkpoints[next - 1].checkpoint.size : 0
+    private func compare() throws(AuditStoreError) {
+        while let (checkpoint, place) = try pages.next(), checkpoint.size <= tree.size {
+            pages.advance()
+            guard checkpoint.size == tree.size, checkpoint.root == tree.root else {
                 disagreeing.count += 1
-                if disagreeing.count == 1 { disagreeing.first = (before + 1, checkpoint.size, place) }
+                if disagreeing.count == 1 { disagreeing.first = (covered + 1, checkpoint.size, place) }
+                continue
             }
-            next += 1
+            covered = checkpoint.size
         }
     }
 
     // MARK: - Rows
 
     /// - Returns: false when what follows can say nothing any more.
-    private func check(_ row: AuditRow, _ tiles: inout [HashTile]) -> Bool {
+    private func check(_ row: AuditRow, _ tiles: inout [HashTile]) throws(AuditStoreError) -> Bool {
         let expected = tree.size + 1
         guard row.sequence == expected else {
             find(
@@ -174,7 +138,7 @@ package final class AuditVerifier {
             return false
         }
         do throws(EntryError) {
-            let columns = try EntryColumns(row.entry)
+            let columns = try EntryColumns(row.entry, isBrief: true)
             check(row, columns)
             recorded = columns.recorded
         } catch {
@@ -183,7 +147,7 @@ package final class AuditVerifier {
         report.entries += 1
         tree.append(row.leafHash, &tiles)
         previous = row.entryHash
-        compare()
+        try compare()
         return true
     }
 

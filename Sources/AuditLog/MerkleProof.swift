@@ -155,6 +155,16 @@ package final class MerkleReader {
         return path.reversed()
     }
 
+    /// The first hashes of a tile, as it was or is.
+    func tile(level: Int, index: UInt64, width: Int) throws(AuditStoreError) -> [Hash256] {
+        let full = try hashes(level, index)
+        guard width <= full.count else {
+            throw AuditStoreError(
+                .damaged, "tile \(index) of level \(level) is missing; run sluice audit verify")
+        }
+        return Array(full[..<width])
+    }
+
     /// The largest power of two below a number above 1.
     private static func split(_ count: UInt64) -> UInt64 {
         1 << UInt64(UInt64.bitWidth - 1 - (count - 1).leadingZeroBitCount)

@@ -141,6 +141,15 @@ package enum KeyFile {
         guard fsync(file) == 0 else { throw failure("write", path, errno) }
     }
 
+    /// Puts a new text in the place of a file at once: readers see the old one or the new one. Durable.
+    package static func replace(_ path: String, _ text: String) throws(KeyError) {
+        let draft = path + ".new"
+        // SAFETY: the paths are C strings for the calls.
+        unsafe unlink(draft)
+        try create(draft, text)
+        guard unsafe rename(draft, path) == 0 else { throw failure("replace", path, errno) }
+    }
+
     private static func failure(_ verb: String, _ path: String, _ code: Int32) -> KeyError {
         // SAFETY: a known code's text is static, an unknown one's belongs to this thread; copied at once.
         let reason = unsafe strerror(code).map { unsafe String(cString: $0) } ?? "errno \(code)"

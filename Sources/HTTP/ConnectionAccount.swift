@@ -58,10 +58,22 @@ package final class ConnectionAccount {
     package var end: ((ConnectionEnd) -> Void)?
 
     /// A connection that opens now.
-    package init(work: WorkBudget.Limits = .init(), frames: FrameBudget.Limits = .init(), now: NIODeadline) {
-        self.work = WorkBudget(work, now: now)
+    package init(
+        work: WorkBudget.Limits = .init(), frames: FrameBudget.Limits = .init(),
+        slowness: Int = WorkBudget.slowness, now: NIODeadline
+    ) {
+        self.work = WorkBudget(work, slowness: slowness, now: now)
         self.frames = FrameBudget(frames, now: now)
         self.now = now
+    }
+
+    /// Does what is to be done with a complete request. The time is the pipelines', not the connection's.
+    package func excusing<Result>(_ body: () -> Result) -> Result {
+        guard work.isLow else { return body() }
+        let began = NIODeadline.now()
+        let result = body()
+        work.excuse(NIODeadline.now() - began)
+        return result
     }
 
     /// A request was complete: taken, or refused for reasons that are ours.

@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// What makes a request of HTTP/2 malformed (RFC 9113 §8.1.1): its stream is reset with PROTOCOL_ERROR.
 ///
 /// Stands in for nghttp2's checks, which also refuse what is legal or harmless and what proxies send: an `:authority`
@@ -17,8 +19,9 @@ package enum HTTP2Malformed: String, Sendable {
     case openTrailers = "trailers_without_end"
 }
 
-/// Checks the header sections of one request field by field. A value for each stream: a few bytes.
-struct HTTP2RequestCheck {
+/// Checks the header sections of one request field by field. A class, since access to a property that is a struct is
+/// checked at run time: 700 instructions a request. Confined to its stream.
+final class HTTP2RequestCheck {
     private struct Seen: OptionSet {
         let rawValue: UInt8
         static let method = Seen(rawValue: 1)
@@ -39,11 +42,20 @@ struct HTTP2RequestCheck {
     /// The first thing that was wrong.
     private(set) var fault: HTTP2Malformed?
 
+    /// Begins with another request.
+    func reset() {
+        seen = []
+        isAsterisk = false
+        contentLength = -1
+        bodyBytes = 0
+        fault = nil
+    }
+
     /// The fields that follow are trailers.
-    mutating func beginTrailers() { seen.insert(.trailers) }
+    func beginTrailers() { seen.insert(.trailers) }
 
     /// - Returns: whether the field is to be kept: one of a name or a value that is not legal is dropped.
-    mutating func field(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
+    func field(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
         guard fault == nil else { return false }
         guard let first = unsafe name.first else { return fail(.fieldName) }
         if first == UInt8(ascii: ":") { return unsafe pseudoField(name, value) }
@@ -63,7 +75,7 @@ struct HTTP2RequestCheck {
         return unsafe regularField(name, value)
     }
 
-    private mutating func regularField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer)
+    private func regularField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer)
         -> Bool
     {
         // Few names have one of these lengths.
@@ -85,8 +97,7 @@ struct HTTP2RequestCheck {
         return true
     }
 
-    private mutating func pseudoField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool
-    {
+    private func pseudoField(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
         guard !seen.contains(.trailers), !seen.contains(.regular) else { return fail(.misplacedPseudoField) }
         guard unsafe Self.isText(value) else { return fail(.fieldValue) }
         let which: Seen
@@ -113,7 +124,7 @@ struct HTTP2RequestCheck {
 
     /// The section is complete.
     /// - Parameter endsStream: whether nothing follows.
-    mutating func endSection(endsStream: Bool) {
+    func endSection(endsStream: Bool) {
         guard fault == nil else { return }
         if seen.contains(.trailers) {
             if !endsStream { fault = .openTrailers }
@@ -125,17 +136,17 @@ struct HTTP2RequestCheck {
     }
 
     /// Bytes of the body came.
-    mutating func body(_ count: Int) {
+    func body(_ count: Int) {
         bodyBytes += count
         if contentLength >= 0, bodyBytes > contentLength { fault = fault ?? .bodyLength }
     }
 
     /// The body is complete.
-    mutating func end() {
+    func end() {
         if contentLength >= 0, bodyBytes != contentLength { fault = fault ?? .bodyLength }
     }
 
-    private mutating func fail(_ fault: HTTP2Malformed) -> Bool {
+    private func fail(_ fault: HTTP2Malformed) -> Bool {
         self.fault = fault
         return false
     }
@@ -169,6 +180,7 @@ struct HTTP2RequestCheck {
 }
 
 private func equals(_ bytes: UnsafeRawBufferPointer, _ text: StaticString) -> Bool {
-    let wanted = unsafe UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-    return unsafe bytes.elementsEqual(wanted)
+    guard bytes.count == text.utf8CodeUnitCount, let start = bytes.baseAddress else { return false }
+    // SAFETY: both have so many bytes.
+    return unsafe memcmp(start, text.utf8Start, bytes.count) == 0
 }

@@ -14,7 +14,7 @@ package final class HTTP2Stream {
     /// Whether the fields of a request are more than `HTTP2Settings.maxHeaderBytes`; those beyond it are missing.
     package internal(set) var hasTooManyFields = false
     /// Of a request.
-    var check = HTTP2RequestCheck()
+    let check = HTTP2RequestCheck()
     /// Whether our side has sent, or queued, everything that it will send.
     package internal(set) var answered = false
     /// Whether bytes of our side's body have been collected for sending.
@@ -44,7 +44,7 @@ package final class HTTP2Stream {
         isSent = false
         peerEnded = false
         hasTooManyFields = false
-        check = HTTP2RequestCheck()
+        check.reset()
         headers.removeAll()
     }
 

@@ -3,7 +3,8 @@ package import NIOCore
 /// The time that one connection may take from its event loop beyond what its requests are worth.
 ///
 /// One number, nanoseconds of credit: work takes from it, requests and passing time add to it. Below zero the connection
-/// is served in its turn only, with the others that are; far below it is ended. No clock of its own; event loop only.
+/// is served in its turn only, with the others that are; far below it is ended. Nanoseconds are those of the machine of the
+/// measurements: on a slower one more time passes for each. No clock of its own; event loop only.
 package struct WorkBudget {
     /// How credit comes and goes. Generous to requests: they are worth several times what they take.
     package struct Limits: Sendable, Equatable {
@@ -14,42 +15,60 @@ package struct WorkBudget {
         /// The debt at which the connection is ended, nanoseconds.
         package var debt = 250_000_000
         /// What a request is worth, nanoseconds.
-        package var request = 50_000 * slowness
+        package var request = 50_000
         /// What a byte of its body is worth, nanoseconds.
-        package var byte = 20 * slowness
+        package var byte = 20
         /// The percentage of passing time that is added.
         package var percentage = 10
 
         /// The defaults.
         package init() {}
 
-        /// How much longer a request takes without the optimizer.
-        private static let slowness: Int = {
-            var slowness = 1
-            // Evaluated in debug builds only.
-            assert(
-                {
-                    slowness = 40
-                    return true
-                }())
-            return slowness
-        }()
     }
 
+    /// How much longer than on the machine of the measurements work takes here: slow or emulated processors, builds
+    /// without the optimizer, instrumented ones. At least 1. Measured once, in a fraction of a millisecond.
+    package static let slowness: Int = {
+        var (leastHash, leastAllocation) = (Int.max, Int.max)
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        for _ in 0..<5 {
+            let began = ThreadTime.nanoseconds()
+            for byte in 0..<20_000 as Range<UInt64> {
+                hash = (hash ^ (byte & 0xff)) &* 0x100_0000_01b3
+            }
+            let middle = ThreadTime.nanoseconds()
+            for size in 0..<500 {
+                hash ^= UInt64(truncatingIfNeeded: ByteBuffer(repeating: 1, count: 64 + size).readableBytes)
+            }
+            leastHash = min(leastHash, Int(middle - began))
+            leastAllocation = min(leastAllocation, Int(ThreadTime.nanoseconds() - middle))
+        }
+        // Never so, which the optimizer does not know.
+        if hash == 0 { return 1 }
+        return max(1, leastHash / hashTime, leastAllocation / allocationTime)
+    }()
+    /// What the two loops take there.
+    private static let (hashTime, allocationTime) = (26_000, 60_000)
+
     private let limits: Limits
+    private let slowness: Int
     /// Nanoseconds; below zero it is a debt.
     package private(set) var credit: Int
     private var filledAt: NIODeadline
 
     /// A connection that opens now.
-    package init(_ limits: Limits = Limits(), now: NIODeadline) {
+    package init(_ limits: Limits = Limits(), slowness: Int = Self.slowness, now: NIODeadline) {
         self.limits = limits
+        self.slowness = slowness
         credit = limits.start
         filledAt = now
     }
 
     /// Whether the connection may be served as soon as it has something to say.
     package var isInCredit: Bool { credit > 0 }
+
+    /// Whether so little is left that it matters what time was spent on.
+    package var isLow: Bool { credit < limits.start }
 
     /// Whether it has taken so much for nothing that it should end.
     package var isOverdrawn: Bool { credit < -limits.debt }
@@ -58,12 +77,18 @@ package struct WorkBudget {
     package mutating func spend(_ time: TimeAmount, now: NIODeadline) {
         let passed = Int((now - filledAt).nanoseconds)
         filledAt = now
-        add(passed / 100 * limits.percentage - Int(time.nanoseconds))
+        add((passed / 100 * limits.percentage - Int(time.nanoseconds)) / slowness)
     }
 
-    /// A request was complete.
+    /// A request was complete. Who sends such may have to wait, but is not ended.
     package mutating func earn(bytes: Int) {
+        credit = max(credit, -limits.debt / 2)
         add(limits.request + bytes * limits.byte)
+    }
+
+    /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.
+    package mutating func excuse(_ time: TimeAmount) {
+        add(Int(time.nanoseconds) / slowness)
     }
 
     private mutating func add(_ nanoseconds: Int) {

@@ -1,4 +1,5 @@
 internal import AttributesProcessor
+internal import AuditExporter
 internal import BatchProcessor
 internal import CountConnector
 internal import CumulativeToDelta
@@ -76,6 +77,7 @@ package let builtInComponents: [ComponentType] = [
     .fileExporter,
     .prometheusExporter,
     .prometheusRemoteWriteExporter,
+    .auditExporter,
     .nopExporter,
 
     .forward,

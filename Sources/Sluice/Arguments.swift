@@ -13,6 +13,7 @@ struct Arguments {
         case printConfig = "print-config"
         case transform
         case test
+        case audit
         case version
         case help
     }
@@ -52,6 +53,37 @@ struct Arguments {
             name: "--junit", value: "FILE", help: "Where the results are written as JUnit's XML, too.",
             commands: [.test]),
         Option(
+            name: "--store", value: "FILE", help: "The audit log: the path of its SQLite database.",
+            commands: [.audit]),
+        Option(
+            name: "--keyring", value: "FILE",
+            help: "The keys that count (verify): lines VERIFIER-KEY [FIRST-SIZE [LAST-SIZE]].",
+            commands: [.audit]),
+        Option(
+            name: "--checkpoint", value: "FILE",
+            help: "A checkpoint that was kept elsewhere, with which the log must agree, too (verify).",
+            commands: [.audit], repeats: true),
+        Option(
+            name: "--key", value: "FILE",
+            help: "The private key: where keygen writes it, and what export signs lines with.",
+            commands: [.audit]),
+        Option(
+            name: "--origin", value: "NAME", help: "The log's name (keygen, export).", commands: [.audit]),
+        Option(
+            name: "--as", value: "dsse|tiles",
+            help:
+                "What export makes: lines of DSSE on standard output, or a folder of C2SP tlog-tiles. dsse.",
+            commands: [.audit]),
+        Option(name: "--out", value: "FOLDER", help: "Where the tiles go (export).", commands: [.audit]),
+        Option(
+            name: "--from", value: "NUMBER",
+            help: "The first entry (export, tail). 1; for tail the tenth last.",
+            commands: [.audit]),
+        Option(
+            name: "--to", value: "NUMBER", help: "The last entry (export). The newest.", commands: [.audit]),
+        Option(
+            name: "--follow", value: "yes|no", help: "Whether tail waits for more. yes.", commands: [.audit]),
+        Option(
             name: "--health-endpoint", value: "HOST:PORT",
             help:
                 "Where /health/live and /health/ready are served; \"\" for nowhere. 0.0.0.0:8080, unless that is taken.",
@@ -87,7 +119,7 @@ struct Arguments {
             switch word {
             case "--help", "-h": command = .help
             case "--version", "-v": command = .version
-            case _ where command == .test && !word.hasPrefix("-"): files.append(word)
+            case _ where (command == .test || command == .audit) && !word.hasPrefix("-"): files.append(word)
             default: try take(word, &rest)
             }
         }
@@ -151,6 +183,7 @@ struct Arguments {
               components    list the component types that this version builds
               print-config  print the configuration as it takes effect: merged, overridden, expanded
               transform     send OTLP JSON from standard input through the processors of a pipeline, print what comes out
+              audit ACTION  an audit log: verify, export, prove ID, checkpoint, keygen, tail
               test FILE…    check what comes out of pipelines against files of tests
               version       print the version
               help          print this

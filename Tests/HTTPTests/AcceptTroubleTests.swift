@@ -52,8 +52,23 @@ import Testing
         #expect(store.lines == ["error: Cannot accept connections. Trying again every second."])
         channel.pipeline.fireChannelRead(channel as any Channel)
         channel.pipeline.fireChannelRead(channel as any Channel)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(5))
         fail(ENFILE)
         #expect(store.lines.count == 3 && store.lines[1] == "info: Connections are accepted again.")
+    }
+
+    /// Guarantees: places that idle connections give up, and that a crowd takes at once, do not fill the log.
+    @Test func anAcceptedConnectionBetweenFailuresIsNoEnd() throws {
+        for _ in 0..<20 {
+            fail(EMFILE)
+            channel.embeddedEventLoop.advanceTime(by: .seconds(1))
+            channel.pipeline.fireChannelRead(channel as any Channel)
+        }
+        #expect(store.lines.count == 1)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(5))
+        channel.pipeline.fireChannelRead(channel as any Channel)
+        channel.embeddedEventLoop.advanceTime(by: .seconds(5))
+        #expect(store.lines.count == 2)
     }
 
     /// Guarantees: a client that is gone before it was accepted costs nobody a second.

@@ -7,16 +7,11 @@ import Testing
 @Suite struct BudgetTests {
     private let start = NIODeadline.now()
 
-    private var limits: WorkBudget.Limits {
-        var limits = WorkBudget.Limits()
-        limits.request = 50_000
-        limits.byte = 20
-        return limits
-    }
+    private let limits = WorkBudget.Limits()
 
     /// Guarantees: nothing but work makes debt; it is paid by time, a tenth of it.
     @Test func timeThatIsTakenForNothingIsPaidByWaiting() {
-        var budget = WorkBudget(limits, now: start)
+        var budget = WorkBudget(limits, slowness: 1, now: start)
         #expect(budget.isInCredit)
         budget.spend(.milliseconds(12), now: start)
         #expect(!budget.isInCredit && !budget.isOverdrawn)
@@ -28,7 +23,7 @@ import Testing
 
     /// Scenario: half of a loop's time for nothing. Guarantees: the connection is overdrawn after less than a second.
     @Test func aFloodIsOverdrawn() {
-        var budget = WorkBudget(limits, now: start)
+        var budget = WorkBudget(limits, slowness: 1, now: start)
         var now = start
         var steps = 0
         while !budget.isOverdrawn {
@@ -41,7 +36,7 @@ import Testing
 
     /// Scenario: a connection that takes a whole loop, for requests of 45 kB at 100 µs each. Guarantees: never in debt.
     @Test func requestsPayForThemselves() {
-        var budget = WorkBudget(limits, now: start)
+        var budget = WorkBudget(limits, slowness: 1, now: start)
         for step in 0..<100_000 {
             budget.spend(.microseconds(100), now: start + .microseconds(Int64(step) * 100))
             budget.earn(bytes: 45_000)
@@ -50,6 +45,33 @@ import Testing
         // What was earned long ago is not kept for a flood.
         budget.spend(.milliseconds(21), now: start + .seconds(10))
         #expect(!budget.isInCredit)
+    }
+
+    /// Scenario: a machine so slow, or pipelines so long, that requests take a hundred times what they are worth.
+    /// Guarantees: whoever completes requests waits for his turn, but is never ended; what pipelines take is no debt.
+    @Test func whoCompletesRequestsIsNotEnded() {
+        var budget = WorkBudget(limits, slowness: 1, now: start)
+        for step in 1..<1_000 {
+            budget.spend(.milliseconds(7), now: start + .milliseconds(Int64(step) * 7))
+            #expect(!budget.isOverdrawn)
+            budget.earn(bytes: 500)
+        }
+        #expect(!budget.isInCredit)
+        var excused = WorkBudget(limits, slowness: 1, now: start)
+        for _ in 1..<1_000 {
+            excused.excuse(.milliseconds(7))
+            excused.spend(.milliseconds(7), now: start)
+            #expect(excused.isInCredit)
+        }
+    }
+
+    /// Guarantees: a slow machine ends nobody whom a fast one would not end.
+    @Test func aSlowMachineCountsTheSameWork() {
+        var fast = WorkBudget(limits, slowness: 1, now: start)
+        var slow = WorkBudget(limits, slowness: 40, now: start)
+        fast.spend(.milliseconds(3), now: start + .milliseconds(3))
+        slow.spend(.milliseconds(120), now: start + .milliseconds(120))
+        #expect(fast.credit == slow.credit)
     }
 
     /// Guarantees: a burst, then a rate; what a request brings does not outlast the burst.

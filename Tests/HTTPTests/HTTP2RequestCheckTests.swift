@@ -5,7 +5,7 @@ import Testing
 /// The check of fields stands in for nghttp2's own: what it lets through reaches everything behind it.
 @Suite struct HTTP2RequestCheckTests {
     private func check(_ name: String, _ value: [UInt8]) -> (isKept: Bool, fault: HTTP2Malformed?) {
-        var check = HTTP2RequestCheck()
+        let check = HTTP2RequestCheck()
         let isKept = Array(name.utf8).withUnsafeBytes { name in
             value.withUnsafeBytes { value in check.field(name, value) }
         }

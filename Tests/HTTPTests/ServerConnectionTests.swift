@@ -44,7 +44,7 @@ import Testing
     private init(burst: Int) throws {
         var frames = FrameBudget.Limits()
         frames.burst = burst
-        account = ConnectionAccount(frames: frames, now: loop.now)
+        account = ConnectionAccount(frames: frames, slowness: 1, now: loop.now)
         channel = EmbeddedChannel(loop: loop)
         let gate = ReadGate(PausedReads(eventLoop: loop) { false }, account: account)
         let handler = HTTP2Handler(

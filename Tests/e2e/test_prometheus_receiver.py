@@ -361,7 +361,7 @@ def test_inside_a_cluster(gateway, backend, owned, target, certificates, tmp_pat
     (tmp_path / "ca.crt").write_text(open(certificates.other).read())
     before = server.refusals
     running = gateway(scraping(destination, job), env=env, launcher=launcher)
-    wait_until(lambda: "Pods cannot be found" in running.log, "a complaint")
+    wait_until(lambda: "Kubernetes cannot be asked" in running.log, "a complaint")
     assert server.refusals == before and len(server.watches) == 2
 
 

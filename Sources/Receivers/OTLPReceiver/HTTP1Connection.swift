@@ -283,7 +283,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             return
         }
         phase = .waiting
-        let answer = reader.finish(later: acknowledgement)
+        let answer = account.excusing { reader.finish(later: acknowledgement) }
         if answer?.isOurs ?? true { account.earn(bytes: reader.finishedBytes) }
         if let answer { self.answer(answer) }
     }

@@ -149,7 +149,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             reader.abandon()
             return answer(stream, .failed(.timeoutExpired))
         }
-        guard let answer = reader.finish(later: { acknowledgement(for: stream) }) else {
+        let answer = account.excusing { reader.finish(later: { acknowledgement(for: stream) }) }
+        guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
         }
         if answer.isOurs { account.earn(bytes: reader.finishedBytes) }

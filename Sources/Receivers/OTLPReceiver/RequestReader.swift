@@ -84,6 +84,9 @@ final class RequestReader {
     private var payload: Payload?
     /// How many bytes the client said the body has; 0 when it did not.
     private var announcedBytes = 0
+    /// What has come of the body, and what its buffer has room for: to ask the buffer takes longer.
+    private var bodyBytes = 0
+    private var capacity = 0
     /// Bytes that came since `lastProgress`.
     private var bytesSinceProgress = 0
     private var metadata: ClientMetadata?
@@ -119,7 +122,7 @@ final class RequestReader {
     /// How much of the request has come, 0 to 1; of one whose end is not known, as a part of the largest.
     var fullness: Double {
         let whole = announcedBytes > 0 ? announcedBytes : limits.bodyBytesMax
-        return Double(payload?.bytes.readableBytes ?? 0) / Double(max(whole, 1))
+        return Double(bodyBytes) / Double(max(whole, 1))
     }
 
     /// Whether a request is under way that has not been answered.
@@ -148,6 +151,8 @@ final class RequestReader {
         lastProgress = tools.now
         bytesSinceProgress = 0
         announcedBytes = 0
+        bodyBytes = 0
+        capacity = 0
         if let tracer = tools.tracer, let head { span = RequestSpan(tracer, target, head) }
         if limits.isGRPC {
             // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
@@ -180,6 +185,7 @@ final class RequestReader {
                 let count = unsafe min(missing ?? rest.count, rest.count)
                 if let failure = makeRoom(for: count) { return fail(failure) }
                 _ = unsafe payload?.bytes.writeBytes(UnsafeRawBufferPointer(rebasing: rest.prefix(count)))
+                bodyBytes += count
                 unsafe rest = rest.dropFirst(count)
                 if let missing { phase = missing == count ? .complete : .body(missing: missing - count) }
             case .complete:
@@ -333,9 +339,9 @@ final class RequestReader {
 
     /// Counts the room of a body that is not complete.
     private func holdWhatCame() {
-        guard let payload, case .body = phase else { return hold(0) }
-        let isWhole = announcedBytes > 0 && payload.bytes.readableBytes >= announcedBytes
-        hold(isWhole ? 0 : payload.bytes.capacity)
+        guard payload != nil, case .body = phase else { return hold(0) }
+        let isWhole = announcedBytes > 0 && bodyBytes >= announcedBytes
+        hold(isWhole ? 0 : capacity)
     }
 
     private func hold(_ bytes: Int) {
@@ -347,10 +353,10 @@ final class RequestReader {
 
     /// Grows the room for a body as it comes, within the limits.
     private func makeRoom(for count: Int) -> Answer.Failure? {
-        let size = (payload?.bytes.readableBytes ?? 0) + count
+        let size = bodyBytes + count
         // The buffer may be larger than the limit.
         if size > limits.bodyBytesMax { return tooLarge("more than \(limits.bodyBytesMax)") }
-        if let payload, payload.bytes.writableBytes >= count { return nil }
+        if payload != nil, capacity - bodyBytes >= count { return nil }
         let capacity = room(for: size)
         if size != announcedBytes, let memory,
             let objection = memory.objection(to: capacity - heldBytes, request: heldBytes)
@@ -363,13 +369,14 @@ final class RequestReader {
         let larger = takePayload(capacity)
         if let payload { larger.bytes.writeImmutableBuffer(payload.bytes) }
         payload = larger
+        self.capacity = larger.bytes.capacity
         return nil
     }
 
     /// The room for a body of which `size` bytes are here. Eight times where the end is known: a tenth is copied once more,
     /// and no more than that is held unused.
     private func room(for size: Int) -> Int {
-        let before = payload?.bytes.capacity ?? 0
+        let before = capacity
         guard announcedBytes >= size else { return min(max(size, before * 2), limits.bodyBytesMax) }
         if size < Self.worthyBytes { return min(4 * size, announcedBytes) }
         return min(max(size, before * 8, Self.announcedRoomBytes), announcedBytes)

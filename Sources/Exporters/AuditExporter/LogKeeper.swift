@@ -1,0 +1,263 @@
+internal import AuditLog
+internal import Logging
+internal import NIOCore
+internal import NIOPosix
+internal import OTLP
+internal import Pipeline
+import Synchronization
+
+/// Keeps one audit log, on a thread of its own: what comes while a commit is under way is committed together afterwards. Any thread.
+final class LogKeeper: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the variables below `Thread only` are touched by jobs of `thread` only, which runs one at a
+    // time.
+    private struct Job: Sendable {
+        let batch: Batch
+        let done: @Sendable (SendResult) -> Void
+    }
+
+    private struct Inbox {
+        var jobs: [Job] = []
+        /// Whether a job of the thread will look into the inbox.
+        var isScheduled = false
+    }
+
+    /// A job whose records were read.
+    private struct Pending {
+        let job: Job
+        let events: [AuditEvent]
+    }
+
+    private let config: AuditConfig
+    private let keys: [SigningKey]
+    private let makeStore: @Sendable () -> any AuditStore
+    private let metrics: AuditMetrics
+    private let logger: Logger
+    private let thread = NIOThreadPool(numberOfThreads: 1)
+    private let inbox = Mutex(Inbox())
+
+    // Thread only.
+    /// Nil while the store cannot be used.
+    private var writer: AuditWriter?
+    private var failure = "it was not opened"
+    /// Nanoseconds of Unix time before which it is not opened again.
+    private var opensAgain: Int64 = 0
+
+    /// Between two openings of a store that is away.
+    private static let openingInterval: Int64 = 1_000_000_000
+
+    init(
+        _ config: AuditConfig, keys: [SigningKey], metrics: AuditMetrics, logger: Logger,
+        makeStore: @escaping @Sendable () -> any AuditStore
+    ) {
+        self.config = config
+        self.keys = keys
+        self.metrics = metrics
+        self.logger = logger
+        self.makeStore = makeStore
+        // Never shut down: it lives as long as the process, and a disk that hangs holds up no other.
+        thread.start()
+    }
+
+    /// Opens the log. A store that is away is no error: it is opened when it is back, and clients are asked to wait.
+    /// - Throws: another writer has the log, it was changed, or the configuration is wrong.
+    func open() async throws {
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            thread.submit { _ in
+                do throws(AuditStoreError) {
+                    try self.openNow()
+                    continuation.resume()
+                } catch {
+                    if error.kind == .unavailable {
+                        continuation.resume()
+                    } else {
+                        continuation.resume(throwing: ComponentError("\(error)"))
+                    }
+                }
+            }
+        }
+    }
+
+    /// Keeps the events of a batch.
+    /// - Parameter done: called once, by the log's thread.
+    func keep(_ batch: Batch, done: @escaping @Sendable (SendResult) -> Void) {
+        let mustSchedule = inbox.withLock { inbox in
+            inbox.jobs.append(Job(batch: batch, done: done))
+            defer { inbox.isScheduled = true }
+            return !inbox.isScheduled
+        }
+        if mustSchedule { thread.submit { _ in self.commitAll() } }
+    }
+
+    /// Makes a checkpoint, if there is anything new.
+    func checkpoint() {
+        thread.submit { _ in
+            // After an outage without any traffic, too.
+            _ = self.isOpen()
+            self.makeCheckpoint()
+        }
+    }
+
+    /// Makes the last checkpoint and closes the log.
+    /// - Parameter done: called once, by the log's thread.
+    func close(done: @escaping @Sendable () -> Void) {
+        thread.submit { _ in
+            self.makeCheckpoint()
+            self.writer?.close()
+            self.writer = nil
+            self.failure = "the gateway is stopping"
+            self.opensAgain = .max
+            done()
+        }
+    }
+
+    // MARK: - On the thread
+
+    private func openNow() throws(AuditStoreError) {
+        let writer = AuditWriter(makeStore(), origin: config.origin, keys: keys) {
+            UInt64(max(0, SystemClock.unixNanoseconds()))
+        }
+        do throws(AuditStoreError) {
+            try writer.open()
+        } catch {
+            fail(error)
+            throw error
+        }
+        self.writer = writer
+        metrics.show(size: writer.size, uncovered: writer.uncovered)
+        logger.info(
+            "The audit log is open.", metadata: ["origin": "\(config.origin)", "entries": "\(writer.size)"])
+    }
+
+    /// After this the store is closed: whether the last commit took place is known when it is open again.
+    private func fail(_ error: AuditStoreError) {
+        writer?.close()
+        writer = nil
+        failure = "\(error)"
+        opensAgain = SystemClock.unixNanoseconds() + Self.openingInterval
+        metrics.failedCommits.add(1)
+        logger.error("The audit log takes no events.", metadata: ["error": "\(error)"])
+    }
+
+    private func isOpen() -> Bool {
+        if writer != nil { return true }
+        guard SystemClock.unixNanoseconds() >= opensAgain else { return false }
+        do throws(AuditStoreError) {
+            try openNow()
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    private func commitAll() {
+        let jobs = inbox.withLock { inbox in
+            inbox.isScheduled = false
+            defer { inbox.jobs = [] }
+            return inbox.jobs
+        }
+        var pending: [Pending] = []
+        var records = 0
+        for job in jobs {
+            if records > 0, records + job.batch.items > config.maxCommitRecords {
+                commit(pending)
+                (pending, records) = ([], 0)
+            }
+            do throws(EventProblem) {
+                pending.append(Pending(job: job, events: try Self.events(of: job.batch)))
+                records += job.batch.items
+            } catch {
+                metrics.invalid.add(rejected(job.batch.items))
+                job.done(.refused("\(error)", code: .invalidArgument))
+            }
+        }
+        commit(pending)
+    }
+
+    private static func events(of batch: Batch) throws(EventProblem) -> [AuditEvent] {
+        let result: Result<[AuditEvent], EventProblem>
+        if batch.sliceCount == 1, let slice = batch.slices.first {
+            result = unsafe slice.bytes.withUnsafeReadableBytes { bytes in
+                // SAFETY: borrowed for the call.
+                Result { () throws(EventProblem) in try AuditEventReader.events(of: unsafe WireBytes(bytes)) }
+            }
+        } else {
+            var request: [UInt8] = []
+            request.reserveCapacity(batch.bytes)
+            for slice in batch.slices { request += slice.bytes.readableBytesView }
+            result = unsafe request.withUnsafeBytes { bytes in
+                // SAFETY: borrowed for the call.
+                Result { () throws(EventProblem) in try AuditEventReader.events(of: unsafe WireBytes(bytes)) }
+            }
+        }
+        return try result.get()
+    }
+
+    private func commit(_ pending: [Pending]) {
+        guard !pending.isEmpty else { return }
+        guard isOpen(), let writer else {
+            for each in pending {
+                each.job.done(.retryable("the audit log takes no events: \(failure)", after: nil))
+            }
+            return
+        }
+        let start = SystemClock.unixNanoseconds()
+        do throws(AuditStoreError) {
+            let results = try writer.append(pending.map(\.events))
+            metrics.commitSeconds.observe(Double(max(0, SystemClock.unixNanoseconds() - start)) / 1e9)
+            metrics.show(size: writer.size, uncovered: writer.uncovered)
+            for (each, result) in zip(pending, results) { each.job.done(answer(result, each.events.count)) }
+        } catch {
+            fail(error)
+            for each in pending {
+                each.job.done(.retryable("the audit log takes no events: \(error)", after: nil))
+            }
+            return
+        }
+        if writer.uncovered >= UInt64(config.checkpointRecords) { makeCheckpoint() }
+    }
+
+    private func answer(_ result: AuditWriter.Result, _ count: Int) -> SendResult {
+        switch result {
+        case .committed(let new, let known):
+            metrics.appended.add(new)
+            metrics.known.add(known)
+            return .sent(rejectedItems: 0, message: "")
+        case .conflict(let id, let sequence):
+            metrics.conflicting.add(rejected(count))
+            let place = sequence.map { "in the log as entry \($0)" } ?? "twice in the request"
+            return .refused(
+                "audit.record.id \(id) is \(place), with other content; a record cannot be changed, give a new one an id of "
+                    + "its own", code: .alreadyExists)
+        }
+    }
+
+    /// How many records a refusal of so many is the end of: of more than one, the queue tries the others without the culprit.
+    private func rejected(_ count: Int) -> Int {
+        count == 1 || !config.sendingQueue.dividesRefused ? count : 0
+    }
+
+    private func makeCheckpoint() {
+        guard let writer else { return }
+        do throws(AuditStoreError) {
+            guard let checkpoint = try writer.checkpoint() else { return }
+            metrics.show(size: writer.size, uncovered: writer.uncovered)
+            logger.info(
+                "Audit checkpoint.",
+                metadata: ["size": "\(checkpoint.size)", "note": "\(checkpoint.note)"])
+            push(checkpoint)
+        } catch {
+            fail(error)
+        }
+    }
+
+    private func push(_ checkpoint: StoredCheckpoint) {
+        guard let path = config.checkpointFile else { return }
+        do throws(KeyError) {
+            try KeyFile.replace(path, checkpoint.note)
+        } catch {
+            // The store has it; the next one is written again.
+            logger.error(
+                "The audit checkpoint was not written to checkpoint_file.", metadata: ["error": "\(error)"])
+        }
+    }
+}

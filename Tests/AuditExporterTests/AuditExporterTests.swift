@@ -1,0 +1,120 @@
+import AuditLog
+import Configuration
+import NIOCore
+import OTLP
+import Pipeline
+import TestSupport
+import Testing
+
+@testable import AuditExporter
+
+/// Without these a client would believe that its event is kept when it is not, or could not get rid of one that never will be.
+@Suite("Audit exporter")
+struct AuditExporterTests {
+    /// The answer is the commit's: what was acknowledged is in the log of the next process, and the log verifies.
+    @Test("what is acknowledged is in the log, and a checkpoint covers it after the stop")
+    func acknowledged() async throws {
+        let rig = try Rig()
+        try await rig.run(", checkpoint_file: \(rig.folder)/checkpoint") { exporter async throws in
+            #expect(try await rig.send(Rig.records([1, 2]), items: 2, to: exporter) == .accepted)
+            #expect(try await rig.send(Rig.records([3]), to: exporter) == .accepted)
+            #expect(try rig.report().entries == 3)
+            #expect(rig.shows("sluice_audit_appended_records{exporter=\"audit\"} 3"))
+            #expect(rig.shows("sluice_audit_tree_size{exporter=\"audit\"} 3"))
+        }
+        let report = try rig.report()
+        #expect(report.findings == [] && report.entries == 3 && report.uncovered == 0)
+        let kept = try KeyFile.read(rig.folder + "/checkpoint", isPrivate: true)
+        #expect(try Keyring(rig.key.verifier).checkpoint(of: kept).size == 3)
+        #expect(rig.shows("sluice_audit_checkpoint_size{exporter=\"audit\"} 3"))
+        try await rig.run { exporter async throws in
+            #expect(try await rig.send(Rig.records([4]), to: exporter) == .accepted)
+        }
+        #expect(try rig.report().entries == 4)
+    }
+
+    /// A client that got no answer sends again; one that reuses an id must hear that its event is not kept.
+    @Test("a record again is acknowledged and kept once, another one with its id is refused")
+    func idempotency() async throws {
+        let rig = try Rig()
+        try await rig.run { exporter async throws in
+            #expect(try await rig.send(Rig.records([1]), to: exporter) == .accepted)
+            #expect(try await rig.send(Rig.records([1]), to: exporter) == .accepted)
+            guard
+                case .refused(let refusal) = try await rig.send(
+                    Rig.records([1], action: "DELETE"), to: exporter)
+            else {
+                Issue.record("a record was replaced")
+                return
+            }
+            #expect(refusal.code == .alreadyExists && refusal.isPermanent)
+            #expect(refusal.message.contains(Rig.id(1)) && refusal.message.contains("entry 1"))
+            #expect(rig.shows("sluice_audit_duplicate_records{exporter=\"audit\"} 1"))
+            #expect(rig.shows("sluice_audit_rejected_records{exporter=\"audit\",reason=\"conflict\"} 1"))
+        }
+        #expect(try rig.report().entries == 1)
+    }
+
+    /// One bad record must not cost the others of its request.
+    @Test("a record that is no event is refused by name, the others of its request are kept")
+    func invalid() async throws {
+        let rig = try Rig()
+        try await rig.run { exporter async throws in
+            let bad = "{\"resourceLogs\":[{\"scopeLogs\":[{\"logRecords\":[{\"timeUnixNano\":\"7\"}]}]}]}"
+            guard case .refused(let refusal) = try await rig.send(bad, to: exporter) else {
+                Issue.record("a log line was kept")
+                return
+            }
+            #expect(refusal.code == .invalidArgument && refusal.isPermanent)
+            #expect(refusal.message.contains("audit.record.id"))
+            let mixed = Rig.records([1, 2, 3]).replacing(
+                "\"value\":{\"stringValue\":\"\(Rig.id(2))\"}", with: "\"value\":{\"stringValue\":\"x\"}")
+            let outcome = try await rig.send(mixed, items: 3, to: exporter)
+            guard case .partial(1, let message) = outcome else {
+                Issue.record("\(outcome)")
+                return
+            }
+            #expect(message.contains("audit.record.id is \"x\"; must be a UUID"))
+        }
+        #expect(try rig.report().entries == 2)
+        #expect(rig.shows("sluice_audit_rejected_records{exporter=\"audit\",reason=\"invalid\"} 2"))
+    }
+
+    /// The gateway must not start where it could not keep its promise.
+    @Test("a second gateway on the log, and a key that others may read, do not start")
+    func start() async throws {
+        let rig = try Rig()
+        try await rig.run { _ async throws in
+            let second = try Rig(beside: rig).exporter()
+            let error = await #expect(throws: ComponentError.self) { try await second.start() }
+            #expect(error?.description.contains("another process writes the audit log") == true)
+            _ = await second.stop(until: .now())
+        }
+        rig.permitKey(0o644)
+        let error = #expect(throws: ComponentError.self) { try rig.exporter() }
+        #expect(error?.description.contains("chmod 600") == true)
+    }
+
+    /// A store that goes away costs nobody an event: clients are asked to come again, and what was committed is known.
+    @Test("a commit that fails refuses for the moment; the store is opened again")
+    func outage() async throws {
+        let rig = try Rig()
+        let store = FailingStore()
+        let keeper = try rig.keeper(store)
+        try await keeper.open()
+        #expect(try await rig.keep(Rig.records([1]), with: keeper) == "sent")
+        store.fails = true
+        let answer = try await rig.keep(Rig.records([2]), with: keeper)
+        #expect(answer == "retryable: the audit log takes no events: the disk is full")
+        #expect(try await rig.keep(Rig.records([2]), with: keeper).hasPrefix("retryable"))
+        #expect(rig.shows("sluice_audit_failed_commits{exporter=\"audit\"} 1"))
+        store.fails = false
+        var last = ""
+        for _ in 0..<300 where last != "sent" {
+            last = try await rig.keep(Rig.records([2]), with: keeper)
+            if last != "sent" { try await Task.sleep(for: .milliseconds(20)) }
+        }
+        #expect(last == "sent")
+        #expect(store.sequences == [1, 2])
+    }
+}
