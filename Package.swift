@@ -26,10 +26,7 @@ func component(_ name: String, in folder: String = "", _ dependencies: [Target.D
         name: name,
         dependencies: dependencies,
         path: "Sources/" + folder + name,
-        exclude: name == "OTLP"
-            ? ["JSON/README.md"]
-            : name == "PostgreSQLAuditStore"
-                ? ["README.md", "generate"] : withoutReadme.contains(name) ? [] : ["README.md"],
+        exclude: name == "OTLP" ? ["JSON/README.md"] : withoutReadme.contains(name) ? [] : ["README.md"],
         swiftSettings: swiftSettings + [.strictMemorySafety()]
     )
 }
@@ -85,7 +82,8 @@ let package = Package(
         .executableTarget(
             name: "Sluice",
             dependencies: [
-                "Service", "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", "Statements",
+                "Service", "AuditLog", "Configuration", "OTLP", "Pipeline", "PostgreSQLAuditStore",
+                "SQLiteAuditStore", "Statements",
                 logging,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -252,7 +250,8 @@ let package = Package(
         component(
             "AuditExporter", in: "Exporters/",
             [
-                "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", nioCore, nioPosix,
+                "AuditLog", "Configuration", "OTLP", "Pipeline", "PostgreSQLAuditStore", "SQLiteAuditStore",
+                nioCore, nioPosix,
                 logging,
             ]),
         component(

@@ -1,4 +1,4 @@
-// Made by Sources/PostgreSQLAuditStore/generate; do not edit.
+// Made by config/deploy/audit/generate; do not edit.
 
 /// The scripts that make an audit log's roles and tables in PostgreSQL.
 package enum AuditSchema {
