@@ -82,7 +82,8 @@ let package = Package(
         .executableTarget(
             name: "Sluice",
             dependencies: [
-                "Service", "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", "Statements",
+                "Service", "AuditLog", "Configuration", "OTLP", "Pipeline", "PostgreSQLAuditStore",
+                "SQLiteAuditStore", "Statements",
                 logging,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -263,7 +264,8 @@ let package = Package(
         component(
             "AuditExporter", in: "Exporters/",
             [
-                "AuditLog", "Configuration", "OTLP", "Pipeline", "SQLiteAuditStore", nioCore, nioPosix,
+                "AuditLog", "Configuration", "OTLP", "Pipeline", "PostgreSQLAuditStore", "SQLiteAuditStore",
+                nioCore, nioPosix,
                 logging,
             ]),
         component(
@@ -292,6 +294,7 @@ let package = Package(
         component("Hashing", ["CNettle", "CHogweed"]),
         component("AuditLog", ["Hashing", "OTLP"]),
         component("SQLiteAuditStore", ["AuditLog", "Hashing", "CSQLite"]),
+        component("PostgreSQLAuditStore", ["AuditLog", "Hashing", "CPostgreSQL"]),
         // Requests that connectors and receivers make of other data.
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
@@ -319,6 +322,8 @@ let package = Package(
             name: "CHogweed", dependencies: ["CNettle"], path: "Sources/C/CHogweed", cSettings: cSettings,
             linkerSettings: [.linkedLibrary(":libhogweed.a"), .linkedLibrary(":libgmp.a")]),
         cTarget("CSQLite", links: ":libsqlite3.a"),
+        // Not linked: loaded when an audit log in PostgreSQL is configured.
+        cTarget("CPostgreSQL"),
         cTarget("CZlib", links: ":libz.a"),
         cTarget("CLibdeflate", links: ":libdeflate.a"),
         cTarget("CLz4", links: ":liblz4.a"),
@@ -383,6 +388,10 @@ let package = Package(
             name: "SQLiteAuditStoreTests",
             dependencies: ["SQLiteAuditStore", "AuditLog", "Hashing", "OTLP"],
             path: "Tests/SQLiteAuditStoreTests", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "PostgreSQLAuditStoreTests",
+            dependencies: ["PostgreSQLAuditStore", "AuditLog", "Hashing"],
+            path: "Tests/PostgreSQLAuditStoreTests", swiftSettings: swiftSettings),
         tests(of: "ItemMatching", ["Configuration", "OTLP"]),
         tests(
             of: "FilterProcessor",

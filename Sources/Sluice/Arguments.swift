@@ -53,7 +53,8 @@ struct Arguments {
             name: "--junit", value: "FILE", help: "Where the results are written as JUnit's XML, too.",
             commands: [.test]),
         Option(
-            name: "--store", value: "FILE", help: "The audit log: the path of its SQLite database.",
+            name: "--store", value: "STORE",
+            help: "The audit log: the path of its SQLite database, or postgresql://…",
             commands: [.audit]),
         Option(
             name: "--keyring", value: "FILE",
@@ -183,7 +184,7 @@ struct Arguments {
               components    list the component types that this version builds
               print-config  print the configuration as it takes effect: merged, overridden, expanded
               transform     send OTLP JSON from standard input through the processors of a pipeline, print what comes out
-              audit ACTION  an audit log: verify, export, prove ID, checkpoint, keygen, tail
+              audit ACTION  an audit log: verify, export, prove ID, checkpoint, keygen, tail, schema
               test FILE…    check what comes out of pipelines against files of tests
               version       print the version
               help          print this

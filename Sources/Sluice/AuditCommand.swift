@@ -1,4 +1,5 @@
 import AuditLog
+import PostgreSQLAuditStore
 import SQLiteAuditStore
 
 #if canImport(Glibc)
@@ -26,6 +27,7 @@ extension Sluice {
             case .prove: return try prove(arguments)
             case .export: return try export(arguments)
             case .tail: return try tail(arguments)
+            case .schema: return schema()
             }
         } catch let error as UsageError {
             throw error
@@ -42,6 +44,7 @@ extension Sluice {
         case checkpoint
         case keygen
         case tail
+        case schema
     }
 
     /// An option that must be there.
@@ -54,9 +57,18 @@ extension Sluice {
 
     /// The log's store, open for reading.
     private static func store(_ arguments: Arguments) throws -> any AuditStore {
-        let store = SQLiteAuditStore(path: try required("--store", arguments))
+        let place = try required("--store", arguments)
+        let isPostgreSQL = place.hasPrefix("postgresql://") || place.hasPrefix("postgres://")
+        let store: any AuditStore =
+            isPostgreSQL ? PostgreSQLAuditStore(conninfo: place) : SQLiteAuditStore(path: place)
         try store.open(.reading)
         return store
+    }
+
+    /// The scripts that make a log's roles and tables in PostgreSQL.
+    private static func schema() -> Exit {
+        print(AuditSchema.roles, AuditSchema.schema, separator: "\n", terminator: "")
+        return .ok
     }
 
     private static func keygen(_ arguments: Arguments) throws -> Exit {

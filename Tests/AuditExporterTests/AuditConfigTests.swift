@@ -46,6 +46,8 @@ struct AuditConfigTests {
             ("{origin: a, key_file: k}", "requires a store"),
             ("{origin: a, key_file: k, sqlite: {}}", "path"),
             ("{origin: a b, key_file: k, sqlite: {path: x}}", "no white space"),
+            ("{origin: a, key_file: k, postgresql: {}}", "connection"),
+            ("{origin: a, key_file: k, sqlite: {path: x}, postgresql: {connection: y}}", "in one store"),
             ("{origin: a, key_file: k, sqlite: {path: x}, checkpoint_interval: 0s}", "at least 100ms"),
             ("{origin: a, key_file: k, sqlite: {path: x}, sending_queue: {storage: x}}", "sending_queue"),
         ])

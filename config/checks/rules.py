@@ -151,6 +151,7 @@ def page_of(tree):
     config = pathlib.Path(__file__).parent / "every-metric.yaml"
     ports = {name: str(free_port()) for name in ("GRPC_PORT", "PAGE_PORT", "METRICS_PORT", "HEALTH_PORT")}
     with tempfile.TemporaryDirectory() as folder:
+        run(tree.binary, "audit", "keygen", "--origin", "check", "--key", f"{folder}/audit.pem")
         gateway = subprocess.Popen(
             [
                 tree.binary,

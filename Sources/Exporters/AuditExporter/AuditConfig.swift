@@ -7,6 +7,8 @@ package struct AuditConfig: Sendable, Equatable {
     package enum Store: Sendable, Equatable {
         /// Key `sqlite::path`.
         case sqlite(path: String)
+        /// Key `postgresql::connection`.
+        case postgresql(connection: String)
     }
 
     /// The log's name, in its checkpoints; also the name of its keys. Required. Key `origin`.
@@ -15,7 +17,7 @@ package struct AuditConfig: Sendable, Equatable {
     package var keyFile = ""
     /// The key before it, which co-signs while readers change. Default none. Key `previous_key_file`.
     package var previousKeyFile: String?
-    /// Required. Keys `sqlite`.
+    /// Required. Keys `sqlite` and `postgresql`.
     package var store: Store?
     /// Records of one transaction; a single request may have more. Default 1000. Key `max_commit_records`.
     package var maxCommitRecords = 1000
@@ -73,9 +75,20 @@ package struct AuditConfig: Sendable, Equatable {
             store = .sqlite(path: path)
             sqlite.finish()
         }
-        if store == nil, !section.isBroken("sqlite") {
+        if let postgresql = section.section("postgresql") {
+            let connection = Self.required(
+                "connection", postgresql,
+                help: "write connection: host=db.example.com dbname=audit user=sluice_audit_writer")
+            if store != nil {
+                section.report("postgresql", error: "does not go with \"sqlite\"; a log is kept in one store")
+            }
+            store = .postgresql(connection: connection)
+            postgresql.finish()
+        }
+        if store == nil, !section.isBroken("sqlite"), !section.isBroken("postgresql") {
             section.report(
-                nil, error: "requires a store", help: "write sqlite: {path: /var/lib/sluice/audit.db}")
+                nil, error: "requires a store",
+                help: "write sqlite: {path: /var/lib/sluice/audit.db} or postgresql: {connection: …}")
         }
     }
 }

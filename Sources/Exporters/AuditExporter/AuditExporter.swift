@@ -3,6 +3,7 @@ internal import Configuration
 package import NIOCore
 internal import OTLP
 package import Pipeline
+internal import PostgreSQLAuditStore
 internal import SQLiteAuditStore
 
 extension ComponentType {
@@ -30,13 +31,16 @@ package final class AuditExporter: Consumer, PipelineComponent {
         } catch {
             throw ComponentError("key_file: \(error)")
         }
-        guard let store = config.store else { throw ComponentError("a store is missing; write sqlite") }
+        guard let store = config.store else {
+            throw ComponentError("a store is missing; write sqlite or postgresql")
+        }
         keeper = LogKeeper(
             config, keys: keys, metrics: AuditMetrics(context.registry, exporter: context.name),
             logger: context.logger
         ) {
             switch store {
             case .sqlite(let path): SQLiteAuditStore(path: path)
+            case .postgresql(let connection): PostgreSQLAuditStore(conninfo: connection)
             }
         }
         sender = AuditSender(keeper, eventLoop: context.eventLoop)

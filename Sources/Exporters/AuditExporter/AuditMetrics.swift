@@ -9,6 +9,7 @@ final class AuditMetrics: Sendable {
     let invalid: Counter
     let conflicting: Counter
     let failedCommits: Counter
+    let verifyFailures: Counter
     let commitSeconds: Histogram
     private let treeSize: Gauge
     private let checkpointSize: Gauge
@@ -33,6 +34,10 @@ final class AuditMetrics: Sendable {
             "sluice_audit_failed_commits",
             help: "Commits and checkpoints that failed, and openings of the store.",
             labels: labels)
+        verifyFailures = registry.counter(
+            "sluice_audit_verify_failures",
+            help: "Times that the store was opened or written and is not what was kept in it.", labels: labels
+        )
         commitSeconds = registry.histogram(
             "sluice_audit_commit_seconds", help: "How long a commit of records took.",
             bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10], labels: labels)

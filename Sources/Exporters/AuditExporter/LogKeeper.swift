@@ -135,6 +135,7 @@ final class LogKeeper: @unchecked Sendable {
         failure = "\(error)"
         opensAgain = SystemClock.unixNanoseconds() + Self.openingInterval
         metrics.failedCommits.add(1)
+        if error.kind == .damaged { metrics.verifyFailures.add(1) }
         logger.error("The audit log takes no events.", metadata: ["error": "\(error)"])
     }
 
