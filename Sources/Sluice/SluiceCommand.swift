@@ -44,6 +44,7 @@ struct Sluice {
         case .printConfig: return try printConfig(arguments)
         case .transform: return try await transform(arguments)
         case .test: return try await test(arguments)
+        case .generate: try generate(arguments)
         case .components: printComponents()
         case .version: print("sluice version \(version)")
         case .help: print(Arguments.help, terminator: "")
