@@ -12,8 +12,9 @@ import time
 import pytest
 
 import ottl_model as model
-from ottl_maker import Maker
 from gateway import BINARY
+from otlp_values import attributes, entries, plain, wire
+from ottl_maker import Maker
 
 SEED = int(os.environ.get("SLUICE_SEED", "1"))
 SECONDS = float(os.environ.get("SLUICE_SECONDS", "6"))
@@ -22,42 +23,6 @@ SHAPES = {
     "logs": (model.LOG, "resourceLogs", "scopeLogs", "logRecords", "log_statements"),
     "traces": (model.SPAN, "resourceSpans", "scopeSpans", "spans", "trace_statements"),
 }
-
-
-def wire(value):
-    """A value as OTLP JSON."""
-    if value is None:
-        return {}
-    if isinstance(value, dict):
-        return {"kvlistValue": {"values": attributes(value)}}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [wire(item) for item in value]}}
-    if isinstance(value, bool):
-        return {"boolValue": value}
-    if isinstance(value, int):
-        return {"intValue": str(value)}
-    return {"doubleValue": value} if isinstance(value, float) else {"stringValue": value}
-
-
-def attributes(entries):
-    return [{"key": key, "value": wire(value)} for key, value in entries.items()]
-
-
-def plain(value):
-    """A value of OTLP JSON."""
-    for name, content in (value or {}).items():
-        if name == "kvlistValue":
-            return entries(content.get("values"))
-        if name == "arrayValue":
-            return [plain(item) for item in content.get("values", [])]
-        if name == "doubleValue":
-            return float(content)
-        return int(content) if name == "intValue" else content
-    return None
-
-
-def entries(listed):
-    return {entry["key"]: plain(entry.get("value")) for entry in listed or []}
 
 
 def random_value(source, depth=2):
