@@ -43,6 +43,14 @@ struct EditorList<Element: BitwiseCopyable> {
         }
     }
 
+    /// Some of them as memory, valid until one is added.
+    @unsafe
+    @inline(__always)
+    func elements(_ range: Range<Int>) -> UnsafeBufferPointer<Element> {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "no such entries")
+        return unsafe UnsafeBufferPointer(start: header.pointee.base + range.lowerBound, count: range.count)
+    }
+
     @inline(__always)
     func append(_ element: Element) {
         let count = unsafe header.pointee.count
