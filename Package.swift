@@ -410,6 +410,18 @@ let package = Package(
             ["Configuration", "HTTP", "Kubernetes", "OTLP", "Pipeline", nioCore, nioPosix]),
         tests(of: "ResourceDetection", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
         tests(of: "GroupByAttributes", ["Configuration", "OTLP", "Pipeline", nioEmbedded]),
+        // Every processor with the same data.
+        .testTarget(
+            name: "ProcessorsTests",
+            dependencies: [
+                "AttributesProcessor", "BatchProcessor", "CumulativeToDelta", "DeltaToCumulative",
+                "DeltaToRate", "FilterProcessor", "GroupByAttributes", "GroupByTrace", "Interval",
+                "KubernetesAttributes", "LogDeduplication", "MemoryLimiter", "MetricStartTime",
+                "MetricsGeneration", "MetricsTransform", "ProbabilisticSampler", "RedactionProcessor",
+                "ResourceDetection", "SpanProcessor", "TailSampling", "TransformProcessor",
+                "Configuration", "OTLP", "Pipeline", "TestSupport", nioCore, nioPosix,
+            ],
+            path: "Tests/ProcessorsTests", swiftSettings: swiftSettings),
         tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
         tests(
             of: "GroupByTrace",

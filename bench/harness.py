@@ -297,9 +297,11 @@ def gateway_config(
     queue=None,
     storage=None,
     page=None,
+    more_processors=None,
 ):
     """A configuration in the Collector's own format. Written as JSON, which is YAML. With `queue` batches gather in
-    the queue instead of the batch processor if it says so; `storage` configures file_storage."""
+    the queue instead of the batch processor if it says so; `storage` configures file_storage; `more_processors` stand
+    between memory_limiter and batch."""
     otlp_grpc = {
         "endpoint": f"127.0.0.1:{destination}",
         "tls": {"insecure": True},
@@ -324,6 +326,7 @@ def gateway_config(
     }
     exporters = {exporter: known.get(exporter, {})}
     processors = ["memory_limiter"] if queue and "batch" in queue else ["memory_limiter", "batch"]
+    processors[1:1] = more_processors or {}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
         "receivers": {
@@ -334,7 +337,11 @@ def gateway_config(
                 }
             }
         },
-        "processors": {"memory_limiter": {"check_interval": "1s", "limit_mib": limit_mib}, "batch": {}},
+        "processors": {
+            "memory_limiter": {"check_interval": "1s", "limit_mib": limit_mib},
+            "batch": {},
+            **(more_processors or {}),
+        },
         "exporters": exporters,
         "extensions": {
             "health_check": {"endpoint": f"127.0.0.1:{ports['health']}"},
@@ -392,6 +399,7 @@ class Gateway:
             queue,
             storage,
             path.get("page"),
+            path.get("processors"),
         )
         if path.get("include_metadata"):
             for protocol in config["receivers"]["otlp"]["protocols"].values():
@@ -412,7 +420,11 @@ class Gateway:
         )
         if checked.returncode:
             raise NotBuilt(" ".join(checked.stdout.split())[:200])
-        return [binary, "run", "--config", file_name]
+        cluster = path.get("cluster")
+        if not cluster:
+            return [binary, "run", "--config", file_name]
+        variables = [f"{name}={value}" for name, value in cluster.environment.items()]
+        return [*cluster.launcher, "env", *variables, binary, "run", "--config", file_name]
 
     def rotel(self, binary, path, destination):
         argv = [

@@ -60,6 +60,12 @@ package struct MatchConfig: Sendable, Equatable {
         }
     }
 
+    package var asksNothing: Bool {
+        services.isEmpty && spanNames.isEmpty && spanKinds.isEmpty && logBodies.isEmpty
+            && logSeverityTexts.isEmpty && logSeverityNumber == nil && metricNames.isEmpty
+            && attributes.isEmpty && resources.isEmpty && libraries.isEmpty
+    }
+
     /// What may not stand in the section of a signal, and whether there is anything in it.
     func check(for signal: Signal) throws(MatchError) {
         switch signal {
@@ -85,11 +91,7 @@ package struct MatchConfig: Sendable, Equatable {
                         + "are not valid for metrics")
             }
         }
-        let isEmpty =
-            services.isEmpty && spanNames.isEmpty && spanKinds.isEmpty && logBodies.isEmpty
-            && logSeverityTexts.isEmpty && logSeverityNumber == nil && metricNames.isEmpty
-            && attributes.isEmpty && resources.isEmpty && libraries.isEmpty
-        if isEmpty {
+        if asksNothing {
             throw MatchError(
                 "at least one of \"attributes\", \"libraries\",  or \"resources\" field must be specified")
         }
@@ -121,11 +123,6 @@ package struct SelectionConfig: Sendable, Equatable {
                     _ = try ItemMatcher(config, signal)
                 } catch {
                     return section.report(key, error: error.description)
-                }
-                if signal == .metrics, !config.resources.isEmpty {
-                    section.report(
-                        key, warning: "\"resources\" is not asked of metrics, as in the Collector",
-                        help: "use the filter processor, or several pipelines")
                 }
             }
         }

@@ -14,6 +14,7 @@ struct Arguments {
         case transform
         case test
         case audit
+        case generate
         case version
         case help
     }
@@ -49,6 +50,12 @@ struct Arguments {
             help:
                 "The result on standard output, the difference on standard error, or one of them on standard output. both.",
             commands: [.transform]),
+        Option(
+            name: "--signal", value: "traces|metrics|logs", help: "Of which signal the example is.",
+            commands: [.generate]),
+        Option(
+            name: "--items", value: "NUMBER", help: "How many spans, metrics or log records it has. 6.",
+            commands: [.generate]),
         Option(
             name: "--junit", value: "FILE", help: "Where the results are written as JUnit's XML, too.",
             commands: [.test]),
@@ -186,6 +193,7 @@ struct Arguments {
               transform     send OTLP JSON from standard input through the processors of a pipeline, print what comes out
               audit ACTION  an audit log: verify, export, prove ID, checkpoint, keygen, tail, schema
               test FILE…    check what comes out of pipelines against files of tests
+              generate      print an example of a signal as OTLP JSON, input for transform and test
               version       print the version
               help          print this
 

@@ -45,6 +45,7 @@ struct Sluice {
         case .transform: return try await transform(arguments)
         case .test: return try await test(arguments)
         case .audit: return try audit(arguments)
+        case .generate: try generate(arguments)
         case .components: printComponents()
         case .version: print("sluice version \(version)")
         case .help: print(Arguments.help, terminator: "")

@@ -72,6 +72,34 @@ struct FilterProcessorTests {
         #expect(names(try edit(yaml, Self.metrics, .metrics)) == left)
     }
 
+    @Test(
+        "resources of metrics are asked apart from the names",
+        arguments: [
+            ("include: {match_type: strict, resource_attributes: [{key: env, value: test}]}", "m n"),
+            (
+                "include: {match_type: strict, metric_names: [m], resource_attributes: [{key: env, value: test}]}",
+                "m"
+            ),
+            ("exclude: {match_type: regexp, resource_attributes: [{key: env, value: t.st}]}", "m"),
+            (
+                "exclude: {match_type: strict, metric_names: [n], resource_attributes: [{key: env, value: other}]}",
+                "m m"
+            ),
+            (
+                "exclude: {match_type: strict, metric_names: [m], resource_attributes: [{key: env, value: test}]}",
+                ""
+            ),
+            ("include: {match_type: strict}", "m n m"),
+        ])
+    func metricResources(_ yaml: String, _ left: String) throws {
+        let json = """
+            {"resourceMetrics":[{"resource":{"attributes":[{"key":"env","value":{"stringValue":"test"}}]},"scopeMetrics":[{"metrics":\
+            [{"name":"m","sum":{"dataPoints":[{"asInt":"1"}]}},{"name":"n","gauge":{"dataPoints":[{"asInt":"2"}]}}]}]},\
+            {"scopeMetrics":[{"metrics":[{"name":"m","sum":{"dataPoints":[{"asInt":"1"}]}}]}]}]}
+            """
+        #expect(names(try edit("metrics: {\(yaml)}", json, .metrics)) == left)
+    }
+
     @Test("dropped items are counted in all and by condition")
     func counts() throws {
         _ = try edit(

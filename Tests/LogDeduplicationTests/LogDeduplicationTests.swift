@@ -193,7 +193,7 @@ struct LogDeduplicationTests {
             ("interval: 0s", "interval must be greater than 0"),
             ("interval: -1s", "interval must be greater than 0"),
             ("log_count_attribute: ''", "log_count_attribute must be set"),
-            ("timezone: Mars/Base", "\"Mars/Base\""),
+            ("timezone: Mars/Base", "timezone is invalid: unknown time zone Mars/Base"),
             ("exclude_fields: [body]", "cannot exclude the entire body"),
             ("exclude_fields: [name.x]", "must start with body or attributes"),
             ("exclude_fields: [body.a, body.a]", "duplicate exclude_fields: body.a"),

@@ -159,3 +159,36 @@ def test_one_request_larger_than_the_limit(gateway, backend, clients):
     assert (status, headers["Retry-After"]) == (413, None)
     clients.http(running).export(data.spans(10))
     assert running.peak_bytes() < 48 * MIB
+
+
+def test_a_transform_that_makes_data_grow(gateway, backend, clients):
+    """If it failed, one statement in a configuration could end the gateway, with requests that are small."""
+    tempo = backend()
+    statement = 'set(span.attributes["copy"], resource.attributes["pad"])'
+    running = gateway(
+        config(
+            {"otlp": exporter(tempo)},
+            {
+                "memory_limiter": {"check_interval": "100ms", "limit_mib": 64, "spike_limit_mib": 16},
+                "transform": {"trace_statements": [statement]},
+            },
+            signals=["traces"],
+        )
+    )
+    client = clients.grpc(running)
+    idle = running.resident_bytes()
+    # 5000 spans, each 100 KB longer: 500 MB of 300 KB.
+    large = data.spans(5000)
+    large.resource_spans[0].resource.attributes.add(key="pad").value.string_value = "x" * 100_000
+    for _ in range(3):
+        with pytest.raises(grpc.RpcError) as refused:
+            client.export(large)
+        assert refused.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert running.peak_bytes() < idle + 80 * MIB
+    small = data.spans(20)
+    small.resource_spans[0].resource.attributes.add(key="pad").value.string_value = "x" * 100_000
+    client.export(small)
+    wait_until(lambda: tempo.requests, "the small request")
+    sent = tempo.requests[0].resource_spans[0].scope_spans[0].spans
+    assert len(sent) == 20 and all(len(span.attributes[-1].value.string_value) == 100_000 for span in sent)
+    assert running.metrics().sum("sluice_memory_ledger_bytes") < 8 * MIB

@@ -74,3 +74,27 @@ def test_tests_of_a_configuration_pass_and_fail(tmp_path):
 
     done = run({"name": "x", "pipeline": "traces", "input": {}})
     assert done.returncode == 1 and "expects nothing" in done.stderr
+
+
+def test_examples_of_every_signal_can_be_tried(tmp_path):
+    """Who has no request at hand has nothing to try a statement on."""
+    for signal, config in (
+        ("traces", "trace_statements: ['set(span.attributes[\"x\"], 1)']"),
+        ("metrics", "metric_statements: ['set(datapoint.attributes[\"x\"], 1)']"),
+        ("logs", "log_statements: ['set(log.attributes[\"x\"], 1)']"),
+    ):
+        example = sluice("generate", "--signal", signal, "--items", "7")
+        assert example.returncode == 0, example.stderr
+        assert example.stdout == sluice("generate", "--signal", signal, "--items=7").stdout
+        (tmp_path / "gateway.yaml").write_text(
+            "receivers: {otlp: {protocols: {grpc: {endpoint: '127.0.0.1:0'}}}}\nexporters: {nop: }\n"
+            f"processors: {{transform: {{{config}}}}}\n"
+            f"service: {{pipelines: {{{signal}: {{receivers: [otlp], processors: [transform], exporters: [nop]}}}}}}\n"
+        )
+        words = ("transform", "--config", str(tmp_path / "gateway.yaml"), "--pipeline", signal)
+        done = sluice(*words, text=example.stdout)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count('"key": "x"') == 7
+    assert sluice("generate").returncode == 2
+    assert sluice("generate", "--signal", "profiles").returncode == 2
+    assert "generate" in sluice("help").stdout

@@ -43,6 +43,14 @@ struct EditorList<Element: BitwiseCopyable> {
         }
     }
 
+    /// Some of them as memory, valid until one is added.
+    @unsafe
+    @inline(__always)
+    func elements(_ range: Range<Int>) -> UnsafeBufferPointer<Element> {
+        precondition(range.lowerBound >= 0 && range.upperBound <= count, "no such entries")
+        return unsafe UnsafeBufferPointer(start: header.pointee.base + range.lowerBound, count: range.count)
+    }
+
     @inline(__always)
     func append(_ element: Element) {
         let count = unsafe header.pointee.count
@@ -96,6 +104,10 @@ struct EditorBytes: ~Copyable {
     /// Pieces too large for a chunk.
     private var large: [UnsafeMutableRawBufferPointer] = unsafe []
     private(set) var bytes = 0
+    /// Told of each piece and chunk.
+    private let budget: EditorBudget
+
+    init(budget: EditorBudget) { self.budget = budget }
 
     deinit {
         for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
@@ -107,7 +119,7 @@ struct EditorBytes: ~Copyable {
         guard count <= Self.chunkBytes / 4 else {
             let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
             unsafe large.append(piece)
-            bytes += count
+            grow(by: count)
             return unsafe piece
         }
         if unsafe current < chunks.count, used + count > Self.chunkBytes {
@@ -116,11 +128,16 @@ struct EditorBytes: ~Copyable {
         }
         if unsafe current == chunks.count {
             unsafe chunks.append(.allocate(byteCount: Self.chunkBytes, alignment: 8))
-            bytes += Self.chunkBytes
+            grow(by: Self.chunkBytes)
         }
         defer { used += count }
         // SAFETY: the chunk has room from `used` on.
         return unsafe UnsafeMutableRawBufferPointer(rebasing: chunks[current][used..<used + count])
+    }
+
+    private mutating func grow(by count: Int) {
+        bytes += count
+        budget.allows(bytes)
     }
 
     /// A copy.

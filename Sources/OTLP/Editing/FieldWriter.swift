@@ -1,15 +1,18 @@
 /// Writes protobuf fields into memory whose size was counted before; every write checks that there is room.
 @safe
 struct FieldWriter {
-    private var rest: UnsafeMutableRawBufferPointer
+    private var next: UnsafeMutableRawPointer
+    private var left: Int
 
     /// Borrows the memory for its own life.
     init(_ output: UnsafeMutableRawBufferPointer) {
-        unsafe rest = unsafe output
+        // SAFETY: a buffer without an address has no room, so the stand-in is never written.
+        unsafe next = unsafe output.baseAddress ?? UnsafeMutableRawPointer(bitPattern: 1).unsafelyUnwrapped
+        left = output.count
     }
 
     /// Whether all room was used.
-    var isFull: Bool { unsafe rest.isEmpty }
+    var isFull: Bool { left == 0 }
 
     // MARK: - Lengths
 
@@ -39,7 +42,7 @@ struct FieldWriter {
             range.lowerBound >= 0 && range.upperBound <= source.count, "range is outside of the bytes")
         // SAFETY: the range was checked, `advance` checks the room.
         unsafe advance(range.count).copyMemory(
-            from: UnsafeRawBufferPointer(rebasing: source.unsafeBytes[range]))
+            from: source.base + range.lowerBound, byteCount: range.count)
     }
 
     /// Tag and length of a field whose content follows.
@@ -55,37 +58,45 @@ struct FieldWriter {
             varint(bits)
         case .fixed64:
             varint(UInt64(number) << 3 | 1)
-            little(bits, count: 8)
+            // SAFETY: `advance` checks the room.
+            unsafe advance(8).storeBytes(of: bits.littleEndian, as: UInt64.self)
         case .fixed32:
             varint(UInt64(number) << 3 | 5)
-            little(bits, count: 4)
+            // SAFETY: `advance` checks the room.
+            unsafe advance(4).storeBytes(of: UInt32(truncatingIfNeeded: bits).littleEndian, as: UInt32.self)
         case .bytes: begin(number, content: 0)
         }
     }
 
+    @inline(__always)
     mutating func varint(_ value: UInt64) {
-        let count = Self.varintCount(value)
-        let room = unsafe advance(count)
-        var rest = value
-        for index in 0..<count - 1 {
-            // SAFETY: `room` has `count` bytes.
-            unsafe room[index] = UInt8(truncatingIfNeeded: rest) | 0x80
-            rest >>= 7
+        guard value >= 0x80 else {
+            // SAFETY: `advance` checks the room.
+            return unsafe advance(1).storeBytes(of: UInt8(truncatingIfNeeded: value), as: UInt8.self)
         }
-        unsafe room[count - 1] = UInt8(truncatingIfNeeded: rest)
+        longVarint(value)
     }
 
-    private mutating func little(_ bits: UInt64, count: Int) {
-        let room = unsafe advance(count)
-        // SAFETY: `room` has `count` bytes.
-        for index in 0..<count { unsafe room[index] = UInt8(truncatingIfNeeded: bits >> (8 * UInt64(index))) }
+    private mutating func longVarint(_ value: UInt64) {
+        let room = unsafe advance(Self.varintCount(value))
+        var (rest, index) = (value, 0)
+        // SAFETY: `room` has as many bytes as the number takes.
+        while rest >= 0x80 {
+            unsafe room.storeBytes(
+                of: UInt8(truncatingIfNeeded: rest) | 0x80, toByteOffset: index, as: UInt8.self)
+            rest >>= 7
+            index += 1
+        }
+        unsafe room.storeBytes(of: UInt8(truncatingIfNeeded: rest), toByteOffset: index, as: UInt8.self)
     }
 
-    private mutating func advance(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        precondition(unsafe count <= rest.count, "more is written than was counted")
+    @inline(__always)
+    private mutating func advance(_ count: Int) -> UnsafeMutableRawPointer {
+        precondition(count >= 0 && count <= left, "more is written than was counted")
+        let room = unsafe next
         // SAFETY: there is room.
-        let room = unsafe UnsafeMutableRawBufferPointer(rebasing: rest[..<count])
-        unsafe rest = unsafe UnsafeMutableRawBufferPointer(rebasing: rest[count...])
+        unsafe next += count
+        left &-= count
         return unsafe room
     }
 }

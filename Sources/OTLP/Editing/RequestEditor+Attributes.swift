@@ -28,7 +28,7 @@ extension RequestEditor {
         if let bytes = unread(table.message) {
             var position = 0
             for field in bytes.fields {
-                if field.number == table.number, KeyValueParts.key(of: field.bytes).isEqual(to: key) {
+                if field.number == table.number, KeyValueParts.isKey(key, of: field.bytes) {
                     return position
                 }
                 position &+= 1
@@ -40,12 +40,14 @@ extension RequestEditor {
 
     private func find(_ key: WireBytes, in table: AttributeTable, from start: Int) -> Int? {
         let row = row(table.message)
+        // SAFETY: nothing is added meanwhile, and positions are below the count.
+        let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
         var position = start
-        while position < Int(row.count) {
-            let entry = entries[Int(row.first) + position]
+        while position < fields.count {
+            let entry = unsafe fields[position]
             if entry.number == table.number, !entry.isVirtual {
                 let content = entry.child < 0 ? entry.content : self.content(table.message, at: position)
-                if KeyValueParts.key(of: content).isEqual(to: key) { return position }
+                if KeyValueParts.isKey(key, of: content) { return position }
             }
             position &+= 1
         }
@@ -68,7 +70,7 @@ extension RequestEditor {
             return find(key, in: table).map { value(table, at: $0) }
         }
         for field in bytes.fields
-        where field.number == table.number && KeyValueParts.key(of: field.bytes).isEqual(to: key) {
+        where field.number == table.number && KeyValueParts.isKey(key, of: field.bytes) {
             return AttributeValue(KeyValueParts(field.bytes).value)
         }
         return nil
@@ -155,6 +157,25 @@ struct KeyValueParts {
 }
 
 extension KeyValueParts {
+    /// Whether a `KeyValue` has a key.
+    @inline(__always)
+    static func isKey(_ key: WireBytes, of message: WireBytes) -> Bool {
+        guard message.count > 4 else { return KeyValueParts(message).key.isEqual(to: key) }
+        // The usual form in two looks: key and value behind each other, with lengths of one byte.
+        // SAFETY: both are inside of the message.
+        let head = unsafe UInt16(littleEndian: message.base.loadUnaligned(as: UInt16.self))
+        let end = Int(head >> 8) &+ 2
+        guard head & 0x80FF == 0x000A, end &+ 2 <= message.count else {
+            return KeyValueParts(message).key.isEqual(to: key)
+        }
+        let tail = unsafe UInt16(
+            littleEndian: message.base.loadUnaligned(fromByteOffset: end, as: UInt16.self))
+        guard tail & 0x80FF == 0x0012, end &+ 2 &+ Int(tail >> 8) == message.count else {
+            return KeyValueParts(message).key.isEqual(to: key)
+        }
+        return end &- 2 == key.count && message.part(2..<end).isEqual(to: key)
+    }
+
     /// The key, without a walk where the message is written as all SDKs do: a short key, then a short value, each once.
     @inline(__always)
     static func key(of message: WireBytes) -> WireBytes {

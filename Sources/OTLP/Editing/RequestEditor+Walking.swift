@@ -74,7 +74,7 @@ public struct PointPlace: Sendable {
 }
 
 /// Walks show what stands in the request when they begin, in order, and close it when it was shown; what was added meanwhile is
-/// not shown.
+/// not shown. They end early when the editor is out of memory.
 extension RequestEditor {
     /// Shows each resource.
     @inlinable
@@ -167,6 +167,7 @@ extension RequestEditor {
         _ message: MessageID, _ number: UInt32, _ body: (MessageID) throws(Failure) -> Keep
     ) throws(Failure) {
         for position in 0..<fieldCount(message) where self.number(message, at: position) == number {
+            if isOutOfMemory { return }
             let child = child(message, at: position)
             let keep = try body(child)
             close(child)

@@ -56,18 +56,22 @@ public final class RequestEditor {
 
     let messages = EditorList<Message>(capacity: 16)
     let entries = EditorList<Entry>(capacity: 256)
-    var kept = EditorBytes()
+    let budget: EditorBudget
+    var kept: EditorBytes
     /// Messages behind whose entries stand those of one that was opened before them, and grew.
     private var pinned: Range<Int32> = 0..<0
 
     /// One without a request: `root` reads as empty.
     public init() {
+        budget = EditorBudget()
+        kept = EditorBytes(budget: budget)
         open(.none)
     }
 
     deinit {
         messages.deallocate()
         entries.deallocate()
+        budget.deallocate()
     }
 
     /// Opens a request, which must be valid, and gives up what was open. Borrows the bytes until the next one.
@@ -80,6 +84,7 @@ public final class RequestEditor {
         messages.removeLast(to: 0)
         entries.removeLast(to: 0)
         kept.removeAll()
+        budget.reset()
         pinned = 0..<0
     }
 
@@ -91,6 +96,21 @@ public final class RequestEditor {
 
     /// Bytes of memory held now.
     public var workingBytes: Int { messages.bytes + entries.bytes + kept.bytes }
+
+    // MARK: - Memory
+
+    /// Limits the memory that is held. `ask` gets the bytes that are needed in all once they are more than `granted`, and says
+    /// how many may be held from then on; nil: no more, see `isOutOfMemory`.
+    public func limitMemory(to granted: Int, _ ask: @escaping (_ bytes: Int) -> Int?) {
+        budget.limit(to: granted, ask)
+    }
+
+    /// Whether it needed more memory than it may hold, until another request is opened. Walks have ended early then, and what
+    /// would be written is not whole: refuse the request.
+    public var isOutOfMemory: Bool { budget.isExhausted }
+
+    /// The fields of a longer message are counted before there is a row of them.
+    private static let countedBytes = 64 << 10
 
     // MARK: - Opening
 
@@ -110,7 +130,14 @@ public final class RequestEditor {
         let index = Int(message.index)
         let first = entries.count
         pin(above: message)
-        for field in messages[index].source.fields {
+        let source = messages[index].source
+        var hasRoom = true
+        if source.count > Self.countedBytes {
+            var count = 0
+            for _ in source.fields { count += 1 }
+            hasRoom = budget.allows(workingBytes + count * MemoryLayout<Entry>.stride)
+        }
+        for field in (hasRoom ? source : .none).fields {
             entries.append(
                 Entry(
                     number: field.number, kind: field.kind, bits: field.bits, content: field.bytes,

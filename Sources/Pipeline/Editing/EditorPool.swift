@@ -8,11 +8,29 @@ final class EditorPool: Sendable {
     /// More are not kept: as many as loops are usual.
     private static let keptEditors = 8
 
+    /// What is granted beyond what was asked for, so that little growth asks rarely.
+    private static let spareBytes = 256 << 10
+
     /// An editor, and what it is charged with. Used by one thread at a time.
     final class Loan: @unchecked Sendable {
         // SAFETY (@unchecked Sendable): the pool lends it to one thread at a time.
         let editor = RequestEditor()
         fileprivate(set) var chargedBytes = 0
+        /// Why the editor got no more memory.
+        private(set) var refusal: Refusal?
+
+        /// Charges what the editor comes to hold, as long as the memory limit agrees.
+        fileprivate func begin(_ ledger: MemoryLedger) {
+            refusal = nil
+            editor.limitMemory(to: chargedBytes) { [unowned self] bytes in
+                let more = bytes + EditorPool.spareBytes - chargedBytes
+                refusal = ledger.admit(bytes: more)
+                guard refusal == nil else { return nil }
+                ledger.charge(more)
+                chargedBytes += more
+                return chargedBytes
+            }
+        }
     }
 
     private let free = Mutex<[Loan]>([])
@@ -26,9 +44,10 @@ final class EditorPool: Sendable {
         ledger.release(free.withLock { $0.reduce(0) { $0 + $1.chargedBytes } })
     }
 
-    func withEditor<Result>(_ body: (RequestEditor) -> Result) -> Result {
+    func withEditor<Result>(_ body: (Loan) -> Result) -> Result {
         let loan = free.withLock { $0.popLast() } ?? Loan()
-        let result = body(loan.editor)
+        loan.begin(ledger)
+        let result = body(loan)
         loan.editor.open(.none)
         giveBack(loan)
         return result

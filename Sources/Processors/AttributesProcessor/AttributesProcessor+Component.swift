@@ -18,6 +18,13 @@ package struct AttributesConfig: ComponentConfig {
 
     package func check(usedFor signals: Set<Signal>, _ section: ConfigSection) {
         selection.check(usedFor: signals, section)
+        guard signals.contains(.metrics) else { return }
+        for (key, config) in [("include", selection.include), ("exclude", selection.exclude)]
+        where config?.resources.isEmpty == false {
+            section.report(
+                key, warning: "\"resources\" is not asked of metrics, as in the Collector",
+                help: "use the filter processor, or several pipelines")
+        }
     }
 }
 

@@ -30,6 +30,7 @@ final class FilterProcessor: RequestTransform {
     private let partRules: [Rule]
     private let include: OldestForm.Matcher?
     private let exclude: OldestForm.Matcher?
+    private let metricResources: OldestForm.MetricResources
     private let errors: StatementErrors
     private let counts: FilterCounts
     private let usesClient: Bool
@@ -47,8 +48,13 @@ final class FilterProcessor: RequestTransform {
         itemRules = asked(.span, .metric, .log)
         partRules = asked(.spanevent, .datapoint, .exemplar)
         let selection = config.selections[signal]
-        include = try selection?.include.map { try OldestForm.Matcher($0, context.signal) }
-        exclude = try selection?.exclude.map { try OldestForm.Matcher($0, context.signal) }
+        func matcher(_ config: MatchConfig?) throws -> OldestForm.Matcher? {
+            guard let config, context.signal != .metrics || !config.metricNames.isEmpty else { return nil }
+            return try OldestForm.Matcher(config, context.signal)
+        }
+        include = try matcher(selection?.include)
+        exclude = try matcher(selection?.exclude)
+        metricResources = try OldestForm.MetricResources(context.signal == .metrics ? selection : nil)
         let texts = rules.map(\.condition.text)
         errors = StatementErrors(texts, context)
         counts = FilterCounts(texts, context)
@@ -68,6 +74,10 @@ final class FilterProcessor: RequestTransform {
         let asksItems = selects || !itemRules.isEmpty || !partRules.isEmpty
         try request.forEachResource { resource throws(Refusal) in
             frame.show(resource)
+            if metricResources.drops(resource.resource, of: request) {
+                counts.selected(ItemCount.resource(request.content(resource.entry), signal))
+                return .remove
+            }
             if try drops(
                 resourceRules, frame, { ItemCount.resource(request.content(resource.entry), signal) })
             {

@@ -29,9 +29,36 @@ enum OldestForm {
         }
     }
 
+    /// `resource_attributes` of `metrics`: asked apart from `metric_names`, so a resource that `exclude` matches goes whole.
+    struct MetricResources: Sendable {
+        private let include: AttributeMatcher?
+        private let exclude: AttributeMatcher?
+
+        init(_ selection: SelectionConfig?) throws(MatchError) {
+            func matcher(_ config: MatchConfig?) throws(MatchError) -> AttributeMatcher? {
+                guard let config, !config.resources.isEmpty else { return nil }
+                return try AttributeMatcher(MatchType(config.matchType), config.resources)
+            }
+            include = try matcher(selection?.include)
+            exclude = try matcher(selection?.exclude)
+        }
+
+        func drops(_ resource: MessageID, of request: RequestEditor) -> Bool {
+            guard include != nil || exclude != nil else { return false }
+            let table = request.attributes(resource, Field.Resource.attributes)
+            if let include, !include.matches(request, table) { return true }
+            return exclude?.matches(request, table) ?? false
+        }
+    }
+
+    /// Nil: nothing is selected.
     static func selection(_ section: ConfigSection, _ signal: Signal) -> SelectionConfig? {
-        let include = section.section("include").map { match($0, signal) }
-        let exclude = section.section("exclude").map { match($0, signal) }
+        func match(_ key: String) -> MatchConfig? {
+            guard let config = section.section(key).map({ self.match($0, signal) }) else { return nil }
+            // As in the Collector a section that asks nothing is none, but for spans.
+            return signal != .traces && config.asksNothing ? nil : config
+        }
+        let (include, exclude) = (match("include"), match("exclude"))
         guard include != nil || exclude != nil else { return nil }
         let selection = SelectionConfig(include: include, exclude: exclude)
         if !section.diagnostics.hasErrors { selection.check(usedFor: [signal], section) }

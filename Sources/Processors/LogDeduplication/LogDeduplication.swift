@@ -176,7 +176,7 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
             return held
         }
         let style = RecordStore.Style(
-            countAttribute: config.countAttribute,
+            countAttribute: config.countAttribute, zone: config.zone,
             timestamp: config.timestampMode == .observed ? now() : nil)
         for (_, store) in held.stores {
             let (bytes, counts) = store.request(style)

@@ -20,6 +20,8 @@ package struct LogDeduplicationConfig: ComponentConfig {
     /// The attribute with the number of records. Key `log_count_attribute`.
     package var countAttribute = "log_count"
     package var timestampMode = TimestampMode.observed
+    /// Of the two times in attributes. Default UTC. Key `timezone`.
+    package var zone = TimeZone.utc
     /// Fields that records may differ in, and lose. Key `exclude_fields`.
     package var excluded: [RecordField] = []
     /// The only fields by which records differ. Key `include_fields`.
@@ -48,9 +50,11 @@ package struct LogDeduplicationConfig: ComponentConfig {
         if countAttribute.isEmpty {
             section.report("log_count_attribute", error: "log_count_attribute must be set")
         }
-        let zone = section.string("timezone", default: "UTC")
-        if zone != "UTC" {
-            section.report("timezone", error: "\"\(zone)\" is not supported yet; use UTC")
+        let name = section.string("timezone", default: "UTC")
+        do throws(TimeZone.Unknown) { zone = try TimeZone(name) } catch {
+            section.report(
+                "timezone", error: "timezone is invalid: \(error)",
+                help: "write a name of the system's database of zones, such as Europe/Berlin")
         }
         timestampMode = section.choice("timestamp_mode", default: timestampMode)
         excluded = Self.fields("exclude_fields", section)

@@ -1,5 +1,6 @@
 internal import OTLP
 internal import Pipeline
+internal import Statements
 
 extension RecordField {
     /// The value; nil when there is none.
@@ -64,11 +65,16 @@ extension WireBytes {
     }
 }
 
-/// A moment in whole seconds: `2026-11-29T04:40:00Z`.
-func rfc3339(_ unixNanoseconds: Int64) -> String {
-    let time = UTCTime(unixNanoseconds: unixNanoseconds)
+/// A moment in whole seconds: `2026-11-29T04:40:00Z`, `2026-11-29T05:40:00+01:00`.
+func rfc3339(_ unixNanoseconds: Int64, _ zone: TimeZone) -> String {
+    let seconds = unixNanoseconds / 1_000_000_000 - (unixNanoseconds % 1_000_000_000 < 0 ? 1 : 0)
+    let offset = zone.offset(at: seconds)
+    let time = UTCTime(unixNanoseconds: unixNanoseconds &+ offset * 1_000_000_000)
     func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
     let year = String(repeating: "0", count: max(0, 4 - "\(time.year)".count)) + "\(time.year)"
+    let minutes = Int(abs(offset)) / 60
+    let suffix = offset == 0 ? "Z" : "\(offset < 0 ? "-" : "+")\(two(minutes / 60)):\(two(minutes % 60))"
     return
-        "\(year)-\(two(time.month))-\(two(time.day))T\(two(time.hour)):\(two(time.minute)):\(two(time.second))Z"
+        "\(year)-\(two(time.month))-\(two(time.day))T\(two(time.hour)):\(two(time.minute)):\(two(time.second))"
+        + suffix
 }

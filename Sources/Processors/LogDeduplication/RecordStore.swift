@@ -1,4 +1,5 @@
 internal import OTLP
+internal import Statements
 
 /// Records that are held, by what makes them the same. Not thread safe.
 struct RecordStore {
@@ -70,6 +71,7 @@ struct RecordStore {
     /// What a record that stands for many says.
     struct Style {
         let countAttribute: String
+        let zone: TimeZone
         /// Nil: the first record's time stays.
         let timestamp: Int64?
     }
@@ -120,7 +122,7 @@ struct RecordStore {
         draft.append(Field.LogRecord.attributes, keyValue(ours[0], count.bytes))
         for (key, time) in [(ours[1], entry.first), (ours[2], entry.last)] {
             var text = MessageDraft()
-            text.append(Field.AnyValue.string, Array(rfc3339(time).utf8))
+            text.append(Field.AnyValue.string, Array(rfc3339(time, style.zone).utf8))
             draft.append(Field.LogRecord.attributes, keyValue(key, text.bytes))
         }
         return draft.bytes

@@ -38,7 +38,7 @@ extension Frame {
         _ scope: ScopePlace, _ context: ContextKind, _ body: (Frame) throws(Failure) -> Void
     ) throws(Failure) {
         var position = 0
-        while position < editor.fieldCount(scope.entry) {
+        while position < editor.fieldCount(scope.entry), !editor.isOutOfMemory {
             defer { position += 1 }
             guard editor.number(scope.entry, at: position) == Field.ScopeEntry.entries else { continue }
             let item = editor.child(scope.entry, at: position)

@@ -43,63 +43,78 @@ enum CaseConverters {
         return String(result)
     }
 
-    /// Words begin at `_`, `-`, `.` and white space, at capitals behind small letters, before the last of some
-    /// capitals, and at digits.
-    static func snake(_ text: String) -> String {
-        let scalars = Array(text.unicodeScalars)
-        var result = String.UnicodeScalarView()
-        for (index, scalar) in scalars.enumerated() {
-            if isSeparator(scalar) {
-                if result.last != "_" || index == 0 { result.append("_") }
-                continue
-            }
-            let kind = kind(scalar)
-            if index > 0, !isSeparator(scalars[index - 1]) {
-                let before = self.kind(scalars[index - 1])
-                let next = index + 1 < scalars.count ? self.kind(scalars[index + 1]) : .other
-                let begins =
-                    (kind == .upper && before == .lower)
-                    || (kind == .upper && before == .upper && next == .lower)
-                    || (kind == .digit && (before == .lower || before == .upper))
-                    || (before == .digit && (kind == .lower || kind == .upper))
-                if begins, result.last != "_" { result.append("_") }
-            }
-            result.append(contentsOf: lower(String(scalar)).unicodeScalars)
-        }
-        return String(result)
-    }
-
-    /// The first letter of every word of the snake form's separators is a capital, the others are small.
-    static func camel(_ text: String) -> String {
-        let scalars = Array(text.unicodeScalars)
-        let hasSeparator = scalars.contains(where: isSeparator)
-        var result = String.UnicodeScalarView()
-        var begins = true
-        for (index, scalar) in scalars.enumerated() {
-            if isSeparator(scalar) {
-                begins = true
-                continue
-            }
-            let kind = kind(scalar)
-            if !hasSeparator, index > 0, kind == .upper, self.kind(scalars[index - 1]) == .lower {
-                begins = true
-            }
-            let word = String(scalar)
-            result.append(contentsOf: (begins ? upper(word) : lower(word)).unicodeScalars)
-            begins = false
-        }
-        return String(result)
-    }
-
     private enum Kind { case upper, lower, digit, other }
 
-    private static func kind(_ scalar: Unicode.Scalar) -> Kind {
-        if scalar.properties.isUppercase { return .upper }
-        if scalar.properties.isLowercase { return .lower }
-        return ("0"..."9").contains(scalar) ? .digit : .other
+    /// Only ASCII's letters and digits count, as in the Collector.
+    private static func kind(_ byte: UInt8) -> Kind {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): .upper
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): .lower
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): .digit
+        default: .other
+        }
     }
 
-    private static func isSeparator(_ scalar: Unicode.Scalar) -> Bool {
-        scalar == "_" || scalar == "-" || scalar == "." || scalar.properties.isWhitespace
+    private static func isSeparator(_ byte: UInt8) -> Bool {
+        byte == UInt8(ascii: "_") || byte == UInt8(ascii: "-") || byte == UInt8(ascii: ".")
+            || byte == UInt8(ascii: " ")
+    }
+
+    /// Without white space at both ends.
+    private static func trimmed(_ text: String) -> [UInt8] {
+        func isSpace(_ scalar: Unicode.Scalar) -> Bool { scalar.properties.isWhitespace }
+        let start = text.unicodeScalars.drop(while: isSpace)
+        let end = start.lastIndex { !isSpace($0) }
+        return end.map { Array(start[...$0].map(String.init).joined().utf8) } ?? []
+    }
+
+    /// Words begin at each of `_`, `-`, `.` and spaces, at capitals behind small letters, before the last of some capitals,
+    /// and at digits.
+    static func snake(_ text: String) -> String {
+        let bytes = trimmed(text)
+        var result: [UInt8] = []
+        for (index, byte) in bytes.enumerated() {
+            if isSeparator(byte) {
+                result.append(UInt8(ascii: "_"))
+                continue
+            }
+            let own = kind(byte)
+            let before = index > 0 ? kind(bytes[index - 1]) : .other
+            let next = index + 1 < bytes.count ? kind(bytes[index + 1]) : .other
+            let begins =
+                switch (before, own) {
+                case (.lower, .upper), (.lower, .digit), (.upper, .digit): true
+                case (.digit, .upper), (.digit, .lower): true
+                case (.upper, .upper): next == .lower
+                default: false
+                }
+            if begins { result.append(UInt8(ascii: "_")) }
+            result.append(own == .upper ? byte | 0x20 : byte)
+        }
+        return String(decoding: result, as: UTF8.self)
+    }
+
+    /// Words begin behind `_`, `-`, `.`, spaces and digits; of some capitals the first stays one. Nothing but letters and
+    /// digits is left.
+    static func camel(_ text: String) -> String {
+        var result: [UInt8] = []
+        var (begins, isBehindCapital) = (true, false)
+        for byte in trimmed(text) {
+            let own = kind(byte)
+            switch own {
+            case .upper:
+                result.append(!begins && isBehindCapital ? byte | 0x20 : byte)
+                begins = false
+            case .lower:
+                result.append(begins ? byte & ~0x20 : byte)
+                begins = false
+            case .digit:
+                result.append(byte)
+                begins = true
+            case .other: begins = isSeparator(byte)
+            }
+            isBehindCapital = own == .upper
+        }
+        return String(decoding: result, as: UTF8.self)
     }
 }

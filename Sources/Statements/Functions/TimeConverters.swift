@@ -1,6 +1,12 @@
 internal import Glibc
 
 enum TimeConverters {
+    private static func zone(_ name: String) throws(FunctionError) -> TimeZone {
+        do throws(TimeZone.Unknown) { return try TimeZone(name) } catch {
+            throw FunctionError("failed to load location \(name): \(error)")
+        }
+    }
+
     static var all: [Function] {
         [
             Function("Now", []) { _ in { _ in .time(now()) } },
@@ -16,7 +22,7 @@ enum TimeConverters {
                 let format = arguments.text(1) ?? ""
                 guard !format.isEmpty else { throw FunctionError("format cannot be nil") }
                 let layout = try TimeLayout(format)
-                let zone = try TimeZoneName.offset(arguments.text(2))
+                let zone = try zone(arguments.text(2) ?? "")
                 if let locale = arguments.text(3), locale != "en", !locale.hasPrefix("en-") {
                     throw FunctionError(
                         "unsupported locale '\(locale)': month and day names are read in English only")

@@ -121,7 +121,7 @@ struct TimeLayout {
     }
 
     /// A text in a zone, unless it names one.
-    func parse(_ text: String, zone: Int64) throws(EvaluationError) -> Timestamp {
+    func parse(_ text: String, zone: TimeZone) throws(EvaluationError) -> Timestamp {
         var rest = Array(text.utf8)[...]
         var read = Read()
         for part in parts {
@@ -151,9 +151,9 @@ struct TimeLayout {
         guard check.month == read.month, check.day == read.day else {
             throw EvaluationError("parsing time \(GoFormat.quoted(text)): day out of range")
         }
-        let offset = read.offset ?? zone
-        let seconds = days * 86_400 + read.hour * 3600 + read.minute * 60 + read.second - offset
-        return Timestamp(seconds: seconds, nanoseconds: read.nanosecond, offset: offset)
+        let local = days * 86_400 + read.hour * 3600 + read.minute * 60 + read.second
+        let offset = read.offset ?? zone.offset(atLocal: local)
+        return Timestamp(seconds: local - offset, nanoseconds: read.nanosecond, offset: offset)
     }
 
     private func failure(_ text: String, _ rest: ArraySlice<UInt8>, _ expected: String) -> EvaluationError {

@@ -30,17 +30,3 @@ enum TimeText {
     ]
     static let days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 }
-
-/// Zones by name. Only those with one offset for ever are known without a database; others are read from the system's.
-enum TimeZoneName {
-    static func offset(_ name: String?) throws(FunctionError) -> Int64 {
-        guard let name, !name.isEmpty else { return 0 }
-        switch name {
-        case "UTC", "Etc/UTC", "GMT", "Etc/GMT", "Local": return 0
-        case "EST": return -5 * 3600
-        case "MST": return -7 * 3600
-        case "HST": return -10 * 3600
-        default: throw FunctionError("failed to load location \(name): unknown time zone \(name)")
-        }
-    }
-}

@@ -134,6 +134,70 @@ struct EditingProcessorTests {
         #expect(processor.consume(batch(slice(["a"]))) == nil)
     }
 
+    /// Makes every span longer by 100 KB.
+    private final class Growing: RequestTransform {
+        func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
+            let text = String(repeating: "x", count: 100_000)
+            request.forEachItem { item in
+                request.setContent(item.item, Field.Span.name, request.keep(text))
+                return .keep
+            }
+        }
+    }
+
+    /// Admits so many bytes in all.
+    private final class Room: AdmissionControl {
+        let ledger: MemoryLedger
+        let limitBytes: Int
+        let mostBytes = Noted<Int>(0)
+
+        init(_ ledger: MemoryLedger, _ limitBytes: Int) {
+            (self.ledger, self.limitBytes) = (ledger, limitBytes)
+        }
+
+        func admit(bytes: Int) -> Refusal? {
+            mostBytes.change { $0 = max($0, ledger.bytes) }
+            return ledger.bytes + bytes > limitBytes ? Refusal(.memory, "no room for \(bytes) bytes") : nil
+        }
+        var shouldPause: Bool { false }
+    }
+
+    /// A thousand spans that grow by 100 KB each need 200 MB; a limit that is asked afterwards only would be too late.
+    @Test("a transform that makes data grow is refused while it works, and gives its memory back")
+    func growing() {
+        let room = Room(ledger, 4 << 20)
+        ledger.limit(by: room)
+        let processor = EditingProcessor(Growing(), context, next: PipelineInput(sink))
+        let names = (0..<1000).map { "\($0)" }
+        for _ in 0..<3 {
+            #expect(processor.consume(batch(slice(names)))?.reason == .memory)
+            #expect(ledger.bytes < 1 << 20)
+        }
+        #expect(room.mostBytes.value <= 4 << 20 && room.mostBytes.value > 3 << 20)
+        // What is small enough passes, with the same editor.
+        #expect(processor.consume(batch(slice(["a", "b"]))) == nil)
+        #expect(bytes(sink.batches.value.first).count > 200_000)
+        sink.batches.change { $0 = [] }
+        #expect(context.account.read().entered == 2)
+    }
+
+    /// Two bytes of a request may be a field, whose entry takes 56: 1 MB of them is 28 MB of working memory.
+    @Test("a message of very many fields is refused before there are entries of them")
+    func manyFields() {
+        let room = Room(ledger, 4 << 20)
+        ledger.limit(by: room)
+        var writer = ProtoWriter()
+        writer.message(1) {
+            $0.message(2) { $0.message(2) { span in for _ in 0..<500_000 { span.field(9, []) } } }
+        }
+        let request = Batch(.traces)
+        request.append(
+            Slice(Payload(ByteBuffer(bytes: writer.bytes)), offset: 0, count: writer.bytes.count, items: 1))
+        let processor = EditingProcessor(Growing(), context, next: PipelineInput(sink))
+        #expect(processor.consume(request)?.reason == .memory)
+        #expect(ledger.bytes < 1 << 20)
+    }
+
     /// Items that a filter would have removed must not reach a dead letter because a queue was full.
     @Test("what is given up is edited before it is handed on, and counted")
     func givenUp() {
