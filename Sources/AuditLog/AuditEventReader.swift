@@ -19,6 +19,7 @@ package enum AuditEventReader {
     /// - Throws: what is wrong with the first record that is no event; none is kept then.
     package static func events(of request: WireBytes) throws(EventProblem) -> [AuditEvent] {
         var events: [AuditEvent] = []
+        var bytes = 0
         for entry in request.fields where entry.number == Field.Request.resources {
             var attributes = Attributes()
             for field in entry.bytes.fields where field.number == Field.ResourceEntry.resource {
@@ -29,7 +30,19 @@ package enum AuditEventReader {
             let resource = try attributes.resource()
             for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes {
                 for record in scope.bytes.fields where record.number == Field.ScopeEntry.entries {
-                    events.append(try event(record.bytes, resource))
+                    // Checked before it is read, which takes many times as much.
+                    guard record.bytes.count <= 2 * AuditRow.entryBytesMax else {
+                        throw tooLarge("an audit event", record.bytes.count)
+                    }
+                    let event = try event(record.bytes, resource)
+                    bytes += AuditRow.entryBytes(of: event)
+                    guard bytes <= requestBytesMax else {
+                        throw EventProblem(
+                            description:
+                                "the entries of a request take more than \(requestBytesMax) bytes, each with "
+                                + "its resource; send fewer records at a time")
+                    }
+                    events.append(event)
                 }
             }
         }
@@ -50,13 +63,18 @@ package enum AuditEventReader {
         let event = AuditEvent(
             recordID: id, record: try record.canonical(place: "audit.record.id \(id)"), resource: resource)
         let bytes = AuditRow.entryBytes(of: event)
-        guard bytes <= AuditRow.entryBytesMax else {
-            throw EventProblem(
-                description:
-                    "the audit event \(id) has \(bytes) bytes as an entry, more than \(AuditRow.entryBytesMax); keep large data "
-                    + "elsewhere and put its hash into the event")
-        }
+        guard bytes <= AuditRow.entryBytesMax else { throw tooLarge("the audit event \(id)", bytes) }
         return event
+    }
+
+    /// What the entries of one request may take together.
+    private static let requestBytesMax = 32 << 20
+
+    private static func tooLarge(_ what: String, _ bytes: Int) -> EventProblem {
+        EventProblem(
+            description:
+                "\(what) has \(bytes) bytes as an entry, more than \(AuditRow.entryBytesMax); keep large "
+                + "data elsewhere and put its hash into the event")
     }
 
     private static func check(_ record: AuditRecord) throws(EventProblem) -> RecordID {

@@ -93,11 +93,12 @@ package final class LogExport {
         let last = min(sequences.upperBound, checkpoint.size)
         while next <= last {
             let rows = try store.rows(from: next, limit: Int(min(500, last - next + 1)))
-            guard rows.first?.sequence == next else {
-                throw ExportError(description: "entry \(next) is missing; run sluice audit verify")
+            guard !rows.isEmpty else { throw Self.missing(next) }
+            for row in rows {
+                guard row.sequence == next else { throw Self.missing(next) }
+                try line(envelope(row, key))
+                next += 1
             }
-            for row in rows { try line(envelope(row, key)) }
-            next += UInt64(rows.count)
         }
     }
 
@@ -121,6 +122,10 @@ package final class LogExport {
             + payload.bytes
         return "{\"payload\":\"\(Base64.text(payload.bytes))\",\"payloadType\":\"\(Self.payloadType)\","
             + "\"signatures\":[{\"keyid\":\"\(key.verifier.text)\",\"sig\":\"\(Base64.text(key.sign(signed)))\"}]}"
+    }
+
+    private static func missing(_ sequence: UInt64) -> ExportError {
+        ExportError(description: "entry \(sequence) is missing; run sluice audit verify")
     }
 
     private static func string(_ text: String) -> [UInt8] {
@@ -149,9 +154,17 @@ package final class LogExport {
         for index in 0..<(checkpoint.size + 255) / 256 {
             let width = min(256, checkpoint.size - index * 256)
             let rows = try store.rows(from: index * 256 + 1, limit: Int(width))
-            guard rows.count == Int(width) else {
-                throw ExportError(
-                    description: "entries from \(index * 256 + 1) on are missing; run sluice audit verify")
+            let hashes = try reader.tile(level: 0, index: index, width: Int(width))
+            for (place, hash) in hashes.enumerated() {
+                let sequence = index * 256 + UInt64(place) + 1
+                guard place < rows.count, rows[place].sequence == sequence else {
+                    throw Self.missing(sequence)
+                }
+                guard rows[place].leafHash == hash else {
+                    throw ExportError(
+                        description:
+                            "entry \(sequence) is not what its tile was made of; run sluice audit verify")
+                }
             }
             let bundle = rows.flatMap {
                 [UInt8($0.entry.count >> 8), UInt8($0.entry.count & 255)] + $0.entry

@@ -1,7 +1,7 @@
 package import NIOCore
 package import OTLP
 
-/// Protobuf fields, written one behind the other. Messages get a length of four bytes, which is filled in when they end:
+/// Protobuf fields, written one behind the other. Messages get a length of five bytes, which is filled in when they end:
 /// legal, and nothing is copied.
 package struct ProtobufBuffer {
     package private(set) var bytes = ByteBuffer()
@@ -12,21 +12,21 @@ package struct ProtobufBuffer {
     /// Messages that have not ended.
     package var depth: Int { open.count }
 
-    /// Begins a message of less than 256 MiB.
+    /// Begins a message. Five bytes hold the length of whatever a buffer has room for.
     package mutating func begin(_ number: UInt32) {
         varint(UInt64(number) << 3 | 2)
         open.append(bytes.writerIndex)
         bytes.writeInteger(0 as UInt32)
+        bytes.writeInteger(0 as UInt8)
     }
 
     /// Ends the message that was begun last.
     package mutating func end() {
         guard let start = open.popLast() else { preconditionFailure("no message was begun") }
-        let count = bytes.writerIndex - start - 4
-        precondition(count < 1 << 28, "a message of \(count) bytes has no place for its length")
-        for place in 0..<4 {
+        let count = bytes.writerIndex - start - 5
+        for place in 0..<5 {
             let seven = UInt8(truncatingIfNeeded: count >> (7 * place)) & 0x7F
-            bytes.setInteger(place < 3 ? seven | 0x80 : seven, at: start + place)
+            bytes.setInteger(place < 4 ? seven | 0x80 : seven, at: start + place)
         }
     }
 

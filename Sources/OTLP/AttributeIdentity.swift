@@ -36,14 +36,16 @@ package struct AttributeIdentity {
 
     /// Adds the attributes in the fields of a number.
     package mutating func add(attributes message: WireBytes, _ number: UInt32, depth: Int = 0) {
-        var entries: [(key: WireBytes, value: AttributeValue)] = []
+        var entries: [(key: WireBytes, value: AttributeValue, place: Int)] = []
         for field in message.fields where field.number == number && field.isBytes {
             let attribute = Attribute(field.bytes)
-            if entries.contains(where: { $0.key.isEqual(to: attribute.key) }) { continue }
-            entries.append((attribute.key, attribute.value))
+            entries.append((attribute.key, attribute.value, entries.count))
         }
-        entries.sort { $0.key.precedes($1.key) }
+        entries.sort { $0.key.isEqual(to: $1.key) ? $0.place < $1.place : $0.key.precedes($1.key) }
+        var previous: WireBytes?
         for entry in entries {
+            if let previous, previous.isEqual(to: entry.key) { continue }
+            previous = entry.key
             add(10, entry.key)
             add(entry.value, depth: depth)
         }

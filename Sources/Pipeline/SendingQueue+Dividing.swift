@@ -99,7 +99,9 @@ extension SendingQueue {
 
     /// The destination will never take this batch as it is: its halves may tell what it does not take.
     func refused(_ work: Work, _ message: String, _ code: GRPCCode?) {
-        let mayDivide = work.division?.mayDivide() ?? (config.dividesRefused && !dividesInVain)
+        let mayDivide =
+            config.judgesItems
+            ? config.dividesRefused : work.division?.mayDivide() ?? (config.dividesRefused && !dividesInVain)
         if mayDivide, work.batch.items > 1 {
             let parts = work.batch.cut(maxItems: (work.batch.items + 1) / 2)
             if parts.count > 1 {

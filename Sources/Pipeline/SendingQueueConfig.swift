@@ -51,6 +51,9 @@ package struct SendingQueueConfig: Sendable, Equatable {
     /// A batch that the destination refuses for good is divided, until what it does not take is alone. Default true. Key
     /// `divide_refused_batches` of the exporter itself, which the Collector does not have.
     package var dividesRefused = true
+    /// Whether a refusal is always about items of the batch, and never about the destination: batches are divided without
+    /// bounds then.
+    package var judgesItems = false
 
     package init(enabled: Bool = true) {
         self.enabled = enabled

@@ -103,7 +103,7 @@ package final class PostgreSQLAuditStore: AuditStore {
         let ends = try connection.run("SELECT min(sequence), max(sequence) FROM audit_entries")
         let lastSequence = ends.number(0, 1)
         let checkpoint = try connection.run(
-            "SELECT size, \"time\", note FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
+            "SELECT size, \"time\", note FROM audit_checkpoints ORDER BY size DESC, id DESC LIMIT 1")
         return AuditTail(
             origin: log.rows.isEmpty ? nil : log.text(0, 0),
             firstSequence: ends.number(0, 0) ?? 0,

@@ -103,6 +103,10 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     private func end(_ reason: ConnectionEnd) {
         service.ends.count(reason)
         phase = .closed
+        // What it held is free now, not when the channel has closed: who asks for memory ends no more than needed.
+        reader.abandon()
+        unread = ByteBuffer()
+        publish()
         close()
     }
 
@@ -136,9 +140,14 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         writeAnswers(context)
+        publish()
+        context.fireChannelReadComplete()
+    }
+
+    /// Tells what the connection holds.
+    private func publish() {
         memory.unreadBytes = unread.readableBytes == 0 ? 0 : unread.capacity
         memory.publish()
-        context.fireChannelReadComplete()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
@@ -146,6 +155,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             isBlocked = false
             readOn(context)
             writeAnswers(context)
+            publish()
             endBehindInput(context)
             readHeld(context)
         }
@@ -302,6 +312,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         answer(late)
         readOn(context)
         writeAnswers(context)
+        publish()
         endBehindInput(context)
         readHeld(context)
     }
@@ -411,7 +422,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         if let ageLimit, let grace = limits.ageGrace, now >= ageLimit + grace { return close() }
         switch phase {
         case .receiving:
-            if now - lastMoved >= Connections.stallLimit { return close() }
+            if now - lastProgress >= Connections.stallLimit { return close() }
             if let limit = limits.read, now - requestBegan >= limit { return close() }
         case .idle:
             if let headSince {
@@ -438,6 +449,12 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         requestBegan = min(requestBegan + pause, now)
         headSince = headSince.map { min($0 + pause, now) }
         lastMoved = now
+        reader.excuse(until: now)
+    }
+
+    /// When it moved last: a body that comes byte by byte does not move.
+    private var lastProgress: NIODeadline {
+        if case .receiving(answered: false) = phase { min(lastMoved, reader.lastProgress) } else { lastMoved }
     }
 
     /// How long a client may leave answers.
@@ -452,7 +469,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
 
     func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
         excusePause(now)
-        guard now - lastMoved >= Connections.shortStallLimit else { return [] }
+        guard now - lastProgress >= Connections.shortStallLimit else { return [] }
         switch phase {
         case .idle where unread.readableBytes == 0: return []
         case .idle, .receiving:

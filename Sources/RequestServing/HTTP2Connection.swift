@@ -199,6 +199,10 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private func answer(_ stream: HTTP2Stream, _ answer: Answer, isHead: Bool = false) {
         guard let session = handler?.session else { return }
         keeper.answered()
+        // Refused before it was complete, for reasons that are ours.
+        if !stream.peerEnded, case .failed(let failure) = answer, failure.retryAfterSeconds != nil {
+            account.earn(bytes: 0)
+        }
         slots[stream.slot].answered = tools.now
         let response =
             service.routes.limits.isGRPC

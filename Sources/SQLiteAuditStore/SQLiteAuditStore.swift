@@ -167,7 +167,7 @@ package final class SQLiteAuditStore: AuditStore {
         first.reset()
         let last = try rows(from: max(lastSequence, 1), limit: 1).first
         let checkpoint = try database.prepare(
-            "SELECT size, time, note FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
+            "SELECT size, time, note FROM audit_checkpoints ORDER BY size DESC, id DESC LIMIT 1")
         let found = try checkpoint.step()
         return AuditTail(
             origin: origin, firstSequence: firstSequence, last: last,

@@ -114,7 +114,8 @@ package final class TraceStore {
             newestIndex = record.older
         }
         indices[record.trace] = nil
-        records[index] = Record(generation: record.generation)
+        // What still refers to it refers to nothing.
+        records[index] = Record(generation: record.generation &+ 1)
         free.append(Int32(index))
         charge(-Self.recordBytes)
     }

@@ -19,6 +19,8 @@ package final class TraceWriter {
         var bytes: Int
     }
 
+    /// A larger resource stands once for all of its neighbouring scopes.
+    private static let repeatedBytesMax = 1024
     private let store: TraceStore
     private let joins: Bool
     private var chain = SpanChain()
@@ -98,8 +100,9 @@ package final class TraceWriter {
     private func resource(_ scope: Int) -> EnvelopeTable.ID { parts[scopes[scope].parts.lowerBound].resource }
 
     private func endOfResource(from start: Int) -> Int {
-        guard joins else { return start + 1 }
         var end = start + 1
+        // A large resource is not written for each of its scopes: a few bytes for each would make gigabytes.
+        guard joins || store.envelopes.byteCount(resource(start)) > Self.repeatedBytesMax else { return end }
         while end < scopes.count, resource(end) == resource(start) { end += 1 }
         return end
     }

@@ -176,6 +176,23 @@ struct LogDeduplicationTests {
         #expect(sink.takenItems == [1])
     }
 
+    /// Otherwise `max_records` would bound nothing while a destination is away.
+    @Test("while nobody takes what was sent on, no more is")
+    func fullWhileRefused() throws {
+        let transform = make("max_records: 2")
+        sink.refusal = Refusal(.queueFull, "full")
+        for body in ["a", "b", "c", "d", "e", "f", "g"] {
+            _ = try EditedRequest(logs(record(body)), .logs, transform)
+            loop.run()
+        }
+        loop.advanceTime(by: .seconds(30))
+        sink.refusal = nil
+        loop.advanceTime(by: .milliseconds(200))
+        #expect(sink.takenItems == [2])
+        transform.flush()
+        #expect(sink.takenItems == [2, 2])
+    }
+
     @Test("records leave when the interval is over")
     func interval() throws {
         let transform = make("interval: 3s")

@@ -325,4 +325,29 @@ struct TailSamplerTests {
         rig.wait(seconds: 3)
         #expect(rig.context.account.read().inside == 0)
     }
+
+    /// Scenario: with `span-ingest`, a request brings a small span of a trace, and then, in another resource, one that is larger
+    /// than a trace may be; the decision is kept in the cache. Otherwise freed spans would be looked at, and the gateway end.
+    @Test("a trace that becomes too large within a request is forgotten once")
+    func tooLargeWithinARequest() {
+        let rig = Rig(
+            """
+            decision_wait: 1s
+            sampling_strategy: span-ingest
+            maximum_trace_size_bytes: 10000
+            decision_cache: {non_sampled_cache_size: 1000}
+            policies: [{name: a, type: always_sample}]
+            """)
+        for round in 0..<50 as Range<UInt8> {
+            rig.offer([
+                .init(trace: round, id: 1, service: "a"),
+                .init(trace: round, id: 2, service: "b", size: 20_000),
+                .init(trace: 200, id: round, service: "c"),
+            ])
+        }
+        rig.wait(seconds: 5)
+        rig.stop()
+        #expect(rig.kept[0] == nil && rig.kept[200]?.count == 50)
+        #expect(rig.context.account.read().inside == 0)
+    }
 }

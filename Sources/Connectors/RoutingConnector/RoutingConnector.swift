@@ -230,6 +230,7 @@ package final class RoutingConnector: Consumer, PipelineComponent {
         }
         let payload = Payload(buffer, ledger: ledger)
         payload.metadata = source.metadata
+        payload.client = source.client
         return .success(payload)
     }
 }

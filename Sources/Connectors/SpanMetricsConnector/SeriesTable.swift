@@ -41,6 +41,8 @@ struct SeriesTable {
         /// Whether something came since the last flush.
         var isChanged = false
         var isInUse = true
+        /// Whether it holds what the limit left no series for.
+        var isOverflow = false
         /// What it is charged with.
         var bytes = 0
     }
@@ -160,17 +162,22 @@ struct SeriesTable {
         }
         seriesByKey[key] = index
         resources[Int(resource)].series.append(index)
+        series[Int(index)].isOverflow = isOverflow
         if !isOverflow { resources[Int(resource)].counts[Int(metric.rawValue)] += 1 }
         return index
     }
 
     private static let seriesBytes = 280
 
-    mutating func remove(series index: Int32) {
-        let removed = series[Int(index)]
-        resources[Int(removed.resource)].series.removeAll { $0 == index }
-        resources[Int(removed.resource)].counts[Int(removed.metric.rawValue)] -= 1
-        free(index)
+    /// Forgets series of a resource, all at once: one by one a million takes minutes.
+    mutating func remove(series indices: Set<Int32>, of resource: Int32) {
+        guard !indices.isEmpty else { return }
+        resources[Int(resource)].series.removeAll(where: indices.contains)
+        for index in indices {
+            let removed = series[Int(index)]
+            if !removed.isOverflow { resources[Int(resource)].counts[Int(removed.metric.rawValue)] -= 1 }
+            free(index)
+        }
     }
 
     private mutating func free(_ index: Int32) {

@@ -266,20 +266,22 @@ package final class SpanMetrics {
             return table.remove(resource: index)
         }
         var idle = 0
+        var forgotten: Set<Int32> = []
         for series in resource.series {
             let found = table.series[Int(series)]
             if isDelta, !found.isChanged {
                 // Kept for the start of its next delta, as long as there are not too many of them.
                 idle += 1
-                if idle > config.startsMax { table.remove(series: series) }
+                if idle > config.startsMax { forgotten.insert(series) }
             } else if config.seriesExpiration > .zero,
                 now &- found.used > UInt64(clamping: config.seriesExpiration.nanoseconds)
             {
-                table.remove(series: series)
+                forgotten.insert(series)
             } else {
                 table.flushed(series, isDelta: isDelta, now: now)
             }
         }
+        table.remove(series: forgotten, of: index)
     }
 }
 

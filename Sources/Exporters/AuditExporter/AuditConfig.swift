@@ -52,6 +52,7 @@ package struct AuditConfig: Sendable, Equatable {
         checkpointFile = section.optionalString("checkpoint_file")
         sendingQueue.onPermanentFailure = section.componentID("on_permanent_failure")
         sendingQueue.dividesRefused = section.bool("divide_refused_batches", default: true)
+        sendingQueue.judgesItems = true
         sendingQueue.queueSize = section.int("queue_size", default: 1000, in: 1...1_000_000)
         // All that waits is handed over at once, so that one commit has as much of it as it may.
         sendingQueue.numConsumers = min(sendingQueue.queueSize, 4096)

@@ -133,7 +133,7 @@ final class LogKeeper: @unchecked Sendable {
         writer?.close()
         writer = nil
         failure = "\(error)"
-        opensAgain = SystemClock.unixNanoseconds() + Self.openingInterval
+        opensAgain = SystemClock.monotonicNanoseconds() + Self.openingInterval
         metrics.failedCommits.add(1)
         if error.kind == .damaged { metrics.verifyFailures.add(1) }
         logger.error("The audit log takes no events.", metadata: ["error": "\(error)"])
@@ -141,7 +141,7 @@ final class LogKeeper: @unchecked Sendable {
 
     private func isOpen() -> Bool {
         if writer != nil { return true }
-        guard SystemClock.unixNanoseconds() >= opensAgain else { return false }
+        guard SystemClock.monotonicNanoseconds() >= opensAgain else { return false }
         do throws(AuditStoreError) {
             try openNow()
             return true

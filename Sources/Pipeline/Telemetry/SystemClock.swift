@@ -6,7 +6,7 @@ package enum SystemClock {
     package static let unixNanoseconds: @Sendable () -> Int64 = { read(CLOCK_REALTIME) }
 
     /// Nanoseconds since some moment before the process started. Never goes back.
-    static func monotonicNanoseconds() -> Int64 { read(CLOCK_MONOTONIC) }
+    package static func monotonicNanoseconds() -> Int64 { read(CLOCK_MONOTONIC) }
 
     /// User and system time of all threads of the process.
     static func processCPUNanoseconds() -> Int64 { read(CLOCK_PROCESS_CPUTIME_ID) }

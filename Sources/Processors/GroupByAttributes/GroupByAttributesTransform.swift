@@ -30,8 +30,8 @@ package final class GroupByAttributesTransform: RequestTransform {
     package var changesItems: Bool { false }
     package var needsWholeBatch: Bool { true }
 
-    package func apply(to request: RequestEditor, _ context: EditContext) {
-        var result = GroupedRequest()
+    package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
+        var result = GroupedRequest(request)
         request.forEachResource { resource in
             result.begin(request.content(resource.resource))
             request.forEachScope(of: resource) { scope in
@@ -50,6 +50,12 @@ package final class GroupByAttributesTransform: RequestTransform {
                 return .keep
             }
             return .keep
+        }
+        if result.isTooLarge {
+            throw Refusal(
+                .tooLarge,
+                "groupbyattrs would copy resources of more than 256 MiB for the groups of this request; send fewer items at a "
+                    + "time, or group by an attribute with fewer values", isPermanent: true)
         }
         groups.observe(Double(result.count))
         request.remove(request.root, Field.Request.resources)

@@ -17,17 +17,30 @@ struct GroupedRequest {
     }
 
     private struct Resource {
-        let message: [UInt8]
+        let message: WireBytes
         var scopes: [Scope] = []
         var scopeIndex: [[UInt8]: Int] = [:]
     }
 
+    /// What the resources may take together: a large one is copied for each group.
+    private static let copiedBytesMax = 256 << 20
+
+    /// Keeps them.
+    private let editor: RequestEditor
+    private var copiedBytes = 0
     private var resources: [Resource] = []
     private var resourceIndex: [[UInt8]: Int] = [:]
     /// The resource that is being taken apart.
     private var source = WireBytes.none
     /// Where its items go, by what moved out of them.
     private var targets: [[UInt8]: Int] = [:]
+
+    init(_ editor: RequestEditor) {
+        self.editor = editor
+    }
+
+    /// Whether there are so many groups of so large resources that some were left out.
+    var isTooLarge: Bool { copiedBytes > Self.copiedBytesMax }
 
     /// How many resources there are.
     var count: Int { resources.count }
@@ -81,6 +94,8 @@ struct GroupedRequest {
             identity.add(attribute.value)
         }
         if let known = targets[identity.bytes] { return known }
+        copiedBytes += source.count
+        if isTooLarge, !resources.isEmpty { return 0 }
         let message = Self.resource(source, with: moved)
         let whole = OwnedBytes(message)
         var attributes = AttributeIdentity()
@@ -88,7 +103,7 @@ struct GroupedRequest {
         let index = resourceIndex[attributes.bytes] ?? resources.count
         if index == resources.count {
             resourceIndex[attributes.bytes] = index
-            resources.append(Resource(message: message))
+            resources.append(Resource(message: editor.keep(message)))
         }
         targets[identity.bytes] = index
         return index

@@ -36,6 +36,8 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     /// Batches that nobody has taken yet, oldest first.
     private var waiting: [Batch] = []
     private var isFailing = false
+    /// Whether another attempt is scheduled.
+    private var isRetrying = false
 
     /// - Parameter now: Unix nanoseconds.
     package init(
@@ -65,7 +67,7 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
             state.records > 0 && state.records + context.items > config.recordsMax
         }
         if isFull {
-            eventLoop.execute { self.flush() }
+            eventLoop.execute { if self.waiting.isEmpty { self.flush() } }
             throw Refusal(
                 .queueFull,
                 "log_dedup holds nearly max_records (\(config.recordsMax)) records and sends them on now")
@@ -162,7 +164,8 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     private func schedule() {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         timer = eventLoop.scheduleTask(in: TimeAmount(config.interval)) {
-            bound.value.flush()
+            // What was not taken yet comes first: meanwhile the store fills, and then refuses.
+            if bound.value.waiting.isEmpty { bound.value.flush() }
             bound.value.schedule()
         }
     }
@@ -200,9 +203,7 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
                             "Records cannot be sent on. They are kept.",
                             metadata: ["reason": "\(refusal.message)"])
                     }
-                    let bound = NIOLoopBound(self, eventLoop: eventLoop)
-                    eventLoop.scheduleTask(in: Self.retryInterval) { bound.value.send() }
-                    return
+                    return retry()
                 }
                 logger.error("failed to consume logs", metadata: ["error": "\(refusal.message)"])
                 next.drop(batch, because: refusal)
@@ -210,6 +211,16 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
             isFailing = false
             left.add(items)
             waiting.removeFirst()
+        }
+    }
+
+    private func retry() {
+        guard !isRetrying else { return }
+        isRetrying = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: Self.retryInterval) {
+            bound.value.isRetrying = false
+            bound.value.send()
         }
     }
 

@@ -92,7 +92,8 @@ package final class RedactionTransform: RequestTransform {
             let list = request.child(value, Field.AnyValue.keyValueList)
             for position in 0..<request.fieldCount(list)
             where request.number(list, at: position) == Field.List.values {
-                redact(entry: list, at: position, isBody ? [] : path + [UInt8(ascii: ".")], request, &summary)
+                let prefix = isBody ? [] : Self.place(path, [UInt8(ascii: ".")])
+                redact(entry: list, at: position, prefix, request, &summary)
             }
             request.close(list)
         case .array:
@@ -101,7 +102,7 @@ package final class RedactionTransform: RequestTransform {
             for position in 0..<request.fieldCount(list)
             where request.number(list, at: position) == Field.List.values {
                 let element = request.child(list, at: position)
-                let place = (isBody ? [] : path + [UInt8(ascii: ".")]) + Array("[\(index)]".utf8)
+                let place = Self.place(isBody ? [] : path, Array("\(isBody ? "" : ".")[\(index)]".utf8))
                 redact(value: element, place, request, &summary)
                 request.close(element)
                 index += 1
@@ -124,6 +125,13 @@ package final class RedactionTransform: RequestTransform {
         }
     }
 
+    /// Longer places are cut: each value of a list in a map of long keys would be given a copy of all of them.
+    private static let placeBytesMax = 1024
+
+    private static func place(_ path: [UInt8], _ next: [UInt8]) -> [UInt8] {
+        Array((path + next.prefix(placeBytesMax)).prefix(placeBytesMax))
+    }
+
     private func redact(
         entry list: MessageID, at position: Int, _ prefix: [UInt8], _ request: RequestEditor,
         _ summary: inout RedactionSummary
@@ -142,7 +150,7 @@ package final class RedactionTransform: RequestTransform {
             let text = request.keep(AttributeText(AttributeValue(request.content(value))).bytes)
             set(value, to: rules.wholeMask(text, request), request)
         } else {
-            redact(value: value, prefix + key.array, request, &summary)
+            redact(value: value, Self.place(prefix, key.array), request, &summary)
         }
         request.close(value)
     }

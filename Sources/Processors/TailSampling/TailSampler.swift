@@ -48,6 +48,8 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     var undecided = 0
     /// Undecided traces of which the request at hand has spans: `span-ingest` only.
     private var touched: [Touched] = []
+    /// Where traces are in it.
+    private var touchedPlaces: [TraceStore.Index: Int] = [:]
     private var ticker: RepeatedTask?
     /// Whether a round of decisions is under way.
     var isDeciding = false
@@ -235,6 +237,8 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         let came = store.append(group, envelope, of: request, grouper, to: index)
         if config.traceBytesMax > 0, store.chain(index).wireBytes > config.traceBytesMax {
             metrics.tooLarge.add(1)
+            // What came of it before in this request goes with it.
+            if let known = touchedPlaces[index] { touched[known].chains = [] }
             settle(index, .notSampled)
             return
         }
@@ -244,9 +248,10 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
                 Ticket(index: index, generation: generation, due: now + TimeAmount(config.waitAfterRoot)))
         }
         guard config.strategy == .spanIngest else { return }
-        if let known = touched.firstIndex(where: { $0.index == index && $0.generation == generation }) {
+        if let known = touchedPlaces[index], touched[known].generation == generation {
             touched[known].chains.append(came)
         } else {
+            touchedPlaces[index] = touched.count
             touched.append(Touched(index: index, generation: generation, chains: [came]))
         }
     }
@@ -273,7 +278,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     private func decideWhatCame(_ now: NIODeadline) {
         for part in touched {
             guard store.generation(part.index) == part.generation,
-                Self.isUndecided(store.note(part.index))
+                Self.isUndecided(store.note(part.index)), !store.chain(part.index).isEmpty
             else { continue }
             let trace = store.trace(part.index)
             for chain in part.chains {
@@ -289,6 +294,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
             }
         }
         touched.removeAll(keepingCapacity: true)
+        touchedPlaces.removeAll(keepingCapacity: true)
     }
 
     func show() {

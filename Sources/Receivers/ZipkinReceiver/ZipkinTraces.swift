@@ -111,17 +111,19 @@ struct ZipkinTraces {
 /// The links and the events of spans, which exporters of OpenTelemetry write into texts.
 enum ZipkinLinks {
     private static let linksMax = 128
+    private static let bar = UInt8(ascii: "|")
 
     /// Takes the tags `otlp.link.0` and so on: `traceid|spanid|tracestate|attributes|dropped`.
     static func take(from tags: inout TagList) -> [SpanDraft.Link] {
         var links: [SpanDraft.Link] = []
         for index in 0..<linksMax {
             guard let text = tags["otlp.link.\(index)"]?.text else { break }
-            let parts = text.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
+            let parts = text.split(separator: bar, maxSplits: 3, omittingEmptySubsequences: false)
             // What is no link stays a tag.
-            guard parts.count >= 5, let traceID = ZipkinText.id(parts[0], bytes: 16),
+            guard parts.count == 4, let last = parts[3].lastIndex(of: bar),
+                let traceID = ZipkinText.id(parts[0], bytes: 16),
                 let spanID = ZipkinText.id(parts[1], bytes: 8),
-                let (attributes, dropped) = details(parts[3...])
+                let (attributes, dropped) = details(parts[3][..<last], parts[3][(last + 1)...])
             else { continue }
             tags.take("otlp.link.\(index)")
             var link = SpanDraft.Link(traceID: traceID, spanID: spanID)
@@ -134,20 +136,19 @@ enum ZipkinLinks {
 
     /// An annotation: a name, or `name|attributes|dropped`.
     static func event(_ time: UInt64, _ value: [UInt8]) -> SpanDraft.Event {
-        let parts = value.split(separator: UInt8(ascii: "|"), omittingEmptySubsequences: false)
-        guard parts.count >= 3, let (attributes, dropped) = details(parts[1...]) else {
-            return SpanDraft.Event(time: time, name: value)
-        }
-        var event = SpanDraft.Event(time: time, name: Array(parts[0]))
+        guard let first = value.firstIndex(of: bar), let last = value.lastIndex(of: bar), first < last,
+            let (attributes, dropped) = details(value[(first + 1)..<last], value[(last + 1)...])
+        else { return SpanDraft.Event(time: time, name: value) }
+        var event = SpanDraft.Event(time: time, name: Array(value[..<first]))
         (event.tags, event.droppedTags) = (attributes, dropped)
         return event
     }
 
     /// Attributes in JSON, which may have bars of their own, and how many were left out before; nil when it is something else.
-    private static func details(_ parts: ArraySlice<ArraySlice<UInt8>>) -> (TagList, UInt64)? {
-        guard let last = parts.last, let dropped = UInt32(String(decoding: last, as: UTF8.self)),
-            case .object(let entries)? = try? JSONTree(
-                Array(parts.dropLast().joined(separator: [UInt8(ascii: "|")])))
+    private static func details(_ json: ArraySlice<UInt8>, _ dropped: ArraySlice<UInt8>) -> (TagList, UInt64)?
+    {
+        guard dropped.count <= 10, let dropped = UInt32(String(decoding: dropped, as: UTF8.self)),
+            case .object(let entries)? = try? JSONTree(Array(json))
         else { return nil }
         var tags = TagList()
         for entry in entries {

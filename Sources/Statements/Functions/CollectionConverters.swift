@@ -123,7 +123,7 @@ enum CollectionConverters {
     private static func sliceToMap(
         _ items: [Value], _ keyPath: [String]?, _ valuePath: [String]
     ) throws(EvaluationError) -> Value {
-        var result: [MapEntry] = []
+        var result = MapBuilder()
         for (index, item) in items.enumerated() {
             var key = Bytes("\(index)")
             if let keyPath, !keyPath.isEmpty {
@@ -142,7 +142,7 @@ enum CollectionConverters {
                 throw EvaluationError("could not extract value from element \(index): \(error)")
             }
         }
-        return .map(.entries(result))
+        return .map(.entries(result.entries))
     }
 
     private static func value(_ item: Value, _ path: [String]) throws(EvaluationError) -> Value {

@@ -118,14 +118,14 @@ enum Editors {
                         "invalid value for strategy, \(strategy), must be 'insert', 'update' or 'upsert'")
                 }
                 return { frame throws(EvaluationError) in
-                    var entries = try target.evaluate(frame).asMap().entries
+                    var entries = MapBuilder(try target.evaluate(frame).asMap().entries)
                     for new in try source.evaluate(frame).asMap().entries {
-                        let exists = entries.contains { $0.key == new.key }
+                        let exists = entries.contains(new.key)
                         if exists ? strategy != "insert" : strategy != "update" {
                             entries.put(new.key, new.value)
                         }
                     }
-                    try target.set(.map(.entries(entries)), frame)
+                    try target.set(.map(.entries(entries.entries)), frame)
                     return .null
                 }
             },

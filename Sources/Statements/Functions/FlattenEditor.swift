@@ -19,7 +19,7 @@ struct FlattenEditor {
             return { frame throws(EvaluationError) in
                 var flatten = FlattenEditor(depthMax: depth, resolvesConflicts: resolves)
                 flatten.map(try target.evaluate(frame).asMap().entries, prefix, 0)
-                try target.set(.map(.entries(flatten.result)), frame)
+                try target.set(.map(.entries(flatten.result.entries)), frame)
                 return .null
             }
         }
@@ -27,7 +27,7 @@ struct FlattenEditor {
 
     private let depthMax: Int64
     private let resolvesConflicts: Bool
-    private var result: [MapEntry] = []
+    private var result = MapBuilder()
     private var conflicts: [String: Int] = [:]
 
     private init(depthMax: Int64, resolvesConflicts: Bool) {

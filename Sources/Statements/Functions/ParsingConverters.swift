@@ -58,7 +58,7 @@ enum ParsingConverters {
         _ text: [UInt8], _ delimiter: [UInt8], _ pair: [UInt8]
     ) throws(EvaluationError) -> Value {
         guard !text.isEmpty else { throw EvaluationError("cannot parse from empty target") }
-        var entries: [MapEntry] = []
+        var entries = MapBuilder()
         for part in try pairs(text, pair) {
             guard let split = part.firstRange(of: delimiter, from: 0) else {
                 throw EvaluationError(
@@ -69,7 +69,7 @@ enum ParsingConverters {
             let value = trimmed(part[(split + delimiter.count)...])
             entries.put(.owned(key), .string(.owned(value)))
         }
-        return .map(.entries(entries))
+        return .map(.entries(entries.entries))
     }
 
     /// Split at the delimiter outside of quotes; quotes are dropped.
@@ -134,13 +134,13 @@ enum JSONValue {
     private static func read(_ reader: inout JSONReader) throws(JSONError) -> Value {
         switch try reader.peek() {
         case .object:
-            var entries: [MapEntry] = []
+            var entries = MapBuilder()
             try reader.beginObject()
             while let key = try reader.nextKey() {
                 let name = key.text
                 entries.put(name, try read(&reader))
             }
-            return .map(.entries(entries))
+            return .map(.entries(entries.entries))
         case .list:
             var items: [Value] = []
             try reader.beginList()

@@ -131,14 +131,14 @@ enum ReplacingEditors {
                 }
                 let entries = try target.evaluate(frame).asMap().entries
                 guard entries.contains(where: { $0.key.occurs(expression) }) else { return .null }
-                var new: [MapEntry] = []
+                var new = MapBuilder()
                 for entry in entries {
                     // A function that fails loses the entry.
                     guard let key = try? replacement.replaced(entry.key, expression, frame) ?? entry.key
                     else { continue }
                     new.put(key, entry.value)
                 }
-                try target.set(.map(.entries(new)), frame)
+                try target.set(.map(.entries(new.entries)), frame)
                 return .null
             }
         }

@@ -185,7 +185,9 @@ extension [UInt8] {
                 // Offsets of one point lie near each other; those that do not are not added up.
                 let (shift, overflow) = bucket.offset.subtractingReportingOverflow(first)
                 guard !overflow, shift < 100_000 else { continue }
-                counts.add([UInt64](repeating: 0, count: Int(shift)) + bucket.counts)
+                let end = Int(shift) + bucket.counts.count
+                if counts.count < end { counts += repeatElement(0, count: end - counts.count) }
+                for (place, count) in bucket.counts.enumerated() { counts[Int(shift) + place] &+= count }
             }
             var content: [UInt8] = []
             content.appendVarint(1 << 3)

@@ -61,7 +61,7 @@ enum LogFormatConverters {
 
     /// `key=value` with spaces in values: a key is the word before each `=` that is not escaped.
     private static func cefExtensions(_ text: Substring) -> [MapEntry] {
-        var entries: [MapEntry] = []
+        var entries = MapBuilder()
         var key: String?
         var value = ""
         func finished() -> String { String(value.reversed().drop { $0 == " " }.reversed()) }
@@ -89,7 +89,7 @@ enum LogFormatConverters {
             }
         }
         if let key { entries.put(key, .text(finished())) }
-        return entries
+        return entries.entries
     }
 
     private static func leef(_ text: String) throws(EvaluationError) -> Value {
@@ -114,12 +114,12 @@ enum LogFormatConverters {
                 throw EvaluationError("invalid LEEF delimiter: \(given)")
             }
         }
-        var attributes: [MapEntry] = []
+        var attributes = MapBuilder()
         for pair in rest.split(separator: delimiter) {
             guard let equals = pair.firstIndex(of: "=") else { continue }
             attributes.put(String(pair[..<equals]), .text(String(pair[pair.index(after: equals)...])))
         }
-        entries.put("attributes", .map(.entries(attributes)))
+        entries.put("attributes", .map(.entries(attributes.entries)))
         return .map(.entries(entries))
     }
 

@@ -154,9 +154,9 @@ enum XMLConverters {
         let text = String(trimmed.reversed().drop { $0.isWhitespace }.reversed())
         if !text.isEmpty { entries.put("content", .text(text)) }
         if !element.attributes.isEmpty {
-            var attributes: [MapEntry] = []
+            var attributes = MapBuilder()
             for attribute in element.attributes { attributes.put(attribute.name, .text(attribute.value)) }
-            entries.put("attributes", .map(.entries(attributes)))
+            entries.put("attributes", .map(.entries(attributes.entries)))
         }
         let children = element.children.filter { $0.kind == .element }
         if !children.isEmpty { entries.put("children", .list(.items(children.map(parsed)))) }

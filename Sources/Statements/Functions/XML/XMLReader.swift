@@ -1,7 +1,7 @@
 /// Reads XML into nodes: elements, attributes, texts, CDATA, comments; document types are passed over, external entities
 /// do not exist. Depth is bounded.
 struct XMLReader {
-    static let depthMax = 10_000
+    static let depthMax = 128
 
     private let bytes: [UInt8]
     private var position = 0
