@@ -114,6 +114,13 @@ package final class AuditWriter {
     /// Appends groups of events in one transaction; in the order in which they come, each group whole or not at all.
     package func append(_ groups: [[AuditEvent]]) throws(AuditStoreError) -> [Result] {
         var known = try known(groups)
+        let size = tree.size
+        if let (id, record) = known.first(where: { $0.value.sequence > size }) {
+            throw AuditStoreError(
+                .damaged,
+                "audit.record.id \(id) is said to be entry \(record.sequence), and the log has \(size): somebody else "
+                    + "wrote into the store; nothing is acknowledged until that is gone")
+        }
         var (tree, previous) = (tree, previous)
         let recorded = max(recorded, clock())
         var rows: [AuditRow] = []

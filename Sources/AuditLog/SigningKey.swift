@@ -105,6 +105,12 @@ package enum KeyFile {
                     + "\(String(status.st_mode & 0o777, radix: 8))); run chmod 600 on it, and think about a new key"
             )
         }
+        // Its owner may read and replace it.
+        if isPrivate, status.st_uid != geteuid(), status.st_uid != 0 {
+            throw KeyError(
+                description: "\"\(path)\" belongs to user \(status.st_uid), who may read it; give it to user "
+                    + "\(geteuid()) (chown), and think about a new key")
+        }
         var bytes: [UInt8] = []
         var part = [UInt8](repeating: 0, count: 4096)
         while true {
