@@ -32,6 +32,11 @@ struct Edge {
     var clientLabels = AttributeList()
     var serverLabels = AttributeList()
 
+    /// Bytes of names and labels: clients decide how long they are.
+    var keptBytes: Int {
+        client.count + server.count + peer.count + clientLabels.bytes.count + serverLabels.bytes.count
+    }
+
     var isComplete: Bool { !client.isEmpty && !server.isEmpty }
 }
 

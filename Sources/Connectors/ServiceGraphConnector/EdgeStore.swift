@@ -22,7 +22,7 @@ struct EdgeStore {
     private var indices: [HashKey: Int32] = [:]
     private var queue = CircularBuffer<Ticket>()
 
-    /// Charged for an edge: names and labels are short and often shared.
+    /// Charged for an edge beside its names and labels.
     private static let edgeBytes = 400
 
     init(most: Int, ledger: MemoryLedger?) {
@@ -36,7 +36,11 @@ struct EdgeStore {
 
     subscript(index: Int32) -> Edge {
         get { slots[Int(index)].edge }
-        set { slots[Int(index)].edge = newValue }
+        set {
+            let grown = newValue.keptBytes - slots[Int(index)].edge.keptBytes
+            if grown >= 0 { ledger?.charge(grown) } else { ledger?.release(-grown) }
+            slots[Int(index)].edge = newValue
+        }
     }
 
     /// Keeps a new edge until `due`; false when there is no room.
@@ -53,16 +57,16 @@ struct EdgeStore {
         slots[Int(index)].edge = edge
         indices[key] = index
         queue.append(Ticket(index: index, generation: slots[Int(index)].generation, due: due))
-        ledger?.charge(Self.edgeBytes)
+        ledger?.charge(Self.edgeBytes + edge.keptBytes)
         return true
     }
 
     mutating func remove(_ index: Int32) {
         indices[slots[Int(index)].key] = nil
+        ledger?.release(Self.edgeBytes + slots[Int(index)].edge.keptBytes)
         slots[Int(index)].edge = Edge()
         slots[Int(index)].generation &+= 1
         free.append(index)
-        ledger?.release(Self.edgeBytes)
     }
 
     /// Takes out the oldest edge whose time is over.
