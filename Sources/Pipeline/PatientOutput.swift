@@ -57,7 +57,8 @@ package final class PatientOutput: @unchecked Sendable {
         return promise.futureResult
     }
 
-    private static func mayPass(_ refusal: Refusal) -> Bool {
+    /// Whether the same batch may be taken a while later.
+    static func mayPass(_ refusal: Refusal) -> Bool {
         !refusal.isPermanent && refusal.reason != .shuttingDown
     }
 

@@ -44,6 +44,25 @@ struct CumulativeToDeltaTests {
         #expect(reading.inside == 0 && reading.dropped[.merged] == 2)
     }
 
+    /// Scenario: the queue behind is full for a while, and the client sends again what it is told was not taken. Otherwise the
+    /// second time is compared with the first, gives nothing, and the increase is lost without a trace.
+    @Test("what a full queue does not take is kept, not asked for again")
+    func fullQueue() {
+        let rig = rig("initial_value: drop")
+        rig.send(sum("int 10", at: 10))
+        rig.sink.refusal.change { $0 = Refusal(.queueFull, "full") }
+        #expect(rig.send(sum("int 15", at: 20)) == [])
+        rig.wait(seconds: 0)
+        #expect(rig.send(sum("int 21", at: 30)) == ["refused"])
+        rig.sink.refusal.change { $0 = nil }
+        rig.wait(seconds: 1)
+        let lines = rig.sink.requests.value.flatMap(MetricText.lines)
+        #expect(lines == ["c sum delta mono | a=x | 10..20 | int 5"])
+        #expect(rig.send(sum("int 21", at: 30)) == ["c sum delta mono | a=x | 20..30 | int 6"])
+        let reading = rig.context.account.read()
+        #expect(reading.inside == 0)
+    }
+
     /// A negative difference is a rate below zero on every dashboard.
     @Test("a reset is dropped; what comes after it is the difference to it")
     func reset() {

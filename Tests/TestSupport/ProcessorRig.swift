@@ -36,6 +36,9 @@ package final class ProcessorRig {
         processor = try make(context, PipelineInput(sink))
     }
 
+    /// Lets time pass on the loop; what is to be done is done.
+    package func wait(seconds: Int64) { loop.advanceTime(by: .seconds(seconds)) }
+
     /// Sends a request through; the points that come out of it at once, as lines.
     @discardableResult
     package func send(_ request: [UInt8]) -> [String] {

@@ -5,12 +5,16 @@ internal import OTLP
 ///
 /// A request in which nothing changed goes on as the slice that it was, gzip members included. What changed is written into
 /// a payload of its own, after the memory limit was asked. Each slice is edited by itself and keeps its acknowledgement, so
-/// whoever waits hears of its own data. Any thread.
+/// whoever waits hears of its own data. Behind a transform that remembers, what was changed and is refused for a reason that
+/// may pass is kept and offered again, and what comes meanwhile is refused before it is changed. Any thread.
 package final class EditingProcessor: Consumer, PipelineComponent {
     private let transform: any RequestTransform
     private let behind: PipelineInput
     private let editors: EditorPool
     private let ledger: MemoryLedger
+    private let eventLoop: any EventLoop
+    /// What the next consumer did not take, where the transform remembers.
+    private let kept: PatientOutput?
     private let entered: Counter
     private let made: Counter
     private let left: Counter
@@ -45,23 +49,41 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         made = account.counter(.made)
         dropped = account.counter(.dropped(dropReason))
         invalid = account.counter(.dropped(.invalid))
+        eventLoop = context.eventLoop
+        kept =
+            transform.remembers
+            ? PatientOutput(next.consumer, eventLoop: eventLoop, logger: context.logger, left: left) : nil
     }
 
     package var input: PipelineInput { behind.behind(self) }
 
     package func start() async throws { try await startTransform() }
 
-    package func stop(until deadline: NIODeadline) async -> Remainder { await stopTransform(deadline) }
+    package func stop(until deadline: NIODeadline) async -> Remainder {
+        if let kept {
+            // Never fails: draining ends at the deadline.
+            try? await eventLoop.flatSubmit { kept.drain(until: deadline) }.get()
+        }
+        return await stopTransform(deadline)
+    }
 
     package func consume(_ batch: Batch) -> Refusal? {
         let items = batch.items
+        if let kept, kept.isStuck { return PatientOutput.takesNoMore }
         switch edit(batch) {
         case .failure(let refusal): return refusal
         case .success(let result):
             // The source counts its items in when somebody takes them.
             result.batch.entry = batch.entry
             if result.batch.sliceCount > 0 {
-                if let refusal = behind.consumer.consume(result.batch) { return refusal }
+                if let refusal = behind.consumer.consume(result.batch) {
+                    guard let kept, PatientOutput.mayPass(refusal) else { return refusal }
+                    result.batch.enter()
+                    count(items, result.batch.items, isHandedOn: false)
+                    eventLoop.execute { kept.send(result.batch) }
+                    for acknowledgement in result.emptied { acknowledgement.settle(.accepted) }
+                    return nil
+                }
             } else {
                 batch.enter()
             }
@@ -85,10 +107,10 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         }
     }
 
-    private func count(_ before: Int, _ after: Int) {
+    private func count(_ before: Int, _ after: Int, isHandedOn: Bool = true) {
         entered.add(before)
         if after > before { made.add(after - before) }
-        left.add(after)
+        if isHandedOn { left.add(after) }
         if before > after { dropped.add(before - after) }
     }
 

@@ -10,6 +10,11 @@ package protocol RequestTransform: AnyObject, Sendable {
     /// that somebody waits for stay apart. The default says no.
     var needsWholeBatch: Bool { get }
 
+    /// Whether what it makes of a request depends on those before: the same request a second time gives something else. Then
+    /// a request that was changed is kept when the next consumer takes no more, and is not told to the client to be sent
+    /// again. The default says no.
+    var remembers: Bool { get }
+
     /// Changes the open request in place.
     /// - Throws: why the whole batch is refused; nothing of the change is kept.
     func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal)
@@ -18,6 +23,7 @@ package protocol RequestTransform: AnyObject, Sendable {
 extension RequestTransform {
     package var changesItems: Bool { true }
     package var needsWholeBatch: Bool { false }
+    package var remembers: Bool { false }
 }
 
 /// What is known of a request beside its bytes.

@@ -55,6 +55,8 @@ package final class CumulativeToDelta: RequestTransform {
         return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
     }
 
+    package var remembers: Bool { true }
+
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         sweep()
         request.forEachResource { resource in

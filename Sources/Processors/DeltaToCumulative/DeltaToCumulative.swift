@@ -51,6 +51,8 @@ package final class DeltaToCumulative: RequestTransform {
         logger = context.logger
     }
 
+    package var remembers: Bool { true }
+
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         sweep()
         request.forEachResource { resource in

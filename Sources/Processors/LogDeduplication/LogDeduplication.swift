@@ -60,6 +60,8 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
 
     // MARK: - Taking
 
+    package var remembers: Bool { true }
+
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         let key = config.metadataKeys.map { context.metadata?.values($0) ?? [] }
         let moment = now()
