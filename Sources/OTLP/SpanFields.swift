@@ -22,7 +22,10 @@ public struct SpanFields {
     /// Reads a `Span` message. Allocates nothing.
     public init(_ message: WireBytes) {
         self.message = message
-        for field in message.fields {
+        var fields = message.fields
+        while true {
+            fields.skip(Field.Span.attributes)
+            guard let field = fields.next() else { return }
             switch field.number {
             case Field.Span.traceID: traceID = field.bytes
             case Field.Span.spanID: spanID = field.bytes
@@ -38,6 +41,42 @@ public struct SpanFields {
                 }
             default: break
             }
+        }
+    }
+
+    /// The number of the `StatusCode` of a `Span` message.
+    public static func status(of span: WireBytes) -> UInt64 {
+        var fields = span.fields
+        var status: UInt64 = 0
+        while true {
+            fields.skip(Field.Span.attributes)
+            guard let field = fields.next() else { return status }
+            guard field.number == Field.Span.status else { continue }
+            status = 0
+            for part in field.bytes.fields where part.number == Field.SpanStatus.code { status = part.bits }
+        }
+    }
+
+    /// When a `Span` message says that it started and ended, in nanoseconds since 1970.
+    public static func times(of span: WireBytes) -> (start: UInt64, end: UInt64) {
+        var fields = span.fields
+        var times: (start: UInt64, end: UInt64) = (0, 0)
+        while true {
+            fields.skip(Field.Span.attributes)
+            guard let field = fields.next() else { return times }
+            if field.number == Field.Span.startTime { times.start = field.bits }
+            if field.number == Field.Span.endTime { times.end = field.bits }
+        }
+    }
+
+    /// The number of the `SpanKind` of a `Span` message.
+    public static func kind(of span: WireBytes) -> UInt64 {
+        var fields = span.fields
+        var kind: UInt64 = 0
+        while true {
+            fields.skip(Field.Span.attributes)
+            guard let field = fields.next() else { return kind }
+            if field.number == Field.Span.kind { kind = field.bits }
         }
     }
 
