@@ -1,6 +1,6 @@
 """Decisions about whole traces are those of a plain model, trace by trace, and what is sampled is whole.
 
-SLUICE_TRACES sets how many traces are made (4000; 200 000 take two minutes).
+SLUICE_TRACES sets how many traces are made (4000; 200 000 take a minute).
 """
 
 import collections
@@ -9,9 +9,8 @@ import random
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-import data
 from conftest import config, exporter, one_load_at_a_time
-from gateway import LOOPBACK, free_port, wait_until, with_names
+from gateway import wait_until
 
 TRACES = int(os.environ.get("SLUICE_TRACES", "4000"))
 WAIT_SECONDS = 6
