@@ -116,7 +116,8 @@ let package = Package(
                 "FailoverConnector", "RoutingConnector", "CountConnector", "SpanMetricsConnector",
                 "ServiceGraphConnector", "ExceptionsConnector", "SignalToMetricsConnector",
                 "OTLPExporter", "PrometheusExporter", "LokiExporter", "DebugExporter", "FileExporter",
-                "AuditExporter", "LoadBalancingExporter", "NopExporter", "HealthCheck", "FileStorage",
+                "AuditExporter", "LoadBalancingExporter", "NopExporter", "NopReceiver", "HealthCheck",
+                "FileStorage",
                 "OTLPClient",
                 "ZPages",
                 nioCore, nioPosix, logging,
@@ -268,6 +269,7 @@ let package = Package(
                 nioCore, nioPosix,
                 logging,
             ]),
+        component("NopReceiver", in: "Receivers/", ["Configuration", "Pipeline", nioCore]),
         component(
             "NopExporter", in: "Exporters/",
             ["Configuration", "OTLP", "Pipeline", nioCore]),

@@ -1,3 +1,4 @@
+internal import Compression
 internal import HTTP
 internal import NIOCore
 internal import OTLP
@@ -8,7 +9,11 @@ enum HTTPAnswer {
     /// More of a text that is no `Status` is not shown.
     private static let shownBytesMax = 300
 
+    /// No answer is longer when it is decompressed.
+    private static let inflatedBytesMax = 64 << 10
+
     static func result(_ response: HTTPClientResponse) -> SendResult {
+        let response = inflated(response)
         guard !(200...299).contains(response.status) else { return sent(response) }
         let status = status(response)
         let text = status.flatMap { $0.message.isEmpty ? nil : $0.message } ?? text(response)
@@ -29,6 +34,24 @@ enum HTTPAnswer {
             return .permanent(
                 message + remedy(response.status), code: GRPCCode(httpStatus: response.status))
         }
+    }
+
+    /// The answer as the server wrote it, before something on the way compressed what nobody asked to be.
+    private static func inflated(_ response: HTTPClientResponse) -> HTTPClientResponse {
+        guard let encoding = response.headers.first("content-encoding")?.lowercased(),
+            !response.bodyTruncated,
+            encoding == "gzip" || encoding == "x-gzip", response.body.readableBytes > 0
+        else { return response }
+        var inflated = response
+        inflated.body = ByteBuffer()
+        do throws(InflateError) {
+            _ = try Gunzipper().inflate(response.body.readableBytesSpan, limitBytes: inflatedBytesMax) {
+                inflated.body.writeWithOutputRawSpan(minimumWritableBytes: $0, initializingWith: $1)
+            }
+        } catch {
+            return response
+        }
+        return inflated
     }
 
     /// An answer that says that the batch was taken, if it is one: the page of a proxy is none, whatever its status.

@@ -112,7 +112,7 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
         section.notSupportedYet("proxy_url", "the destination is asked directly")
         section.notSupportedYet("auth", "write the credentials under \"headers\"")
         section.notSupportedYet("middlewares")
-        section.notSupportedYet("profiles_endpoint", "profiles are not received")
+        section.ignored("profiles_endpoint", "profiles are not received")
         if let cookies = section.section("cookies") {
             cookies.notSupportedYet("enabled", "cookies of a load balancer are not kept")
         }

@@ -79,6 +79,8 @@ package struct SendingQueueConfig: Sendable, Equatable {
         blockOnOverflow = section.bool("block_on_overflow", default: false)
         waitForResult = section.bool("wait_for_result", default: false)
         storage = section.componentID("storage")
+        // A queue that is off has none, whatever is written.
+        if !enabled { storage = nil }
         if let keys = section.section("batch"), keys.bool("enabled", default: true) {
             batch = BatchSettings(keys, queue: self, queueSizerIsWritten: section.has("sizer"))
         }

@@ -16,6 +16,9 @@ final class AnswerWriter: Sendable {
         var status: Int
         var fields: [(name: String, value: String)]
         var body: [UInt8]
+
+        /// An answer 204 must not say its length (RFC 9110 §8.6).
+        var hasLength: Bool { status != 204 }
     }
 
     /// What an HTTP/1.1 answer says about its connection.
@@ -88,9 +91,14 @@ final class AnswerWriter: Sendable {
     }
 
     /// The answer to an OTLP/HTTP request over HTTP/2.
-    func http2(_ answer: Answer, _ form: AnswerForm) -> Response {
-        if case .accepted = answer, form.mediaType == .protobuf, form.style == .otlp { return httpAccepted }
-        return http2(http(answer, form))
+    /// - Parameter fields: what this answer says beside the others.
+    func http2(
+        _ answer: Answer, _ form: AnswerForm, adding fields: [(name: String, value: String)] = []
+    ) -> Response {
+        if case .accepted = answer, form.mediaType == .protobuf, form.style == .otlp, fields.isEmpty {
+            return httpAccepted
+        }
+        return http2(http(answer, form), adding: fields)
     }
 
     /// The answer to an OTLP/HTTP request.
@@ -121,15 +129,21 @@ final class AnswerWriter: Sendable {
     }
 
     /// Appends the answer to an OTLP/HTTP request as HTTP/1.1 sends it (RFC 9112 §4).
-    /// - Parameter isHead: the request's method is HEAD, whose answers have no body (RFC 9110 §9.3.2).
+    /// - Parameters:
+    ///   - fields: what this answer says beside the others.
+    ///   - isHead: the request's method is HEAD, whose answers have no body (RFC 9110 §9.3.2).
     func writeHTTP1(
-        _ answer: Answer, _ form: AnswerForm, _ connection: ConnectionField, isHead: Bool = false,
-        to buffer: inout ByteBuffer
+        _ answer: Answer, _ form: AnswerForm, _ connection: ConnectionField,
+        adding fields: [(name: String, value: String)] = [], isHead: Bool = false, to buffer: inout ByteBuffer
     ) {
-        if case .accepted = answer, form.mediaType == .protobuf, form.style == .otlp, connection == .none {
+        if case .accepted = answer, form.mediaType == .protobuf, form.style == .otlp, connection == .none,
+            fields.isEmpty
+        {
             buffer.writeImmutableBuffer(http1Accepted)
         } else {
-            Self.writeHTTP1(http(answer, form), connection, isHead: isHead, to: &buffer)
+            var response = http(answer, form)
+            response.fields += fields
+            Self.writeHTTP1(response, connection, isHead: isHead, to: &buffer)
         }
     }
 
@@ -139,7 +153,8 @@ final class AnswerWriter: Sendable {
     ) {
         buffer.writeString("HTTP/1.1 \(response.status) \(reason(response.status))\r\n")
         for field in response.fields { buffer.writeString("\(field.name): \(field.value)\r\n") }
-        buffer.writeString("content-length: \(response.body.count)\r\n\(connection.rawValue)\r\n")
+        if response.hasLength { buffer.writeString("content-length: \(response.body.count)\r\n") }
+        buffer.writeString("\(connection.rawValue)\r\n")
         if !isHead { buffer.writeBytes(response.body) }
     }
 
@@ -148,6 +163,7 @@ final class AnswerWriter: Sendable {
         switch status {
         case 200: "OK"
         case 202: "Accepted"
+        case 204: "No Content"
         case 301: "Moved Permanently"
         case 400: "Bad Request"
         case 404: "Not Found"
@@ -178,18 +194,18 @@ final class AnswerWriter: Sendable {
     }
 
     private func plainText(_ failure: Answer.Failure) -> HTTPResponse {
-        var fields = [("content-type", "text/plain")] + extraFields
+        var fields = (failure.httpStatus == 204 ? [] : [("content-type", "text/plain")]) + extraFields
         if failure.httpStatus == 405 { fields.append(("allow", "POST")) }
         if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
         if let location = failure.location { fields.append(("location", location)) }
         return HTTPResponse(status: failure.httpStatus, fields: fields, body: Array(failure.message.utf8))
     }
 
-    private func http2(_ response: HTTPResponse) -> Response {
-        let fields =
-            [(":status", "\(response.status)")] + response.fields + [
-                ("content-length", "\(response.body.count)")
-            ]
+    private func http2(
+        _ response: HTTPResponse, adding more: [(name: String, value: String)] = []
+    ) -> Response {
+        let length = response.hasLength ? [("content-length", "\(response.body.count)")] : []
+        let fields = [(":status", "\(response.status)")] + response.fields + more + length
         return Response(
             head: HTTP2Fields(fields), body: response.body.isEmpty ? nil : ByteBuffer(bytes: response.body))
     }

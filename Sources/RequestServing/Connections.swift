@@ -1,3 +1,5 @@
+internal import Compression
+internal import HTTP
 internal import Logging
 internal import NIOCore
 internal import Pipeline
@@ -6,6 +8,7 @@ internal import Pipeline
 final class ProtocolService: Sendable {
     let routes: Routes
     let writer: AnswerWriter
+    let cors: CORSPolicy?
     let logger: Logger
     let resets: StreamResets
     let ends: ConnectionEnds
@@ -13,7 +16,8 @@ final class ProtocolService: Sendable {
     let memory: IncompleteMemory
 
     init(
-        routes: Routes, writer: AnswerWriter, logger: Logger, resets: StreamResets, ends: ConnectionEnds,
+        routes: Routes, writer: AnswerWriter, cors: CORSPolicy? = nil, logger: Logger, resets: StreamResets,
+        ends: ConnectionEnds,
         memory: IncompleteMemory
     ) {
         self.resets = resets
@@ -21,7 +25,15 @@ final class ProtocolService: Sendable {
         self.memory = memory
         self.routes = routes
         self.writer = writer
+        self.cors = cors
         self.logger = logger
+    }
+
+    /// Judges a request's head: where its body goes, or why nowhere.
+    func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure>
+    {
+        if let cors, cors.isPreflight(head) { return .failure(.plain(204, "")) }
+        return routes.judge(head)
     }
 }
 

@@ -60,6 +60,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     private var isVersion10 = false
     /// Whether the request's method is HEAD.
     private var isHead = false
+    /// What the answer says to a browser.
+    private var corsFields: CORSPolicy.Fields = []
     /// When it ends with its next answer, or at once when it is idle.
     private var ageLimit: NIODeadline?
     private var draining = false
@@ -268,9 +270,10 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         unwantedBytes = 0
         requestBegan = connections.tools.now
         isHead = head.field(":method", is: "HEAD") == true
+        corsFields = service.cors?.fields(for: head) ?? []
         let expectsContinue = head["expect"]?.lowercased() == "100-continue"
         var failure: Answer.Failure?
-        switch service.routes.judge(head) {
+        switch service.judge(head) {
         case .failure(let reason):
             failure = reason
         case .success(let (target, encoding, _)):
@@ -332,7 +335,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         if !wasWaiting, (bodyLeft ?? 0) > Self.unwantedBytesMax { keepAlive = false }
         let connection: AnswerWriter.ConnectionField =
             keepAlive ? (isVersion10 ? .keepAlive : .none) : .close
-        service.writer.writeHTTP1(answer, reader.form, connection, isHead: isHead, to: &answers)
+        service.writer.writeHTTP1(
+            answer, reader.form, connection, adding: corsFields, isHead: isHead, to: &answers)
         if wasWaiting {
             endRequest()
         } else {
@@ -351,6 +355,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         service.logger.debug("Not a request of HTTP/1.1.", metadata: ["error": "\(error)"])
         reader.abandon()
         keepAlive = false
+        corsFields = []
         if case .idle = phase { phase = .receiving(answered: false) }
         answer(.failed(.plain(error.status, "\(error.status) \(error)")))
         phase = .lingering(since: connections.tools.now)

@@ -16,6 +16,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         var answered = NIODeadline.distantPast
         /// When its client gives up; `distantFuture` unless it says.
         var deadline = NIODeadline.distantFuture
+        /// What the answer says to a browser.
+        var corsFields: CORSPolicy.Fields = []
     }
 
     private let service: ProtocolService
@@ -98,12 +100,13 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         slots[stream.slot].stream = stream
         slots[stream.slot].began = tools.now
         slots[stream.slot].deadline = .distantFuture
+        slots[stream.slot].corsFields = service.cors?.fields(for: stream.headers) ?? []
         requests += 1
         if stream.hasTooManyFields {
             let failure = Answer.Failure.tooManyFields(limit: HTTP2Settings().maxHeaderBytes)
             return answer(stream, .failed(failure))
         }
-        switch service.routes.judge(stream.headers) {
+        switch service.judge(stream.headers) {
         case .failure(let failure):
             answer(stream, .failed(failure), isHead: stream.headers.field(":method", is: "HEAD") == true)
         case .success(let (target, encoding, contentLength)):
@@ -207,7 +210,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         slots[stream.slot].answered = tools.now
         let response =
             service.routes.limits.isGRPC
-            ? service.writer.grpc(answer) : service.writer.http2(answer, slots[stream.slot].reader.form)
+            ? service.writer.grpc(answer)
+            : service.writer.http2(
+                answer, slots[stream.slot].reader.form, adding: slots[stream.slot].corsFields)
         do throws(HTTP2SessionError) {
             try session.respond(
                 stream, response.head, body: isHead ? nil : response.body, trailers: response.trailers)

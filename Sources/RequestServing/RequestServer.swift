@@ -108,14 +108,15 @@ package final class RequestServer: Sendable {
     private func service(
         _ transport: String, limits: RequestLimits, encodings: [String] = [], _ served: [ServedRequests],
         choosing choice: RouteChoice? = nil, style: AnswerStyle = .otlp,
-        responseHeaders: [(name: String, value: String)] = []
+        responseHeaders: [(name: String, value: String)] = [], cors: CORSConfig? = nil
     ) -> ProtocolService {
         let targets = served.map { served -> (path: String, target: Target) in
             (served.path, target(served, transport, style: style))
         }
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets, choosing: choice),
-            writer: AnswerWriter(responseHeaders: responseHeaders), logger: context.logger,
+            writer: AnswerWriter(responseHeaders: responseHeaders), cors: cors.map { CORSPolicy($0) },
+            logger: context.logger,
             resets: StreamResets(
                 registry: context.registry, receiver: context.name, transport: transport,
                 logger: context.logger),
@@ -178,7 +179,8 @@ package final class RequestServer: Sendable {
         let service = service(
             "http", limits: limits, encodings: config.compressionAlgorithms, served, choosing: choice,
             style: style,
-            responseHeaders: config.responseHeaders.map { (name: $0.name, value: $0.value.value) })
+            responseHeaders: config.responseHeaders.map { (name: $0.name, value: $0.value.value) },
+            cors: config.cors)
         let http1 = HTTP1Limits(config)
         let times = RequestTimes(read: http1.read, write: http1.write)
         let keeping = ConnectionKeeper.Limits(config)

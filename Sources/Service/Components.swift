@@ -26,6 +26,7 @@ internal import MetricStartTime
 internal import MetricsGeneration
 internal import MetricsTransform
 internal import NopExporter
+internal import NopReceiver
 internal import OTLPExporter
 internal import OTLPReceiver
 package import Pipeline
@@ -51,6 +52,7 @@ package let builtInComponents: [ComponentType] = [
     .prometheusReceiver,
     .jaegerReceiver,
     .zipkinReceiver,
+    .nopReceiver,
 
     .memoryLimiter,
     .batch,

@@ -98,7 +98,7 @@ struct ValueTests {
             ("localhost:65536", .badPort("65536")),
             ("localhost:http", .badPort("http")), ("::1:4317", .manyColons), ("[::1:4317", .openBracket),
             ("[::1]4317", .badHost("[::1]4317")), ("[::1]", .noPort), ("a b:1", .badHost("a b")),
-            ("a/b:1", .badHost("a/b")), ("localhost:-1", .badPort("-1")),
+            ("a/b:1", .badHost("a/b")), ("localhost:-1", .badPort("-1")), ("$HOST:1", .variable("HOST")),
         ] as [(String, EndpointProblem)])
     func badEndpoint(text: String, problem: EndpointProblem) {
         #expect(throws: problem) { try EndpointConfig(text) }

@@ -31,13 +31,27 @@ struct HealthCheckConfigTests {
         #expect(config.responseBody?.healthy == "fine" && config.responseBody?.unhealthy == "ill")
     }
 
+    @Test("the second version's page is where its keys say")
+    func secondVersion() {
+        let (config, problems) = read(
+            "{use_v2: true, http: {endpoint: '0.0.0.0:2', status: {path: health}, config: {path: /c}}}")
+        #expect(problems.isEmpty, "\(problems)")
+        #expect(config.endpoint == EndpointConfig(host: "0.0.0.0", port: 2) && config.path == "/health")
+        #expect(read("use_v2: true").0.path == "/status")
+        #expect(read("{use_v2: false, http: {endpoint: 'a:2'}}").0 == HealthCheckConfig())
+    }
+
     @Test(
         "what is not there yet or could not be served is refused",
         arguments: [
-            ("use_v2: true", "hc::use_v2: is not supported yet"), ("tls: {cert_file: x}", nil),
+            (
+                "{use_v2: true, grpc: {endpoint: 'a:1'}}",
+                "hc::grpc: is not supported yet; let the page be asked over HTTP"
+            ),
+            ("tls: {cert_file: x}", nil),
             (
                 "check_collector_pipeline: {enabled: true}",
-                "hc::check_collector_pipeline::enabled: is not supported yet; watch the exporters' metrics instead"
+                "hc::check_collector_pipeline::enabled: has no effect, in the Collector neither"
             ),
             ("path: ok", "hc::path: \"ok\" must begin with \"/\""),
             ("endpoint: localhost", "hc::endpoint: \"localhost\" has no port"),

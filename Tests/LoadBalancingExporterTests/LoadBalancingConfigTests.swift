@@ -109,10 +109,6 @@ struct LoadBalancingConfigTests {
                 "::routing_key: unknown value \"trace\"; must be traceID or service"
             ),
             (
-                "{sending_queue: {enabled: true}, resolver: {dns: {hostname: a}}}",
-                "::sending_queue: is not supported yet; every backend has its own: write it under protocol::otlp"
-            ),
-            (
                 "{hostnames: [a], resolver: {static: {hostnames: [a]}}}",
                 ": unknown key \"hostnames\""
             ),

@@ -41,6 +41,33 @@ import Testing
         }
     }
 
+    @Test func compressedAnswersAreRead() {
+        // {"partial_success":{"rejected_log_records":"2","error_message":"x"}}
+        let gzip: [UInt8] = [
+            31, 139, 8, 0, 0, 0, 0, 0, 2, 3, 13, 202, 49, 10, 128, 48, 16, 4, 192, 191, 108, 109, 101, 233,
+            103, 142, 112, 89, 130, 18, 137, 236, 69, 16, 66, 254, 110, 218, 97, 6, 158, 164, 126, 166, 106,
+            241, 186, 51, 2, 199, 128, 120, 209, 59, 179, 213, 86, 76, 244, 166, 188, 28, 59, 54, 80, 106,
+            178, 123, 197, 84, 184, 236, 195, 156, 63, 13, 212, 144, 166, 68, 0, 0, 0,
+        ]
+        let fields = [
+            (name: "content-type", value: "application/json"), (name: "Content-Encoding", value: "gzip"),
+        ]
+        func answer(_ body: [UInt8]) -> SendResult {
+            HTTPAnswer.result(
+                HTTPClientResponse(
+                    status: 200, headers: HTTPClientHeaders(fields), body: ByteBuffer(bytes: body),
+                    bodyTruncated: false))
+        }
+        guard case .sent(rejectedItems: 2, message: "x") = answer(gzip) else {
+            Issue.record("not read")
+            return
+        }
+        guard case .permanent = answer([1, 2, 3]) else {
+            Issue.record("taken for an answer")
+            return
+        }
+    }
+
     /// Those are servers that do not say more than that they took it: Loki, Prometheus, and JSON for protobuf.
     @Test(arguments: [
         (204, "", ""), (200, "", ""), (202, "", ""), (204, "", "text/html"), (200, "{}", "application/json"),

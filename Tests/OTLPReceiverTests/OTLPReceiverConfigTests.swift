@@ -146,8 +146,8 @@ struct OTLPReceiverConfigTests {
                 "otlp::protocols::grpc::tls::cert_file: cannot read \"/x\": No such file or directory"
             ),
             (
-                "protocols: {http: {cors: {allowed_origins: [\"*\"]}}}",
-                "otlp::protocols::http::cors: is not supported yet; serve browsers through a proxy that adds the headers"
+                "protocols: {http: {cors: {allowed_origins: [\"https://*.a.*\"]}}}",
+                "otlp::protocols::http::cors::allowed_origins: \"https://*.a.*\" has more than one \"*\""
             ),
             (
                 "protocols: {http: {compression_algorithms: [gzp]}}",

@@ -207,7 +207,7 @@ struct RedactionTests {
             ("hash_function: hmac-sha256", "must have at least 32 bytes"),
             ("{hash_function: hmac-sha512, hmac_key: short}", "must have at least 64 bytes"),
             ("summary: loud", "unknown value \"loud\""),
-            ("url_sanitizer: {enabled: true}", "not supported yet"),
+            ("db_sanitizer: {oracle: {enabled: true}}", "unknown key \"oracle\""),
         ])
     func refused(yaml: String, expected: String) {
         #expect(read(yaml).1.render().contains(expected), "\(read(yaml).1.render())")

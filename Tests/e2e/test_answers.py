@@ -489,3 +489,29 @@ def test_what_was_compressed_arrives_as_it_was(gateway, backend, clients, name, 
         status, _, answer = client.post(other, headers={"Content-Encoding": encoding} if encoding else {})
         assert status == 400
         assert status_pb2.Status.FromString(answer).message == f"unsupported Content-Encoding: {encoding or ''}"
+
+
+def test_browsers_are_told_what_they_may(gateway, backend, clients):
+    """If it failed, pages that send telemetry would be refused by their browsers, or could not read why they were."""
+    sink = backend()
+    cors = {"allowed_origins": ["https://*.example.com"], "allowed_headers": ["x-tenant"], "max_age": 60}
+    running = gateway(config(
+        {"otlp": exporter(sink)},
+        receivers=otlp(grpc={}, http={"cors": cors, "response_headers": {"x-served-by": "sluice"}}),
+    ))
+    client = clients.http(running)
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-tenant"}
+    status, headers, body = client.post(b"", headers={"Origin": "https://shop.example.com", **asked}, method="OPTIONS")
+    assert (status, body, headers["Access-Control-Allow-Origin"]) == (204, b"", "https://shop.example.com")
+    assert headers["Access-Control-Allow-Headers"] == "content-type,x-tenant" and headers["x-served-by"] == "sluice"
+    assert headers["Content-Length"] is None and headers["Access-Control-Max-Age"] == "60"
+    status, headers, _ = client.post(b"", headers={"Origin": "https://evil.example", **asked}, method="OPTIONS")
+    assert status == 204 and headers["Access-Control-Allow-Origin"] is None
+    for origin, allowed in (("https://shop.example.com",) * 2, ("https://evil.example", None)):
+        status, headers, _ = client.post(GOOD, headers={"Origin": origin})
+        assert (status, headers["Access-Control-Allow-Origin"], headers["Vary"]) == (200, allowed, "Origin")
+        # A refusal must be readable, too.
+        status, headers, _ = client.post(b"{", headers={"Origin": origin, "Content-Type": "application/json"})
+        assert (status, headers["Access-Control-Allow-Origin"]) == (400, allowed)
+    assert client.post(b"", method="OPTIONS")[0] == 405
+    wait_until(lambda: len(sink.received("traces")) == 2, "the spans of both pages")

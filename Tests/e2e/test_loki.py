@@ -340,6 +340,47 @@ def test_one_bad_record_costs_only_itself(gateway, loki_backend, clients):
     assert loki.faults == []
 
 
+def test_replaying_the_dead_letter_doubles_nothing(gateway, loki_backend, clients, tmp_path):
+    """If it failed, who replays a dead letter would have records twice, or those that were refused as a whole never."""
+    broken = {"bad", "alone"}
+    loki = loki_backend(
+        answer=lambda tenant, entries: (500, {}, "internal error") if broken & {e.line for e in entries} else None
+    )
+    letters = tmp_path / "letters.json"
+    exporters = {NAME: loki_exporter(loki, on_permanent_failure="file/letters"), "file/letters": {"path": str(letters)}}
+    settings = config(exporters, SMALL_BATCH, signals=("logs",))
+    settings["service"]["pipelines"]["logs"]["exporters"] = [NAME]
+    running = gateway(settings)
+    client = clients.grpc(running)
+    # Of a batch that Loki has but for one record nothing is handed on: which one it is, no answer says.
+    sent = [f"{number}-{index}" for number in range(10) for index in range(100)]
+    for number in range(10):
+        lines = sent[number * 100:number * 100 + 100]
+        client.export(records(lines[:50] + ["bad"] + lines[50:] if number == 5 else lines))
+    settled(running, 1000, 1)
+    # A batch of which it has nothing is handed on whole, once others are stored while it is not.
+    calls = loki.calls
+    client.export(records(["alone"]))
+    wait_until(lambda: loki.calls > calls, "the push")
+
+    def handed_on():
+        sent.append(f"more-{len(sent)}")
+        client.export(records(sent[-1:]))
+        return running.metrics().sum("sluice_exporter_dead_letter_log_records", exporter="file/letters") == 1
+
+    wait_until(handed_on, "the dead letter")
+    settled(running, len(sent), 2)
+    wait_until(lambda: letters.read_text().endswith("\n"), "the file")
+
+    # Loki is mended; the file's lines are sent again as they are.
+    broken.clear()
+    for line in letters.read_text().splitlines():
+        status, _, _ = clients.http(running).post(line.encode(), "/v1/logs", {"Content-Type": "application/json"})
+        assert status == 200
+    settled(running, len(sent) + 1, 2)
+    assert sorted(loki.lines()) == sorted(sent + ["alone"]) and loki.faults == []
+
+
 def test_keys_without_a_letter(gateway, loki_backend, clients):
     """If it failed, Loki would refuse everybody's logs for one such key."""
     loki = loki_backend()

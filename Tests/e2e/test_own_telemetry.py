@@ -115,6 +115,49 @@ def test_all_three_signals_arrive(gateway, backend, http_backend, clients, form)
                for record in records(own))
 
 
+NAMES = [
+    *(
+        f"otelcol_{part}_{items}"
+        for part in ("receiver_accepted", "receiver_refused", "exporter_sent", "exporter_send_failed",
+                     "exporter_enqueue_failed", "processor_memory_limiter_accepted")
+        for items in ("spans", "metric_points", "log_records")
+    ),
+    *(f"otelcol_exporter_queue_{part}" for part in ("size", "capacity", "batch_send_size", "batch_send_size_bytes")),
+    *(
+        f"otelcol_processor_{part}"
+        for part in ("incoming_items", "outgoing_items", "batch_batch_send_size", "batch_batch_send_size_bytes",
+                     "batch_batch_size_trigger_send", "batch_timeout_trigger_send", "batch_metadata_cardinality")
+    ),
+    *(
+        f"otelcol_process_{part}"
+        for part in ("uptime", "cpu_seconds", "memory_rss", "runtime_heap_alloc_bytes",
+                     "runtime_total_sys_memory_bytes")
+    ),
+    "otelcol_exporter_in_flight_requests",
+]
+
+
+def test_the_collectors_names_arrive(gateway, backend, clients):
+    """If it failed, dashboards and alerts made for the Collector would stay empty behind a backend of OTLP."""
+    sink, own = backend(), backend()
+    telemetry = {"metrics": {"level": "detailed", "readers": [
+        {"periodic": {"interval": 100, "exporter": FORMS["grpc"](own)}}]}}
+    processors = {"memory_limiter": {"check_interval": "1s", "limit_mib": 500}, "batch": {"timeout": "20ms"}}
+    started = gateway(config({"otlp": exporter(sink)}, processors, telemetry=telemetry))
+    client = clients.grpc(started)
+    for request in (data.spans(2), data.records(2), data.points(2)):
+        client.export(request)
+    wait_until(lambda: len(sink.received("metrics")) + len(sink.received("traces")) + len(sink.received("logs")) == 3,
+               "all three signals")
+
+    def missing():
+        requests = own.received("metrics")
+        names = {m.name for m in requests[-1].resource_metrics[0].scope_metrics[0].metrics} if requests else set()
+        return sorted(set(NAMES) - names)
+
+    wait_until(lambda: not missing(), lambda: missing())
+
+
 def test_it_never_feeds_itself(gateway, backend, clients):
     """If it failed, one request would make spans for ever."""
     sink = backend()

@@ -17,12 +17,8 @@ private let nearestBuilt = [
     "zipkin":
         "send OTLP with otlp_grpc or otlp_http: to the backend, or to a Collector that has this exporter",
     "opencensus": "OpenCensus has ended; use OTLP in the clients",
-    "prometheusremotewrite":
-        "send OTLP to the backend (Prometheus: otlp_http with endpoint http://host:9090/api/v1/otlp), or let it scrape"
-        + " the prometheus exporter",
-    "prometheus_remote_write":
-        "send OTLP to the backend (Prometheus: otlp_http with endpoint http://host:9090/api/v1/otlp), or let it scrape"
-        + " the prometheus exporter",
+    "prometheusremotewrite": "scrape the targets themselves, with the prometheus receiver",
+    "prometheus_remote_write": "scrape the targets themselves, with the prometheus receiver",
     "otel_arrow": "use otlp, which the other side understands, too",
     "basic_auth": "write the header yourself: headers: {authorization: \"Basic ${env:…}\"}",
     "bearer_token_auth": "write the header yourself: headers: {authorization: \"Bearer ${env:TOKEN}\"}",
@@ -33,8 +29,18 @@ private let nearestBuilt = [
     "basicauth": "write the header yourself: headers: {authorization: \"Basic ${env:…}\"}",
     "bearertokenauth": "write the header yourself: headers: {authorization: \"Bearer ${env:TOKEN}\"}",
     "oauth2client": "let a proxy beside the gateway add the token",
-    "healthcheckv2": "use health_check",
+    "sigv4auth": "let a proxy beside the gateway sign the requests (aws-sigv4-proxy)",
+    "headers_setter":
+        "write headers that are always the same under headers: of the exporter, and remove it here and from"
+        + " service::extensions",
+    "oidc": "put an authenticating proxy before the gateway, and remove it here and from service::extensions",
+    "memory_limiter": "use the memory_limiter processor, which refuses before a body is read",
+    "jaegerremotesampling": "let the SDKs ask a Collector or Jaeger for their sampling strategies",
+    "k8s_observer": "use the prometheus receiver's kubernetes_sd_configs",
+    "routing": "use the routing connector",
     "healthcheck": "use health_check",
+    "oauth2_client": "let a proxy beside the gateway add the token",
+    "sigv4_auth": "let a proxy beside the gateway sign the requests (aws-sigv4-proxy)",
     "db_storage": "use file_storage",
     "redis_storage": "use file_storage",
 ]

@@ -76,7 +76,12 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
             }
             return nil
         }
-        guard let exporter = pull.section("exporter"), let keys = exporter.section("prometheus") else {
+        pull.accept("cardinality_limits")
+        pull.accept("producers")
+        let names = ["prometheus", "prometheus/development"]
+        guard let exporter = pull.section("exporter"),
+            let name = names.first(where: exporter.isWritten), let keys = exporter.section(name)
+        else {
             pull.report(
                 nil, error: "a pull reader must have \"exporter\" with \"prometheus\"",
                 help: "write exporter: {prometheus: {host: localhost, port: 8888}}")

@@ -36,7 +36,12 @@ package struct TelemetryExporterConfig: Sendable, Equatable {
             parent.report(nil, error: "has no \"exporter\"", help: Self.example)
             return nil
         }
-        section.notSupportedYet("console", "the log and the page of metrics are there already")
+        let isConsole = section.isWritten("console")
+        section.accept("console")
+        if isConsole {
+            section.report(
+                "console", warning: "has no effect: the log and the page of metrics are there already")
+        }
         for key in ["otlp_file/development", "otlp_file", "prometheus", "prometheus/development"] {
             section.notSupportedYet(key, "send OTLP")
         }
@@ -52,7 +57,7 @@ package struct TelemetryExporterConfig: Sendable, Equatable {
             transport = encoding == "json" ? .httpJSON : .httpProtobuf
             self.read(keys)
         } else {
-            if !section.keys.contains(where: section.has) {
+            if !isConsole, !section.keys.contains(where: section.has) {
                 section.report(nil, error: "names no exporter", help: Self.example)
             }
             return nil
@@ -187,6 +192,8 @@ package struct PeriodicReaderConfig: Sendable, Equatable {
         interval = section.milliseconds("interval", default: .seconds(60), atLeast: 1)
         _ = section.milliseconds("timeout", default: .seconds(30))
         section.withoutEffect("timeout", "the exporter's timeout bounds a request")
+        section.accept("producers")
+        section.accept("cardinality_limits")
         guard let exporter = TelemetryExporterConfig(of: section) else { return nil }
         self.exporter = exporter
     }

@@ -22,6 +22,10 @@ package struct EndpointConfig: Sendable, Equatable, CustomStringConvertible {
         if let open = text.firstIndex(of: "<"), let close = text[open...].firstIndex(of: ">") {
             throw .placeholder(String(text[open...close]))
         }
+        if let variable = text.firstIndex(of: "$") {
+            let name = text[text.index(after: variable)...].prefix { $0.isLetter || $0.isNumber || $0 == "_" }
+            throw .variable(String(name))
+        }
         let host: Substring
         let rest: Substring
         if text.first == "[" {
@@ -57,6 +61,8 @@ package enum EndpointProblem: Error, Equatable {
     case openBracket
     /// Something such as `<host>`, which was meant to be replaced.
     case placeholder(String)
+    /// `$NAME`, which the Collector expanded once.
+    case variable(String)
 
     /// The problem in words, following the text itself.
     package var message: String {
@@ -66,6 +72,7 @@ package enum EndpointProblem: Error, Equatable {
         case .badHost(let host): "has the host \(quoted(host)), which is not a name or an address"
         case .manyColons: "has too many colons"
         case .placeholder(let text): "still has the placeholder \(text)"
+        case .variable(let name): "has \(quoted("$" + name)), which is not expanded"
         case .openBracket: "has a \"[\" without \"]\""
         }
     }
@@ -97,6 +104,7 @@ extension ConfigSection {
         switch problem {
         case .noPort where !text.isEmpty: "write \(text):\(example.port)"
         case .placeholder(let text): "write a name or an address instead of \(text), such as \(example)"
+        case .variable(let name) where !name.isEmpty: "write ${env:\(name)}"
         case .manyColons: "put an IPv6 address in brackets, such as [::1]:\(example.port)"
         default: "write host:port, such as \(example)"
         }

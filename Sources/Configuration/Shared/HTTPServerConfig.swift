@@ -32,6 +32,8 @@ package struct HTTPServerConfig: Sendable, Equatable {
     package var maxConnectionAge: Duration?
     /// Time for requests to end after that; nil = unlimited (0 or absent). Key `max_connection_age_grace`.
     package var maxConnectionAgeGrace: Duration?
+    /// What browsers are told; nil = nothing, the default. Key `cors`.
+    package var cors: CORSConfig?
     /// nil = plain text, the default. Key `tls`.
     package var tls: ServerTLSConfig?
 
@@ -59,7 +61,7 @@ package struct HTTPServerConfig: Sendable, Equatable {
         keepAlivesEnabled = section.bool("keep_alives_enabled", default: true)
         maxConnectionAge = section.durationOrNever("max_connection_age")
         maxConnectionAgeGrace = section.durationOrNever("max_connection_age_grace")
-        section.notSupportedYet("cors", "serve browsers through a proxy that adds the headers")
+        cors = section.optionalSection("cors").flatMap { CORSConfig($0) }
         tls = readTLS?(section)
         section.serverSecurityNotYet(exceptTLS: readTLS != nil)
     }
@@ -112,7 +114,7 @@ extension ConfigSection {
         for key in [
             "read_timeout", "read_header_timeout", "write_timeout", "idle_timeout", "max_request_body_size",
             "compression_algorithms", "response_headers", "include_metadata", "keep_alives_enabled",
-            "max_connection_age", "max_connection_age_grace",
+            "max_connection_age", "max_connection_age_grace", "cors",
         ] {
             withoutEffect(key, "the page has limits of its own")
         }
@@ -120,6 +122,6 @@ extension ConfigSection {
     }
 }
 
-private func isHeaderNameByte(_ byte: UInt8) -> Bool {
+func isHeaderNameByte(_ byte: UInt8) -> Bool {
     isLetter(byte) || isDigit(byte) || "!#$%&'*+-.^_`|~".utf8.contains(byte)
 }

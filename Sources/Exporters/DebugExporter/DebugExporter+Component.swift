@@ -12,7 +12,7 @@ extension DebugConfig: ComponentConfig {
 extension ComponentType {
     /// `debug`; `logging` is its former name.
     package static let debugExporter = exporter(
-        "debug", aliases: [Alias("logging", deprecation: "debug")], DebugConfig.self
+        "debug", aliases: [Alias("logging", deprecation: "write debug instead")], DebugConfig.self
     ) { config, context in
         let sender = try DebugSender(
             config, signal: context.signal, eventLoop: context.eventLoop, logger: context.logger)

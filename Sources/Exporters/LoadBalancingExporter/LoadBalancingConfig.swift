@@ -38,8 +38,12 @@ package struct LoadBalancingConfig: Sendable, Equatable {
     }
 
     /// Reads and checks the section; problems go to its diagnostics.
-    /// - Parameter readProtocol: reads `protocol::otlp`, if it is written.
-    package init(_ section: ConfigSection, readProtocol: (ConfigSection) -> Void) {
+    /// - Parameters:
+    ///   - readProtocol: reads `protocol::otlp`, if it is written.
+    ///   - readShared: reads the keys beside it that the backends have, too.
+    package init(
+        _ section: ConfigSection, readProtocol: (ConfigSection) -> Void, readShared: () -> Void = {}
+    ) {
         switch section.choice(
             "routing_key", of: ["traceID", "service", ""], default: "",
             notYet: ["resource", "metric", "streamID", "attributes"])
@@ -52,9 +56,7 @@ package struct LoadBalancingConfig: Sendable, Equatable {
             readProtocol(otlp)
         }
         readResolver(section)
-        for key in ["sending_queue", "retry_on_failure", "timeout"] {
-            section.notSupportedYet(key, "every backend has its own: write it under protocol::otlp")
-        }
+        readShared()
         section.notSupportedYet("routing_attributes")
         section.finish()
     }

@@ -26,15 +26,41 @@ private struct LoadBalancingSetup: ComponentConfig {
 
     init(_ section: ConfigSection) {
         var otlp = OTLPExporterConfig()
+        var own: Set<String> = []
+        let shared = ["timeout", "sending_queue", "retry_on_failure"]
         config = LoadBalancingConfig(section) { section in
             otlp = OTLPExporterConfig(section, endpoint: false)
-            if otlp.sendingQueue.storage != nil {
-                section.section("sending_queue")?.report(
-                    "storage", error: "is not supported under loadbalancing: backends come and go",
-                    help: "remove it; what a backend that goes has not delivered goes to the others")
+            own = Set(shared.filter(section.has))
+            Self.refuseStorage(section, otlp.sendingQueue)
+        } readShared: {
+            for key in shared where section.has(key) && own.contains(key) {
+                section.report(key, warning: "has no effect beside that of protocol::otlp")
+            }
+            if own.contains("timeout") {
+                section.accept("timeout")
+            } else {
+                otlp.timeout = section.duration("timeout", default: otlp.timeout)
+            }
+            if let keys = section.section("sending_queue") {
+                var queue = SendingQueueConfig(keys)
+                Self.refuseStorage(section, queue)
+                queue.onPermanentFailure = otlp.sendingQueue.onPermanentFailure
+                queue.dividesRefused = otlp.sendingQueue.dividesRefused
+                if !own.contains("sending_queue") { otlp.sendingQueue = queue }
+            }
+            if section.has("retry_on_failure") {
+                let retry = RetryConfig(of: section)
+                if !own.contains("retry_on_failure") { otlp.retryOnFailure = retry }
             }
         }
         self.otlp = otlp
+    }
+
+    private static func refuseStorage(_ section: ConfigSection, _ queue: SendingQueueConfig) {
+        guard queue.storage != nil else { return }
+        section.section("sending_queue")?.report(
+            "storage", error: "is not supported under loadbalancing: backends come and go",
+            help: "remove it; what a backend that goes has not delivered goes to the others")
     }
 
     /// Without a storage: it is refused above.

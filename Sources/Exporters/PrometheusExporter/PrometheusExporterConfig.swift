@@ -71,6 +71,7 @@ package struct PrometheusExporterConfig: Sendable, Equatable {
         showsCreatedSamples = section.bool("enable_created_samples", default: false)
         withoutScopeInfo = section.bool("without_scope_info", default: false)
         readBounds(section)
+        section.withoutEffect("cors", "scrapers are no browsers")
         for key in ["max_connection_age", "max_connection_age_grace"] {
             section.withoutEffect(key, "keep_alives_enabled and idle_timeout end connections")
         }

@@ -5,7 +5,9 @@ extension HealthCheckConfig: ComponentConfig {}
 
 extension ComponentType {
     /// `health_check`.
-    package static let healthCheck = `extension`("health_check", HealthCheckConfig.self) { config, context in
+    package static let healthCheck = `extension`(
+        "health_check", aliases: ["healthcheckv2"], HealthCheckConfig.self
+    ) { config, context in
         HealthCheck(
             group: context.gateway.group, host: config.endpoint.host, port: config.endpoint.port,
             path: config.path, healthyBody: config.responseBody?.healthy ?? "",

@@ -34,15 +34,45 @@ package struct HealthCheckConfig: Sendable, Equatable {
             body.unhealthy = keys.string("unhealthy", default: "")
             responseBody = body
         }
-        section.notSupportedYet("use_v2")
-        section.notSupportedYet("grpc")
-        section.notSupportedYet("http", "write endpoint and path in the section itself")
-        section.notSupportedYet("component_health")
+        readSecondVersion(section)
+        section.ignored("component_health", "the page tells of the gateway as a whole")
         if let check = section.section("check_collector_pipeline") {
-            check.notSupportedYet("enabled", "watch the exporters' metrics instead")
+            if check.bool("enabled", default: false) {
+                check.report(
+                    "enabled", warning: "has no effect, in the Collector neither",
+                    help: "watch the metrics of the exporters instead")
+            }
             check.accept("interval")
             check.accept("exporter_failure_threshold")
         }
         section.finish()
+    }
+
+    /// The keys of the Collector's second version; the page is that of the first.
+    private mutating func readSecondVersion(_ section: ConfigSection) {
+        guard section.bool("use_v2", default: false) else {
+            section.ignored("http", "it counts only with use_v2: true")
+            section.ignored("grpc", "it counts only with use_v2: true")
+            return
+        }
+        section.notSupportedYet("grpc", "let the page be asked over HTTP")
+        path = "/status"
+        guard let http = section.section("http") else { return }
+        endpoint = http.pageServer(default: endpoint)
+        if let status = http.section("status") {
+            if !status.bool("enabled", default: true) {
+                status.report("enabled", warning: "has no effect: the page is always there")
+            }
+            path = status.string("path", default: path)
+            if !path.hasPrefix("/") { path = "/" + path }
+        }
+        if let config = http.section("config") {
+            if config.bool("enabled", default: false) {
+                config.report(
+                    "enabled", warning: "has no effect: no page shows the configuration",
+                    help: "print-config shows it")
+            }
+            config.accept("path")
+        }
     }
 }

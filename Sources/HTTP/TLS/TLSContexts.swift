@@ -205,7 +205,8 @@ extension ConfigSection {
         return config
     }
 
-    private func report(_ problem: TLSProblem) {
+    /// Reports a problem at its key; a file that is missing stops only a gateway that starts.
+    package func report(_ problem: TLSProblem) {
         let key = problem.key.flatMap { isWritten($0) ? $0 : nil }
         if problem.isMissingFile, diagnostics.toleratesMissingFiles {
             report(key, warning: problem.message, help: "it must be there when the gateway starts")

@@ -52,7 +52,11 @@ extension ExportResponse {
     }
 
     private mutating func readPartialSuccess(_ reader: inout JSONReader) throws(JSONError) {
-        let counts = ["rejectedSpans", "rejectedDataPoints", "rejectedLogRecords"]
+        let counts = [
+            "rejectedSpans", "rejectedDataPoints", "rejectedLogRecords", "rejected_spans",
+            "rejected_data_points",
+            "rejected_log_records",
+        ]
         try reader.beginObject()
         while let key = try reader.nextKey()?.text {
             switch (key, try reader.peek()) {

@@ -20,7 +20,9 @@ package struct GroupByAttributesConfig: ComponentConfig {
 
 extension ComponentType {
     /// `groupbyattrs`.
-    package static let groupByAttributes = processor("groupbyattrs", GroupByAttributesConfig.self) {
+    package static let groupByAttributes = processor(
+        "groupbyattrs", aliases: ["group_by_attrs"], GroupByAttributesConfig.self
+    ) {
         config, context, next in
         EditingProcessor(GroupByAttributesTransform(config, context), context, next: next)
     }

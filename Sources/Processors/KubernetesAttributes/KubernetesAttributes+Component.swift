@@ -3,7 +3,7 @@ package import Pipeline
 extension ComponentType {
     /// `k8s_attributes`.
     package static let kubernetesAttributes = processor(
-        "k8s_attributes", aliases: [.init("k8sattributes", deprecation: "k8s_attributes")],
+        "k8s_attributes", aliases: [.init("k8sattributes", deprecation: "write k8s_attributes instead")],
         KubernetesAttributesConfig.self
     ) { config, context, next in
         let informer = try context.shared { try KubernetesInformer(config, context) }

@@ -62,7 +62,10 @@ package struct KubernetesAttributesConfig: ComponentConfig {
 
     private mutating func readAssociation(_ section: ConfigSection) {
         var sources: [Source] = []
-        for source in section.sectionList("sources") ?? [] {
+        // Of old, a rule was its one source.
+        let isOld = section.isWritten("from") && !section.isWritten("sources")
+        if isOld { section.report("from", warning: "is deprecated", help: "write sources: [{from: …}]") }
+        for source in isOld ? [section] : section.sectionList("sources") ?? [] {
             let name = source.optionalString("name") ?? ""
             switch source.optionalString("from") {
             case "connection": sources.append(.connection)
@@ -102,10 +105,14 @@ package struct FilterConfig: Sendable, Equatable {
         namespace = section.string("namespace", default: "")
         if let variable = section.optionalString("node_from_env_var") {
             node = Environment.variable(variable) ?? ""
-            if node.isEmpty {
+            let problem = "`node_from_env_var` is configured but envvar \"\(variable)\" is not set"
+            if node.isEmpty, section.diagnostics.toleratesMissingFiles {
                 section.report(
-                    "node_from_env_var",
-                    error: "`node_from_env_var` is configured but envvar \"\(variable)\" is not set")
+                    "node_from_env_var", warning: problem, help: "it must be set when the gateway starts")
+            } else if node.isEmpty {
+                section.report(
+                    "node_from_env_var", error: problem,
+                    help: "set it from spec.nodeName by the pod's downward API, or remove node_from_env_var")
             }
         }
         fields = Self.selectors("fields", section, ["equals", "not-equals"])

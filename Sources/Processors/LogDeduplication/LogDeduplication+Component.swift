@@ -4,7 +4,7 @@ package import Pipeline
 extension ComponentType {
     /// `log_dedup`.
     package static let logDeduplication = processor(
-        "log_dedup", aliases: [.init("logdedup", deprecation: "log_dedup")], signals: [.logs],
+        "log_dedup", aliases: [.init("logdedup", deprecation: "write log_dedup instead")], signals: [.logs],
         LogDeduplicationConfig.self
     ) { config, context, next in
         let transform = LogDeduplication(config, context, next: next)

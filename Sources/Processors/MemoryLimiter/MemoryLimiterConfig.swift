@@ -59,6 +59,7 @@ package struct MemoryLimiterConfig: Sendable, Equatable {
         ] {
             _ = section.optionalDuration(key)
         }
+        section.ignored("ballast_size_mib", "there is no ballast here")
         check(section)
         section.finish()
     }

@@ -48,6 +48,15 @@ package struct RedactionConfig: ComponentConfig {
     /// Key `hmac_key`.
     package var hmacKey: Secret?
     package var summary = Summary.none
+    /// Attributes whose values are URLs or paths that lose their ids; nil = off. Key `url_sanitizer`.
+    package var urlAttributes: [String]?
+    /// Whether names of spans lose their ids, too. Default true. Key `url_sanitizer::sanitize_span_name`.
+    package var sanitizesURLNames = false
+    /// By kind of database the attributes that are statements and lose their values; an empty list is all of them. Key
+    /// `db_sanitizer`.
+    package var statementAttributes: [String: [String]] = [:]
+    /// Whether names of spans lose them, too. Default true. Key `db_sanitizer::sanitize_span_name`.
+    package var sanitizesStatementNames = false
 
     package init(_ section: ConfigSection) {
         allowsAllKeys = section.bool("allow_all_keys", default: false)
@@ -61,10 +70,7 @@ package struct RedactionConfig: ComponentConfig {
         hashFunction = section.choice("hash_function", default: .none)
         hmacKey = section.secret("hmac_key")
         summary = section.choice("summary", default: .none)
-        section.notSupportedYet(
-            "url_sanitizer", "write blocked_values, or a transform processor's replace_pattern")
-        section.notSupportedYet(
-            "db_sanitizer", "write blocked_values, or a transform processor's replace_pattern")
+        readSanitizers(section)
         checkKey(section)
         for (key, patterns, name) in lists {
             do throws(RedactionError) { _ = try RedactionRules.patterns(patterns, name) } catch {
@@ -77,6 +83,24 @@ package struct RedactionConfig: ComponentConfig {
                 help: "list keys under \"allowed_keys\", or set \"allow_all_keys: true\"")
         }
         section.finish()
+    }
+
+    private mutating func readSanitizers(_ section: ConfigSection) {
+        if let url = section.section("url_sanitizer") {
+            let attributes = url.stringList("attributes")
+            let names = url.bool("sanitize_span_name", default: true)
+            if url.bool("enabled", default: false) {
+                (urlAttributes, sanitizesURLNames) = (attributes, names)
+            }
+        }
+        guard let databases = section.section("db_sanitizer") else { return }
+        sanitizesStatementNames = databases.bool("sanitize_span_name", default: true)
+        for kind in DatabaseSanitizer.Kind.allCases {
+            guard let own = databases.section(kind.rawValue) else { continue }
+            let attributes = own.stringList("attributes")
+            if own.bool("enabled", default: false) { statementAttributes[kind.rawValue] = attributes }
+        }
+        if statementAttributes.isEmpty { sanitizesStatementNames = false }
     }
 
     /// Keys with lists of patterns, and what the Collector calls the lists.

@@ -5,11 +5,13 @@ package import Pipeline
 package final class RedactionTransform: RequestTransform {
     private let rules: RedactionRules
     private let level: RedactionConfig.Summary
+    private let sanitizers: Sanitizers
 
     /// - Throws: a pattern is none.
     package init(_ config: RedactionConfig) throws {
         rules = try RedactionRules(config)
         level = config.summary
+        sanitizers = Sanitizers(config)
     }
 
     package var changesItems: Bool { false }
@@ -31,7 +33,9 @@ package final class RedactionTransform: RequestTransform {
     private func redact(_ item: MessageID, of request: RequestEditor, _ signal: Signal) {
         switch signal {
         case .traces:
-            redact(request, request.attributes(item, Field.Span.attributes))
+            let table = request.attributes(item, Field.Span.attributes)
+            sanitizers.sanitizeName(of: item, request, table)
+            redact(request, table)
             request.forEachChild(item, Field.Span.events) { event in
                 redact(request, request.attributes(event, Field.SpanEvent.attributes))
                 return .keep
@@ -50,11 +54,17 @@ package final class RedactionTransform: RequestTransform {
 
     private func redact(_ request: RequestEditor, _ table: AttributeTable) {
         var summary = RedactionSummary(level)
+        let system = sanitizers.system(of: table, request)
         for position in 0..<request.fieldCount(table.message)
         where request.number(table.message, at: position) == table.number {
             let key = request.key(table, at: position)
             switch rules.judge(key, request.value(table, at: position), request) {
-            case .kept: break
+            case .kept:
+                if case .string(let text) = request.value(table, at: position),
+                    let clean = sanitizers.sanitize(key, text, system)
+                {
+                    request.setValue(table, at: position, to: .string(request.keep(clean)))
+                }
             case .ignored: summary.ignored()
             case .allowed: summary.allowed(key.array)
             case .redacted:

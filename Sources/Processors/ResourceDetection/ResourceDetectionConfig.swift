@@ -35,7 +35,11 @@ package struct ResourceDetectionConfig: ComponentConfig {
             for name in names {
                 guard let kind = DetectorKind(name: name) else {
                     let why = DetectorKind.notYet.contains(name) ? "; it is not supported yet" : ""
-                    section.report("detectors", error: "invalid detector key: \(name)\(why)")
+                    section.report(
+                        "detectors", error: "invalid detector key: \(name)\(why)",
+                        help: why.isEmpty
+                            ? "write some of \(DetectorKind.allCases.map(\.rawValue).joined(separator: ", "))"
+                            : "take \(name) off the list; env takes what OTEL_RESOURCE_ATTRIBUTES says")
                     continue
                 }
                 if !detectors.contains(kind) { detectors.append(kind) }
@@ -111,7 +115,8 @@ extension ComponentType {
     /// `resource_detection`.
     package static let resourceDetection = processor(
         "resource_detection",
-        aliases: [.init("resourcedetection", deprecation: "resource_detection")], ResourceDetectionConfig.self
+        aliases: [.init("resourcedetection", deprecation: "write resource_detection instead")],
+        ResourceDetectionConfig.self
     ) { config, context, next in
         let resource = try context.shared {
             DetectedResource(

@@ -12,42 +12,58 @@ enum GoFormat {
         var precision: Int?
     }
 
+    /// What is left of a format, and the arguments.
+    private struct Scan {
+        var rest: ArraySlice<UnicodeScalar>
+        let arguments: [Value]
+        /// The next argument.
+        var next = 0
+        /// Whether an argument was chosen by its number, somewhere.
+        var isReordered = false
+        /// Whether all numbers of this verb are those of arguments.
+        var isGood = true
+    }
+
     static func format(_ format: String, _ arguments: [Value]) -> String {
         var output = ""
-        var rest = Array(format.unicodeScalars)[...]
-        var next = 0
-        while let scalar = rest.popFirst() {
+        var scan = Scan(rest: Array(format.unicodeScalars)[...], arguments: arguments)
+        while let scalar = scan.rest.popFirst() {
             guard scalar == "%" else {
                 output.unicodeScalars.append(scalar)
                 continue
             }
             var verb = Verb()
-            parse(&verb, &rest)
-            guard let letter = rest.popFirst() else {
+            scan.isGood = true
+            output += parse(&verb, &scan)
+            guard let letter = scan.rest.popFirst() else {
                 output += "%!(NOVERB)"
                 break
             }
             if letter == "%" {
                 output += "%"
-            } else if next >= arguments.count {
+            } else if !scan.isGood {
+                output += "%!\(Character(letter))(BADINDEX)"
+            } else if scan.next >= arguments.count {
                 output += "%!\(Character(letter))(MISSING)"
             } else {
-                output += pad(text(arguments[next], Character(letter), verb), verb)
-                next += 1
+                output += pad(text(arguments[scan.next], Character(letter), verb), verb)
+                scan.next += 1
             }
         }
-        if next < arguments.count {
+        if !scan.isReordered, scan.next < arguments.count {
             output +=
                 "%!(EXTRA "
-                + arguments[next...].map {
+                + arguments[scan.next...].map {
                     "\(goType($0))=\(TextForm.text($0))"
                 }.joined(separator: ", ") + ")"
         }
         return output
     }
 
-    private static func parse(_ verb: inout Verb, _ rest: inout ArraySlice<UnicodeScalar>) {
-        flags: while let flag = rest.first {
+    /// Reads flags, width and precision.
+    /// - Returns: what is printed of mistakes in them.
+    private static func parse(_ verb: inout Verb, _ scan: inout Scan) -> String {
+        flags: while let flag = scan.rest.first {
             switch flag {
             case "-": verb.minus = true
             case "+": verb.plus = true
@@ -56,13 +72,68 @@ enum GoFormat {
             case "0": verb.zero = true
             default: break flags
             }
-            rest = rest.dropFirst()
+            scan.rest = scan.rest.dropFirst()
         }
-        verb.width = number(&rest)
-        if rest.first == "." {
-            rest = rest.dropFirst()
-            verb.precision = number(&rest) ?? 0
+        var mistakes = ""
+        var isBehindIndex = index(&scan)
+        if scan.rest.first == "*" {
+            verb.width = star(&scan)
+            if verb.width == nil { mistakes += "%!(BADWIDTH)" }
+            if let width = verb.width, width < 0 {
+                (verb.width, verb.minus, verb.zero) = (-width, true, false)
+            }
+            isBehindIndex = false
+        } else {
+            verb.width = number(&scan.rest)
+            if isBehindIndex, verb.width != nil { scan.isGood = false }
         }
+        if scan.rest.first == "." {
+            scan.rest = scan.rest.dropFirst()
+            if isBehindIndex { scan.isGood = false }
+            isBehindIndex = index(&scan)
+            if scan.rest.first == "*" {
+                verb.precision = star(&scan).flatMap { $0 < 0 ? nil : $0 }
+                if verb.precision == nil { mistakes += "%!(BADPREC)" }
+                isBehindIndex = false
+            } else {
+                verb.precision = number(&scan.rest) ?? 0
+            }
+        }
+        if !isBehindIndex { _ = index(&scan) }
+        return mistakes
+    }
+
+    /// Reads `[3]`, the number of the next argument.
+    private static func index(_ scan: inout Scan) -> Bool {
+        guard scan.rest.first == "[" else { return false }
+        scan.isReordered = true
+        guard let end = scan.rest.firstIndex(of: "]") else {
+            scan.rest = scan.rest.dropFirst()
+            scan.isGood = false
+            return false
+        }
+        var digits = scan.rest[scan.rest.startIndex..<end].dropFirst()
+        scan.rest = scan.rest[end...].dropFirst()
+        guard let number = number(&digits), digits.isEmpty else {
+            scan.isGood = false
+            return false
+        }
+        guard number >= 1, number <= scan.arguments.count else {
+            scan.isGood = false
+            return true
+        }
+        scan.next = number - 1
+        return true
+    }
+
+    /// Reads `*`: the number that the next argument is, within a million.
+    private static func star(_ scan: inout Scan) -> Int? {
+        scan.rest = scan.rest.dropFirst()
+        guard scan.next < scan.arguments.count else { return nil }
+        defer { scan.next += 1 }
+        guard case .int(let number) = scan.arguments[scan.next], (-1_000_000...1_000_000).contains(number)
+        else { return nil }
+        return Int(number)
     }
 
     /// At most a million, so that a format cannot ask for a gigabyte of spaces.

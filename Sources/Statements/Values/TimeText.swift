@@ -13,9 +13,12 @@ enum TimeText {
         return text + (time.offset == 0 ? "Z" : zone(time.offset, separator: ":"))
     }
 
-    static func zone(_ offset: Int64, separator: String) -> String {
+    /// - Parameter parts: hours; minutes, too; seconds, too.
+    static func zone(_ offset: Int64, separator: String, parts: Int = 2) -> String {
         let magnitude = abs(offset)
-        return (offset < 0 ? "-" : "+") + pad(magnitude / 3600, 2) + separator + pad(magnitude / 60 % 60, 2)
+        let numbers = [magnitude / 3600, magnitude / 60 % 60, magnitude % 60]
+        let shown = numbers.prefix(parts).map { pad($0, 2) }
+        return (offset < 0 ? "-" : "+") + shown.joined(separator: separator)
     }
 
     static func pad(_ value: Int64, _ width: Int, _ filler: String = "0") -> String {

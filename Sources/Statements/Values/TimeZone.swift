@@ -11,11 +11,13 @@ package struct TimeZone: Sendable, Equatable {
     private let begins: [Int64]
     /// Seconds east of UTC: before the first moment, and from each on.
     private let offsets: [Int64]
+    /// The offsets of its abbreviations.
+    private let named: [String: Int64]
 
-    package static let utc = TimeZone(begins: [], offsets: [0])
+    package static let utc = TimeZone(begins: [], offsets: [0], named: ["UTC": 0, "GMT": 0])
 
-    private init(begins: [Int64], offsets: [Int64]) {
-        (self.begins, self.offsets) = (begins, offsets)
+    private init(begins: [Int64], offsets: [Int64], named: [String: Int64]) {
+        (self.begins, self.offsets, self.named) = (begins, offsets, named)
     }
 
     /// - Parameters:
@@ -44,6 +46,9 @@ package struct TimeZone: Sendable, Equatable {
         let moment = seconds - offset
         return period(moment) == guessed ? offset : offsets[period(moment)]
     }
+
+    /// The offset of an abbreviation such as `CEST`; of one with several that of its first.
+    package func offset(named name: String) -> Int64? { named[name] }
 
     private func period(_ seconds: Int64) -> Int {
         var (low, high) = (0, begins.count)
@@ -99,7 +104,17 @@ package struct TimeZone: Sendable, Equatable {
             offsets.append(next)
         }
         guard zip(begins, begins.dropFirst()).allSatisfy({ $0 < $1 }) else { return nil }
-        return TimeZone(begins: begins, offsets: offsets)
+        let names = types + header.types * 6
+        guard names + header.nameBytes <= bytes.count else { return nil }
+        var named: [String: Int64] = [:]
+        for kind in 0..<header.types {
+            let start = Int(bytes[types + kind * 6 + 5])
+            guard start < header.nameBytes, let offset = offset(kind) else { return nil }
+            let name = bytes[names + start..<names + header.nameBytes].prefix { $0 != 0 }
+            let text = String(decoding: name, as: UTF8.self)
+            if named[text] == nil { named[text] = offset }
+        }
+        return TimeZone(begins: begins, offsets: offsets, named: named)
     }
 
     private static func integer(_ bytes: [UInt8], _ start: Int, _ count: Int) -> Int64 {
@@ -114,6 +129,7 @@ package struct TimeZone: Sendable, Equatable {
 
         var times: Int { counts[3] }
         var types: Int { counts[4] }
+        var nameBytes: Int { counts[5] }
 
         init?(_ bytes: [UInt8], at start: Int) {
             guard start + Self.size <= bytes.count, bytes[start..<start + 4].elementsEqual("TZif".utf8) else {

@@ -11,7 +11,8 @@ package struct PrometheusReceiverConfig: Sendable, Equatable {
         section.notSupportedYet(
             "target_allocator", "write the targets under scrape_configs: kubernetes_sd_configs finds pods")
         section.notSupportedYet("api_server")
-        section.notSupportedYet("report_extra_scrape_metrics")
+        section.ignored(
+            "report_extra_scrape_metrics", "there are no metrics of a scrape's timeout, limit and size")
         for key in ["use_start_time_metric", "start_time_metric_regex", "use_collector_start_time_fallback"] {
             section.ignored(key, "start times are those that the page tells, or else of the first scrape")
         }

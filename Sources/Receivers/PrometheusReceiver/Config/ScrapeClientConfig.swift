@@ -85,7 +85,7 @@ struct ScrapeClientConfig: Sendable, Equatable {
         do throws(TLSProblem) {
             try ClientTLS.check(config)
         } catch {
-            section.report(error.key.flatMap { section.isWritten($0) ? $0 : nil }, error: error.message)
+            section.report(error)
         }
         return config
     }

@@ -1,0 +1,213 @@
+/// Takes the values out of statements of one kind of database, and leaves what tells statements apart. Immutable.
+struct DatabaseSanitizer: Sendable {
+    /// Keys below `db_sanitizer`.
+    enum Kind: String, Sendable, CaseIterable {
+        case sql, redis, valkey, memcached, mongo, opensearch, es
+
+        /// What `db.system.name` or `db.system` says of such a database.
+        var systems: Set<String> {
+            switch self {
+            case .sql:
+                [
+                    "other_sql", "mysql", "postgresql", "mariadb", "sqlite", "mssql", "microsoft.sql_server",
+                    "oracle",
+                    "oracle.db", "db2", "ibm.db2", "cockroachdb", "clickhouse",
+                ]
+            case .redis: ["redis"]
+            case .valkey: ["valkey", "redis"]
+            case .memcached: ["memcached"]
+            case .mongo: ["mongodb"]
+            case .opensearch: ["opensearch"]
+            case .es: ["elasticsearch"]
+            }
+        }
+    }
+
+    let kind: Kind
+    /// Empty: all attributes.
+    let attributes: Set<String>
+
+    func concerns(system: String) -> Bool { kind.systems.contains(system) }
+
+    func concerns(key: String) -> Bool { attributes.isEmpty || attributes.contains(key) }
+
+    /// The statement without values.
+    func sanitize(_ statement: [UInt8]) -> [UInt8] {
+        switch kind {
+        case .sql: SQLText(statement).sanitized()
+        case .redis, .valkey: Self.commands(statement)
+        case .memcached: Self.command(statement)
+        case .mongo, .opensearch, .es: JSONShape(statement).sanitized()
+        }
+    }
+
+    /// The first word of each line.
+    private static func commands(_ text: [UInt8]) -> [UInt8] {
+        let lines = text.split(separator: UInt8(ascii: "\n")).map { line -> [UInt8] in
+            let line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }
+            let command = line.prefix { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\r") }
+            let rest = line.dropFirst(command.count).drop {
+                $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r")
+            }
+            return Array(command) + (rest.isEmpty ? [] : Array(" ?".utf8))
+        }
+        return Array(lines.joined(separator: [UInt8(ascii: "\n")]))
+    }
+
+    /// What stands before the value.
+    private static func command(_ text: [UInt8]) -> [UInt8] {
+        Array(text.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") })
+    }
+}
+
+/// A statement of SQL whose literals become `?`, and so do digits in names; comments go.
+private struct SQLText {
+    private let text: [UInt8]
+    private var position = 0
+    private var result: [UInt8] = []
+
+    init(_ text: [UInt8]) { self.text = text }
+
+    func sanitized() -> [UInt8] {
+        var scan = self
+        while scan.position < text.count { scan.step() }
+        while scan.result.last == UInt8(ascii: " ") { scan.result.removeLast() }
+        return scan.result
+    }
+
+    private mutating func step() {
+        let byte = text[position]
+        let rest = text[position...]
+        switch byte {
+        case UInt8(ascii: "'"): literal(end: closing(byte))
+        case UInt8(ascii: "\""), UInt8(ascii: "`"):
+            let end = closing(byte)
+            digitless(text[position..<end])
+            position = end
+        case UInt8(ascii: "$"):
+            let tag = rest.dropFirst().prefix { $0 == UInt8(ascii: "_") || Self.isWord($0) }
+            let mark = Array(rest.prefix(tag.count + 2))
+            if mark.last == byte, mark.count > 1 {
+                return literal(end: find(mark, from: position + mark.count))
+            }
+            fallthrough
+        default:
+            if rest.starts(with: "--".utf8) || byte == UInt8(ascii: "#") {
+                position = rest.firstIndex(of: UInt8(ascii: "\n")) ?? text.count
+            } else if rest.starts(with: "/*".utf8) {
+                position = find(Array("*/".utf8), from: position + 2)
+            } else if Self.isDigit(byte) {
+                literal(end: rest.firstIndex { !Self.isWord($0) && $0 != UInt8(ascii: ".") } ?? text.count)
+            } else if Self.isWord(byte) {
+                let word = rest.prefix { Self.isWord($0) }
+                digitless(word)
+                position = word.endIndex
+            } else {
+                result.append(byte)
+                position += 1
+            }
+        }
+    }
+
+    private mutating func literal(end: Int) {
+        result.append(UInt8(ascii: "?"))
+        position = end
+    }
+
+    /// Behind the quote that ends what begins here; doubled and escaped ones do not.
+    private func closing(_ quote: UInt8) -> Int {
+        var index = position + 1
+        while index < text.count {
+            if text[index] == UInt8(ascii: "\\") {
+                index += 2
+            } else if text[index] != quote {
+                index += 1
+            } else if index + 1 < text.count, text[index + 1] == quote {
+                index += 2
+            } else {
+                return index + 1
+            }
+        }
+        return text.count
+    }
+
+    private func find(_ mark: [UInt8], from start: Int) -> Int {
+        var index = start
+        while index + mark.count <= text.count {
+            if text[index] == mark[0], text[index..<index + mark.count].elementsEqual(mark) {
+                return index + mark.count
+            }
+            index += 1
+        }
+        return text.count
+    }
+
+    private mutating func digitless(_ word: ArraySlice<UInt8>) {
+        for byte in word {
+            if !Self.isDigit(byte) {
+                result.append(byte)
+            } else if result.last != UInt8(ascii: "?") {
+                result.append(UInt8(ascii: "?"))
+            }
+        }
+    }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { (48...57).contains(byte) }
+
+    private static func isWord(_ byte: UInt8) -> Bool {
+        isDigit(byte) || byte == UInt8(ascii: "_") || byte >= 0x80 || (97...122).contains(byte | 0x20)
+    }
+}
+
+/// A text of JSON whose values become `"?"`; its keys stay. What is no JSON ends in `...`.
+private struct JSONShape {
+    private let text: [UInt8]
+    private var position = 0
+    private var result: [UInt8] = []
+
+    init(_ text: [UInt8]) { self.text = text }
+
+    func sanitized() -> [UInt8] {
+        var scan = self
+        while scan.position < text.count {
+            guard scan.step() else {
+                scan.result += Array("...".utf8)
+                break
+            }
+        }
+        return scan.result
+    }
+
+    private mutating func step() -> Bool {
+        let byte = text[position]
+        switch byte {
+        case 9, 10, 13, 32: position += 1
+        case UInt8(ascii: "{"), UInt8(ascii: "}"), UInt8(ascii: "["), UInt8(ascii: "]"), UInt8(ascii: ","),
+            UInt8(ascii: ":"):
+            result.append(byte)
+            position += 1
+        case UInt8(ascii: "\""):
+            guard let end = closing() else { return false }
+            let next = text[end...].first { ![9, 10, 13, 32].contains($0) }
+            result += next == UInt8(ascii: ":") ? Array(text[position..<end]) : Array("\"?\"".utf8)
+            position = end
+        case UInt8(ascii: "-"), 48...57, UInt8(ascii: "t"), UInt8(ascii: "f"), UInt8(ascii: "n"):
+            let word = text[position...].prefix {
+                ![9, 10, 13, 32].contains($0) && !",]}".utf8.contains($0)
+            }
+            result += Array("\"?\"".utf8)
+            position = word.endIndex
+        default: return false
+        }
+        return true
+    }
+
+    private func closing() -> Int? {
+        var index = position + 1
+        while index < text.count {
+            if text[index] == UInt8(ascii: "\"") { return index + 1 }
+            index += text[index] == UInt8(ascii: "\\") ? 2 : 1
+        }
+        return nil
+    }
+}
