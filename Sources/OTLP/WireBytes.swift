@@ -195,6 +195,18 @@ public struct WireFields: Sequence, IteratorProtocol {
     public mutating func next() -> WireField? {
         let start = position
         guard start < end else { return nil }
+        if start &+ 2 <= end {
+            // Tag and length of one byte each, as of nearly all texts and messages: two thirds of the instructions less.
+            // SAFETY: two bytes are left.
+            let head = unsafe UInt16(littleEndian: base.loadUnaligned(fromByteOffset: start, as: UInt16.self))
+            let fieldEnd = start &+ 2 &+ Int(head >> 8)
+            if head & 0x8087 == 0x0002, head & 0x78 != 0, fieldEnd <= end {
+                position = fieldEnd
+                return unsafe WireField(
+                    number: UInt32(head & 0x78) &>> 3, kind: .bytes, bits: 0, start: start,
+                    contentStart: start &+ 2, end: fieldEnd, base: base)
+            }
+        }
         guard let tag = readVarint(), let kind = WireKind(tag: tag), tag >> 3 != 0, tag <= UInt64(UInt32.max)
         else { return stop() }
         var bits: UInt64 = 0

@@ -110,7 +110,7 @@ struct EditorList<Element: BitwiseCopyable> {
 
 /// Bytes that stay where they are until all of them are given up. Not thread safe.
 @safe
-struct EditorBytes: ~Copyable {
+final class EditorBytes {
     private static let chunkBytes = 64 << 10
     /// Chunks kept from request to request.
     private static let keptChunks = 4
@@ -133,7 +133,7 @@ struct EditorBytes: ~Copyable {
     }
 
     /// Room for so many bytes, not initialized, valid until `removeAll`.
-    mutating func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
+    func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
         guard count <= Self.chunkBytes / 4 else {
             let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
             unsafe large.append(piece)
@@ -153,20 +153,20 @@ struct EditorBytes: ~Copyable {
         return unsafe UnsafeMutableRawBufferPointer(rebasing: chunks[current][used..<used + count])
     }
 
-    private mutating func grow(by count: Int) {
+    private func grow(by count: Int) {
         bytes += count
         budget.allows(bytes)
     }
 
     /// A copy.
-    mutating func keep(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+    func keep(_ source: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let room = unsafe take(source.count)
         unsafe room.copyMemory(from: source)
         return UnsafeRawBufferPointer(room)
     }
 
     /// Gives everything up; some chunks are kept for the next request.
-    mutating func removeAll() {
+    func removeAll() {
         while let piece = unsafe large.popLast() {
             bytes -= piece.count
             unsafe piece.deallocate()

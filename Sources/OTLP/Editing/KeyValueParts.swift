@@ -55,36 +55,12 @@ extension KeyValueParts {
 
 extension WireBytes {
     /// The first `KeyValue` with a key among the fields of a number: its position among all fields, and its content.
-    ///
-    /// An item's attributes are searched for every statement: fields whose tag and length are one byte each, nearly all,
-    /// are stepped over without being read. A walk of `fields` took four times the instructions.
     func attribute(_ key: WireBytes, _ number: UInt32) -> (position: Int, content: WireBytes)? {
-        var offset = 0
         var position = 0
-        let wanted = number < 16 ? UInt16(truncatingIfNeeded: number << 3 | 2) : 0
-        while offset < count {
-            if offset &+ 2 <= count {
-                // SAFETY: two bytes are left.
-                let head = unsafe UInt16(
-                    littleEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt16.self))
-                let end = offset &+ 2 &+ Int(head >> 8)
-                if head & 0x8087 == 0x0002, end <= count {
-                    if head & 0xFF == wanted {
-                        // SAFETY: the field ends inside of the message.
-                        let content = unsafe WireBytes(base: base + offset + 2, count: Int(head >> 8))
-                        if KeyValueParts.isKey(key, of: content) { return (position, content) }
-                    }
-                    offset = end
-                    position &+= 1
-                    continue
-                }
-            }
-            var rest = fields(offset..<count)
-            guard let field = rest.next() else { return nil }
+        for field in fields {
             if field.number == number, KeyValueParts.isKey(key, of: field.bytes) {
                 return (position, field.bytes)
             }
-            offset = field.end
             position &+= 1
         }
         return nil

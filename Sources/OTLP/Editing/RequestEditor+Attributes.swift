@@ -28,7 +28,14 @@ extension RequestEditor {
         if let bytes = unread(table.message) {
             return bytes.attribute(key, table.number)?.position
         }
-        return find(key, in: table, from: 0)
+        if let position = found(in: table.message), number(table.message, at: position) == table.number,
+            self.key(table, at: position).isEqual(to: key)
+        {
+            return position
+        }
+        guard let position = find(key, in: table, from: 0) else { return nil }
+        remember(found: position, in: table.message)
+        return position
     }
 
     private func find(_ key: WireBytes, in table: AttributeTable, from start: Int) -> Int? {
@@ -98,6 +105,7 @@ extension RequestEditor {
         writer.begin(Field.KeyValue.value, content: parts.value.count)
         writer.copy(parts.value, 0..<parts.value.count)
         setKept(table.message, at: position, unsafe WireBytes(UnsafeRawBufferPointer(room)))
+        forgetFound()
     }
 
     /// Removes all attributes with a key; whether there was one.

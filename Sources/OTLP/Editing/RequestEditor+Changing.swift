@@ -28,6 +28,7 @@ extension RequestEditor {
         // SAFETY: borrowed for the call.
         entries[index].content = unsafe WireBytes(kept.keep(content.unsafeBytes))
         replaced(index, in: message)
+        forgetFound()
     }
 
     /// Appends a text, bytes or message field.

@@ -39,6 +39,10 @@ extension RequestEditor {
         let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
         for position in 0..<fields.count {
             let entry = unsafe fields[position]
+            if entry.isUntouched {
+                total &+= Int(entry.end &- entry.start)
+                continue
+            }
             guard entry.number != 0, !entry.isVirtual else { continue }
             if entry.child >= 0, messages[Int(entry.child)].isChanged {
                 total += FieldWriter.count(entry.number, content: measure(entry.child))
@@ -63,9 +67,9 @@ extension RequestEditor {
         let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
         for position in 0..<fields.count {
             let entry = unsafe fields[position]
-            guard entry.number != 0, !entry.isVirtual else { continue }
+            guard entry.isUntouched || (entry.number != 0 && !entry.isVirtual) else { continue }
             let isChild = entry.child >= 0 && messages[Int(entry.child)].isChanged
-            if !entry.isNew, !isChild {
+            if entry.isUntouched || (!entry.isNew && !isChild) {
                 if runEnd != Int(entry.start) {
                     writer.copy(row.source, runStart..<runEnd)
                     runStart = Int(entry.start)

@@ -57,9 +57,12 @@ public final class RequestEditor {
     let messages = EditorList<Message>(capacity: 16)
     let entries = EditorList<Entry>(capacity: 256)
     let budget: EditorBudget
-    var kept: EditorBytes
+    let kept: EditorBytes
     /// Messages behind whose entries stand those of one that was opened before them, and grew.
     private var pinned: Range<Int32> = 0..<0
+    /// Where an attribute was found last: statements that read one mostly set it next. -1: nowhere.
+    private var foundMessage: Int32 = -1
+    private var foundPosition: Int32 = 0
 
     /// One without a request: `root` reads as empty.
     public init() {
@@ -115,6 +118,7 @@ public final class RequestEditor {
     // MARK: - Opening
 
     private func openMessage(_ source: WireBytes, parent: Int32, position: Int32) -> MessageID {
+        forgetFound()
         messages.append(Message(source: source, parent: parent, position: position))
         return MessageID(index: Int32(truncatingIfNeeded: messages.count - 1))
     }
@@ -180,6 +184,7 @@ public final class RequestEditor {
     /// id, and those of all opened in it, are not valid afterwards. One that others were opened after, outside of it, stays
     /// open, and so does a large one, which would be copied once more: that costs memory only.
     public func close(_ id: MessageID) {
+        forgetFound()
         let closing = id.index
         let message = messages[Int(closing)]
         guard message.parent >= 0, isLast(closing) else { return }
@@ -219,6 +224,18 @@ public final class RequestEditor {
     }
 
     // MARK: - Entries
+
+    /// Says where the first attribute with a key is.
+    func remember(found position: Int, in message: MessageID) {
+        (foundMessage, foundPosition) = (message.index, Int32(truncatingIfNeeded: position))
+    }
+
+    /// Says that another attribute may be the first with its key, or another message may have the number.
+    func forgetFound() { foundMessage = -1 }
+
+    /// The position that was remembered for a message.
+    @inline(__always)
+    func found(in message: MessageID) -> Int? { foundMessage == message.index ? Int(foundPosition) : nil }
 
     @inline(__always)
     func entryIndex(_ message: MessageID, _ position: Int) -> Int {
@@ -278,6 +295,10 @@ public final class RequestEditor {
 }
 
 extension RequestEditor.Entry {
+    /// As it came, and not opened.
+    @inline(__always)
+    var isUntouched: Bool { !isNew && child < 0 }
+
     /// The next field of a message; nil at its end.
     @inline(__always)
     init?(next fields: inout WireFields) {
