@@ -105,7 +105,7 @@ let package = Package(
         component(
             "Service",
             [
-                "Configuration", "HTTP", "Pipeline", "OTLP", "Statements",
+                "Configuration", "Hashing", "HTTP", "Pipeline", "OTLP", "Statements",
                 "OTLPReceiver", "PrometheusReceiver", "JaegerReceiver", "ZipkinReceiver", "MemoryLimiter",
                 "BatchProcessor",
                 "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate",
@@ -264,7 +264,8 @@ let package = Package(
         component(
             "AuditExporter", in: "Exporters/",
             [
-                "AuditLog", "Configuration", "OTLP", "Pipeline", "PostgreSQLAuditStore", "SQLiteAuditStore",
+                "AuditLog", "Configuration", "Hashing", "HTTP", "OTLP", "Pipeline", "PostgreSQLAuditStore",
+                "SQLiteAuditStore",
                 nioCore, nioPosix,
                 logging,
             ]),
