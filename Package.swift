@@ -105,7 +105,7 @@ let package = Package(
         component(
             "Service",
             [
-                "Configuration", "HTTP", "Pipeline", "OTLP", "Statements",
+                "Configuration", "Hashing", "HTTP", "Pipeline", "OTLP", "Statements",
                 "OTLPReceiver", "PrometheusReceiver", "JaegerReceiver", "ZipkinReceiver", "MemoryLimiter",
                 "BatchProcessor",
                 "AttributesProcessor", "CumulativeToDelta", "DeltaToCumulative", "DeltaToRate",
@@ -265,7 +265,8 @@ let package = Package(
         component(
             "AuditExporter", in: "Exporters/",
             [
-                "AuditLog", "Configuration", "OTLP", "Pipeline", "PostgreSQLAuditStore", "SQLiteAuditStore",
+                "AuditLog", "Configuration", "Hashing", "HTTP", "OTLP", "Pipeline", "PostgreSQLAuditStore",
+                "SQLiteAuditStore",
                 nioCore, nioPosix,
                 logging,
             ]),

@@ -186,7 +186,8 @@ class Server:
     """A PostgreSQL server, which ends with this process."""
 
     def __init__(self, folder, options):
-        # The path of its socket must be short.
+        # The server is another user; the path of its socket must be short.
+        os.chmod(folder, 0o755)
         self.folder = os.path.join(folder, "pg")
         subprocess.run([SCRIPT, "start", self.folder, str(os.getpid())], check=True, timeout=120)
         checked("createdb", "-h", self.folder, "-U", "postgres", "audit")

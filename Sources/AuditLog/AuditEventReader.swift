@@ -45,6 +45,26 @@ package enum AuditEventReader {
         return events
     }
 
+    /// An event of the gateway itself.
+    /// - Throws: a key occurs twice.
+    package static func own(
+        _ name: String, action: String, outcome: String, time: UInt64, target: String,
+        _ attributes: [(key: String, text: String)]
+    ) throws(EventProblem) -> AuditEvent {
+        let id = RecordID.random()
+        var record = AuditRecord(eventName: name, time: time)
+        let required: [(key: String, text: String)] = [
+            ("audit.record.id", "\(id)"), ("audit.actor.type", "system"), ("audit.actor.id", "sluice"),
+            ("audit.action", action), ("audit.outcome", outcome), ("audit.target.type", "sluice.gateway"),
+            ("audit.target.id", target),
+        ]
+        for (key, text) in required + attributes { record.attributes.add(key, text) }
+        var resource = Attributes()
+        resource.add("service.name", "sluice")
+        return AuditEvent(
+            recordID: id, record: try record.canonical(place: name), resource: try resource.resource())
+    }
+
     /// One record as an event.
     private static func event(_ message: WireBytes, _ resource: [UInt8]) throws(EventProblem) -> AuditEvent {
         var record = AuditRecord(message)

@@ -96,6 +96,12 @@ struct AuditRecord {
     private var severityNumber: UInt64 = 0
     private var severityText: [UInt8] = []
 
+    /// One of the gateway's own.
+    init(eventName: String, time: UInt64) {
+        self.eventName = eventName
+        self.time = time
+    }
+
     /// Reads a `LogRecord`; borrows its body.
     init(_ message: WireBytes) {
         for field in message.fields {

@@ -57,11 +57,22 @@ package protocol AuditStore: AnyObject {
     /// Those of the record ids that are in the log, with their sequence and content; at most 1 000 ids a call.
     func known(_ ids: [RecordID]) throws(AuditStoreError) -> [RecordID: KnownRecord]
 
-    /// Rows by sequence, from one on, at most `limit` (≥ 1); fewer only where the log ends. Rows of a detached month are skipped.
+    /// Rows by sequence, from one on, at most `limit` (≥ 1); fewer only where the log ends. Rows that were detached are skipped.
     func rows(from sequence: UInt64, limit: Int) throws(AuditStoreError) -> [AuditRow]
 
     /// Full tiles of a level by index, from one on, at most `limit`.
     func tiles(level: Int, from index: UInt64, limit: Int) throws(AuditStoreError) -> [HashTile]
+
+    /// The statements of what was taken out, by their last entry.
+    func detachments() throws(AuditStoreError) -> [StoredDetachment]
+
+    /// Keeps the statement and takes the first entries out, up to its last one; their ids stay known. What was begun and not ended
+    /// goes on when it is called again. Open for `detaching`.
+    /// - Parameter month: the one in which the last one was recorded, or a later one whose end is before all others.
+    func detach(_ detachment: StoredDetachment, through month: AuditMonth) throws(AuditStoreError)
+
+    /// What a store has beside the rows and does not fit them: columns that are searched, an index of ids.
+    func wrongCopies(from first: UInt64, to last: UInt64) throws(AuditStoreError) -> [AuditFinding]
 
     /// Checkpoints of at least a size, by size and then in the order in which they were appended, at most `limit`.
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint]
@@ -73,6 +84,8 @@ package enum AuditAccess: Sendable, Equatable {
     case writing(origin: String)
     /// Reading, beside a writer or without one. Changes nothing.
     case reading
+    /// Reading, and taking months out, beside a writer or without one.
+    case detaching
 }
 
 /// Where a log ends.

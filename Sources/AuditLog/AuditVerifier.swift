@@ -6,6 +6,11 @@ package struct AuditFinding: Sendable, Equatable, CustomStringConvertible {
     package let sequence: UInt64?
     /// A sentence.
     package let description: String
+
+    package init(sequence: UInt64?, description: String) {
+        self.sequence = sequence
+        self.description = description
+    }
 }
 
 /// Checks a whole log, from the rows up: each entry's form and number, its link to the one before it, the copies beside it, the
@@ -15,6 +20,8 @@ package final class AuditVerifier {
     package struct Report: Sendable, Equatable {
         /// Rows that were read.
         package var entries: UInt64 = 0
+        /// Entries that were detached: of them the kept tiles were read.
+        package var detached: UInt64 = 0
         package var checkpoints = 0
         /// The tree's size and root at the end.
         package var size: UInt64 = 0
@@ -34,9 +41,13 @@ package final class AuditVerifier {
 
     private var report = Report()
     private var tree = MerkleTree()
-    private var previous = AuditRow.firstPreviousHash
+    /// Nil: not known.
+    private var previous: Hash256? = AuditRow.firstPreviousHash
     private var recorded: UInt64 = 0
     private var pages: CheckpointPages
+    private let keyring: Keyring
+    /// Of the page that was read last.
+    private var wrongCopies: [AuditFinding] = []
     /// Entries that the last checkpoint covers of those that were compared.
     private var covered: UInt64 = 0
     /// Checkpoints whose root is another than the rows', and what is between the first of them and the one before it.
@@ -50,6 +61,7 @@ package final class AuditVerifier {
         progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }
     ) {
         self.store = store
+        self.keyring = keyring
         pages = CheckpointPages(store, keyring: keyring, foreign: foreign)
         self.progress = progress
     }
@@ -64,7 +76,11 @@ package final class AuditVerifier {
         // After the last checkpoint was read, which then covers nothing beyond it although a writer goes on.
         let tail = try store.tail()
         try pages.begin(origin, upTo: max(before.checkpoint?.size ?? 0, tail.size))
+        if tail.checkpoint == nil {
+            find(nil, "the log has no checkpoint, not even that of its creation: they were removed")
+        }
         try compare()
+        guard try skipDetached(tail, origin) else { return try finish(isCut: false) }
         var page = read(from: tree.size + 1, to: tail.size)
         while tree.size < tail.size, report.findings.count < Self.findingsMax {
             let rows = try page.get()
@@ -72,6 +88,7 @@ package final class AuditVerifier {
                 find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
                 return try finish(isCut: false)
             }
+            wrongCopies.forEach { find($0.sequence, $0.description) }
             let next = tree.size + UInt64(rows.count) + 1
             let checked = CheckedRow.check(rows) { page = read(from: next, to: tail.size) }
             var tiles: [HashTile] = []
@@ -88,7 +105,13 @@ package final class AuditVerifier {
     private func read(from first: UInt64, to last: UInt64) -> Result<[AuditRow], AuditStoreError> {
         guard first <= last else { return .success([]) }
         return Result { () throws(AuditStoreError) in
-            try store.rows(from: first, limit: Int(min(UInt64(Self.rowsAtATime), last - first + 1)))
+            let rows = try store.rows(
+                from: first, limit: Int(min(UInt64(Self.rowsAtATime), last - first + 1)))
+            wrongCopies =
+                try rows.last.map { last throws(AuditStoreError) in
+                    try store.wrongCopies(from: first, to: last.sequence)
+                } ?? []
+            return rows
         }
     }
 
@@ -134,6 +157,67 @@ package final class AuditVerifier {
         }
     }
 
+    // MARK: - Detached entries
+
+    /// Puts the kept hashes of detached entries into the tree.
+    /// - Returns: false when what follows can say nothing any more.
+    private func skipDetached(_ tail: AuditTail, _ origin: String) throws(AuditStoreError) -> Bool {
+        guard tail.firstSequence > 1 else { return true }
+        let gone = tail.firstSequence - 1
+        let statements = try detachments(origin)
+        // Without one they are missing, as the first row says.
+        guard statements.contains(where: { $0.last >= gone }) else { return true }
+        var tiles: [HashTile] = []
+        while tree.size < gone {
+            let index = tree.size >> 8
+            guard let kept = try store.tiles(level: 0, from: index, limit: 1).first, kept.index == index
+            else {
+                find(
+                    tree.size + 1,
+                    "tile \(index) of level 0 is missing, which is all that there is of the detached entries from "
+                        + "\(tree.size + 1) on")
+                return false
+            }
+            for hash in kept.values.prefix(Int(min(256, gone - tree.size))) {
+                tree.append(hash, &tiles)
+                try compare()
+                for statement in statements where statement.last == tree.size && statement.root != tree.root {
+                    find(
+                        tree.size,
+                        "the hashes of the detached entries up to \(tree.size) are not those that were detached"
+                    )
+                }
+            }
+            try check(tiles)
+            tiles = []
+            progress(tree.size, tail.size)
+        }
+        report.detached = gone
+        // Not known while entries are still being detached.
+        previous = statements.first { $0.last == gone }?.entryHash
+        return true
+    }
+
+    /// Those that the log's key has signed.
+    private func detachments(_ origin: String) throws(AuditStoreError) -> [Detachment] {
+        var found: [Detachment] = []
+        for stored in try store.detachments() {
+            let place = "the statement that the entries up to \(stored.last) were detached"
+            guard let note = SignedNote(note: stored.note), let detachment = Detachment(text: note.text),
+                detachment.origin == origin, detachment.last == stored.last
+            else {
+                find(nil, "\(place) is none of \"\(origin)\"")
+                continue
+            }
+            guard keyring.isSigned(note, size: detachment.last) else {
+                find(nil, "\(place) is signed by no key of the keyring for this size")
+                continue
+            }
+            found.append(detachment)
+        }
+        return found
+    }
+
     // MARK: - Rows
 
     /// - Returns: false when what follows can say nothing any more.
@@ -167,7 +251,7 @@ package final class AuditVerifier {
         if columns.sequence != row.sequence {
             find(row.sequence, "\(entry) says that it is number \(columns.sequence): it was moved")
         }
-        if columns.previousHash != previous {
+        if let previous, columns.previousHash != previous {
             // One that is not in its place is wrong itself; otherwise the one before it no longer has the hash it had.
             let isMoved = columns.sequence != row.sequence || row.sequence == 1
             find(

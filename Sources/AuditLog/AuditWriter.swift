@@ -43,6 +43,9 @@ package final class AuditWriter {
         self.clock = clock
     }
 
+    /// Whether the first key has not signed the last checkpoint that was there when it was opened.
+    package private(set) var isKeyNew = false
+
     /// Entries in the log.
     package var size: UInt64 { tree.size }
     /// Entries that no checkpoint covers.
@@ -54,6 +57,8 @@ package final class AuditWriter {
         try store.open(.writing(origin: origin))
         do throws(AuditStoreError) {
             try load()
+            // Of a new log: that a log has none at all shows that they were removed.
+            if covered == nil { _ = try checkpoint() }
         } catch {
             store.close()
             throw error
@@ -79,7 +84,15 @@ package final class AuditWriter {
             }
         }
         covered = nil
-        guard let kept = tail.checkpoint else { return }
+        guard let kept = tail.checkpoint else {
+            guard tree.size == 0 else {
+                throw AuditStoreError(
+                    .damaged,
+                    "the log has \(tree.size) entries and no checkpoint, not even that of its creation: they were removed; "
+                        + "run sluice audit verify")
+            }
+            return
+        }
         guard let note = SignedNote(note: kept.note), let checkpoint = Checkpoint(text: note.text),
             checkpoint.origin == origin
         else {
@@ -106,6 +119,7 @@ package final class AuditWriter {
                     + "verify")
         }
         covered = checkpoint.size
+        isKeyNew = !note.isSigned(by: keys[0].verifier)
     }
 
     /// Closes the store.

@@ -44,8 +44,7 @@ package struct Keyring: Sendable, Equatable {
         guard let signed = SignedNote(note: note), let checkpoint = Checkpoint(text: signed.text) else {
             throw KeyError(description: "is no signed checkpoint")
         }
-        let fitting = entries.filter { $0.sizes.contains(checkpoint.size) }
-        guard fitting.contains(where: { signed.isSigned(by: $0.verifier) }) else {
+        guard isSigned(signed, size: checkpoint.size) else {
             let names = signed.signatures.map { "\($0.name)+\(String($0.keyID, radix: 16))" }
             throw KeyError(
                 description:
@@ -53,5 +52,10 @@ package struct Keyring: Sendable, Equatable {
                     + "keyring for this size agrees")
         }
         return checkpoint
+    }
+
+    /// Whether a key for this size has signed a note.
+    func isSigned(_ note: SignedNote, size: UInt64) -> Bool {
+        entries.contains { $0.sizes.contains(size) && note.isSigned(by: $0.verifier) }
     }
 }

@@ -8,21 +8,30 @@ package struct ExportError: Error, Sendable, Equatable, CustomStringConvertible 
 
 /// What leaves a log for others to check: proofs and files of the state that its last checkpoint covers. Thread of the store; blocks.
 package final class LogExport {
-    private let store: any AuditStore
+    let store: any AuditStore
     private let reader: MerkleReader
     private let root: Hash256
+    /// The log's name.
+    let origin: String
+    /// The first entry that is there.
+    let first: UInt64
+    /// Entries of the log, those that no checkpoint covers included.
+    var size: UInt64 { reader.tree.size }
     /// The checkpoint that everything is proven against.
     package let checkpoint: StoredCheckpoint
 
     /// - Parameter store: open for reading.
     /// - Throws: there is no checkpoint, or the store cannot be read.
     package init(_ store: any AuditStore) throws {
-        guard let checkpoint = try store.tail().checkpoint else {
+        let tail = try store.tail()
+        guard let checkpoint = tail.checkpoint else {
             throw ExportError(
                 description: "the log has no checkpoint yet; its gateway makes one every checkpoint_interval")
         }
         self.store = store
         self.checkpoint = checkpoint
+        origin = tail.origin ?? ""
+        first = max(1, tail.firstSequence)
         reader = try MerkleReader(store)
         root = checkpoint.size <= reader.tree.size ? try reader.root(size: checkpoint.size) : Hash256(of: [])
         guard let note = SignedNote(note: checkpoint.note), let said = Checkpoint(text: note.text),
@@ -55,7 +64,16 @@ package final class LogExport {
             + checkpoint.note
     }
 
-    private func row(_ sequence: UInt64) throws -> AuditRow {
+    /// The root of the first entries.
+    func root(size: UInt64) throws -> Hash256 { try reader.root(size: size) }
+
+    func row(_ sequence: UInt64) throws -> AuditRow {
+        guard sequence >= first else {
+            throw ExportError(
+                description:
+                    "entry \(sequence) was detached; it and its proof are in the files that were written then"
+            )
+        }
         guard let row = try store.rows(from: sequence, limit: 1).first, row.sequence == sequence else {
             throw ExportError(description: "entry \(sequence) is missing; run sluice audit verify")
         }
@@ -89,7 +107,9 @@ package final class LogExport {
     package func dsse(
         _ sequences: ClosedRange<UInt64>, signedBy key: SigningKey, line: (String) throws -> Void
     ) throws {
-        var next = max(1, sequences.lowerBound)
+        var next = sequences.lowerBound > 1 ? sequences.lowerBound : first
+        // Says that it was detached.
+        if next < first { _ = try row(next) }
         let last = min(sequences.upperBound, checkpoint.size)
         while next <= last {
             let rows = try store.rows(from: next, limit: Int(min(500, last - next + 1)))
@@ -136,9 +156,14 @@ package final class LogExport {
 
     // MARK: - Tiles
 
-    /// The log as files (C2SP tlog-tiles): tiles, bundles of entries, and the checkpoint last.
-    /// - Parameter file: gets each file's path below the folder, and its bytes.
-    package func tiles(file: (_ path: String, _ bytes: [UInt8]) throws -> Void) throws {
+    /// The log as files (C2SP tlog-tiles): tiles, bundles of entries, and the checkpoint last. Bundles whose entries were detached are
+    /// left out.
+    /// - Parameters:
+    ///   - last: the last entry that must be in a bundle; nil for all.
+    ///   - file: gets each file's path below the folder, and its bytes.
+    package func tiles(
+        through last: UInt64? = nil, file: (_ path: String, _ bytes: [UInt8]) throws -> Void
+    ) throws {
         var level = 0
         var count = checkpoint.size
         while count > 0 {
@@ -151,7 +176,8 @@ package final class LogExport {
             level += 1
             count /= 256
         }
-        for index in 0..<(checkpoint.size + 255) / 256 {
+        let bundles = (min(last ?? checkpoint.size, checkpoint.size) + 255) / 256
+        for index in min((first + 254) / 256, bundles)..<bundles {
             let width = min(256, checkpoint.size - index * 256)
             let rows = try store.rows(from: index * 256 + 1, limit: Int(width))
             let hashes = try reader.tile(level: 0, index: index, width: Int(width))

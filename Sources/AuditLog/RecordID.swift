@@ -64,6 +64,13 @@ package struct RecordID: Hashable, Sendable {
         )
     }
 
+    /// A new one: UUID version 4.
+    package static func random() -> RecordID {
+        RecordID(
+            high: UInt64.random(in: 0...UInt64.max) & ~0xf000 | 0x4000,
+            low: UInt64.random(in: 0...UInt64.max) & ~(3 << 62) | 1 << 63)
+    }
+
     /// The 16 bytes, in network order.
     package var bytes: [UInt8] {
         var words = (high.bigEndian, low.bigEndian)

@@ -133,11 +133,15 @@ package enum KeyFile {
 
     /// Makes a new file with mode 0600, synced to the disk.
     package static func create(_ path: String, _ text: String) throws(KeyError) {
+        try create(path, Array(text.utf8))
+    }
+
+    private static func create(_ path: String, _ bytes: [UInt8]) throws(KeyError) {
         // SAFETY: the path is a C string for the call.
         let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw failure("make", path, errno) }
         defer { close(file) }
-        var left = Array(text.utf8)[...]
+        var left = bytes[...]
         while !left.isEmpty {
             // SAFETY: the bytes live through the call.
             let count = unsafe left.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
@@ -147,12 +151,12 @@ package enum KeyFile {
         guard fsync(file) == 0 else { throw failure("write", path, errno) }
     }
 
-    /// Puts a new text in the place of a file at once: readers see the old one or the new one, whole.
-    package static func replace(_ path: String, _ text: String) throws(KeyError) {
+    /// Puts new bytes in the place of a file at once: readers see the old one or the new one, whole.
+    package static func replace(_ path: String, _ bytes: [UInt8]) throws(KeyError) {
         let draft = path + ".new"
         // SAFETY: the paths are C strings for the calls.
         unsafe unlink(draft)
-        try create(draft, text)
+        try create(draft, bytes)
         guard unsafe rename(draft, path) == 0 else { throw failure("replace", path, errno) }
     }
 

@@ -64,7 +64,8 @@ extension GRPCCode {
         case .unauthenticated: 401
         case .permissionDenied: 403
         case .unimplemented: 404
-        case .unknown, .notFound, .alreadyExists, .failedPrecondition, .internal: 500
+        case .alreadyExists: 409
+        case .unknown, .notFound, .failedPrecondition, .internal: 500
         }
     }
 

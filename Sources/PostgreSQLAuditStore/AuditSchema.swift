@@ -98,6 +98,13 @@ package enum AuditSchema {
         );
         CREATE INDEX IF NOT EXISTS audit_checkpoints_size ON audit_checkpoints (size, id);
 
+        -- What was taken out on purpose: notes that the log's key has signed, each with the last entry. sluice audit detach writes them.
+        CREATE TABLE IF NOT EXISTS audit_detached (
+            last bigint PRIMARY KEY CHECK (last > 0),
+            "time" bigint NOT NULL,
+            note text NOT NULL
+        );
+
         -- Nothing is changed or removed. A function comes before the triggers that call it.
 
         CREATE OR REPLACE FUNCTION audit_refuse() RETURNS trigger
@@ -153,9 +160,10 @@ package enum AuditSchema {
         END
         $$;
 
-        -- Takes a month out of the log: its rows stay in the table audit_entries_YYYY_MM, which is no partition any more, and which the
-        -- owner exports and drops. Its ids, hashes and checkpoints stay. Refused for a month that is not over, that is not the oldest
-        -- one, or whose entries are not all in full tiles and under a checkpoint, without which the rest could not be verified.
+        -- Takes a month out of the log, for sluice audit detach: its rows stay in the table audit_entries_YYYY_MM, which is no partition any
+        -- more, and which the owner drops when the exported files are safe. Its ids, hashes and checkpoints stay. Refused for a month that
+        -- is not over, that is not the oldest one, whose entries are not all in full tiles and under a checkpoint, or without a statement in
+        -- audit_detached, without which the rest could not be verified.
         CREATE OR REPLACE FUNCTION audit_detach_month(month date) RETURNS text
         LANGUAGE plpgsql SET search_path = sluice_audit, pg_temp SET timezone = 'UTC' AS $$
         DECLARE
@@ -179,6 +187,9 @@ package enum AuditSchema {
                 RAISE EXCEPTION 'audit_detach_month: entry % is not in a full tile and under a checkpoint yet; '
                     'wait until the log has 256 entries more', last;
             END IF;
+            IF last > (SELECT coalesce(max(d.last), 0) FROM audit_detached AS d) THEN
+                RAISE EXCEPTION 'audit_detach_month: no signed statement in audit_detached covers entry %; sluice audit detach writes it', last;
+            END IF;
             EXECUTE format('ALTER TABLE audit_entries DETACH PARTITION %I', name);
             -- Detaching takes away the trigger that came with the table.
             PERFORM audit_protect(name::regclass);
@@ -196,6 +207,7 @@ package enum AuditSchema {
             PERFORM audit_protect('audit_ids');
             PERFORM audit_protect('audit_tiles');
             PERFORM audit_protect('audit_checkpoints');
+            PERFORM audit_protect('audit_detached');
             FOR partition IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'audit_entries'::regclass LOOP
                 PERFORM audit_protect(partition);
             END LOOP;
@@ -220,7 +232,9 @@ package enum AuditSchema {
         ALTER DEFAULT PRIVILEGES IN SCHEMA sluice_audit REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
         GRANT USAGE ON SCHEMA sluice_audit TO sluice_audit_writer, sluice_audit_reader;
         GRANT SELECT, INSERT ON audit_log, audit_entries, audit_ids, audit_tiles, audit_checkpoints TO sluice_audit_writer;
-        GRANT SELECT ON audit_log, audit_entries, audit_ids, audit_tiles, audit_checkpoints, audit_logs TO sluice_audit_reader;
+        GRANT SELECT ON audit_detached TO sluice_audit_writer;
+        GRANT SELECT ON audit_log, audit_entries, audit_ids, audit_tiles, audit_checkpoints, audit_detached, audit_logs
+            TO sluice_audit_reader;
         GRANT EXECUTE ON FUNCTION audit_make_partitions(timestamptz, integer) TO sluice_audit_writer;
         RESET ROLE;
 

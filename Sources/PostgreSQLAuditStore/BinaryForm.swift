@@ -48,6 +48,9 @@ enum BinaryForm {
 struct CopyData {
     private(set) var bytes: [UInt8]
 
+    /// Bytes of its header.
+    static let headerBytes = 19
+
     /// Its header: the signature, no flags, no extension.
     init(capacity: Int) {
         bytes = Array("PGCOPY\n".utf8) + [0xff, 0x0d, 0x0a, 0]

@@ -21,8 +21,9 @@ package final class PostgreSQLAuditStore: AuditStore {
         switch access {
         case .writing(let origin): try Session.prepareWriter(connection, origin)
         case .reading: try Session.prepareReader(connection)
+        case .detaching: try Session.prepareOwner(connection)
         }
-        isWriter = access != .reading
+        if case .writing = access { isWriter = true }
         self.connection = connection
     }
 
@@ -33,7 +34,7 @@ package final class PostgreSQLAuditStore: AuditStore {
         partitionsDay = nil
     }
 
-    private func opened() throws(AuditStoreError) -> Connection {
+    func opened() throws(AuditStoreError) -> Connection {
         guard let connection else {
             throw AuditStoreError(.unavailable, "the audit log in PostgreSQL is not open")
         }
@@ -68,7 +69,7 @@ package final class PostgreSQLAuditStore: AuditStore {
     }
 
     /// A transaction that failed before answers COMMIT with a rollback, which is no error for the server.
-    private func commit(_ connection: Connection) throws(AuditStoreError) {
+    func commit(_ connection: Connection) throws(AuditStoreError) {
         let tag = try connection.run("COMMIT").tag
         guard tag == "COMMIT" else {
             throw AuditStoreError(.unavailable, "the audit log in PostgreSQL: COMMIT ended in \(tag)")

@@ -12,6 +12,20 @@ enum Session {
         try checkTables(connection)
     }
 
+    /// Becomes the role that owns the tables.
+    static func prepareOwner(_ connection: Connection) throws(AuditStoreError) {
+        try checkTables(connection)
+        do throws(AuditStoreError) {
+            try connection.run("SET ROLE sluice_audit_owner")
+        } catch {
+            guard error.kind == .refused else { throw error }
+            throw AuditStoreError(
+                .refused,
+                "entries are detached by the owner of the tables: connect as a role that is a member of "
+                    + "sluice_audit_owner, or as a superuser")
+        }
+    }
+
     /// Checks that what is committed stays and that the role cannot change it, and takes the lock.
     static func prepareWriter(_ connection: Connection, _ origin: String) throws(AuditStoreError) {
         // A server whose client is gone ends its session, and with it the lock, within half a minute.
@@ -57,7 +71,8 @@ enum Session {
         let rights = try connection.run(
             """
             SELECT current_user, bool_or(has_table_privilege(name, 'UPDATE, DELETE, TRUNCATE, TRIGGER'))
-            FROM unnest(ARRAY['audit_log', 'audit_entries', 'audit_ids', 'audit_tiles', 'audit_checkpoints']) AS name
+            FROM unnest(ARRAY['audit_log', 'audit_entries', 'audit_ids', 'audit_tiles', 'audit_checkpoints',
+                'audit_detached']) AS name
             """)
         guard !rights.isTrue(0, 1) else {
             throw AuditStoreError(

@@ -37,12 +37,17 @@ package final class SQLiteAuditStore: AuditStore {
             try Self.claim(database, origin, path)
             open = try Self.prepare(database, isWritable: true)
             self.lock = lock
-        case .reading:
+        case .reading, .detaching:
             // SAFETY: the path is a C string for the call.
             guard unsafe Glibc.access(path, F_OK) == 0 else {
                 throw AuditStoreError(.refused, "there is no audit log \"\(path)\"")
             }
-            open = try Self.prepare(try Database(path, isWritable: false), isWritable: false)
+            let database = try Database(path, isWritable: access == .detaching)
+            if access == .detaching {
+                try database.run(Schema.settings)
+                try database.run(Schema.tables)
+            }
+            open = try Self.prepare(database, isWritable: false)
         }
     }
 
@@ -85,7 +90,10 @@ package final class SQLiteAuditStore: AuditStore {
         return Open(
             database: database,
             known: try database.prepare(
-                "SELECT sequence, content_hash FROM audit_entries WHERE record_id = ?"),
+                "SELECT sequence, content_hash FROM audit_entries WHERE record_id = ?1"
+                    + (try hasTable(database, "audit_ids")
+                        ? " UNION ALL SELECT sequence, content_hash FROM audit_ids WHERE record_id = ?1" : "")
+            ),
             rows: try database.prepare(
                 "SELECT sequence, record_id, content_hash, recorded, entry FROM audit_entries WHERE sequence >= ? "
                     + "ORDER BY sequence LIMIT ?"),
@@ -101,6 +109,8 @@ package final class SQLiteAuditStore: AuditStore {
             insertCheckpoint: try writing(
                 "INSERT INTO audit_checkpoints (size, time, note) VALUES (?, ?, ?)"))
     }
+
+    func database() throws(AuditStoreError) -> Database { try opened().database }
 
     private func opened() throws(AuditStoreError) -> Open {
         guard let open else { throw AuditStoreError(.unavailable, "the audit log \"\(path)\" is not open") }
@@ -142,7 +152,7 @@ package final class SQLiteAuditStore: AuditStore {
         AuditStoreError(.refused, "the audit log \"\(path)\" is open for reading only")
     }
 
-    private func transaction(
+    func transaction(
         _ database: Database, _ body: () throws(AuditStoreError) -> Void
     ) throws(AuditStoreError) {
         try database.run("BEGIN IMMEDIATE")
@@ -161,7 +171,9 @@ package final class SQLiteAuditStore: AuditStore {
         let database = try opened().database
         let log = try database.prepare("SELECT origin FROM audit_log")
         let origin = try log.step() ? log.text(0) : nil
-        let first = try database.prepare("SELECT min(sequence), max(sequence) FROM audit_entries")
+        // Each by itself: SQLite would read the whole table for both together.
+        let first = try database.prepare(
+            "SELECT (SELECT min(sequence) FROM audit_entries), (SELECT max(sequence) FROM audit_entries)")
         _ = try first.step()
         let (firstSequence, lastSequence) = (first.number(0), first.number(1))
         first.reset()

@@ -37,6 +37,13 @@ enum Schema {
         CREATE TABLE IF NOT EXISTS audit_checkpoints (
           id INTEGER PRIMARY KEY AUTOINCREMENT, size INTEGER NOT NULL, time INTEGER NOT NULL, note TEXT NOT NULL
         ) STRICT;
+        CREATE TABLE IF NOT EXISTS audit_detached (
+          last INTEGER PRIMARY KEY, time INTEGER NOT NULL, note TEXT NOT NULL
+        ) STRICT;
+        CREATE TABLE IF NOT EXISTS audit_ids (
+          record_id BLOB PRIMARY KEY CHECK (length(record_id) = 16),
+          sequence INTEGER NOT NULL, content_hash BLOB NOT NULL CHECK (length(content_hash) = 32)
+        ) STRICT, WITHOUT ROWID;
         CREATE TRIGGER IF NOT EXISTS audit_entries_in_order BEFORE INSERT ON audit_entries
         WHEN NEW.sequence IS NOT (SELECT ifnull(max(sequence), 0) + 1 FROM audit_entries)
           OR EXISTS (SELECT 1 FROM audit_entries WHERE record_id = NEW.record_id)
@@ -54,6 +61,8 @@ enum Schema {
         \(kept("audit_entries"))
         \(kept("audit_tiles"))
         \(kept("audit_checkpoints"))
+        \(kept("audit_detached"))
+        \(kept("audit_ids"))
         CREATE VIEW IF NOT EXISTS audit_events AS SELECT
           sequence, recorded,
           json_extract(CAST(entry AS TEXT), '$.record.timestamp') AS time,
@@ -75,8 +84,25 @@ enum Schema {
         """
         CREATE TRIGGER IF NOT EXISTS \(table)_no_update BEFORE UPDATE ON \(table)
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: nothing is changed'); END;
+        \(undeletable(table))
+        """
+    }
+
+    private static func undeletable(_ table: String) -> String {
+        """
         CREATE TRIGGER IF NOT EXISTS \(table)_no_delete BEFORE DELETE ON \(table)
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: nothing is removed'); END;
+        """
+    }
+
+    /// Takes entries out, of which the ids stay; inside a transaction, so that no other connection sees the table without its trigger.
+    static func removal(from first: UInt64, to last: UInt64) -> String {
+        """
+        DROP TRIGGER IF EXISTS audit_entries_no_delete;
+        INSERT INTO audit_ids SELECT record_id, sequence, content_hash FROM audit_entries
+          WHERE sequence BETWEEN \(first) AND \(last);
+        DELETE FROM audit_entries WHERE sequence BETWEEN \(first) AND \(last);
+        \(undeletable("audit_entries"))
         """
     }
 }

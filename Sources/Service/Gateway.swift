@@ -1,3 +1,4 @@
+internal import AuditExporter
 internal import Configuration
 internal import HTTP
 internal import HealthCheck
@@ -28,6 +29,8 @@ package final class Gateway: Sendable {
     /// In the order in which they start: before the pipelines; they stop after them.
     private let extensions: [any Component]
     private let startedExtensions = Mutex(0)
+    /// Nil unless `service::audit` is configured.
+    private let audit: OwnAudit?
 
     /// Makes everything; nothing listens yet.
     /// - Parameters:
@@ -59,6 +62,11 @@ package final class Gateway: Sendable {
             telemetry.senders + telemetry.pages(probes, context)
             + plan.extensions.compactMap { configured[$0] }
         graph = Graph(try GraphBuilder.nodes(of: plan, context, extensions: configured))
+        let exporter = graph.nodes.first { $0.id.kind == .exporter && $0.id.id == plan.auditExporter }?
+            .component
+        audit = (exporter as? AuditExporter).map {
+            OwnAudit($0, version: version, configuration: plan.configuration)
+        }
         PendingItems.register(graph.nodes, in: context.registry)
     }
 
@@ -73,6 +81,7 @@ package final class Gateway: Sendable {
     /// Starts extensions, then the pipelines, receivers last.
     /// - Throws: a component cannot start. Call `stop` then, too.
     package func start() async throws(GatewayError) {
+        audit?.started()
         do {
             for component in extensions {
                 startedExtensions.withLock { $0 += 1 }
@@ -85,10 +94,15 @@ package final class Gateway: Sendable {
         health.isListening = true
     }
 
+    /// Says in the audit log that a changed configuration was asked for and not taken.
+    /// - Parameter plan: of what is in the files now; nil when that is no configuration.
+    package func refuseReload(_ plan: GatewayPlan?) { audit?.reloadRefused(plan?.configuration) }
+
     /// Stops in the order of the data: receivers, processors, exporters, extensions. What has not left by `deadline`
     /// is given up, counted, and returned.
     package func stop(until deadline: NIODeadline) async -> Leftover {
         health.isDraining = true
+        audit?.stopping()
         var leftover = Leftover()
         for (node, remainder) in await graph.stop(until: deadline) {
             if remainder.items > 0 { leftover.items["\(node.id)", default: 0] += remainder.items }

@@ -11,6 +11,10 @@ package struct GatewayPlan: Sendable {
     let pipelines: [GatewayConfig.Pipeline]
     /// `service::telemetry`.
     package let telemetry: TelemetryConfig
+    /// `service::audit`; nil: the gateway's own audit events are not kept.
+    let auditExporter: ComponentID?
+    /// The configuration in JSON without its secrets, for audit events.
+    package let configuration: String
     /// What can be built.
     private let types: [ComponentType]
 
@@ -69,6 +73,9 @@ package struct GatewayPlan: Sendable {
             }
         }
         self.components = components
+        auditExporter = config.auditExporter
+        // After all components have said what is secret.
+        configuration = config.printed(.json, redacted: true)
     }
 
     /// A component that was checked to be there.

@@ -76,13 +76,18 @@ struct Arguments {
             help: "The private key: where keygen writes it, and what export signs lines with.",
             commands: [.audit]),
         Option(
-            name: "--origin", value: "NAME", help: "The log's name (keygen, export).", commands: [.audit]),
+            name: "--origin", value: "NAME", help: "The log's name (keygen, export, detach).",
+            commands: [.audit]),
         Option(
             name: "--as", value: "dsse|tiles",
             help:
                 "What export makes: lines of DSSE on standard output, or a folder of C2SP tlog-tiles. dsse.",
             commands: [.audit]),
-        Option(name: "--out", value: "FOLDER", help: "Where the tiles go (export).", commands: [.audit]),
+        Option(
+            name: "--out", value: "FOLDER", help: "Where the tiles go (export, detach).", commands: [.audit]),
+        Option(
+            name: "--month", value: "YYYY-MM", help: "Until whose end entries are taken out (detach).",
+            commands: [.audit]),
         Option(
             name: "--from", value: "NUMBER",
             help: "The first entry (export, tail). 1; for tail the tenth last.",
@@ -191,7 +196,7 @@ struct Arguments {
               components    list the component types that this version builds
               print-config  print the configuration as it takes effect: merged, overridden, expanded
               transform     send OTLP JSON from standard input through the processors of a pipeline, print what comes out
-              audit ACTION  an audit log: verify, export, prove ID, checkpoint, keygen, tail, schema
+              audit ACTION  an audit log: verify, export, prove ID, checkpoint, keygen, tail, schema, detach
               test FILE…    check what comes out of pipelines against files of tests
               generate      print an example of a signal as OTLP JSON, input for transform and test
               version       print the version

@@ -1,4 +1,5 @@
 import AuditLog
+import Pipeline
 import PostgreSQLAuditStore
 import SQLiteAuditStore
 
@@ -28,6 +29,7 @@ extension Sluice {
             case .export: return try export(arguments)
             case .tail: return try tail(arguments)
             case .schema: return schema()
+            case .detach: return try detach(arguments)
             }
         } catch let error as UsageError {
             throw error
@@ -45,6 +47,7 @@ extension Sluice {
         case keygen
         case tail
         case schema
+        case detach
     }
 
     /// An option that must be there.
@@ -55,13 +58,15 @@ extension Sluice {
         return value
     }
 
-    /// The log's store, open for reading.
-    private static func store(_ arguments: Arguments) throws -> any AuditStore {
+    /// The log's store, open.
+    private static func store(
+        _ arguments: Arguments, _ access: AuditAccess = .reading
+    ) throws -> any AuditStore {
         let place = try required("--store", arguments)
         let isPostgreSQL = place.hasPrefix("postgresql://") || place.hasPrefix("postgres://")
         let store: any AuditStore =
             isPostgreSQL ? PostgreSQLAuditStore(conninfo: place) : SQLiteAuditStore(path: place)
-        try store.open(.reading)
+        try store.open(access)
         return store
     }
 
@@ -99,6 +104,9 @@ extension Sluice {
             "\(report.entries) entries and \(report.checkpoints) checkpoints checked in \(bar.seconds) s"
                 + (bar.isSlow ? ", \(bar.rate(report.entries)) entries/s" : "")
                 + "; \(report.uncovered) entries are not covered by a checkpoint yet")
+        if report.detached > 0 {
+            print("\(report.detached) entries were detached; their kept hashes are part of what was checked")
+        }
         guard report.findings.isEmpty else {
             let first = report.findings.compactMap(\.sequence).min()
             print("FAILED" + (first.map { ": the first wrong entry is \($0)" } ?? ""))
@@ -144,6 +152,23 @@ extension Sluice {
         } else {
             try log.tiles { path, bytes in try TileFolder.write(bytes, to: "\(folder)/\(path)") }
         }
+        return .ok
+    }
+
+    private static func detach(_ arguments: Arguments) throws -> Exit {
+        let text = try required("--month", arguments)
+        guard let month = AuditMonth(text: text) else {
+            throw UsageError(description: "--month \"\(text)\" must be a month such as 2026-01")
+        }
+        let key = try SigningKey(path: required("--key", arguments), name: required("--origin", arguments))
+        let folder = try required("--out", arguments)
+        try TileFolder.makeNew(folder)
+        let store = try store(arguments, .detaching)
+        defer { store.close() }
+        let entries = try LogExport(store).detach(
+            through: month, key: key, now: UInt64(max(0, SystemClock.unixNanoseconds()))
+        ) { path, bytes in try TileFolder.write(bytes, to: "\(folder)/\(path)", isSynced: true) }
+        print("detached the entries \(entries.lowerBound) to \(entries.upperBound); they are in \(folder)")
         return .ok
     }
 

@@ -83,8 +83,15 @@ enum EventLine {
 
 /// Files of an exported log.
 enum TileFolder {
+    /// Makes a folder that is not there.
+    static func makeNew(_ folder: String) throws(ExportProblem) {
+        // SAFETY: the path is a C string for the call.
+        guard unsafe mkdir(folder, 0o755) == 0 else { throw ExportProblem("make", folder, errno) }
+    }
+
     /// Writes a file, with the folders above it.
-    static func write(_ bytes: [UInt8], to path: String) throws(ExportProblem) {
+    /// - Parameter isSynced: waits for the disk.
+    static func write(_ bytes: [UInt8], to path: String, isSynced: Bool = false) throws(ExportProblem) {
         for (index, byte) in path.utf8.enumerated() where byte == UInt8(ascii: "/") && index > 0 {
             let folder = String(decoding: path.utf8.prefix(index), as: UTF8.self)
             // SAFETY: the path is a C string for the call.
@@ -102,6 +109,7 @@ enum TileFolder {
             guard count > 0 else { throw ExportProblem("write", path, errno) }
             left = left.dropFirst(count)
         }
+        if isSynced, fsync(file) != 0 { throw ExportProblem("write", path, errno) }
     }
 }
 

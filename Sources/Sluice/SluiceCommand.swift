@@ -106,7 +106,7 @@ struct Sluice {
         }
         logger.info("Everything is ready. Begin running and processing data.")
         let (ends, end) = AsyncStream.makeStream(of: Void.self)
-        let watching = Task { await watch(signals, arguments, logger) { end.yield() } }
+        let watching = Task { await watch(signals, arguments, logger, gateway) { end.yield() } }
         defer { watching.cancel() }
         for await _ in ends { break }
         let leftover = await gateway.stop(until: .now() + .seconds(Int64(timeout)))
@@ -124,14 +124,17 @@ struct Sluice {
 
     /// Calls `end` at the first signal that asks for it; at the second one it ends the process.
     private static func watch(
-        _ signals: UnixSignalsSequence, _ arguments: Arguments, _ logger: Logger, end: () -> Void
+        _ signals: UnixSignalsSequence, _ arguments: Arguments, _ logger: Logger, _ gateway: Gateway,
+        end: () -> Void
     ) async {
         var isEnding = false
         for await signal in signals {
             logger.info("Received signal from OS", metadata: ["signal": "\(signal)"])
             if signal == .sighup {
                 // What is wrong with the file is on standard error.
-                let isValid = ((try? load(arguments)) ?? nil) != nil
+                let plan = ((try? load(arguments)) ?? nil)?.plan
+                let isValid = plan != nil
+                gateway.refuseReload(plan)
                 logger.warning(
                     "A changed configuration needs a restart; what runs goes on as it was.",
                     metadata: ["valid": "\(isValid)"])

@@ -54,6 +54,9 @@ final class FailingStore: AuditStore, Sendable {
         state.withLock { Array($0.rows.drop { $0.sequence < sequence }.prefix(limit)) }
     }
     func tiles(level: Int, from index: UInt64, limit: Int) throws(AuditStoreError) -> [HashTile] { [] }
+    func detachments() throws(AuditStoreError) -> [StoredDetachment] { [] }
+    func detach(_ detachment: StoredDetachment, through month: AuditMonth) throws(AuditStoreError) {}
+    func wrongCopies(from first: UInt64, to last: UInt64) throws(AuditStoreError) -> [AuditFinding] { [] }
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint] {
         state.withLock { Array($0.checkpoints.filter { $0.size >= size }.prefix(limit)) }
     }

@@ -123,7 +123,21 @@ struct TamperingTests {
         #expect(throws: AuditStoreError.self) {
             try log.administer("SELECT audit_detach_month('2026-02-01')")
         }
-        try log.administer("SET ROLE sluice_audit_owner", "SELECT audit_detach_month('2026-01-01')")
+        let unsaid = #expect(throws: AuditStoreError.self) {
+            try log.administer("SET ROLE sluice_audit_owner", "SELECT audit_detach_month('2026-01-01')")
+        }
+        #expect(unsaid?.description.contains("no signed statement") == true)
+        let owner = log.store("postgres")
+        try owner.open(.detaching)
+        let january = try #require(AuditMonth(text: "2026-01"))
+        let detached = try LogExport(owner).detach(
+            through: january, key: log.key, now: 1_780_000_000_000_000_000
+        ) { _, _ in }
+        owner.close()
+        #expect(detached == 1...500)
+        let report = try log.verify()
+        #expect(report.findings == [])
+        #expect((report.detached, report.entries, report.size) == (500, 300, 800))
         #expect(throws: AuditStoreError.self) { try log.administer("DELETE FROM audit_entries_2026_01") }
         let store = log.store("sluice_audit_reader")
         try store.open(.reading)
@@ -142,6 +156,38 @@ struct TamperingTests {
             ])
         writer.close()
         try log.administer("DROP TABLE audit_entries_2026_01")
+        #expect(try log.verify().findings == [])
+    }
+
+    /// Reports are made of the columns, not of the entries: one that says something else must not pass.
+    @Test(
+        "a column that is not what its entry says is found and named",
+        arguments: [
+            (
+                "UPDATE audit_entries SET actor = 'somebody' WHERE sequence = 7", 7,
+                "the column actor of entry 7"
+            ),
+            (
+                "UPDATE audit_entries SET compliance_tags = '{SOC2}' WHERE sequence = 8", 8,
+                "the column compliance_tags of entry 8"
+            ),
+            (
+                "UPDATE audit_ids SET content_hash = record_id || record_id WHERE sequence = 9", 9,
+                "audit_ids has not"
+            ),
+            ("DELETE FROM audit_ids WHERE sequence = 10", 10, "audit_ids has not"),
+            (
+                "INSERT INTO audit_ids SELECT '\\x00112233445566778899aabbccddeeff', 500, content_hash FROM audit_ids "
+                    + "WHERE sequence = 1", 500, "audit_ids says that there is an entry 500"
+            ),
+        ])
+    func copies(sql: String, first: UInt64, text: String) throws {
+        let log = try TestLog()
+        try log.fill(0..<20)
+        try log.tamper(sql)
+        let findings = try log.verify().findings
+        #expect(findings.map(\.sequence) == [first], "\(findings)")
+        #expect(findings.first?.description.contains(text) == true, "\(findings)")
     }
 
     /// What the command prints must be what was tried and is deployed.

@@ -27,7 +27,7 @@ struct WritingTests {
         let report = try log.verify()
         #expect(report.findings == [])
         #expect(report.entries == 701)
-        #expect(report.checkpoints == 8)
+        #expect(report.checkpoints == 9)
         #expect(report.uncovered == 0)
     }
 

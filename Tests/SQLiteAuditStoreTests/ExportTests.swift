@@ -41,8 +41,9 @@ struct ExportTests {
         let log = TestLog()
         let writer = log.writer()
         try writer.open()
-        #expect(throws: ExportError.self) { try LogExport(try opened(log)) }
         _ = try writer.append([[TestLog.event(1)]])
+        let early = try LogExport(try opened(log))
+        #expect(throws: ExportError.self) { try early.proof(of: TestLog.id(1)) }
         _ = try writer.checkpoint()
         _ = try writer.append([[TestLog.event(2)]])
         let export = try LogExport(try opened(log))

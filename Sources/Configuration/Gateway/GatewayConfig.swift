@@ -42,6 +42,9 @@ package struct GatewayConfig {
     package let pipelines: [Pipeline]
     /// `service::telemetry`.
     package let telemetry: TelemetryConfig
+    /// The `audit` exporter of a pipeline that keeps the gateway's own audit events; nil: they are not kept. Ours. Key
+    /// `service::audit::exporter`.
+    package let auditExporter: ComponentID?
 
     /// Merged and expanded, for printing.
     let effective: ConfigMap

@@ -44,6 +44,9 @@ struct GatewayReader {
         ).check()
         let started = serviceExtensions(service, extensions)
         let telemetry = service?.section("telemetry").map { TelemetryConfig($0) } ?? TelemetryConfig()
+        let audit = service?.section("audit")
+        let auditName = audit?.string("exporter", default: "")
+        audit?.finish()
         top.finish()
 
         func components(_ kind: ComponentKind, _ definitions: Definitions) -> [GatewayConfig.Component] {
@@ -63,11 +66,22 @@ struct GatewayReader {
                     isUsed: kind == .extension ? started.contains($0.id) : used.contains($0.id))
             }
         }
+        let auditExporter = components(.exporter, exporters).first { "\($0.id)" == auditName }
+        if let audit, !audit.isBroken("exporter") {
+            if auditExporter?.type != "audit" || auditExporter?.isUsed != true {
+                audit.report(
+                    audit.has("exporter") ? "exporter" : nil,
+                    error:
+                        "must name an exporter of the type audit that a pipeline uses, found \"\(auditName ?? "")\"",
+                    help: "write exporter: audit, and name audit under exporters of a logs pipeline")
+            }
+        }
         return GatewayConfig(
             receivers: components(.receiver, receivers), processors: components(.processor, processors),
             exporters: components(.exporter, exporters), connectors: components(.connector, connectors),
             extensions: components(.extension, extensions),
-            serviceExtensions: started, pipelines: pipelines, telemetry: telemetry, effective: top.map,
+            serviceExtensions: started, pipelines: pipelines, telemetry: telemetry,
+            auditExporter: auditExporter?.id, effective: top.map,
             paths: top.paths)
     }
 

@@ -1,4 +1,5 @@
 package import Configuration
+package import HTTP
 package import Pipeline
 
 /// The keys of the `audit` exporter.
@@ -9,6 +10,16 @@ package struct AuditConfig: Sendable, Equatable {
         case sqlite(path: String)
         /// Key `postgresql::connection`.
         case postgresql(connection: String)
+    }
+
+    /// Who timestamps checkpoints. Section `timestamp`.
+    package struct Timestamp: Sendable, Equatable {
+        /// Of an RFC 3161 service. Required. Key `endpoint`.
+        package var url: HTTPURL
+        /// Where `SIZE.checkpoint` and its answer `SIZE.tsr` are written. Required. Key `folder`.
+        package var folder: String
+        /// Default 10m. Key `interval`.
+        package var interval: Duration = .seconds(600)
     }
 
     /// The log's name, in its checkpoints; also the name of its keys. Required. Key `origin`.
@@ -27,6 +38,8 @@ package struct AuditConfig: Sendable, Equatable {
     package var checkpointRecords = 10_000
     /// The file that always has the last checkpoint. Default none. Key `checkpoint_file`.
     package var checkpointFile: String?
+    /// Default none. Key `timestamp`.
+    package var timestamp: Timestamp?
     /// `queue_size`, `on_permanent_failure` and `divide_refused_batches`; the rest is fixed.
     package var sendingQueue = SendingQueueConfig()
     /// Default off: clients are told to try again. Key `retry_on_failure`.
@@ -50,6 +63,7 @@ package struct AuditConfig: Sendable, Equatable {
         checkpointRecords = section.int(
             "checkpoint_records", default: checkpointRecords, in: 1...1_000_000_000)
         checkpointFile = section.optionalString("checkpoint_file")
+        if let stamps = section.section("timestamp") { readTimestamp(stamps) }
         sendingQueue.onPermanentFailure = section.componentID("on_permanent_failure")
         sendingQueue.dividesRefused = section.bool("divide_refused_batches", default: true)
         sendingQueue.judgesItems = true
@@ -68,6 +82,26 @@ package struct AuditConfig: Sendable, Equatable {
             section.report(section.has(key) ? key : nil, error: "requires a non-empty \"\(key)\"", help: help)
         }
         return text
+    }
+
+    private mutating func readTimestamp(_ section: ConfigSection) {
+        let text = Self.required("endpoint", section, help: "write endpoint: https://tsa.example.com/tsr")
+        let folder = Self.required("folder", section, help: "write folder: /var/lib/sluice/timestamps")
+        let interval = section.duration("interval", default: .seconds(600))
+        if interval < .seconds(1), !section.isBroken("interval") {
+            section.report("interval", error: "must be at least 1s, found \(interval.text)")
+        }
+        section.finish()
+        guard !text.isEmpty else { return }
+        do throws(HTTPURLProblem) {
+            timestamp = Timestamp(url: try HTTPURL(text), folder: folder, interval: interval)
+        } catch {
+            // A password may be in it.
+            let isSecret = text.contains("@")
+            section.report(
+                "endpoint", error: isSecret ? error.withoutText : "\(error)",
+                help: "write endpoint: https://tsa.example.com/tsr", showsLine: !isSecret)
+        }
     }
 
     private mutating func readStore(_ section: ConfigSection) {

@@ -34,13 +34,16 @@ package final class AuditExporter: Consumer, PipelineComponent {
         guard let store = config.store else {
             throw ComponentError("a store is missing; write sqlite or postgresql")
         }
-        keeper = LogKeeper(
-            config, keys: keys, metrics: AuditMetrics(context.registry, exporter: context.name),
-            logger: context.logger
-        ) {
+        let metrics = AuditMetrics(context.registry, exporter: context.name)
+        keeper = LogKeeper(config, keys: keys, metrics: metrics, logger: context.logger) {
             switch store {
             case .sqlite(let path): SQLiteAuditStore(path: path)
             case .postgresql(let connection): PostgreSQLAuditStore(conninfo: connection)
+            }
+        }
+        if let timestamp = config.timestamp {
+            keeper.timestamper = try Timestamper(timestamp, context, metrics: metrics) { [weak keeper] in
+                keeper?.saveTimestamp($0, $1, in: timestamp.folder)
             }
         }
         sender = AuditSender(keeper, eventLoop: context.eventLoop)
@@ -48,6 +51,17 @@ package final class AuditExporter: Consumer, PipelineComponent {
         queue = SendingQueue(
             config.sendingQueue, retry: config.retryOnFailure, sender: sender, context)
     }
+
+    /// Keeps an event of the gateway itself, also before `start`. Any thread.
+    /// - Parameters:
+    ///   - name: the event's name.
+    ///   - action: `audit.action`, upper-case.
+    ///   - outcome: `audit.outcome`.
+    ///   - attributes: further ones, none of which has a key of the required ones.
+    package func record(
+        _ name: String, action: String, outcome: String = "success",
+        _ attributes: [(key: String, text: String)]
+    ) { keeper.record(name, action: action, outcome: outcome, attributes) }
 
     package var input: PipelineInput {
         let behind = queue.input
@@ -115,6 +129,7 @@ final class AuditSender: BatchSender, @unchecked Sendable {
     func close() -> EventLoopFuture<Void> {
         eventLoop.preconditionInEventLoop()
         timer?.cancel()
+        keeper.timestamper?.close()
         let closed = eventLoop.makePromise(of: Void.self)
         let timeout = eventLoop.scheduleTask(in: Self.closeTimeout) { closed.succeed() }
         keeper.close { [eventLoop] in

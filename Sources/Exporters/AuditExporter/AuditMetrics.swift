@@ -10,6 +10,8 @@ final class AuditMetrics: Sendable {
     let conflicting: Counter
     let failedCommits: Counter
     let verifyFailures: Counter
+    let timestamps: Counter
+    let failedTimestamps: Counter
     let commitSeconds: Histogram
     private let treeSize: Gauge
     private let checkpointSize: Gauge
@@ -38,6 +40,12 @@ final class AuditMetrics: Sendable {
             "sluice_audit_verify_failures",
             help: "Times that the store was opened or written and is not what was kept in it.", labels: labels
         )
+        timestamps = registry.counter(
+            "sluice_audit_timestamps", help: "Checkpoints that an RFC 3161 service has timestamped.",
+            labels: labels)
+        failedTimestamps = registry.counter(
+            "sluice_audit_failed_timestamps",
+            help: "Times that an RFC 3161 service was asked for a timestamp and gave none.", labels: labels)
         commitSeconds = registry.histogram(
             "sluice_audit_commit_seconds", help: "How long a commit of records took.",
             bounds: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10], labels: labels)

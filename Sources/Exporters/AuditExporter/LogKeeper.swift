@@ -9,13 +9,15 @@ import Synchronization
 /// Keeps one audit log, on a thread of its own: what comes while a commit is under way is committed together afterwards. Any thread.
 final class LogKeeper: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Thread only` are touched by jobs of `thread` only, which runs one at a
-    // time; `inbox` is set by init only.
+    // time; `inbox` and `timestamper` are set
+    // before any other thread sees this.
     private let config: AuditConfig
     private let keys: [SigningKey]
     private let makeStore: @Sendable () -> any AuditStore
     private let metrics: AuditMetrics
     private let logger: Logger
     private let thread = NIOThreadPool(numberOfThreads: 1)
+    private let ownEvents: OwnEvents
     /// Not `let` only because its closures need what it is part of.
     private var inbox: EventInbox!
 
@@ -38,6 +40,7 @@ final class LogKeeper: @unchecked Sendable {
         self.metrics = metrics
         self.logger = logger
         self.makeStore = makeStore
+        ownEvents = OwnEvents(logger: logger)
         inbox = EventInbox(recordsMax: config.maxCommitRecords) { [unowned self] in
             thread.submit { _ in self.commit(self.inbox.next()) }
         } refuse: { [unowned self] in
@@ -72,11 +75,20 @@ final class LogKeeper: @unchecked Sendable {
         inbox.add(EventInbox.Job(batch: batch, done: done))
     }
 
+    /// Keeps an event of the gateway itself, which waits for a log that is not open.
+    func record(_ name: String, action: String, outcome: String, _ attributes: [(key: String, text: String)])
+    {
+        ownEvents.keep()
+        ownEvents.add(name, action: action, outcome: outcome, target: config.origin, attributes)
+        thread.submit { _ in self.commitOwn() }
+    }
+
     /// Makes a checkpoint, if there is anything new.
     func checkpoint() {
         thread.submit { _ in
             // After an outage without any traffic, too.
             _ = self.isOpen()
+            self.commitOwn()
             self.makeCheckpoint()
         }
     }
@@ -85,6 +97,11 @@ final class LogKeeper: @unchecked Sendable {
     /// - Parameter done: called once, by the log's thread.
     func close(done: @escaping @Sendable () -> Void) {
         thread.submit { _ in
+            self.commitOwn()
+            let lost = self.ownEvents.waiting.count
+            if lost > 0 {
+                self.logger.error("Own audit events are lost.", metadata: ["events": "\(lost)"])
+            }
             self.makeCheckpoint()
             self.writer?.close()
             self.writer = nil
@@ -107,6 +124,12 @@ final class LogKeeper: @unchecked Sendable {
             throw error
         }
         self.writer = writer
+        if writer.isKeyNew {
+            let keys = keys.map(\.verifier.text).joined(separator: " ")
+            ownEvents.add(
+                "audit.key.rotated", action: "ROTATE", target: config.origin, [("sluice.audit.keys", keys)])
+        }
+        commitOwn()
         metrics.show(size: writer.size, uncovered: writer.uncovered)
         logger.info(
             "The audit log is open.", metadata: ["origin": "\(config.origin)", "entries": "\(writer.size)"])
@@ -119,7 +142,12 @@ final class LogKeeper: @unchecked Sendable {
         failure = "\(error)"
         opensAgain = SystemClock.monotonicNanoseconds() + Self.openingInterval
         metrics.failedCommits.add(1)
-        if error.kind == .damaged { metrics.verifyFailures.add(1) }
+        if error.kind == .damaged {
+            metrics.verifyFailures.add(1)
+            ownEvents.add(
+                "audit.verify.failed", action: "VERIFY", outcome: "failure", target: config.origin,
+                [("sluice.audit.error", "\(error)")])
+        }
         logger.error("The audit log takes no events.", metadata: ["error": "\(error)"])
     }
 
@@ -163,6 +191,20 @@ final class LogKeeper: @unchecked Sendable {
         if writer.uncovered >= UInt64(config.checkpointRecords) { makeCheckpoint() }
     }
 
+    /// Commits what waits of the gateway's own events; what fails is tried again by the next checkpoint.
+    private func commitOwn() {
+        let events = ownEvents.waiting
+        guard let writer, !events.isEmpty else { return }
+        do throws(AuditStoreError) {
+            _ = try writer.append(events.map { [$0] })
+            ownEvents.remove(events.count)
+            metrics.appended.add(events.count)
+            metrics.show(size: writer.size, uncovered: writer.uncovered)
+        } catch {
+            fail(error)
+        }
+    }
+
     private func answer(_ result: AuditWriter.Result, _ count: Int) -> SendResult {
         switch result {
         case .committed(let new, let known):
@@ -197,10 +239,27 @@ final class LogKeeper: @unchecked Sendable {
         }
     }
 
+    /// Gets every checkpoint. Set before `open`.
+    var timestamper: Timestamper?
+
+    /// Writes a timestamped checkpoint and its timestamp. Any thread.
+    func saveTimestamp(_ checkpoint: StoredCheckpoint, _ answer: [UInt8], in folder: String) {
+        thread.submit { _ in
+            do throws(KeyError) {
+                let path = "\(folder)/\(checkpoint.size)"
+                try KeyFile.replace(path + ".checkpoint", Array(checkpoint.note.utf8))
+                try KeyFile.replace(path + ".tsr", answer)
+            } catch {
+                self.logger.error("A timestamp was not written.", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
     private func push(_ checkpoint: StoredCheckpoint) {
+        timestamper?.offer(checkpoint)
         guard let path = config.checkpointFile else { return }
         do throws(KeyError) {
-            try KeyFile.replace(path, checkpoint.note)
+            try KeyFile.replace(path, Array(checkpoint.note.utf8))
         } catch {
             // The store has it; the next one is written again.
             logger.error(
