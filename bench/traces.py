@@ -133,9 +133,7 @@ def sampling_cell(bench, options):
 
 def waiting_cell(bench, options):
     """What traces take that wait for their decision."""
-    running = started(
-        bench, options, "waiting", LIMIT_MIB, processors=sampler(600, 2 * WAITING_TRACES)
-    )
+    running = started(bench, options, "waiting", LIMIT_MIB, processors=sampler(600, 2 * WAITING_TRACES))
     requests = WAITING_TRACES * TRACE_SPANS // running.shape["items"]
     try:
         running.load(1, "--requests", "64")

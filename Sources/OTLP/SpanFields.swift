@@ -58,16 +58,23 @@ public struct SpanFields {
         }
     }
 
-    /// The number of the `StatusCode` of a `Span` message.
-    public static func status(of span: WireBytes) -> UInt64 {
+    /// The times and the status of a `Span` message, in one walk.
+    public static func outcome(of span: WireBytes) -> (start: UInt64, end: UInt64, status: UInt64) {
         var fields = span.fields
-        var status: UInt64 = 0
+        var found: (start: UInt64, end: UInt64, status: UInt64) = (0, 0, 0)
         while true {
             fields.skip(Field.Span.attributes)
-            guard let field = fields.next() else { return status }
-            guard field.number == Field.Span.status else { continue }
-            status = 0
-            for part in field.bytes.fields where part.number == Field.SpanStatus.code { status = part.bits }
+            guard let field = fields.next() else { return found }
+            switch field.number {
+            case Field.Span.startTime: found.start = field.bits
+            case Field.Span.endTime: found.end = field.bits
+            case Field.Span.status:
+                found.status = 0
+                for part in field.bytes.fields where part.number == Field.SpanStatus.code {
+                    found.status = part.bits
+                }
+            default: break
+            }
         }
     }
 

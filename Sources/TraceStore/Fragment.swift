@@ -74,6 +74,8 @@ package struct SpanChain {
     package private(set) var bytes = 0
     /// The bytes of what stands around them, each time that it came.
     package private(set) var envelopeBytes = 0
+    /// Of all of them, if the grouper makes summaries.
+    package private(set) var summary = SpanSummary()
 
     package init() {}
 
@@ -82,12 +84,13 @@ package struct SpanChain {
 
     package var isEmpty: Bool { spans == 0 }
 
-    mutating func append(_ fragment: Fragment, envelopeBytes: Int) {
+    mutating func append(_ fragment: Fragment, envelopeBytes: Int, _ summary: SpanSummary) {
         if let last { last.next = fragment } else { first = fragment }
         last = fragment
         spans += fragment.spanCount
         bytes += fragment.byteCount
         self.envelopeBytes += envelopeBytes
+        self.summary.add(summary)
     }
 
     /// Moves the fragments of another chain behind those of this one.
@@ -98,6 +101,7 @@ package struct SpanChain {
         spans += other.spans
         bytes += other.bytes
         envelopeBytes += other.envelopeBytes
+        summary.add(other.summary)
     }
 
     /// The fragments, in order. One may be freed when the next one was asked for.

@@ -25,7 +25,7 @@ final class FragmentPool {
 
     deinit {
         if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe Self.unmap(current) }
-        for unsafe slab in unsafe spare { unsafe Self.unmap(slab) }
+        while let slab = unsafe spare.popLast() { unsafe Self.unmap(slab) }
     }
 
     /// Memory for so many bytes, a multiple of 8 apart.

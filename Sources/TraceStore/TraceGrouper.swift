@@ -6,6 +6,8 @@ package struct SpanGroup {
     package fileprivate(set) var spans: Int
     /// Of their fields, tags included.
     package fileprivate(set) var bytes: Int
+    /// Only made on demand.
+    fileprivate(set) var summary = SpanSummary()
     /// Whether one of them has no parent. Only looked for on demand.
     package fileprivate(set) var hasRoot: Bool
     fileprivate let firstRun: Int
@@ -22,6 +24,7 @@ package final class TraceGrouper {
 
     private let envelopes: EnvelopeTable
     private let findsRoots: Bool
+    private let summarizes: Bool
     private var groups: [SpanGroup] = []
     private var runs: [Run] = []
     private var numbers: [TraceID: Int] = [:]
@@ -31,9 +34,12 @@ package final class TraceGrouper {
     /// Groups among which one is looked for one by one.
     private static let fewGroups = 8
 
-    /// - Parameter findsRoots: whether `SpanGroup.hasRoot` is wanted.
-    package init(_ envelopes: EnvelopeTable, findsRoots: Bool) {
+    /// - Parameters:
+    ///   - findsRoots: whether `SpanGroup.hasRoot` is wanted.
+    ///   - summarizes: whether `TraceView.summary` is.
+    package init(_ envelopes: EnvelopeTable, findsRoots: Bool, summarizes: Bool = false) {
         self.envelopes = envelopes
+        self.summarizes = summarizes
         self.findsRoots = findsRoots
     }
 
@@ -86,6 +92,7 @@ package final class TraceGrouper {
             let (trace, isRoot) = identify(field.bytes)
             if last < 0 || groups[last].trace != trace { last = number(of: trace, at: field.start) }
             add(field, isRoot, to: last)
+            if summarizes { groups[last].summary.add(field.bytes) }
         }
         guard spans > 0 else { return 0 }
         let envelope = envelopes.acquire(scopeFields, of: request, parent: resource)

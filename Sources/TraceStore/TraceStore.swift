@@ -4,7 +4,7 @@ package import Pipeline
 
 /// Traces that wait, as the bytes of their spans, found by trace id, in the order of their first spans.
 ///
-/// A trace costs the bytes of its spans, 24 bytes for each time that spans of it came, and less than 150 more; resources
+/// A trace costs the bytes of its spans, 24 bytes for each time that spans of it came, and less than 175 more; resources
 /// and scopes are kept once for all traces. All of it is charged to the ledger. One thread.
 package final class TraceStore {
     /// Which trace, as long as it is in the store.
@@ -37,7 +37,7 @@ package final class TraceStore {
     package private(set) var bytes = 0
 
     /// Charged for a trace beside its fragments: its record and its place in the table.
-    package static let recordBytes = 136
+    package static let recordBytes = 160
 
     package init(ledger: MemoryLedger?) {
         self.ledger = ledger
@@ -152,14 +152,15 @@ package final class TraceStore {
     package func makeChain(
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ grouper: TraceGrouper
     ) -> SpanChain {
-        let fragment = Fragment(bytes: group.bytes, spans: group.spans, envelope: envelope, in: pool)
+        let fragment = Fragment(
+            bytes: group.bytes, spans: group.spans, envelope: envelope, in: pool)
         // SAFETY: the fragment was made for the group's bytes.
         unsafe grouper.copy(group, of: request, into: fragment.content)
         envelopes.retain(envelope)
         charge(group.bytes + Fragment.headerBytes)
         let around = envelopes.byteCount(envelope) + envelopes.byteCount(envelopes.resource(of: envelope))
         var chain = SpanChain()
-        chain.append(fragment, envelopeBytes: around)
+        chain.append(fragment, envelopeBytes: around, group.summary)
         return chain
     }
 

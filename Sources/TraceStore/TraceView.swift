@@ -16,6 +16,9 @@ package struct TraceView {
     /// Of a request with nothing but these spans, near enough.
     package var wireBytes: Int { chain.wireBytes }
 
+    /// Of all spans, if the grouper makes summaries.
+    package var summary: SpanSummary { chain.summary }
+
     /// Whether something holds for a span, in the order in which they came.
     package func containsSpan(where holds: (WireBytes) -> Bool) -> Bool {
         contains(where: { _ in false }, orSpan: holds)

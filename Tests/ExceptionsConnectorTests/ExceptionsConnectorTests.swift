@@ -87,6 +87,31 @@ struct ExceptionsConnectorTests {
                 ["\(base),exception.message=1} 1", "exceptions{otel.metric.overflow=true} 2"]
             ),
             ("", [("log", "E", "m")], []),
+            ("", [("Exception", "E", "m")], []),
+            ("", [], []),
+            (
+                "dimensions: [{name: exception.message}]",
+                [("exception", "E", "a"), ("exception", "F", "a")],
+                ["\(base),exception.message=a} 2"]
+            ),
+            (
+                "dimensions: [{name: exception.stacktrace}]", [("exception", "E", "m")],
+                ["\(base),exception.stacktrace=at line 1} 1"]
+            ),
+            (
+                "dimensions: [{name: host, default: d}]", [("exception", "E", "m")], ["\(base),host=h} 1"]
+            ),
+            (
+                "dimensions: [{name: none, default: \"\"}]", [("exception", "E", "m")], ["\(base),none=} 1"]
+            ),
+            (
+                "dimensions: [{name: exception.type}, {name: route}]", [("exception", "E", "m")],
+                ["\(base),exception.type=E,route=/x} 1"]
+            ),
+            (
+                "dimensions: []\nmax_series: 1", [("exception", "E", "m"), ("exception", "F", "n")],
+                ["\(base)} 2"]
+            ),
         ] as [(String, [(String, String, String)], [String])])
     func metrics(yaml: String, events: [(String, String, String)], lines: [String]) {
         let loop = EmbeddedEventLoop()
@@ -99,6 +124,24 @@ struct ExceptionsConnectorTests {
         #expect(connector.consume(request([], service: "")) == nil)
         loop.run()
         #expect(context.account.read().inside == 0)
+    }
+
+    /// Otherwise thousands of series would be sent with each request of a busy gateway.
+    @Test("with an interval metrics come when it is over")
+    func interval() {
+        let loop = EmbeddedEventLoop()
+        let next = FakeConsumer()
+        let context = ComponentContext.alone(.connector, "exceptions", on: loop)
+        let connector = ExceptionMetricsConnector(
+            config("metrics_flush_interval: 10s\ndimensions: []"), context, [.test("out", .metrics, next)])
+        connector.startFlushing()
+        for _ in 0..<3 {
+            #expect(connector.consume(request([("exception", "E", "m")])) == nil)
+            loop.run()
+        }
+        #expect(next.taken.isEmpty)
+        loop.advanceTime(by: .seconds(10))
+        #expect(MetricLines.read(next.taken) == ["\(base)} 3"])
     }
 
     /// Otherwise a log of exceptions would not lead to its trace.

@@ -102,4 +102,39 @@ struct TraceStoreTests {
         #expect(put(bytes, store) == spans)
         #expect(store.count == spans && ledger.bytes <= bytes.count + 200 * spans)
     }
+
+    /// Otherwise spans of one trace would be overwritten by those of another that was given the same memory.
+    @Test("spans stay as they came while others come and go, small and large ones")
+    func memoryIsUsedAgain() throws {
+        let store = TraceStore(ledger: nil)
+        var kept: [(trace: TraceID, size: Int)] = []
+        var random = SystemRandomNumberGenerator()
+        for number in 0..<4000 as Range<UInt64> {
+            let size = number % 50 == 0 ? 20_000 : Int(random.next() % 900)
+            var request = ProtoWriter()
+            request.message(1) {
+                $0.message(2) {
+                    $0.message(2) {
+                        $0.field(1, Self.id(number))
+                        $0.field(5, Array(repeating: UInt8(number % 251), count: size))
+                    }
+                }
+            }
+            #expect(put(request.bytes, store) == 1)
+            kept.append((Self.id(number).withUnsafeBytes { TraceID(WireBytes($0)) }, size))
+            guard kept.count > 700 else { continue }
+            let gone = kept.remove(at: Int(random.next() % 100))
+            store.remove(try #require(store.find(gone.trace)))
+        }
+        for (trace, size) in kept {
+            let index = try #require(store.find(trace))
+            let text = Array(repeating: UInt8(trace.low % 251), count: size)
+            let view = TraceView(trace, store.chain(index), store.envelopes)
+            #expect(view.containsSpan { $0.message(Field.Span.name).array == text })
+        }
+    }
+
+    private static func id(_ number: UInt64) -> [UInt8] {
+        withUnsafeBytes(of: number.littleEndian) { Array($0) } + Array(repeating: 1, count: 8)
+    }
 }

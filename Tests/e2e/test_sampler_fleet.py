@@ -97,12 +97,17 @@ class Fleet:
     def start_sampler(self, host):
         processors = sampler(WAIT_SECONDS, policies=ERRORS)
         receivers = otlp(grpc={"endpoint": f"{host}:{self.port}"})
-        configuration = config({"otlp_grpc": exporter(self.behind)}, processors, receivers, signals=["traces"])
+        configuration = config(
+            {"otlp_grpc": exporter(self.behind)}, processors, receivers, signals=["traces"]
+        )
         return self.gateway(configuration)
 
     def wait_decided(self, *samplers):
         def is_idle():
-            waiting = [one.metrics().sum("otelcol_processor_tail_sampling_sampling_traces_on_memory") for one in samplers]
+            waiting = [
+                one.metrics().sum("otelcol_processor_tail_sampling_sampling_traces_on_memory")
+                for one in samplers
+            ]
             pending = [one.metrics().sum("sluice_exporter_pending_items") for one in samplers]
             return not any(waiting) and not any(pending)
 

@@ -181,11 +181,15 @@ def test_figures_of_a_shop_in_prometheus(shop):
     wanted = ("service_name", "span_name", "span_kind", "status_code")
     found = {
         tuple(labels[key] for key in wanted): value
-        for labels, value in prometheus.query(f"sum by ({','.join(wanted)}) (traces_span_metrics_calls_total)")
+        for labels, value in prometheus.query(
+            f"sum by ({','.join(wanted)}) (traces_span_metrics_calls_total)"
+        )
     }
     assert found == dict(shop.calls)
     errors = 'sum by (service_name) (traces_span_metrics_calls_total{status_code="STATUS_CODE_ERROR"})'
-    rates = prometheus.query(f"{errors} / on (service_name) sum by (service_name) (traces_span_metrics_calls_total)")
+    rates = prometheus.query(
+        f"{errors} / on (service_name) sum by (service_name) (traces_span_metrics_calls_total)"
+    )
     by_service = collections.Counter()
     failed = collections.Counter()
     for (service, _, _, status), count in shop.calls.items():
@@ -227,7 +231,10 @@ def exemplars_are_spans_of_the_backend(shop, behind, prometheus):
             key = exemplar["labels"]["trace_id"], exemplar["labels"]["span_id"]
             service, name, milliseconds = shop.by_id[key]
             assert key in arrived
-            assert (group["seriesLabels"]["service_name"], group["seriesLabels"]["span_name"]) == (service, name)
+            assert (group["seriesLabels"]["service_name"], group["seriesLabels"]["span_name"]) == (
+                service,
+                name,
+            )
             assert float(exemplar["value"]) == pytest.approx(milliseconds)
             count += 1
     assert count > len(SERVICES)
@@ -240,7 +247,9 @@ def test_service_graph_of_a_shop_in_prometheus(shop):
     keys = ("client", "server", "connection_type", "failed")
     found = {
         tuple(labels.get(key, "") for key in keys): value
-        for labels, value in prometheus.query(f"sum by ({','.join(keys)}) (traces_service_graph_request_total)")
+        for labels, value in prometheus.query(
+            f"sum by ({','.join(keys)}) (traces_service_graph_request_total)"
+        )
     }
     assert found == {
         (client, server, connection, "true" if failed else "false"): count

@@ -46,7 +46,11 @@ POLICIES = [
             ]
         },
     },
-    {"name": "retries", "type": "ottl_condition", "ottl_condition": {"span": ['attributes["retry"] == true']}},
+    {
+        "name": "retries",
+        "type": "ottl_condition",
+        "ottl_condition": {"span": ['attributes["retry"] == true']},
+    },
     {"name": "some", "type": "probabilistic", "probabilistic": {"sampling_percentage": PERCENTAGE}},
     {
         "name": "probes",
@@ -166,7 +170,12 @@ def received_ids(*backends):
 
 def sampler(wait=WAIT_SECONDS, **keys):
     caches = {"sampled_cache_size": 500_000, "non_sampled_cache_size": 500_000}
-    base = {"decision_wait": f"{wait}s", "num_traces": 500_000, "decision_cache": caches, "policies": POLICIES}
+    base = {
+        "decision_wait": f"{wait}s",
+        "num_traces": 500_000,
+        "decision_cache": caches,
+        "policies": POLICIES,
+    }
     return {"tail_sampling": {**base, **keys}}
 
 
@@ -206,6 +215,8 @@ def test_decisions_are_those_of_the_model(gateway, backend, clients):
     # Both kinds, many of each: else the comparison would say nothing.
     sampled = sum(1 for spans in expected.values() if spans)
     assert TRACES * 0.15 < sampled < TRACES * 0.6
-    wrong = [trace.hex() for trace, spans in expected.items() if sorted(found.get(trace, [])) != (spans or [])]
+    wrong = [
+        trace.hex() for trace, spans in expected.items() if sorted(found.get(trace, [])) != (spans or [])
+    ]
     assert wrong == [], f"{len(wrong)} of {TRACES} traces differ"
     assert set(found) <= set(expected)

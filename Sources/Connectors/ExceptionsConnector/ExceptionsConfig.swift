@@ -19,6 +19,8 @@ package struct ExceptionsConfig: ComponentConfig {
     package var hasExemplars = false
     /// Series. Default 10000. Key `max_series`, ours.
     package var seriesMax = 10_000
+    /// Default 0: with every request, as the Collector. Key `metrics_flush_interval`, ours.
+    package var flushInterval: Duration = .zero
 
     package init() {}
 
@@ -42,6 +44,7 @@ package struct ExceptionsConfig: ComponentConfig {
             hasExemplars = exemplars.bool("enabled", default: false)
         }
         seriesMax = section.int("max_series", default: seriesMax, in: 1...Int(Int32.max))
+        flushInterval = section.duration("metrics_flush_interval", default: flushInterval)
         section.finish()
     }
 }

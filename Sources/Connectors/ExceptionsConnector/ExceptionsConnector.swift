@@ -17,7 +17,7 @@ extension ComponentType {
     }
 }
 
-/// Counts exceptions of spans: `exceptions` in front of metrics. All series are sent with every request.
+/// Counts exceptions of spans: `exceptions` in front of metrics. All series are sent with every request, or every so often.
 package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `counts` and `told` are touched on the collector's loop only.
     private let collector: SpanCollector
@@ -35,7 +35,7 @@ package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unc
             "sluice_connector_exceptions_overflowed",
             help: "Exceptions counted in the series with otel.metric.overflow (max_series).",
             labels: ["connector": context.name])
-        collector = SpanCollector(context, outputs, every: .zero) { request in
+        collector = SpanCollector(context, outputs, every: TimeAmount(config.flushInterval)) { request in
             counts.count(request, now: UInt64(clamping: clock()))
         } flush: { emit in
             counts.flush(now: UInt64(clamping: clock()), emit: emit)
@@ -49,6 +49,9 @@ package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unc
     package var input: PipelineInput { PipelineInput(self) }
 
     package func start() async throws { try await collector.start() }
+
+    /// Starts flushing. Event loop only.
+    package func startFlushing() { collector.startFlushing() }
 
     package func stop(until deadline: NIODeadline) async -> Remainder {
         await collector.stop(until: deadline)

@@ -58,7 +58,9 @@ struct SeriesTable {
     private(set) var series: ContiguousArray<Series> = []
     /// What a span changes, of one series behind the other: a span touches one or two lines of the cache.
     ///
-    ///     | count | sum (bits of a Double) | when a span came last | whether one came since the flush | buckets … |
+    ///     | count | sum (bits of a Double) | when a span came last | since the flush | buckets … |
+    ///
+    /// Since the flush: 1 if a span came, and 2 for each exemplar.
     private var tallies: ContiguousArray<UInt64> = []
     private(set) var resources: ContiguousArray<Resource> = []
     private var freeSeries: [Int32] = []
@@ -90,7 +92,7 @@ struct SeriesTable {
     /// When a span of a series came last.
     func used(_ index: Int32) -> UInt64 { tallies[Int(index) * stride + 2] }
     /// Whether something came since the last flush.
-    func isChanged(_ index: Int32) -> Bool { tallies[Int(index) * stride + 3] != 0 }
+    func isChanged(_ index: Int32) -> Bool { tallies[Int(index) * stride + 3] & 1 != 0 }
 
     func findResource(_ key: Key) -> Int32? {
         let index = resourceByKey.find(key.low, key.high)
@@ -214,7 +216,7 @@ struct SeriesTable {
         let place = Int(index) * stride
         tallies[place] &+= 1
         tallies[place + 2] = now
-        tallies[place + 3] = 1
+        tallies[place + 3] |= 1
         guard let duration else { return }
         tallies[place + 1] = (Double(bitPattern: tallies[place + 1]) + duration).bitPattern
         if !bounds.isEmpty {
@@ -243,10 +245,13 @@ struct SeriesTable {
     }
 
     /// Whether a series has fewer exemplars than that.
-    func wantsExemplar(_ index: Int32, most: Int) -> Bool { series[Int(index)].exemplars.count < most }
+    func wantsExemplar(_ index: Int32, most: Int) -> Bool {
+        tallies[Int(index) * stride + 3] >> 1 < UInt64(most)
+    }
 
     mutating func add(_ exemplar: MetricExemplar, to index: Int32) {
         series[Int(index)].exemplars.append(exemplar)
+        tallies[Int(index) * stride + 3] += 2
     }
 
     /// What a flush leaves behind: deltas begin at 0, cumulative ones go on.

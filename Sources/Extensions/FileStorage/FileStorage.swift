@@ -1,3 +1,4 @@
+internal import Configuration
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
@@ -27,7 +28,10 @@ package final class FileStorage: StorageExtension {
     }
 
     package func makeStore(for exporter: ComponentContext) -> any BatchStore {
-        let settings = SegmentStore.Settings(config, exporter: exporter.name, signal: exporter.signal)
+        // A processor is another one in each pipeline.
+        let owner = exporter.pipeline.map { "\(exporter.name)@\($0)" } ?? exporter.name
+        let settings = SegmentStore.Settings(
+            config, kind: exporter.kind.rawValue, exporter: owner, signal: exporter.signal)
         folders.withLock { _ = $0.insert(settings.folder) }
         return SegmentStore(
             settings, ledger: exporter.ledger, eventLoop: exporter.eventLoop, logger: exporter.logger)

@@ -36,7 +36,9 @@ package final class SegmentStore: BatchStore {
         package var segmentBytes = 32 << 20
 
         /// The folder of one queue in an extension's directory.
-        package init(_ config: FileStorageConfig, exporter: String, signal: Signal) {
+        package init(
+            _ config: FileStorageConfig, kind: String = "exporter", exporter: String, signal: Signal
+        ) {
             let safe = exporter.utf8.map { byte -> String in
                 let isPlain =
                     byte == 0x2D || byte == 0x5F || (0x30...0x39).contains(byte)
@@ -47,7 +49,7 @@ package final class SegmentStore: BatchStore {
             }
             directory = config.directory
             createsDirectory = config.createDirectory
-            folder = "\(config.directory)/exporter_\(safe.joined())_\(signal.name)"
+            folder = "\(config.directory)/\(kind)_\(safe.joined())_\(signal.name)"
             permissions = config.directoryPermissions
             fsync = config.fsync
             bytesMax = config.maxSizeMib << 20

@@ -9,7 +9,8 @@ package struct StrayQueue: Sendable, Equatable {
     /// be read, are none of ours.
     package static func find(in directory: String, except used: Set<String>) -> [StrayQueue] {
         let names = (try? Folder.names(directory)) ?? []
-        return names.filter { $0.hasPrefix("exporter_") }.sorted().compactMap { name in
+        return names.filter { $0.hasPrefix("exporter_") || $0.hasPrefix("processor_") }.sorted().compactMap {
+            name in
             let folder = directory + "/" + name
             guard !used.contains(folder) else { return nil }
             return try? look(folder)

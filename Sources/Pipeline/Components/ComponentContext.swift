@@ -115,6 +115,11 @@ package struct ComponentContext: Sendable {
         return storage
     }
 
+    /// The same, or nil in a trial of the pipelines, where no extensions run.
+    package func storageIfStarted(_ id: ComponentID) -> (any StorageExtension)? {
+        neighbours.extensions[id] as? any StorageExtension
+    }
+
     /// The exporter that a reference of this component names, for the same signal.
     package func exporter(_ id: ComponentID) -> PipelineOutput {
         guard let output = neighbours.exporters[id] else {

@@ -16,6 +16,7 @@ final class AndPolicy: SamplingPolicy {
     }
 
     var isStateful: Bool { parts.contains(where: \.isStateful) }
+    var usesSummary: Bool { parts.contains(where: \.usesSummary) }
 
     func decide(_ trace: TraceView, now: NIODeadline) throws(PolicyError) -> Verdict {
         for part in parts where try part.decide(trace, now: now) != .sampled { return .notSampled }
@@ -30,6 +31,7 @@ final class NotPolicy: SamplingPolicy {
     init(_ part: any SamplingPolicy) { self.part = part }
 
     var isStateful: Bool { part.isStateful }
+    var usesSummary: Bool { part.usesSummary }
 
     func decide(_ trace: TraceView, now: NIODeadline) throws(PolicyError) -> Verdict {
         switch try part.decide(trace, now: now) {
@@ -65,6 +67,7 @@ final class CompositePolicy: SamplingPolicy {
     }
 
     var isStateful: Bool { parts.contains { $0.policy.isStateful } }
+    var usesSummary: Bool { parts.contains { $0.policy.usesSummary } }
 
     func decide(_ trace: TraceView, now: NIODeadline) throws(PolicyError) -> Verdict {
         let second = now.uptimeNanoseconds / 1_000_000_000

@@ -15,11 +15,14 @@ final class PolicySet {
     private let errors: Counter
     /// Whether some of them drop.
     let drops: Bool
+    /// Whether some of them ask for summaries of traces.
+    let usesSummary: Bool
 
     init(_ config: TailSamplingConfig, _ metrics: TailSamplingMetrics) {
         // What drops wins whatever others say, so it is asked first.
         let policies = config.policies.filter(\.drops) + config.policies.filter { !$0.drops }
         members = policies.map { Member(policy: $0.make(), metrics: metrics.policy($0.name)) }
+        usesSummary = members.contains(where: \.policy.usesSummary)
         drops = policies.contains(where: \.drops)
         endsAtFirstMatch = config.samplesOnFirstMatch
         errors = metrics.policyErrors

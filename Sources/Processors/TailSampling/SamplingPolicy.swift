@@ -20,10 +20,13 @@ protocol SamplingPolicy: AnyObject {
     func decide(_ trace: TraceView, now: NIODeadline) throws(PolicyError) -> Verdict
     /// Whether it says something else of the same trace another time.
     var isStateful: Bool { get }
+    /// Whether it asks for a trace's summary.
+    var usesSummary: Bool { get }
 }
 
 extension SamplingPolicy {
     var isStateful: Bool { false }
+    var usesSummary: Bool { false }
 }
 
 extension Verdict {

@@ -21,7 +21,14 @@ final class Latency: SamplingPolicy {
         self.upperMilliseconds = Int64(upperMilliseconds)
     }
 
+    var usesSummary: Bool { true }
+
     func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
+        let summary = trace.summary
+        // What grows only is long enough at some moment if it is at the end. Where a span has no start, it may shrink.
+        if upperMilliseconds == 0, summary.isTimed {
+            return Verdict(Self.milliseconds(summary.start, summary.end) >= thresholdMilliseconds)
+        }
         var first: UInt64 = 0
         var last: UInt64 = 0
         return Verdict(
@@ -29,25 +36,28 @@ final class Latency: SamplingPolicy {
                 let (start, end) = SpanFields.times(of: span)
                 if first == 0 || start < first { first = start }
                 if last == 0 || end > last { last = end }
-                // Clocks that are off by years make no difference that does not fit.
-                let milliseconds =
-                    last >= first
-                    ? Int64((last - first) / 1_000_000) : -Int64((first - last) / 1_000_000)
+                let milliseconds = Self.milliseconds(first, last)
                 guard upperMilliseconds != 0 else { return milliseconds >= thresholdMilliseconds }
                 return thresholdMilliseconds < milliseconds && milliseconds <= upperMilliseconds
             })
     }
+
+    /// Clocks that are off by years make no difference that does not fit.
+    private static func milliseconds(_ first: UInt64, _ last: UInt64) -> Int64 {
+        last >= first ? Int64((last - first) / 1_000_000) : -Int64((first - last) / 1_000_000)
+    }
 }
 
 final class StatusCode: SamplingPolicy {
-    private let codes: [UInt64]
+    private let codes: UInt8
 
     /// - Parameter codes: numbers of `StatusCode`.
-    init(codes: Set<UInt64>) { self.codes = Array(codes) }
+    init(codes: Set<UInt64>) { self.codes = codes.reduce(0) { $0 | SpanSummary.bit($1) } }
+
+    var usesSummary: Bool { true }
 
     func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
-        Verdict(
-            trace.containsSpan { codes.contains(SpanFields.status(of: $0)) })
+        Verdict(trace.summary.statuses & codes != 0)
     }
 }
 

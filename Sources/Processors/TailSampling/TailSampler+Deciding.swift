@@ -74,6 +74,7 @@ extension TailSampler {
         let trace = store.trace(index)
         let chain = store.takeChain(index)
         let isSampled = verdict == .sampled
+        durable?.decided(index, isSampled: isSampled)
         if isSampled {
             writer.add(chain)
         } else {

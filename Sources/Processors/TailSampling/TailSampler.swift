@@ -54,7 +54,9 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     /// Whether a round of decisions is under way.
     var isDeciding = false
     var roundStart = NIODeadline.distantPast
-    private var isStopped = false
+    var isStopped = false
+    /// With `storage`.
+    let durable: DurableWait?
 
     /// A place in a queue.
     struct Ticket {
@@ -95,21 +97,36 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         store = TraceStore(ledger: context.ledger)
         writer = TraceWriter(store)
         policies = PolicySet(config, metrics)
-        grouper = TraceGrouper(store.envelopes, findsRoots: config.waitAfterRoot > .zero)
+        grouper = TraceGrouper(
+            store.envelopes, findsRoots: config.waitAfterRoot > .zero,
+            summarizes: policies.usesSummary)
         sampledCache = DecisionCache(capacity: config.sampledCacheSize)
         notSampledCache = DecisionCache(capacity: config.nonSampledCacheSize)
+        durable = config.storage.flatMap { Self.durableWait($0, context) }
         mailbox = Mailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) { [unowned self] batch in
             self.take(batch)
         }
     }
 
+    private static func durableWait(_ storage: ComponentID, _ context: ComponentContext) -> DurableWait? {
+        guard let storage = context.storageIfStarted(storage) else { return nil }
+        return DurableWait(
+            storage.makeStore(for: context),
+            recovered: context.account.counter(
+                .made, "sluice_processor_tail_sampling_recovered_spans",
+                help: "Spans that an earlier process left in the processor's store.",
+                labels: ["processor": context.name]),
+            refused: context.account.counter(.dropped(.refused)))
+    }
+
     // MARK: - Component
 
     package var input: PipelineInput {
-        PipelineInput(self, admission: behind.admission, answersLater: false, keepsGzip: false)
+        PipelineInput(self, admission: behind.admission, answersLater: durable != nil, keepsGzip: false)
     }
 
     package func start() async throws {
+        try await eventLoop.flatSubmit { self.recover() }.get()
         try await eventLoop.submit { self.startTicking() }.get()
     }
 
@@ -124,7 +141,15 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     package func stop(until deadline: NIODeadline) async -> Remainder {
         // The future never fails.
         _ = try? await beginDrain(until: deadline).get()
-        return Remainder()
+        guard durable != nil else { return Remainder() }
+        let left = try? await eventLoop.flatSubmit { self.closeStore() }.get()
+        return Remainder(items: left ?? 0)
+    }
+
+    private func closeStore() -> EventLoopFuture<Int> {
+        guard let durable else { return eventLoop.makeSucceededFuture(0) }
+        let bound = NIOLoopBound(durable, eventLoop: eventLoop)
+        return durable.store.close().map { bound.value.items }
     }
 
     /// `stop` for callers that do not wait.
@@ -134,7 +159,8 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
             self.mailbox.drainNow()
             self.ticker?.cancel()
             self.isStopped = true
-            self.finishTraces()
+            // What is on disk waits there for the next start.
+            if self.durable == nil { self.finishTraces() }
             return self.output.drain(until: deadline)
         }
     }
@@ -175,6 +201,13 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
             batch.settle(.refused(Refusal(.shuttingDown, "the gateway is stopping")))
             return
         }
+        if let durable { return persist(batch, in: durable) }
+        ingest(batch)
+        batch.settle(.accepted)
+    }
+
+    /// Sorts a request's spans by trace. Owes nobody an answer.
+    func ingest(_ batch: Batch) {
         let now = eventLoop.now
         for slice in batch.slices {
             let spans = unsafe slice.bytes.withUnsafeReadableBytes { bytes in
@@ -190,7 +223,6 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         // Spans that came late leave together.
         emit(all: true)
         show()
-        batch.settle(.accepted)
     }
 
     private func arrive(
@@ -227,6 +259,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, isSampled: Bool
     ) {
         guard isSampled else { return metrics.notSampled.add(group.spans) }
+        durable?.passed()
         writer.add(store.makeChain(group, envelope, of: request, grouper))
     }
 
@@ -234,6 +267,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, to index: TraceStore.Index,
         _ now: NIODeadline
     ) {
+        durable?.joined(index)
         let came = store.append(group, envelope, of: request, grouper, to: index)
         if config.traceBytesMax > 0, store.chain(index).wireBytes > config.traceBytesMax {
             metrics.tooLarge.add(1)
@@ -266,6 +300,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
                 metrics.droppedTooEarly.add(1)
                 metrics.evicted.add(store.chain(oldest).spans)
                 undecided -= 1
+                durable?.decided(oldest, isSampled: false)
             }
             metrics.removalAge.observe(Double((now - store.arrival(oldest)).nanoseconds) / 1e9)
             store.remove(oldest)
@@ -308,7 +343,10 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         guard writer.spans > 0, all || writer.bytes >= Self.requestBytes else { return }
         let spans = writer.spans
         guard let bytes = writer.write() else { return }
-        output.send(Batch(.traces, payload: Payload(bytes, ledger: ledger), items: spans))
+        output.send(
+            Batch(
+                .traces, payload: Payload(bytes, ledger: ledger), items: spans,
+                acknowledgement: acknowledgement()))
     }
 
     /// Sampled traces leave in requests of about this size.

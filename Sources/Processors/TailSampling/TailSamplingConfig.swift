@@ -1,5 +1,5 @@
 package import Configuration
-internal import Pipeline
+package import Pipeline
 
 /// The keys of `tail_sampling`.
 package struct TailSamplingConfig: ComponentConfig {
@@ -40,6 +40,13 @@ package struct TailSamplingConfig: ComponentConfig {
     /// In the order in which they are written. Key `policies`.
     package var policies: [PolicyConfig] = []
 
+    /// The extension that keeps what waits on disk, too; nil = in memory only, the default. Key `storage`, ours.
+    package var storage: ComponentID?
+
+    package var references: [ComponentReference] {
+        storage.map { [ComponentReference($0, .extension(.storage), key: "storage")] } ?? []
+    }
+
     package init() {}
 
     package init(_ section: ConfigSection) {
@@ -64,7 +71,15 @@ package struct TailSamplingConfig: ComponentConfig {
         dropsPendingAtStop = section.bool("drop_pending_traces_on_shutdown", default: false)
         traceBytesMax = section.int("maximum_trace_size_bytes", default: 0)
         bytesMax = section.int("max_bytes", default: 0)
-        section.notSupportedYet("tail_storage", "spans that wait are kept in memory")
+        section.notSupportedYet(
+            "tail_storage", "spans that wait are kept in memory; storage keeps them on disk, too")
+        storage = section.componentID("storage")
+        if storage != nil, dropsPendingAtStop {
+            section.report(
+                "drop_pending_traces_on_shutdown",
+                error: "drop_pending_traces_on_shutdown is not supported with storage",
+                help: "with storage what waits at a stop is found again; remove one of the two")
+        }
         readPolicies(section)
         section.finish()
     }
