@@ -298,10 +298,11 @@ def gateway_config(
     storage=None,
     page=None,
     more_processors=None,
+    connector=None,
 ):
     """A configuration in the Collector's own format. Written as JSON, which is YAML. With `queue` batches gather in
     the queue instead of the batch processor if it says so; `storage` configures file_storage; `more_processors` stand
-    between memory_limiter and batch."""
+    between memory_limiter and batch; `connector` makes metrics beside the exporter, which nobody takes."""
     otlp_grpc = {
         "endpoint": f"127.0.0.1:{destination}",
         "tls": {"insecure": True},
@@ -325,8 +326,20 @@ def gateway_config(
         "loadbalancing": loadbalancing,
     }
     exporters = {exporter: known.get(exporter, {})}
-    processors = ["memory_limiter"] if queue and "batch" in queue else ["memory_limiter", "batch"]
+    # What connectors make metrics of, and traces that wait, need no batches.
+    is_batched = connector is None and not (queue and "batch" in queue) and "tail_sampling" not in (more_processors or {})
+    processors = ["memory_limiter", "batch"] if is_batched else ["memory_limiter"]
     processors[1:1] = more_processors or {}
+    pipelines = {
+        signal_name: {
+            "receivers": ["otlp"],
+            "processors": processors,
+            "exporters": list(exporters) + list(connector or {}),
+        }
+    }
+    if connector:
+        exporters["nop"] = {}
+        pipelines["metrics"] = {"receivers": list(connector), "exporters": ["nop"]}
     pull = {"exporter": {"prometheus": {"host": "127.0.0.1", "port": ports["telemetry"]}}}
     return {
         "receivers": {
@@ -343,6 +356,7 @@ def gateway_config(
             **(more_processors or {}),
         },
         "exporters": exporters,
+        "connectors": connector or {},
         "extensions": {
             "health_check": {"endpoint": f"127.0.0.1:{ports['health']}"},
             **({"file_storage": storage} if storage else {}),
@@ -350,13 +364,7 @@ def gateway_config(
         "service": {
             "extensions": ["health_check", *(["file_storage"] if storage else [])],
             "telemetry": {"metrics": {"readers": [{"pull": pull}]}},
-            "pipelines": {
-                signal_name: {
-                    "receivers": ["otlp"],
-                    "processors": processors,
-                    "exporters": list(exporters),
-                }
-            },
+            "pipelines": pipelines,
         },
     }
 
@@ -400,6 +408,7 @@ class Gateway:
             storage,
             path.get("page"),
             path.get("processors"),
+            path.get("connector"),
         )
         if path.get("include_metadata"):
             for protocol in config["receivers"]["otlp"]["protocols"].values():

@@ -8,10 +8,6 @@ package struct EventProblem: Error, Sendable, Equatable, CustomStringConvertible
 
 /// Reads audit events from log records: the OpenTelemetry draft's attributes, or the platform's JSON event in the body (`PlatformEvent`).
 package enum AuditEventReader {
-    /// The attributes that a record must have.
-    package static let requiredAttributes = [
-        "audit.record.id", "audit.actor.id", "audit.actor.type", "audit.action", "audit.outcome",
-    ]
     package static let actorTypes = ["user", "service", "system"]
     package static let outcomes = ["success", "failure", "unknown"]
 
@@ -56,7 +52,7 @@ package enum AuditEventReader {
             try event.complete(&record)
         }
         // Of SDKs from before records had a field for it.
-        if record.eventName.isEmpty, let name = record.attributes.texts["event.name"] {
+        if record.eventName.isEmpty, let name = record.attributes.text("event.name") {
             record.eventName = name
         }
         let id = try check(record)
@@ -78,34 +74,46 @@ package enum AuditEventReader {
     }
 
     private static func check(_ record: AuditRecord) throws(EventProblem) -> RecordID {
-        let texts = record.attributes.texts
-        var missing = requiredAttributes.filter { (texts[$0] ?? "").isEmpty }.map { "the attribute \($0)" }
-        if record.eventName.isEmpty { missing.append("the event name") }
-        if record.time == 0 { missing.append("the timestamp") }
-        let name = texts["audit.record.id"].map { "the record \($0)" } ?? "a log record"
-        guard missing.isEmpty else {
-            throw EventProblem(
-                description: "\(name) is no audit event: \(missing.joined(separator: ", ")) "
-                    + (missing.count == 1 ? "is missing" : "are missing"))
-        }
-        func refuse(_ key: String, _ expected: String) -> EventProblem {
+        let attributes = record.attributes
+        guard let id = attributes.text("audit.record.id"), let actorID = attributes.text("audit.actor.id"),
+            let actorType = attributes.text("audit.actor.type"), let action = attributes.text("audit.action"),
+            let outcome = attributes.text("audit.outcome"), !id.isEmpty, !actorID.isEmpty, !actorType.isEmpty,
+            !action.isEmpty, !outcome.isEmpty, !record.eventName.isEmpty, record.time != 0
+        else { throw incomplete(record) }
+        func refuse(_ key: String, _ value: String, _ expected: String) -> EventProblem {
             EventProblem(
                 description:
-                    "\(name) is no audit event: \(key) is \"\((texts[key] ?? "").prefix(100))\"; must be \(expected)"
+                    "the record \(id) is no audit event: \(key) is \"\(value.prefix(100))\"; must be \(expected)"
             )
         }
-        guard let id = RecordID(text: Array((texts["audit.record.id"] ?? "").utf8)) else {
-            throw refuse("audit.record.id", "a UUID")
+        guard let recordID = RecordID(text: Array(id.utf8)) else {
+            throw refuse("audit.record.id", id, "a UUID")
         }
-        guard actorTypes.contains(texts["audit.actor.type"] ?? "") else {
-            throw refuse("audit.actor.type", "user, service or system")
+        guard actorTypes.contains(actorType) else {
+            throw refuse("audit.actor.type", actorType, "user, service or system")
         }
-        guard outcomes.contains(texts["audit.outcome"] ?? "") else {
-            throw refuse("audit.outcome", "success, failure or unknown")
+        guard outcomes.contains(outcome) else {
+            throw refuse("audit.outcome", outcome, "success, failure or unknown")
         }
-        guard let action = texts["audit.action"], action == action.uppercased() else {
-            throw refuse("audit.action", "upper-case, such as UPDATE")
+        // Of ASCII no character has to be looked up.
+        let isUpper =
+            action.utf8.allSatisfy { $0 < 128 && !(97...122 ~= $0) } || action == action.uppercased()
+        guard isUpper else { throw refuse("audit.action", action, "upper-case, such as UPDATE") }
+        return recordID
+    }
+
+    private static func incomplete(_ record: AuditRecord) -> EventProblem {
+        let required: [StaticString] = [
+            "audit.record.id", "audit.actor.id", "audit.actor.type", "audit.action", "audit.outcome",
+        ]
+        var missing = required.filter { (record.attributes.text($0) ?? "").isEmpty }.map {
+            "the attribute \($0)"
         }
-        return id
+        if record.eventName.isEmpty { missing.append("the event name") }
+        if record.time == 0 { missing.append("the timestamp") }
+        let name = record.attributes.text("audit.record.id").map { "the record \($0)" } ?? "a log record"
+        return EventProblem(
+            description: "\(name) is no audit event: \(missing.joined(separator: ", ")) "
+                + (missing.count == 1 ? "is missing" : "are missing"))
     }
 }

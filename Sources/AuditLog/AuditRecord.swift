@@ -5,8 +5,8 @@ internal import OTLP
 struct Attributes {
     /// By key in UTF-8; values are `AnyValue`s in canonical JSON.
     private(set) var entries: [(key: [UInt8], value: [UInt8])] = []
-    /// Those that are text, of keys that begin with `audit.` or `event.`.
-    private(set) var texts: [String: String] = [:]
+    /// Those that are text, of keys that begin with `audit.` or `event.`. Few: looked through one by one.
+    private var texts: [(key: [UInt8], text: String)] = []
     /// Whether a key begins with `audit.`.
     private(set) var hasAuditKeys = false
 
@@ -17,13 +17,23 @@ struct Attributes {
     mutating func add(_ attribute: Attribute) {
         let key = attribute.key.array
         var json = CanonicalJSON()
+        if case .string(let text) = attribute.value {
+            json = CanonicalJSON(capacity: text.count + 24)
+        }
         json.append(attribute.value)
         entries.append((key, json.bytes))
         let isAudit = key.starts(with: Self.audit)
         hasAuditKeys = hasAuditKeys || isAudit
         if isAudit || key.starts(with: Self.event), case .string(let text) = attribute.value {
-            texts[attribute.key.text] = text.text
+            texts.append((key, text.text))
         }
+    }
+
+    /// The text of a key that begins with `audit.` or `event.`; nil when there is none.
+    func text(_ key: StaticString) -> String? {
+        // SAFETY: the literal lives for ever.
+        let key = unsafe UnsafeBufferPointer(start: key.utf8Start, count: key.utf8CodeUnitCount)
+        return texts.last { unsafe $0.key.count == key.count && $0.key.elementsEqual(key) }?.text
     }
 
     /// Adds a text, unless there is an attribute of this key.
@@ -34,7 +44,7 @@ struct Attributes {
         json.append(string: text)
         json.append("}")
         entries.append((Array(key.utf8), json.bytes))
-        texts[key] = text
+        texts.append((Array(key.utf8), text))
     }
 
     /// Adds a value that is an `AnyValue` in canonical JSON, unless there is an attribute of this key.
@@ -51,16 +61,14 @@ struct Attributes {
 
     /// The object.
     /// - Throws: a key occurs twice, for which JSON has no form.
-    func canonical(place: String) throws(EventProblem) -> [UInt8] {
-        let keys = entries.map(\.key).sorted { $0.lexicographicallyPrecedes($1) }
-        for (one, other) in zip(keys, keys.dropFirst()) where one == other {
-            throw EventProblem(
-                description:
-                    "\(place): the attribute \"\(String(decoding: one.prefix(100), as: UTF8.self))\" occurs twice"
-            )
+    func canonical(place: @autoclosure () -> String) throws(EventProblem) -> [UInt8] {
+        let sorted = entries.sorted { CanonicalJSON.precedes($0.key, $1.key) }
+        for (one, other) in zip(sorted, sorted.dropFirst()) where one.key == other.key {
+            let key = String(decoding: one.key.prefix(100), as: UTF8.self)
+            throw EventProblem(description: "\(place()): the attribute \"\(key)\" occurs twice")
         }
         var json = CanonicalJSON()
-        json.append(object: entries)
+        json.append(sorted: sorted)
         return json.bytes
     }
 
@@ -114,10 +122,11 @@ struct AuditRecord {
     }
 
     /// The record in canonical JSON; README.md has the keys.
-    func canonical(place: String) throws(EventProblem) -> [UInt8] {
-        var json = CanonicalJSON()
+    func canonical(place: @autoclosure () -> String) throws(EventProblem) -> [UInt8] {
+        let attributes = try attributes.canonical(place: place())
+        var json = CanonicalJSON(capacity: attributes.count + 512)
         json.append("{\"attributes\":")
-        json.append(json: try attributes.canonical(place: place))
+        json.append(json: attributes)
         if case .empty = body {
         } else {
             json.append(",\"body\":")
@@ -150,7 +159,7 @@ extension CanonicalJSON {
         case .empty: append("{}")
         case .string(let bytes):
             append("{\"stringValue\":")
-            append(string: bytes.array)
+            append(string: bytes)
             append("}")
         case .bool(let value): append(value ? "{\"boolValue\":true}" : "{\"boolValue\":false}")
         case .int(let value): append(json: Array("{\"intValue\":\"\(value)\"}".utf8))
@@ -187,7 +196,7 @@ extension CanonicalJSON {
             isFirst = false
             let attribute = Attribute(field.bytes)
             append("{\"key\":")
-            append(string: attribute.key.array)
+            append(string: attribute.key)
             append(",\"value\":")
             append(attribute.value)
             append("}")

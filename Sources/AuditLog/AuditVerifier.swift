@@ -27,7 +27,7 @@ package final class AuditVerifier {
 
     /// After so many findings a verification ends.
     package static let findingsMax = 20
-    private static let rowsAtATime = 2000
+    private static let rowsAtATime = 4000
 
     private let store: any AuditStore
     private let progress: (UInt64, UInt64) -> Void
@@ -65,21 +65,31 @@ package final class AuditVerifier {
         let tail = try store.tail()
         try pages.begin(origin, upTo: max(before.checkpoint?.size ?? 0, tail.size))
         try compare()
+        var page = read(from: tree.size + 1, to: tail.size)
         while tree.size < tail.size, report.findings.count < Self.findingsMax {
-            let limit = Int(min(UInt64(Self.rowsAtATime), tail.size - tree.size))
-            let rows = try store.rows(from: tree.size + 1, limit: limit)
+            let rows = try page.get()
             guard !rows.isEmpty else {
                 find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
                 return try finish(isCut: false)
             }
+            let next = tree.size + UInt64(rows.count) + 1
+            let checked = CheckedRow.check(rows) { page = read(from: next, to: tail.size) }
             var tiles: [HashTile] = []
-            for row in rows {
+            for row in checked {
                 guard try check(row, &tiles) else { return try finish(isCut: false) }
             }
             try check(tiles)
             progress(tree.size, tail.size)
         }
         return try finish(isCut: tree.size == tail.size)
+    }
+
+    /// The next rows; none behind the last one.
+    private func read(from first: UInt64, to last: UInt64) -> Result<[AuditRow], AuditStoreError> {
+        guard first <= last else { return .success([]) }
+        return Result { () throws(AuditStoreError) in
+            try store.rows(from: first, limit: Int(min(UInt64(Self.rowsAtATime), last - first + 1)))
+        }
     }
 
     private func find(_ sequence: UInt64?, _ text: String) {
@@ -127,7 +137,8 @@ package final class AuditVerifier {
     // MARK: - Rows
 
     /// - Returns: false when what follows can say nothing any more.
-    private func check(_ row: AuditRow, _ tiles: inout [HashTile]) throws(AuditStoreError) -> Bool {
+    private func check(_ checked: CheckedRow, _ tiles: inout [HashTile]) throws(AuditStoreError) -> Bool {
+        let row = checked.row
         let expected = tree.size + 1
         guard row.sequence == expected else {
             find(
@@ -137,16 +148,15 @@ package final class AuditVerifier {
                     : "entry \(row.sequence) stands where \(expected) should be")
             return false
         }
-        do throws(EntryError) {
-            let columns = try EntryColumns(row.entry, isBrief: true)
+        switch checked.columns {
+        case .success(let columns):
             check(row, columns)
             recorded = columns.recorded
-        } catch {
-            find(row.sequence, "entry \(row.sequence) \(error)")
+        case .failure(let error): find(row.sequence, "entry \(row.sequence) \(error)")
         }
         report.entries += 1
-        tree.append(row.leafHash, &tiles)
-        previous = row.entryHash
+        tree.append(checked.leafHash, &tiles)
+        previous = checked.entryHash
         try compare()
         return true
     }

@@ -22,27 +22,63 @@ package struct EntryColumns: Sendable, Equatable {
     package private(set) var traceID: String?
     /// 16 hexadecimal digits. `span_id`.
     package private(set) var spanID: String?
-    /// The text attributes of the record by key.
-    package private(set) var texts: [String: String] = [:]
     /// `audit.compliance.tags`.
     package private(set) var complianceTags: [String] = []
+    /// By `Text`.
+    private var texts: [String?] = []
+
+    /// The text attributes that columns have.
+    private enum Text: Int, CaseIterable {
+        case actorID
+        case actorType
+        case action
+        case outcome
+        case targetType
+        case targetID
+        case decision
+        case policyVersion
+
+        init?(_ key: JSONString) {
+            if key == "audit.actor.id" {
+                self = .actorID
+            } else if key == "audit.actor.type" {
+                self = .actorType
+            } else if key == "audit.action" {
+                self = .action
+            } else if key == "audit.outcome" {
+                self = .outcome
+            } else if key == "audit.target.type" {
+                self = .targetType
+            } else if key == "audit.target.id" {
+                self = .targetID
+            } else if key == "audit.decision" {
+                self = .decision
+            } else if key == "audit.policy.version" {
+                self = .policyVersion
+            } else {
+                return nil
+            }
+        }
+    }
+
+    private func text(_ which: Text) -> String? { texts.isEmpty ? nil : texts[which.rawValue] }
 
     /// `audit.actor.id`.
-    package var actorID: String { texts["audit.actor.id"] ?? "" }
+    package var actorID: String { text(.actorID) ?? "" }
     /// `audit.actor.type`.
-    package var actorType: String { texts["audit.actor.type"] ?? "" }
+    package var actorType: String { text(.actorType) ?? "" }
     /// `audit.action`.
-    package var action: String { texts["audit.action"] ?? "" }
+    package var action: String { text(.action) ?? "" }
     /// `audit.outcome`.
-    package var outcome: String { texts["audit.outcome"] ?? "" }
+    package var outcome: String { text(.outcome) ?? "" }
     /// `audit.target.type`.
-    package var targetType: String? { texts["audit.target.type"] }
+    package var targetType: String? { text(.targetType) }
     /// `audit.target.id`.
-    package var targetID: String? { texts["audit.target.id"] }
+    package var targetID: String? { text(.targetID) }
     /// `audit.decision`.
-    package var decision: String? { texts["audit.decision"] }
+    package var decision: String? { text(.decision) }
     /// `audit.policy.version`.
-    package var policyVersion: String? { texts["audit.policy.version"] }
+    package var policyVersion: String? { text(.policyVersion) }
 
     /// How deep JSON nests in an entry at most: a value of OTLP takes up to four levels, and a receiver lets 64 in, a body's JSON
     /// has 128.
@@ -60,30 +96,28 @@ package struct EntryColumns: Sendable, Equatable {
         previousHash = placeholder
         contentHash = placeholder
         recordID = .none
+        if !isBrief { texts = [String?](repeating: nil, count: Text.allCases.count) }
         var found = Found()
         do throws(JSONError) {
             try read(entry, &found)
         } catch {
             throw EntryError(description: "is no JSON: \(error)")
         }
-        guard found.format == "sluice-audit-1" else {
-            throw EntryError(description: "has the format \"\(found.format)\" instead of \"sluice-audit-1\"")
-        }
-        guard let sequence = UInt64(found.sequence), sequence > 0, let recorded = UInt64(found.recorded),
+        guard found.isOurs else { throw EntryError(description: "has not the format \"sluice-audit-1\"") }
+        guard let sequence = found.sequence, sequence > 0, let recorded = found.recorded,
             let previous = found.previous
         else { throw EntryError(description: "has no valid sequence, recorded and prev_hash") }
-        guard let id = RecordID(text: Array((texts["audit.record.id"] ?? "").utf8)) else {
-            throw EntryError(description: "has no audit.record.id")
-        }
+        guard let id = found.recordID else { throw EntryError(description: "has no audit.record.id") }
         (self.sequence, self.recorded, previousHash, recordID) = (sequence, recorded, previous, id)
         contentHash = AuditEvent.contentHash(record: entry[found.record], resource: entry[found.resource])
     }
 
     /// What stands at the entry's top, before it is checked.
     private struct Found {
-        var format = ""
-        var sequence = ""
-        var recorded = ""
+        var isOurs = false
+        var sequence: UInt64?
+        var recorded: UInt64?
+        var recordID: RecordID?
         var previous: Hash256?
         var record = 0..<0
         var resource = 0..<0
@@ -105,19 +139,17 @@ package struct EntryColumns: Sendable, Equatable {
         try reader.beginObject()
         while let key = try reader.nextKey() {
             if key == "format" {
-                found.format = try reader.readString().text
+                found.isOurs = try reader.readString() == "sluice-audit-1"
             } else if key == "sequence" {
-                found.sequence = try reader.readString().text
+                found.sequence = Self.decimal(try reader.readString())
             } else if key == "recorded" {
-                found.recorded = try reader.readString().text
+                found.recorded = Self.decimal(try reader.readString())
             } else if key == "prev_hash" {
-                found.previous = Hexadecimal.decode(try reader.readString().bytes.array).flatMap {
-                    Hash256($0)
-                }
+                found.previous = Hexadecimal.hash(try reader.readString().bytes)
             } else if key == "record" {
                 _ = try reader.peek()
                 let start = reader.position
-                try readRecord(&reader)
+                try readRecord(&reader, &found)
                 found.record = start..<reader.position
             } else if key == "resource" {
                 _ = try reader.peek()
@@ -130,11 +162,11 @@ package struct EntryColumns: Sendable, Equatable {
         }
     }
 
-    private mutating func readRecord(_ reader: inout JSONReader) throws(JSONError) {
+    private mutating func readRecord(_ reader: inout JSONReader, _ found: inout Found) throws(JSONError) {
         try reader.beginObject()
         while let key = try reader.nextKey() {
             if key == "attributes" {
-                try readAttributes(&reader)
+                try readAttributes(&reader, &found)
             } else if isBrief {
                 try reader.skipValue()
             } else if key == "event_name" {
@@ -151,24 +183,46 @@ package struct EntryColumns: Sendable, Equatable {
         }
     }
 
-    private mutating func readAttributes(_ reader: inout JSONReader) throws(JSONError) {
+    private mutating func readAttributes(
+        _ reader: inout JSONReader, _ found: inout Found
+    ) throws(JSONError) {
         try reader.beginObject()
         while let key = try reader.nextKey() {
-            if isBrief, !(key == "audit.record.id") {
+            let isID = key == "audit.record.id"
+            let slot = isBrief || isID ? nil : Text(key)
+            let isTags = !isBrief && slot == nil && key == "audit.compliance.tags"
+            guard isID || slot != nil || isTags else {
                 try reader.skipValue()
                 continue
             }
             try reader.beginObject()
             while let kind = try reader.nextKey() {
                 if kind == "stringValue" {
-                    texts[key.text] = try reader.readString().text
-                } else if kind == "arrayValue", key == "audit.compliance.tags" {
+                    let text = try reader.readString()
+                    if isID { found.recordID = unsafe RecordID(text: text.bytes.unsafeBytes) }
+                    if let slot { texts[slot.rawValue] = text.text }
+                } else if isTags, kind == "arrayValue" {
                     complianceTags = try Self.strings(JSONTree(&reader)["values"])
                 } else {
                     try reader.skipValue()
                 }
             }
         }
+    }
+
+    /// A number of digits only; nil for anything else.
+    private static func decimal(_ text: JSONString) -> UInt64? {
+        let digits = unsafe text.bytes.unsafeBytes
+        guard 1...20 ~= digits.count else { return nil }
+        var value: UInt64 = 0
+        for index in 0..<digits.count {
+            let digit = unsafe digits[index] &- UInt8(ascii: "0")
+            let (tens, overflows) = value.multipliedReportingOverflow(by: 10)
+            let (sum, isTooLarge) = tens.addingReportingOverflow(UInt64(digit))
+            guard digit < 10, !overflows, !isTooLarge else { return nil }
+            value = sum
+        }
+        return value
     }
 
     private static func strings(_ list: JSONTree) -> [String] {
@@ -187,18 +241,34 @@ package enum Hexadecimal {
         guard text.count.isMultiple(of: 2) else { return nil }
         var bytes: [UInt8] = []
         bytes.reserveCapacity(text.count / 2)
-        var word: UInt8 = 0
-        for (index, byte) in text.enumerated() {
-            let digit: UInt8
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
-            case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = byte - UInt8(ascii: "A") + 10
-            default: return nil
-            }
-            word = word << 4 | digit
-            if !index.isMultiple(of: 2) { bytes.append(word) }
+        for index in stride(from: 0, to: text.count, by: 2) {
+            guard let high = digit(text[index]), let low = digit(text[index + 1]) else { return nil }
+            bytes.append(high << 4 | low)
         }
         return bytes
+    }
+
+    /// The digest of 64 digits of either case; nil for anything else.
+    static func hash(_ text: WireBytes) -> Hash256? {
+        let text = unsafe text.unsafeBytes
+        guard text.count == 2 * Hash256.count else { return nil }
+        return unsafe withUnsafeTemporaryAllocation(byteCount: Hash256.count, alignment: 8) { bytes in
+            for index in 0..<Hash256.count {
+                // SAFETY: the text has twice as many digits.
+                guard let high = unsafe digit(text[2 * index]), let low = unsafe digit(text[2 * index + 1])
+                else { return nil }
+                unsafe bytes[index] = high << 4 | low
+            }
+            return unsafe Hash256(UnsafeRawBufferPointer(bytes))
+        }
+    }
+
+    static func digit(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
     }
 }

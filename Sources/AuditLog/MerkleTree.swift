@@ -70,8 +70,11 @@ package struct MerkleTree: Sendable, Equatable {
 extension HashTile {
     /// The hashes, in order.
     package var values: [Hash256] {
-        stride(from: 0, to: hashes.count, by: Hash256.count).compactMap {
-            Hash256(hashes[$0..<$0 + Hash256.count])
+        // SAFETY: each slice is inside the bytes, which are borrowed for the call.
+        unsafe hashes.withUnsafeBytes { bytes in
+            stride(from: 0, to: bytes.count, by: Hash256.count).compactMap {
+                unsafe Hash256(UnsafeRawBufferPointer(rebasing: bytes[$0..<$0 + Hash256.count]))
+            }
         }
     }
 }

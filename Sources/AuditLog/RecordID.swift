@@ -14,23 +14,40 @@ package struct RecordID: Hashable, Sendable {
     }
 
     /// Takes the 16 bytes, in network order; nil for another count.
-    package init?(_ bytes: some Collection<UInt8>) {
+    package init?(_ bytes: [UInt8]) {
+        // SAFETY: borrowed for the call.
+        guard let id = unsafe bytes.withUnsafeBytes({ unsafe RecordID($0) }) else { return nil }
+        self = id
+    }
+
+    /// Takes the 16 bytes, in network order; nil for another count.
+    package init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count == 16 else { return nil }
-        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-        low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
+        // SAFETY: both words are inside.
+        high = unsafe UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self))
+        low = unsafe UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
     }
 
     /// Reads 32 hexadecimal digits of either case in groups of 8-4-4-4-12; nil for anything else.
-    package init?(text: some Collection<UInt8>) {
+    package init?(text: [UInt8]) {
+        // SAFETY: borrowed for the call.
+        guard let id = unsafe text.withUnsafeBytes({ unsafe RecordID(text: $0) }) else { return nil }
+        self = id
+    }
+
+    /// Reads 32 hexadecimal digits of either case in groups of 8-4-4-4-12; nil for anything else.
+    package init?(text: UnsafeRawBufferPointer) {
         guard text.count == 36 else { return nil }
         var words: (UInt64, UInt64) = (0, 0)
-        for (index, byte) in text.enumerated() {
+        for index in 0..<36 {
+            let byte = unsafe text[index]
             switch index {
             case 8, 13, 18, 23:
                 guard byte == UInt8(ascii: "-") else { return nil }
             default:
-                guard let digit = Self.digit(byte) else { return nil }
-                if index < 18 { words.0 = words.0 << 4 | digit } else { words.1 = words.1 << 4 | digit }
+                guard let digit = Hexadecimal.digit(byte) else { return nil }
+                let value = UInt64(digit)
+                if index < 18 { words.0 = words.0 << 4 | value } else { words.1 = words.1 << 4 | value }
             }
         }
         (high, low) = words
@@ -42,24 +59,16 @@ package struct RecordID: Hashable, Sendable {
         var bytes = Array(digest.bytes.prefix(16))
         bytes[6] = bytes[6] & 0x0f | 0x80
         bytes[8] = bytes[8] & 0x3f | 0x80
-        high = bytes.prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-        low = bytes.dropFirst(8).reduce(0) { $0 << 8 | UInt64($1) }
+        (high, low) = (
+            bytes[..<8].reduce(0) { $0 << 8 | UInt64($1) }, bytes[8...].reduce(0) { $0 << 8 | UInt64($1) }
+        )
     }
 
     /// The 16 bytes, in network order.
     package var bytes: [UInt8] {
-        [high, low].flatMap { word in
-            stride(from: 56, through: 0, by: -8).map { UInt8(word >> UInt64($0) & 255) }
-        }
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt64? {
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): UInt64(byte - UInt8(ascii: "0"))
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): UInt64(byte - UInt8(ascii: "a")) + 10
-        case UInt8(ascii: "A")...UInt8(ascii: "F"): UInt64(byte - UInt8(ascii: "A")) + 10
-        default: nil
-        }
+        var words = (high.bigEndian, low.bigEndian)
+        // SAFETY: copied at once.
+        return unsafe withUnsafeBytes(of: &words) { unsafe Array($0) }
     }
 }
 

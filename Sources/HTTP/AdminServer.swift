@@ -63,13 +63,16 @@ package enum AdminServerError: Error, Equatable, CustomStringConvertible {
 /// Answers GET and HEAD on the paths of its routes, 404 elsewhere, 405 to other methods. A route that ends with a
 /// slash answers for everything below it too, unless a longer one does. Connections are kept alive
 /// and bounded: `connectionsMax` of them, the one that was silent longest makes room, `requestBodyBytesMax` a request, `idleTimeout` without a whole request;
-/// a client that asks on without reading answers is closed. Any thread may start it, once, and stop it after that.
+/// a client that asks on without reading answers is closed, one whose pages take too much time is served in turn with
+/// others of its kind. Any thread may start it, once, and stop it after that.
 package final class AdminServer: Sendable {
     /// Connections at a time. For one more the one is closed that was silent longest: whoever holds them all open must
     /// not keep a probe out.
     package static let connectionsMax = 256
     /// The largest request body, which is read and thrown away.
     package static let requestBodyBytesMax = 64 << 10
+    /// What is read at a time.
+    private static let readBytes = 4 << 10
     /// How long a connection may go without a whole request.
     package static let idleTimeout = TimeAmount.seconds(60)
 
@@ -87,6 +90,8 @@ package final class AdminServer: Sendable {
     private let connectionsMax: Int
     private let install: @Sendable (any Channel) throws -> Void
     private let state = Mutex(State.new)
+    /// By event loop.
+    private let paused: [ObjectIdentifier: PausedReads]
     private struct Connection {
         let channel: any Channel
         /// When anything was last read or written.
@@ -128,6 +133,11 @@ package final class AdminServer: Sendable {
         self.key = key
         self.connectionsMax = connectionsMax
         self.install = install
+        var paused: [ObjectIdentifier: PausedReads] = [:]
+        for loop in group.makeIterator() {
+            paused[ObjectIdentifier(loop)] = PausedReads(eventLoop: loop) { false }
+        }
+        self.paused = paused
     }
 
     /// Starts to listen.
@@ -147,6 +157,9 @@ package final class AdminServer: Sendable {
                     try AcceptTrouble.install(on: channel, logger: nil)
                 }
             }
+            // Others have their turn after each read.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.recvAllocator, value: ReadGate.allocator(Self.readBytes))
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
             }
@@ -201,6 +214,15 @@ package final class AdminServer: Sendable {
         channel.closeFuture.whenComplete { _ in
             _ = self.connections.withLock { $0.removeValue(forKey: id) }
         }
+        guard let paused = paused[ObjectIdentifier(channel.eventLoop)] else {
+            preconditionFailure("a connection runs on a loop of another group")
+        }
+        // Pages earn nothing: whoever asks for too many waits, and is ended when that does not help.
+        let account = ConnectionAccount(now: channel.eventLoop.now)
+        try channel.pipeline.syncOperations.addHandler(
+            ReadGate(
+                paused, account: account, readBytesMax: Self.readBytes,
+                sliceBytes: ReadGate.sliceBytesOfPages))
         let watch = ActivityWatch { now in
             self.connections.withLock { $0[id]?.lastMoved = now }
         }

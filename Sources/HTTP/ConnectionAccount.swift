@@ -42,10 +42,16 @@ package enum ConnectionEnd: String, Sendable, CaseIterable {
 
 /// What one connection of a server has cost, in time and frames, and what it holds. Event loop only.
 package final class ConnectionAccount {
+    private static let recentTime = TimeAmount.milliseconds(100)
+    private static let busyTime = 1_000_000 * WorkBudget.slowness
+
     /// Time taken from the loop.
     package var work: WorkBudget
     /// Frames that carry nothing.
     package var frames: FrameBudget
+    /// Time taken in the last tenth of a second or two, nanoseconds.
+    private(set) var recent = 0
+    private var recentSince: NIODeadline
     /// When the read that is being worked on began.
     package internal(set) var now: NIODeadline
     /// Bytes that were read and wait for the connection's turn.
@@ -65,18 +71,35 @@ package final class ConnectionAccount {
         self.work = WorkBudget(work, slowness: slowness, now: now)
         self.frames = FrameBudget(frames, now: now)
         self.now = now
+        recentSince = now
     }
 
-    /// Does what is to be done with a complete request. The time is the pipelines', not the connection's.
-    package func excusing<Result>(_ body: () -> Result) -> Result {
+    /// Time that others may have to wait for: more lately than a few requests take.
+    var isBusy: Bool { recent > Self.busyTime }
+
+    /// Work was done for the connection.
+    func spend(_ time: TimeAmount, now: NIODeadline, among: Int) {
+        work.spend(time, now: now, among: among)
+        if now - recentSince > Self.recentTime {
+            recentSince = now
+            recent = 0
+        }
+        recent += Int(time.nanoseconds)
+    }
+
+    /// Does what is to be done with a complete request. The time is the pipelines', not the connection's, as far as what
+    /// was received is worth it: a few bytes that are inflated to millions are not.
+    /// - Parameter bytes: of the request as it was received; nil when nothing of it was taken.
+    package func excusing<Result>(_ body: () -> Result, bytes: (Result) -> Int?) -> Result {
         guard work.isLow else { return body() }
         let began = NIODeadline.now()
         let result = body()
-        work.excuse(NIODeadline.now() - began)
+        if let bytes = bytes(result) { work.excuse(NIODeadline.now() - began, bytes: bytes) }
         return result
     }
 
     /// A request was complete: taken, or refused for reasons that are ours.
+    /// - Parameter bytes: of its body as it was received.
     package func earn(bytes: Int) {
         work.earn(bytes: bytes)
         frames.earn()

@@ -1,101 +1,5 @@
 package import NIOCore
 
-/// The connections of one event loop that are not read from, or not served, at once.
-///
-/// Two reasons: the process has enough to do, so that bytes are left in the sockets; or a connection has taken more time
-/// than its requests were worth, so that it is served in turn with others of its kind, a few milliseconds in a row.
-/// One timer for each reason, so that thousands that wait cost no more than one. Event loop only, but for `init`.
-package final class PausedReads: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): the variables are touched on `eventLoop` only.
-    private static let askAgain = TimeAmount.milliseconds(2)
-    /// How long debtors are served in a row.
-    private static let turnsTime = TimeAmount.milliseconds(2)
-    /// How long the others are served after that, undisturbed.
-    private static let turnsPause = TimeAmount.milliseconds(3)
-    private let eventLoop: any EventLoop
-    private let condition: () -> Bool
-    /// In the order in which they came to wait.
-    private var gates: [ReadGate] = []
-    private var goneCount = 0
-    private var isScheduled = false
-    private var turns: [ReadGate] = []
-    private var areTurnsScheduled = false
-
-    /// - Parameter shouldPause: asked on the event loop, before every read, and every few milliseconds while one waits.
-    package init(eventLoop: any EventLoop, shouldPause: @escaping () -> Bool) {
-        self.eventLoop = eventLoop
-        condition = shouldPause
-    }
-
-    fileprivate var shouldPause: Bool { condition() }
-
-    /// Calls `resume` of the gate once there is no reason to wait.
-    fileprivate func add(_ gate: ReadGate) {
-        eventLoop.preconditionInEventLoop()
-        gates.append(gate)
-        schedule()
-    }
-
-    /// A gate that waited here is gone. Those are not kept until the pause ends, which may take long.
-    fileprivate func forget() {
-        eventLoop.preconditionInEventLoop()
-        goneCount += 1
-        guard goneCount > gates.count / 2 else { return }
-        gates.removeAll { !$0.isWaiting }
-        goneCount = 0
-    }
-
-    private func schedule() {
-        guard !isScheduled else { return }
-        isScheduled = true
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.scheduleTask(in: Self.askAgain) { bound.value.ask() }
-    }
-
-    private func ask() {
-        isScheduled = false
-        guard !gates.isEmpty else { return }
-        if shouldPause { return schedule() }
-        let ready = gates
-        gates = []
-        goneCount = 0
-        // The first reads may be reason enough to pause again: the rest comes back here, in the same order.
-        for gate in ready { gate.resume() }
-    }
-
-    // MARK: - Turns
-
-    /// Calls `takeTurn` of the gate when those that owe less have had theirs.
-    fileprivate func queue(_ gate: ReadGate) {
-        eventLoop.preconditionInEventLoop()
-        turns.append(gate)
-        scheduleTurns()
-    }
-
-    private func scheduleTurns() {
-        guard !areTurnsScheduled else { return }
-        areTurnsScheduled = true
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.scheduleTask(in: Self.turnsPause) { bound.value.serveTurns() }
-    }
-
-    private func serveTurns() {
-        areTurnsScheduled = false
-        // The smallest debt first: who has just begun to owe does not wait for those that owe most.
-        let waiting = turns.sorted { $0.account.work.credit > $1.account.work.credit }
-        turns = []
-        let end = eventLoop.now + Self.turnsTime
-        for (index, gate) in waiting.enumerated() {
-            gate.takeTurn()
-            guard eventLoop.now < end else {
-                turns += waiting[(index + 1)...]
-                break
-            }
-        }
-        if !turns.isEmpty { scheduleTurns() }
-    }
-}
-
 /// The first handler of a server's connection: decides when it is read from, when what it sent is worked on, and when it
 /// ends although its protocol would go on.
 ///
@@ -107,12 +11,11 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = NIOAny
 
-    /// What is worked on without looking at the clock: at most, at least, and at first.
+    /// What is worked on without looking at the clock: at most, and at least.
     private static let sliceBytesMax = 64 << 10
     private static let sliceBytesMin = 256
-    private static let sliceBytesFirst = 8 << 10
     /// A slice that takes longer is followed by one of half its size.
-    private static let sliceTime = TimeAmount.milliseconds(2 * Int64(WorkBudget.slowness))
+    private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.
@@ -122,15 +25,21 @@ package final class ReadGate: ChannelDuplexHandler {
     /// A connection that was silent for so long keeps no buffer for its next read.
     private static let idleLimit = TimeAmount.seconds(5)
 
+    /// What is worked on first when a few bytes may ask for much.
+    package static let sliceBytesOfPages = 256
+
     private let paused: PausedReads
+    private(set) var turns: LoopTurns?
     private let halfClosedLimit: TimeAmount
     private let readBytesMax: Int
+    /// What is decrypted is handed on when a read is complete.
+    private let isTLS: Bool
     private var context: ChannelHandlerContext?
-    fileprivate private(set) var isWaiting = false
+    private(set) var isWaiting = false
     private var waitingForWrites = false
     /// What was read and waits for a turn, or for the peer to read.
     private var waiting = ByteBuffer()
-    private var sliceBytes = ReadGate.sliceBytesFirst
+    private var sliceBytes: Int
     private var wasLong = false
     private var isQueued = false
     /// A read that was asked for while bytes wait.
@@ -148,11 +57,15 @@ package final class ReadGate: ChannelDuplexHandler {
     ///   - paused: of the connection's event loop.
     ///   - account: the protocol's handler uses the same.
     ///   - readBytesMax: what is read at a time.
+    ///   - sliceBytes: what is worked on at first without looking at the clock.
+    ///   - isTLS: the next handler hands on what it decrypted when a read is complete.
     ///   - halfClosedLimit: how long answers may take after the peer has ended its side.
     package init(
         _ paused: PausedReads, account: ConnectionAccount, readBytesMax: Int = 64 << 10,
-        halfClosedLimit: TimeAmount = .seconds(5)
+        sliceBytes: Int = 8 << 10, isTLS: Bool = false, halfClosedLimit: TimeAmount = .seconds(5)
     ) {
+        self.sliceBytes = sliceBytes
+        self.isTLS = isTLS
         self.paused = paused
         self.account = account
         self.readBytesMax = max(readBytesMax, Self.readBytesFirst)
@@ -161,11 +74,13 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        turns = LoopTurns.of(context.eventLoop)
         account.gate = self
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
+        turns = nil
         account.gate = nil
         deadline?.cancel()
         deadline = nil
@@ -186,8 +101,8 @@ package final class ReadGate: ChannelDuplexHandler {
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         account.now = context.eventLoop.now
         hasBuffer = true
-        if !account.work.isInCredit { account.work.spend(.zero, now: account.now) }
-        if isQueued || waiting.readableBytes > 0 || !account.work.isInCredit {
+        if !account.work.isInCredit { spend(.zero, now: account.now) }
+        if isQueued || waiting.readableBytes > 0 || !mayWork {
             return keep(unwrapInboundIn(data), context)
         }
         let buffer = unwrapInboundIn(data)
@@ -200,6 +115,22 @@ package final class ReadGate: ChannelDuplexHandler {
         serve(context)
     }
 
+    package func channelReadComplete(context: ChannelHandlerContext) {
+        guard isTLS || wasLong || account.work.isLow else { return context.fireChannelReadComplete() }
+        account.now = context.eventLoop.now
+        let began = threadTime
+        context.fireChannelReadComplete()
+        if self.context != nil { measure(context, since: began) }
+    }
+
+    /// Whether what comes is worked on at once.
+    private var mayWork: Bool {
+        guard account.work.isInCredit else { return false }
+        let isUnproven = account.work.isLow
+        guard isUnproven || account.isBusy, let turns else { return true }
+        return turns.hasTime(forUnproven: isUnproven)
+    }
+
     /// Works on what waits until there is a reason not to.
     private func serve(_ context: ChannelHandlerContext) {
         isServing = true
@@ -209,13 +140,19 @@ package final class ReadGate: ChannelDuplexHandler {
         {
             let began = threadTime
             context.fireChannelRead(wrapInboundOut(slice))
+            if isTLS { context.fireChannelReadComplete() }
             measure(context, since: began)
             guard self.context != nil else { return }
-            if !context.channel.isWritable || !account.work.isInCredit { break }
+            if !context.channel.isWritable || !mayWork { break }
         }
         account.waitingBytes = waiting.readableBytes
         if waiting.readableBytes == 0 { return drop() }
-        if !account.work.isInCredit { queue(context) }
+        if !account.work.isInCredit || context.channel.isWritable { queue(context) }
+    }
+
+    private func spend(_ time: TimeAmount, now: NIODeadline) {
+        if account.isBusy || account.work.isLow { turns?.took(time) }
+        account.spend(time, now: now, among: turns?.count ?? 0)
     }
 
     /// The thread's own time, where it matters what others had of the time that passed: to ask for it takes longer than for
@@ -237,7 +174,7 @@ package final class ReadGate: ChannelDuplexHandler {
             time = Self.sliceTime
         }
         wasLong = time >= Self.sliceTime
-        account.work.spend(time, now: end)
+        spend(time, now: end)
         account.now = end
     }
 
@@ -251,8 +188,12 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func keep(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
-        // A large buffer of the socket's for few bytes is not kept.
-        waiting.writeImmutableBuffer(buffer)
+        if waiting.readableBytes == 0, buffer.readableBytes > buffer.capacity / 2 {
+            waiting = buffer
+        } else {
+            // A large buffer of the socket's for few bytes is not kept.
+            waiting.writeImmutableBuffer(buffer)
+        }
         account.waitingBytes = waiting.readableBytes
         if context.channel.isWritable || !account.work.isInCredit { queue(context) }
     }
@@ -261,7 +202,7 @@ package final class ReadGate: ChannelDuplexHandler {
         guard !isQueued else { return }
         isQueued = true
         if !account.work.isInCredit { readLittle(true, context) }
-        paused.queue(self)
+        turns?.queue(self)
     }
 
     /// How much is read at a time while a connection is in debt, and after that.
@@ -294,7 +235,7 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     /// Works on a part of what waits. The thread's own time is measured: a debtor is not ended for what others took.
-    fileprivate func takeTurn() {
+    func takeTurn() {
         isQueued = false
         guard let context else { return }
         // Served when it takes what it is sent.
@@ -311,7 +252,7 @@ package final class ReadGate: ChannelDuplexHandler {
         guard self.context != nil else { return }
         let time = TimeAmount.nanoseconds(ThreadTime.nanoseconds() - began)
         fit(time)
-        account.work.spend(time, now: context.eventLoop.now)
+        spend(time, now: context.eventLoop.now)
         account.waitingBytes = waiting.readableBytes
         if waiting.readableBytes == 0 { drop() }
         if account.work.isOverdrawn { return end(.time, context) }
@@ -369,7 +310,7 @@ package final class ReadGate: ChannelDuplexHandler {
         }
     }
 
-    fileprivate func resume() {
+    func resume() {
         guard isWaiting, let context else { return }
         isWaiting = false
         read(context: context)

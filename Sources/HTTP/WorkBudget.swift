@@ -18,7 +18,10 @@ package struct WorkBudget {
         package var request = 50_000
         /// What a byte of its body is worth, nanoseconds.
         package var byte = 20
-        /// The percentage of passing time that is added.
+        /// What is excused at most of the time that a request taken needs, nanoseconds, and for a byte of it.
+        package var excuse = 1_000_000
+        package var excuseByte = 100
+        /// The percentage of passing time that is added; many that wait share what four would have.
         package var percentage = 10
 
         /// The defaults.
@@ -67,15 +70,16 @@ package struct WorkBudget {
     /// Whether the connection may be served as soon as it has something to say.
     package var isInCredit: Bool { credit > 0 }
 
-    /// Whether so little is left that it matters what time was spent on.
-    package var isLow: Bool { credit < limits.start }
+    /// Whether it has earned nothing that is left, so that it matters what time was spent on.
+    package var isLow: Bool { credit <= limits.start }
 
     /// Whether it has taken so much for nothing that it should end.
     package var isOverdrawn: Bool { credit < -limits.debt }
 
     /// Work was done for the connection.
-    package mutating func spend(_ time: TimeAmount, now: NIODeadline) {
-        let passed = Int((now - filledAt).nanoseconds)
+    /// - Parameter among: how many of its event loop wait for their turn.
+    package mutating func spend(_ time: TimeAmount, now: NIODeadline, among: Int = 0) {
+        let passed = Int((now - filledAt).nanoseconds) / max(1, among / 4)
         filledAt = now
         add((passed / 100 * limits.percentage - Int(time.nanoseconds)) / slowness)
     }
@@ -87,8 +91,9 @@ package struct WorkBudget {
     }
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.
-    package mutating func excuse(_ time: TimeAmount) {
-        add(Int(time.nanoseconds) / slowness)
+    /// - Parameter bytes: of the request as it was received: they say how much time may be excused.
+    package mutating func excuse(_ time: TimeAmount, bytes: Int) {
+        add(min(Int(time.nanoseconds) / slowness, limits.excuse + bytes * limits.excuseByte))
     }
 
     private mutating func add(_ nanoseconds: Int) {

@@ -6,9 +6,16 @@ package struct Hash256: Hashable, Sendable {
     private var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
 
     /// Takes a digest as it was kept; nil when it does not have 32 bytes.
-    package init?(_ bytes: some Collection<UInt8>) {
+    package init?(_ bytes: [UInt8]) {
+        // SAFETY: borrowed for the call.
+        guard let hash = unsafe bytes.withUnsafeBytes({ unsafe Hash256($0) }) else { return nil }
+        self = hash
+    }
+
+    /// Takes a digest as it was kept; nil when it does not have 32 bytes.
+    package init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count == Self.count else { return nil }
-        unsafe withUnsafeMutableBytes(of: &words) { unsafe $0.copyBytes(from: bytes) }
+        unsafe withUnsafeMutableBytes(of: &words) { unsafe $0.copyMemory(from: bytes) }
     }
 
     private init() {}

@@ -30,6 +30,12 @@ extension WireBytes {
         return nil
     }
 
+    /// The key of a `KeyValue` message, which is its first field as a rule.
+    public var attributeKey: WireBytes {
+        for field in fields where field.number == Field.KeyValue.key { return field.bytes }
+        return .none
+    }
+
     /// The value of a `KeyValue` message if it has this key.
     public func value(of key: AttributeKey) -> AttributeValue? {
         var isIt = key.bytes.isEmpty

@@ -22,13 +22,30 @@ public struct SpanFields {
     /// Reads a `Span` message. Allocates nothing.
     public init(_ message: WireBytes) {
         self.message = message
-        for field in message.fields {
+        _ = read { _ in true }
+    }
+
+    /// Reads a `Span` message if its kind is one of these; of another one not even to its end.
+    public init?(_ message: WireBytes, kinds: ClosedRange<UInt64>) {
+        self.message = message
+        guard read(while: kinds.contains), kinds.contains(kind) else { return nil }
+    }
+
+    /// Reads the message as long as its kind is wanted; whether that is to its end.
+    @inline(__always)
+    private mutating func read(while isWanted: (UInt64) -> Bool) -> Bool {
+        var fields = message.fields
+        while true {
+            fields.skip(Field.Span.attributes)
+            guard let field = fields.next() else { return true }
             switch field.number {
             case Field.Span.traceID: traceID = field.bytes
             case Field.Span.spanID: spanID = field.bytes
             case Field.Span.parentSpanID: parentSpanID = field.bytes
             case Field.Span.name: name = field.bytes
-            case Field.Span.kind: kind = field.bits
+            case Field.Span.kind:
+                kind = field.bits
+                guard isWanted(kind) else { return false }
             case Field.Span.startTime: startTime = field.bits
             case Field.Span.endTime: endTime = field.bits
             case Field.Span.status:
@@ -38,6 +55,31 @@ public struct SpanFields {
                 }
             default: break
             }
+        }
+    }
+
+    /// The number of the `StatusCode` of a `Span` message.
+    public static func status(of span: WireBytes) -> UInt64 {
+        var fields = span.fields
+        var status: UInt64 = 0
+        while true {
+            fields.skip(Field.Span.attributes)
+            guard let field = fields.next() else { return status }
+            guard field.number == Field.Span.status else { continue }
+            status = 0
+            for part in field.bytes.fields where part.number == Field.SpanStatus.code { status = part.bits }
+        }
+    }
+
+    /// When a `Span` message says that it started and ended, in nanoseconds since 1970.
+    public static func times(of span: WireBytes) -> (start: UInt64, end: UInt64) {
+        var fields = span.fields
+        var times: (start: UInt64, end: UInt64) = (0, 0)
+        while true {
+            fields.skip(Field.Span.attributes)
+            guard let field = fields.next() else { return times }
+            if field.number == Field.Span.startTime { times.start = field.bits }
+            if field.number == Field.Span.endTime { times.end = field.bits }
         }
     }
 

@@ -224,6 +224,26 @@ public struct WireFields: Sequence, IteratorProtocol {
             contentStart: contentStart, end: position, base: base)
     }
 
+    /// Passes over the next fields as long as they are length-delimited and of this number, below 16: a tight loop for the
+    /// attributes of a span, which are most of its fields. What is malformed or of 16 KiB is left to `next`.
+    @inlinable
+    @inline(__always)
+    public mutating func skip(_ number: UInt32) {
+        let tag = UInt8(truncatingIfNeeded: number &<< 3 | 2)
+        // SAFETY: reads below `end` only.
+        while position &+ 3 <= end, unsafe base.load(fromByteOffset: position, as: UInt8.self) == tag {
+            let first = unsafe Int(base.load(fromByteOffset: position &+ 1, as: UInt8.self))
+            var next = position &+ 2 &+ first
+            if first >= 0x80 {
+                let second = unsafe Int(base.load(fromByteOffset: position &+ 2, as: UInt8.self))
+                guard second < 0x80 else { return }
+                next = position &+ 3 &+ (first & 0x7F | second &<< 7)
+            }
+            guard next <= end else { return }
+            position = next
+        }
+    }
+
     @inlinable
     mutating func stop() -> WireField? {
         position = end

@@ -14,9 +14,9 @@ enum BinaryForm {
     }
 
     static func append(_ value: some FixedWidthInteger, to bytes: inout [UInt8]) {
-        for shift in stride(from: value.bitWidth - 8, through: 0, by: -8) {
-            bytes.append(UInt8(truncatingIfNeeded: value >> shift))
-        }
+        var value = value.bigEndian
+        // SAFETY: copied at once.
+        unsafe withUnsafeBytes(of: &value) { unsafe bytes.append(contentsOf: $0) }
     }
 
     /// A `timestamptz`; what is finer than its microseconds is lost.
@@ -85,10 +85,20 @@ struct CopyData {
     }
 
     /// A copy of a text, for queries; NULL for nil.
-    mutating func add(copy text: String?) { add(text.map { Array(Self.copy($0).utf8) }) }
+    mutating func add(copy text: String?) {
+        guard let text else { return add(nil as [UInt8]?) }
+        var copy = Self.copy(text)
+        // SAFETY: borrowed for the call.
+        copy.withUTF8 {
+            BinaryForm.append(Int32($0.count), to: &bytes)
+            unsafe bytes.append(contentsOf: $0)
+        }
+    }
 
     /// A text as a column takes it: no longer than an index entry may be, and without the NUL that PostgreSQL's text cannot hold.
     static func copy(_ text: String) -> String {
+        // No character has less than one byte.
+        if text.utf8.count <= textCharactersMax, !text.utf8.contains(0) { return text }
         let scalars = text.unicodeScalars.prefix(textCharactersMax).map { $0 == "\0" ? "\u{fffd}" : $0 }
         return String(String.UnicodeScalarView(scalars))
     }

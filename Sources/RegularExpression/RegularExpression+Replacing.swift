@@ -6,27 +6,33 @@ extension RegularExpression {
         unsafe match(text, from: 0, whole: false, into: nil)
     }
 
-    /// The text with every match replaced, from left to right, as Go's `ReplaceAll` does: an empty match directly
-    /// behind another match is none. `change` has the last word about what a match becomes.
+    /// The text, bytes of UTF-8, with every match replaced, from left to right, as Go's `ReplaceAll` does: an empty match
+    /// directly behind another match is none. Nil when there is no match; allocates nothing then.
+    /// - Parameter change: has the last word about what a match becomes.
     package func replaceAll(
-        _ text: [UInt8], with template: Template, change: ([UInt8]) -> [UInt8] = { $0 }
-    ) -> [UInt8] {
+        _ text: UnsafeBufferPointer<UInt8>, with template: Template, change: (([UInt8]) -> [UInt8])? = nil
+    ) -> [UInt8]? {
         var result: [UInt8] = []
         var copied = 0
-        forEachMatch(in: text) { ranges in
-            guard let whole = ranges[0] else { return }
-            result += text[copied..<whole.lowerBound]
-            var expanded: [UInt8] = []
-            for part in template.parts {
-                switch part {
-                case .text(let bytes): expanded += bytes
-                case .group(let index): if let range = ranges[index] { expanded += text[range] }
-                }
+        var isFound = false
+        unsafe forEachMatch(in: text, groups: template.groupCount) { ranges in
+            if !isFound { result.reserveCapacity(text.count + 32) }
+            isFound = true
+            let whole = unsafe ranges[0]
+            // SAFETY: RE2 gives ranges inside of the text, the matches from left to right.
+            unsafe result.append(contentsOf: text[copied..<whole.start])
+            if let change {
+                var expanded: [UInt8] = []
+                unsafe template.expand(ranges, of: text, into: &expanded)
+                result += change(expanded)
+            } else {
+                unsafe template.expand(ranges, of: text, into: &result)
             }
-            result += change(expanded)
-            copied = whole.upperBound
+            copied = whole.start + whole.count
         }
-        return result + text[copied...]
+        guard isFound else { return nil }
+        unsafe result.append(contentsOf: text[copied...])
+        return result
     }
 
     /// The groups of the first match, the whole match first; nil for those that took no part. Empty: no match.
@@ -43,19 +49,26 @@ extension RegularExpression {
         }
     }
 
-    private func forEachMatch(in text: [UInt8], _ body: ([Range<Int>?]) -> Void) {
-        var position = 0
-        var lastEnd = -1
-        var ranges: [Range<Int>?] = []
-        while position <= text.count, matchGroups(text, from: position, into: &ranges), let whole = ranges[0]
-        {
-            if !whole.isEmpty || whole.lowerBound != lastEnd { body(ranges) }
-            lastEnd = whole.upperBound
-            position = whole.upperBound
-            if whole.isEmpty {
-                // The next character begins behind the continuation bytes.
-                position += 1
-                while position < text.count, text[position] & 0xC0 == 0x80 { position += 1 }
+    /// - Parameter groups: how many are wanted beside the whole match. RE2 takes much less time when there are none.
+    private func forEachMatch(
+        in text: UnsafeBufferPointer<UInt8>, groups: Int, _ body: (UnsafeBufferPointer<cre2_range>) -> Void
+    ) {
+        unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: groups + 1) { ranges in
+            unsafe ranges.initialize(repeating: cre2_range(start: -1, count: 0))
+            var position = 0
+            var lastEnd = -1
+            while unsafe position <= text.count && match(text, from: position, whole: false, into: ranges) {
+                let whole = unsafe ranges[0]
+                position = whole.start + whole.count
+                if whole.count > 0 || whole.start != lastEnd {
+                    unsafe body(UnsafeBufferPointer(ranges))
+                }
+                lastEnd = position
+                if whole.count == 0 {
+                    // The next character begins behind the continuation bytes.
+                    position += 1
+                    while unsafe position < text.count && text[position] & 0xC0 == 0x80 { position += 1 }
+                }
             }
         }
     }

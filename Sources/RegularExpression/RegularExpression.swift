@@ -88,16 +88,7 @@ package final class RegularExpression: Sendable {
                 unsafe ranges.initialize(repeating: cre2_range())
                 guard unsafe match(utf8, from: 0, whole: true, into: ranges) else { return nil }
                 var result: [UInt8] = []
-                for part in template.parts {
-                    switch part {
-                    case .text(let bytes): result += bytes
-                    case .group(let index):
-                        let range = unsafe ranges[index]
-                        guard range.start >= 0 else { continue }
-                        // SAFETY: RE2 gives ranges inside the text.
-                        unsafe result += utf8[range.start..<range.start + range.count]
-                    }
-                }
+                unsafe template.expand(UnsafeBufferPointer(ranges), of: utf8, into: &result)
                 return String(decoding: result, as: UTF8.self)
             }
         }
@@ -107,7 +98,7 @@ package final class RegularExpression: Sendable {
         _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
-        let wanted = unsafe ranges == nil ? 0 : groupCount + 1
+        let wanted = unsafe ranges?.count ?? 0
         return unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
             // SAFETY: the pattern lives as long as self, text and ranges are borrowed for the call, and `wanted` is
             // at most the room in `ranges`.

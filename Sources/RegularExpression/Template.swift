@@ -1,3 +1,5 @@
+internal import CRE2
+
 extension RegularExpression {
     /// What replaces a match: text with `$1`, `${1}`, `$name`, `${name}` for groups and `$$` for a dollar sign.
     ///
@@ -12,6 +14,8 @@ extension RegularExpression {
         let parts: [Part]
         /// The only text it ever gives, if it names no group.
         package let constant: String?
+        /// The highest number of a group that it names; 0 for none.
+        let groupCount: Int
 
         /// Reads a template for the groups of one expression.
         package init(_ text: String, for expression: RegularExpression) {
@@ -39,12 +43,32 @@ extension RegularExpression {
             }
             if !literal.isEmpty { parts.append(.text(literal)) }
             self.parts = parts
+            groupCount = parts.reduce(0) { highest, part in
+                if case .group(let group) = part { max(highest, group) } else { highest }
+            }
             if parts.isEmpty {
                 constant = ""
             } else if parts.count == 1, case .text(let bytes) = parts[0] {
                 constant = String(decoding: bytes, as: UTF8.self)
             } else {
                 constant = nil
+            }
+        }
+
+        /// Appends what it makes of a match: the ranges of its groups in the text, `groupCount` and the whole match first.
+        func expand(
+            _ ranges: UnsafeBufferPointer<cre2_range>, of text: UnsafeBufferPointer<UInt8>,
+            into result: inout [UInt8]
+        ) {
+            for part in parts {
+                switch part {
+                case .text(let bytes): result += bytes
+                case .group(let index):
+                    let range = unsafe ranges[index]
+                    guard range.start >= 0 else { continue }
+                    // SAFETY: RE2 gives ranges inside of the text.
+                    unsafe result.append(contentsOf: text[range.start..<range.start + range.count])
+                }
             }
         }
 

@@ -48,6 +48,11 @@ enum Answer: Sendable {
         if case .failed(let failure) = self { failure.retryAfterSeconds != nil } else { true }
     }
 
+    /// Whether anything of the request was taken.
+    var isTaken: Bool {
+        if case .failed = self { false } else { true }
+    }
+
     /// The client's view of what a pipeline said.
     init(_ outcome: Outcome) {
         switch outcome {

@@ -185,8 +185,11 @@ final class AnswerWriter: Sendable {
         guard case .failed(var failure) = answer else {
             return HTTPResponse(status: 202, fields: extraFields, body: [])
         }
-        // What is refused for good is the request's fault, what may pass is ours.
-        if failure.httpStatus >= 500 { failure.httpStatus = failure.retryAfterSeconds == nil ? 400 : 500 }
+        // What pipelines refuse for good is the request's fault, what may pass is ours. What the protocol's own checks say
+        // (501, 505) stays.
+        if [500, 503].contains(failure.httpStatus) {
+            failure.httpStatus = failure.retryAfterSeconds == nil ? 400 : 500
+        }
         return plainText(failure)
     }
 

@@ -296,7 +296,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             return
         }
         phase = .waiting
-        let answer = account.excusing { reader.finish(later: acknowledgement) }
+        let answer = account.excusing(
+            { reader.finish(later: acknowledgement) }, bytes: { excused($0, reader) })
         if answer?.isOurs ?? true { account.earn(bytes: reader.finishedBytes) }
         if let answer { self.answer(answer) }
     }

@@ -152,7 +152,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             reader.abandon()
             return answer(stream, .failed(.timeoutExpired))
         }
-        let answer = account.excusing { reader.finish(later: { acknowledgement(for: stream) }) }
+        let answer = account.excusing(
+            { reader.finish(later: { acknowledgement(for: stream) }) }, bytes: { excused($0, reader) })
         guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
         }

@@ -5,7 +5,7 @@ internal import Pipeline
 /// The packets of one UDP port: each is a request, which nobody is answered. On its channel's event loop, as NIO calls it.
 ///
 /// A packet is translated, checked and admitted as it is read. What cannot be taken at once is lost, and counted; what waits for
-/// its turn waits in the socket.
+/// its turn waits in the socket. What found that full is counted too.
 final class PacketReceiver: ChannelInboundHandler {
     typealias InboundIn = AddressedEnvelope<ByteBuffer>
 
@@ -16,15 +16,21 @@ final class PacketReceiver: ChannelInboundHandler {
     private let target: Target
     private let reader: RequestReader
     private let logger: Logger
+    private let dropped: DroppedPackets
     private var limiter = LogLimiter()
 
-    init(tools: LoopTools, target: Target, logger: Logger) {
+    init(tools: LoopTools, target: Target, dropped: DroppedPackets, logger: Logger) {
+        self.dropped = dropped
         self.tools = tools
         self.target = target
         self.logger = logger
         reader = RequestReader(
             tools: tools, limits: RequestLimits(isGRPC: false, bodyBytesMax: Self.requestBytesMax))
     }
+
+    func handlerAdded(context: ChannelHandlerContext) { dropped.start(context.channel) }
+
+    func handlerRemoved(context: ChannelHandlerContext) { dropped.stop() }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let packet = unwrapInboundIn(data)

@@ -100,7 +100,7 @@ final class RequestReader {
     var client: ClientAddress?
     /// When bytes of this request last came, in an amount worth the name.
     private(set) var lastProgress = NIODeadline.distantPast
-    /// The body of the request that `finish` was called for last, as received and decompressed, bytes.
+    /// The body of the request that `finish` was called for last, bytes as they were received.
     private(set) var finishedBytes = 0
     /// How the last request that was begun is answered.
     private(set) var form = AnswerForm()
@@ -254,7 +254,6 @@ final class RequestReader {
             }
         }
         payload.client = client
-        if payload !== self.payload { finishedBytes += payload.bytes.readableBytes }
         if let metadata {
             if let refusal = admit(bytes: metadata.byteCount) { return .failed(refusal) }
             payload.metadata = metadata
@@ -532,4 +531,9 @@ extension Payload {
         }
         _ = try result.get()
     }
+}
+
+/// The bytes received for which a request's time is excused: none when nothing of it was taken.
+func excused(_ answer: Answer?, _ reader: RequestReader) -> Int? {
+    answer?.isTaken ?? true ? reader.finishedBytes : nil
 }

@@ -222,7 +222,7 @@ package final class RequestServer: Sendable {
     ) async throws(RequestServerError) {
         let target = target(served, "udp", style: .plain)
         let connections = self.connections
-        let logger = context.logger
+        let (logger, registry, name) = (context.logger, context.registry, context.name)
         var bootstrap = DatagramBootstrap(group: context.gateway.group)
             .channelOption(.socketOption(.so_reuseaddr), value: 1)
             .channelOption(
@@ -234,7 +234,10 @@ package final class RequestServer: Sendable {
                         preconditionFailure("a port is on a loop of another group")
                     }
                     try channel.pipeline.syncOperations.addHandler(
-                        PacketReceiver(tools: here.tools, target: target, logger: logger))
+                        PacketReceiver(
+                            tools: here.tools, target: target,
+                            dropped: DroppedPackets(registry: registry, receiver: name, logger: logger),
+                            logger: logger))
                 }
             }
         if socketBufferBytes > 0 {
@@ -315,7 +318,7 @@ package final class RequestServer: Sendable {
                     let account = ConnectionAccount(work: limits.work, frames: limits.frames, now: now)
                     try channel.pipeline.syncOperations.addHandler(
                         ReadGate(
-                            here.paused, account: account, readBytesMax: readBytes,
+                            here.paused, account: account, readBytesMax: readBytes, isTLS: tls != nil,
                             halfClosedLimit: TimeAmount(limits.halfClosedTimeout)))
                     try tls?.addHandler(to: channel)
                     let address =

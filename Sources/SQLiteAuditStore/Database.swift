@@ -1,5 +1,6 @@
 internal import AuditLog
 internal import CSQLite
+internal import Hashing
 
 /// A connection to an SQLite database and its statements. One thread.
 @safe
@@ -125,6 +126,19 @@ final class Statement {
         guard let start = unsafe sqlite3_column_blob(pointer, column) else { return [] }
         let count = Int(unsafe sqlite3_column_bytes(pointer, column))
         return unsafe Array(UnsafeRawBufferPointer(start: start, count: count))
+    }
+
+    /// As a record's id; nil for another length.
+    func recordID(_ column: Int32) -> RecordID? { unsafe borrowed(column) { unsafe RecordID($0) } }
+
+    /// As a hash; nil for another length.
+    func hash(_ column: Int32) -> Hash256? { unsafe borrowed(column) { unsafe Hash256($0) } }
+
+    private func borrowed<Value>(_ column: Int32, _ read: (UnsafeRawBufferPointer) -> Value?) -> Value? {
+        // SAFETY: valid until the next step; read at once. The count is asked for after the value, as SQLite wants it.
+        guard let start = unsafe sqlite3_column_blob(pointer, column) else { return nil }
+        let count = Int(unsafe sqlite3_column_bytes(pointer, column))
+        return unsafe read(UnsafeRawBufferPointer(start: start, count: count))
     }
 
     /// As text.

@@ -180,7 +180,7 @@ package final class SQLiteAuditStore: AuditStore {
         for id in ids {
             try statement.bind(1, id.bytes)
             guard try statement.step() else { continue }
-            let hash = Hash256(statement.bytes(1))
+            let hash = statement.hash(1)
             known[id] = hash.map { KnownRecord(sequence: statement.number(0), contentHash: $0) }
             statement.reset()
             guard hash != nil else { throw damaged("the content hash of record \(id)") }
@@ -193,9 +193,10 @@ package final class SQLiteAuditStore: AuditStore {
         try statement.bind(1, sequence)
         try statement.bind(2, UInt64(limit))
         var rows: [AuditRow] = []
+        rows.reserveCapacity(limit)
         while try statement.step() {
             let sequence = statement.number(0)
-            guard let id = RecordID(statement.bytes(1)), let hash = Hash256(statement.bytes(2)) else {
+            guard let id = statement.recordID(1), let hash = statement.hash(2) else {
                 statement.reset()
                 throw damaged("the record id or content hash of entry \(sequence)")
             }

@@ -4,12 +4,16 @@ enum Schema {
     static let format = "sluice-audit-1"
 
     /// Of a writer's connection. `synchronous=FULL` syncs the write-ahead log at each commit, `recursive_triggers` has the triggers
-    /// see what `INSERT OR REPLACE` would replace.
+    /// see what `INSERT OR REPLACE` would replace. Record ids are random, so that each commit touches most pages of their index: it
+    /// stays in memory (`cache_size`, in KiB), and many commits' changes of a page are written back at once (`wal_autocheckpoint`,
+    /// in pages: the write-ahead log grows to 64 MiB).
     static let settings = """
         PRAGMA journal_mode=WAL;
         PRAGMA synchronous=FULL;
         PRAGMA recursive_triggers=ON;
         PRAGMA trusted_schema=OFF;
+        PRAGMA cache_size=-32768;
+        PRAGMA wal_autocheckpoint=16384;
         """
 
     /// Makes what is not there. Nothing may be changed or removed, and rows come in order and without gaps, whoever writes them

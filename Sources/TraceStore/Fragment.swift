@@ -4,7 +4,7 @@ internal import OTLP
 ///
 ///     | next (8) | bytes (8) | spans (4) | envelope (4) | fields … |
 ///
-/// One allocation, freed by hand: a trace is a chain of them, and a class would cost as much again.
+/// One piece of a pool, freed by hand: a trace is a chain of them, and a class would cost as much again.
 @safe
 struct Fragment {
     private static let nextOffset = 0
@@ -16,8 +16,8 @@ struct Fragment {
     fileprivate let memory: UnsafeMutableRawPointer
 
     /// Takes the memory; the caller fills `content`.
-    init(bytes: Int, spans: Int, envelope: EnvelopeTable.ID) {
-        unsafe memory = .allocate(byteCount: Self.headerBytes + bytes, alignment: 8)
+    init(bytes: Int, spans: Int, envelope: EnvelopeTable.ID, in pool: FragmentPool) {
+        unsafe memory = pool.allocate(Self.headerBytes + bytes)
         // SAFETY: the header lies inside the allocation, each field at its alignment.
         unsafe memory.storeBytes(of: 0, toByteOffset: Self.nextOffset, as: UInt.self)
         unsafe memory.storeBytes(of: bytes, toByteOffset: Self.bytesOffset, as: Int.self)
@@ -59,8 +59,8 @@ struct Fragment {
     /// The fields; valid until `free`.
     var fields: WireBytes { unsafe WireBytes(UnsafeRawBufferPointer(content)) }
 
-    /// Gives the memory back. Once.
-    func free() { unsafe memory.deallocate() }
+    /// Gives the memory back to the pool that it came from. Once.
+    func free(in pool: FragmentPool) { unsafe pool.free(memory, Self.headerBytes + byteCount) }
 }
 
 /// The spans of a trace, or of a part of it, in the order in which they came. Freed by hand, by whoever owns it:

@@ -29,7 +29,8 @@ package final class TraceStore {
     private let ledger: MemoryLedger?
     private var records: ContiguousArray<Record> = []
     private var free: [Int32] = []
-    private var indices: [TraceID: Int32] = [:]
+    private var indices = HashIndex()
+    private let pool = FragmentPool()
     private var oldestIndex: Int32 = -1
     private var newestIndex: Int32 = -1
     /// Bytes of all spans in the store and of what keeps them, without resources and scopes.
@@ -44,7 +45,11 @@ package final class TraceStore {
     }
 
     deinit {
-        for index in indices.values { free(records[Int(index)].chain) }
+        var index = oldestIndex
+        while index >= 0 {
+            free(records[Int(index)].chain)
+            index = records[Int(index)].newer
+        }
         ledger?.release(bytes)
     }
 
@@ -58,7 +63,10 @@ package final class TraceStore {
         return newer < 0 ? nil : Int(newer)
     }
 
-    package func find(_ trace: TraceID) -> Index? { indices[trace].map(Int.init) }
+    package func find(_ trace: TraceID) -> Index? {
+        let index = indices.find(trace.low, trace.high)
+        return index < 0 ? nil : Int(index)
+    }
 
     package func trace(_ index: Index) -> TraceID { records[index].trace }
     package func chain(_ index: Index) -> SpanChain { records[index].chain }
@@ -94,7 +102,9 @@ package final class TraceStore {
             oldestIndex = Int32(index)
         }
         newestIndex = Int32(index)
-        precondition(indices.updateValue(Int32(index), forKey: trace) == nil, "a trace was added twice")
+        let known = indices.count
+        indices.set(trace.low, trace.high, to: Int32(index))
+        precondition(indices.count > known, "a trace was added twice")
         charge(Self.recordBytes)
         return index
     }
@@ -113,7 +123,7 @@ package final class TraceStore {
         } else {
             newestIndex = record.older
         }
-        indices[record.trace] = nil
+        indices.remove(record.trace.low, record.trace.high)
         // What still refers to it refers to nothing.
         records[index] = Record(generation: record.generation &+ 1)
         free.append(Int32(index))
@@ -142,7 +152,7 @@ package final class TraceStore {
     package func makeChain(
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ grouper: TraceGrouper
     ) -> SpanChain {
-        let fragment = Fragment(bytes: group.bytes, spans: group.spans, envelope: envelope)
+        let fragment = Fragment(bytes: group.bytes, spans: group.spans, envelope: envelope, in: pool)
         // SAFETY: the fragment was made for the group's bytes.
         unsafe grouper.copy(group, of: request, into: fragment.content)
         envelopes.retain(envelope)
@@ -158,7 +168,7 @@ package final class TraceStore {
         for fragment in chain.fragments {
             charge(-(fragment.byteCount + Fragment.headerBytes))
             envelopes.release(fragment.envelope)
-            fragment.free()
+            fragment.free(in: pool)
         }
     }
 

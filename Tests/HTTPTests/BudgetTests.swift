@@ -59,10 +59,14 @@ import Testing
         #expect(!budget.isInCredit)
         var excused = WorkBudget(limits, slowness: 1, now: start)
         for _ in 1..<1_000 {
-            excused.excuse(.milliseconds(7))
+            excused.excuse(.milliseconds(7), bytes: 60_000)
             excused.spend(.milliseconds(7), now: start)
             #expect(excused.isInCredit)
         }
+        // 18 MB in 18 KB.
+        excused.excuse(.milliseconds(50), bytes: 18_000)
+        excused.spend(.milliseconds(50), now: start)
+        #expect(!excused.isInCredit)
     }
 
     /// Guarantees: a slow machine ends nobody whom a fast one would not end.

@@ -66,6 +66,11 @@ import Testing
         try written().last { $0.type == 7 }.map { $0.payload[4..<8].reduce(0) { $0 << 8 | UInt32($1) } }
     }
 
+    /// Until nothing waits any more.
+    private func takeTurns() {
+        repeat { loop.advanceTime(by: .milliseconds(3)) } while channel.isActive && account.waitingBytes > 0
+    }
+
     private static let floods: [(String, @Sendable (UInt32) -> [UInt8])] = [
         ("empty DATA", { _ in Frame.data(1, []) }),
         ("PRIORITY", { _ in Frame.raw(2, stream: 1, [0, 0, 0, 0, 1]) }),
@@ -95,8 +100,8 @@ import Testing
             var bytes: [UInt8] = []
             for step in 0..<50 { bytes += frame(UInt32(round * 50 + step)) }
             try rig.send(bytes)
+            rig.loop.advanceTime(by: .milliseconds(3))
             code = try rig.goAwayCode() ?? code
-            rig.loop.run()
         }
         #expect(ends == [.frames] && code == 11 && rig.owner.isClosed, "\(name)")
     }
@@ -108,8 +113,10 @@ import Testing
             let id = UInt32(2 * index + 1)
             try send(Frame.request(id, end: false) + Frame.reset(id, 8))
         }
+        takeTurns()
         _ = try written()
         try send(Frame.request(6001))
+        takeTurns()
         #expect(try written().contains { $0.type == 1 && $0.stream == 6001 })
         #expect(channel.isActive)
     }
@@ -232,5 +239,51 @@ import Testing
         for _ in 0..<20 { loop.advanceTime(by: .milliseconds(3)) }
         #expect(owner.heads == 3000 && account.waitingBytes == 0)
         _ = try? channel.finish(acceptAlreadyClosed: true)
+    }
+
+    // MARK: - Rounds
+
+    /// Scenario: connections that have earned nothing, and busy ones, had their milliseconds of a round of the loop. Guarantees:
+    /// what one more of the former sends waits, and is answered soon; one that has earned something is served at once, unless
+    /// it is busy itself.
+    @Test func theOthersDoNotWaitForThoseThatHaveEarnedNothing() throws {
+        let turns = try #require(account.gate?.turns)
+        func read(_ bytes: [UInt8]) { channel.pipeline.fireChannelRead(ByteBuffer(bytes: bytes)) }
+        #expect(turns.hasTime(forUnproven: true))
+        turns.took(.seconds(1))
+        #expect(!turns.hasTime(forUnproven: true) && !turns.hasTime(forUnproven: false))
+        read(start)
+        #expect(account.waitingBytes == start.count)
+        takeTurns()
+        #expect(try !written().isEmpty)
+
+        for _ in 0..<10 { account.earn(bytes: 0) }
+        #expect(turns.hasTime(forUnproven: true))
+        turns.took(.seconds(1))
+        read(Frame.request(1))
+        #expect(account.waitingBytes == 0 && owner.heads == 1)
+        account.spend(.milliseconds(2 * Int64(WorkBudget.slowness)), now: loop.now, among: 0)
+        for _ in 0..<20 { account.earn(bytes: 1_000_000) }
+        #expect(account.isBusy && !account.work.isLow)
+        read(Frame.request(3))
+        #expect(account.waitingBytes > 0 && owner.heads == 1)
+        loop.advanceTime(by: .milliseconds(1))
+        #expect(account.waitingBytes == 0 && owner.heads == 2)
+    }
+
+    /// Guarantees: the smallest debt first, and among its like who came first; each once.
+    @Test func turnsAreTakenInOrder() {
+        var queue = TurnQueue<Int>()
+        #expect(queue.popFirst() == nil)
+        let debts = [300_000_000, 5_000_000, 0, -7, 5_000_001, Int.max, 1_000]
+        for (index, debt) in debts.enumerated() { queue.append(index, debt: debt) }
+        #expect(queue.count == 7)
+        var order: [Int] = []
+        while let next = queue.popFirst() { order.append(next) }
+        #expect(order == [2, 3, 6, 1, 4, 0, 5] && queue.count == 0)
+        for index in 0..<1000 { queue.append(index, debt: 0) }
+        for index in 0..<500 { #expect(queue.popFirst() == index) }
+        for index in 1000..<1500 { queue.append(index, debt: 0) }
+        for index in 500..<1500 { #expect(queue.popFirst() == index) }
     }
 }

@@ -86,6 +86,8 @@ private final class FakeTranslator: RequestTranslator, @unchecked Sendable {
         (.failed(.init(.invalidArgument, 400, "bad")), "400 Bad Request", "bad"),
         (.failed(.init(.internal, 500, "no")), "400 Bad Request", "no"),
         (.failed(.init(.resourceExhausted, 413, "large")), "413 Content Too Large", "large"),
+        (.failed(.init(.internal, 501, "coding")), "501 Not Implemented", "coding"),
+        (.failed(.init(.internal, 505, "old")), "505 HTTP Version Not Supported", "old"),
         (
             .failed(.init(.unavailable, 503, "busy", retryAfterSeconds: 7)), "500 Internal Server Error",
             "busy"

@@ -86,6 +86,38 @@ struct EditorTests {
         #expect(result.errors.isEmpty)
     }
 
+    /// What a client sends in a histogram decides how often it is merged. Guarantees: the same buckets as merging the
+    /// smallest neighbours again and again.
+    @Test("the fewest values are merged first, the first of such")
+    func bucketsAreMerged() {
+        var random = SystemRandomNumberGenerator()
+        for _ in 0..<200 {
+            let count = Int.random(in: 1...40, using: &random)
+            let limit = Int.random(in: 1...40, using: &random)
+            let counts = (0..<count).map { _ in UInt64.random(in: 0...5, using: &random) }
+            let bounds = (0..<count - 1).map { UInt64($0) }
+            var expected = (bounds: bounds, counts: counts)
+            while expected.counts.count > limit {
+                let pairs = (0..<expected.counts.count - 1)
+                let index = pairs.min {
+                    expected.counts[$0] + expected.counts[$0 + 1] < expected.counts[$1]
+                        + expected.counts[$1 + 1]
+                }
+                guard let index else { break }
+                let joined = expected.counts.remove(at: index)
+                expected.counts[index] += joined
+                expected.bounds.remove(at: index)
+            }
+            var merged = (bounds: bounds, counts: counts)
+            FewerBuckets.merge(&merged.bounds, &merged.counts, to: limit)
+            #expect(
+                merged.bounds == expected.bounds && merged.counts == expected.counts, "\(counts) \(limit)")
+        }
+        var many = (bounds: [UInt64](0..<99_999), counts: [UInt64](repeating: 1, count: 100_000))
+        FewerBuckets.merge(&many.bounds, &many.counts, to: 10)
+        #expect(many.counts.count == 10 && many.counts.reduce(0, +) == 100_000)
+    }
+
     /// A function that matches what it makes would fill the memory.
     @Test("a statement that copies its own copies ends")
     func endless() throws {

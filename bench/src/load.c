@@ -91,7 +91,11 @@ bool worker_take(struct worker *worker, uint64_t *intended_ns) {
 
 static void number_payload(const struct worker *worker, uint8_t *bytes, uint64_t first) {
     const struct options *options = worker->options;
-    if (options->series)
+    if (options->whole)
+        payload_number_traces(worker->payload, bytes,
+                              ((options->seed << 6 | worker->index) << 32) + (first & 0xffffffff) / options->items,
+                              options->series);
+    else if (options->series)
         payload_number_series(worker->payload, bytes, first / options->items, options->series);
     else
         payload_number(worker->payload, bytes, first);
@@ -368,7 +372,7 @@ static const char usage[] =
     "  [--connections N] [--streams N] [--threads N] [--duration SECONDS] [--requests N] [--rate "
     "REQUESTS_PER_SECOND]\n"
     "  [--grace SECONDS] [--max-frame-size BYTES] [--seed N] [--unique] [--acked FILE] "
-    "[--series N]";
+    "[--series N] [--whole-traces]";
 
 static void parse_options(struct options *options, int argc, char **argv) {
     static const struct option names[] = {{"protocol", 1, 0, 'p'},    {"signal", 1, 0, 's'},
@@ -379,6 +383,7 @@ static void parse_options(struct options *options, int argc, char **argv) {
                                           {"grace", 1, 0, 'g'},       {"max-frame-size", 1, 0, 'f'},
                                           {"seed", 1, 0, 'e'},        {"unique", 0, 0, 'u'},
                                           {"acked", 1, 0, 'a'},       {"series", 1, 0, 'S'},
+                                          {"whole-traces", 0, 0, 'w'},
                                           {0, 0, 0, 0}};
     *options = (struct options){.protocol = PROTOCOL_GRPC,
                                 .items = 100,
@@ -417,6 +422,7 @@ static void parse_options(struct options *options, int argc, char **argv) {
                 break;
             case 'e': options->seed = parse_count("--seed", optarg, 0, 65535); break;
             case 'u': options->unique = true; break;
+            case 'w': options->unique = options->whole = true; break;
             case 'S':
                 options->unique = true;
                 options->series = parse_count("--series", optarg, 1, 1000000);
@@ -435,8 +441,10 @@ static void parse_options(struct options *options, int argc, char **argv) {
     if (options->connections < options->threads) options->threads = options->connections;
     if (options->unique && options->signal == SIGNAL_METRICS && !options->series)
         die("--unique: data points carry no id to number");
-    if (options->series && (options->signal != SIGNAL_METRICS || options->acked))
-        die("--series is for metrics, which have no --acked");
+    if (options->whole && (options->signal != SIGNAL_TRACES || options->acked || options->items % 5))
+        die("--whole-traces is for traces in requests of 5, 10, 15, … spans, without --acked");
+    if (options->series && ((options->signal != SIGNAL_METRICS && !options->whole) || options->acked))
+        die("--series is for metrics and --whole-traces, which have no --acked");
     options->gzip_level = options->unique ? 1 : 6; /* numbered requests are compressed one by one */
 }
 
@@ -518,7 +526,7 @@ static void worker_prepare(struct worker *worker, const struct options *options,
     worker->next_id = (options->seed + 1) << 48 | (uint64_t)index << 40 | 1;
     worker->interval_ns = options->rate > 0 ? 1e9 * threads / options->rate : 0;
     struct payload *payload = must_alloc(sizeof *payload); /* a worker's own: numbering writes into it */
-    payload_make(payload, options->signal, options->items, options->seed);
+    payload_make(payload, options->signal, options->items, options->seed, options->whole);
     worker->payload = payload;
     worker->message = make_message(options, payload, &worker->message_length);
     if (options->protocol == PROTOCOL_HTTP1) {

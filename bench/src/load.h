@@ -28,12 +28,12 @@ struct options {
     enum protocol protocol;
     enum signal signal;
     size_t items;
-    bool gzip, unique;
+    bool gzip, unique, whole; /* whole: spans are parts of traces of 20 */
     unsigned gzip_level, connections, streams, threads, max_frame_size;
     double duration, rate, grace; /* seconds, requests a second (0: closed loop), seconds */
     uint64_t requests;            /* 0: no limit */
     uint64_t seed;
-    uint64_t series; /* of metrics: how many to go round; 0: those of one request */
+    uint64_t series; /* of metrics, or names of spans in whole traces: how many to go round; 0: those of one request */
     FILE *acked; /* with unique: 16 bytes for each accepted request, first id and count */
 };
 

@@ -11,6 +11,8 @@
 #define BASE_TIME 1764000000000000000ULL /* ns since 1970: the first item's time */
 #define POINTS_PER_METRIC 50
 #define ROUTE_DIGITS 6
+#define TRACE_SERVICES 4      /* through which a whole trace goes */
+#define TRACE_SERVICE_SPANS 5 /* that it leaves in each */
 
 struct writer {
     uint8_t *bytes;
@@ -18,6 +20,7 @@ struct writer {
     size_t *ids;
     size_t id_count;
     uint64_t random;
+    size_t service; /* where the digit of the service's name stands, if it has one */
 };
 
 /* ---- wire ---- */
@@ -90,6 +93,7 @@ static void end_message(struct writer *w, size_t begin) {
     memcpy(w->bytes + begin, prefix, n);
     w->length += n;
     for (size_t i = w->id_count; i > 0 && w->ids[i - 1] >= begin; i--) w->ids[i - 1] += n;
+    if (w->service >= begin) w->service += n;
 }
 
 static void put_random_bytes(struct writer *w, unsigned field, size_t count) {
@@ -126,12 +130,23 @@ static unsigned below(struct writer *w, unsigned limit) {
 
 /* ---- what the three signals share ---- */
 
-static void put_resource(struct writer *w) {
+static void put_numbered_service(struct writer *w) {
+    size_t pair = begin_message(w, 1);
+    put_text(w, 1, "service.name");
+    size_t any = begin_message(w, 2);
+    put_text(w, 1, "checkout-0");
+    w->service = w->length - 1;
+    end_message(w, any);
+    end_message(w, pair);
+}
+
+static void put_resource(struct writer *w, bool numbered) {
     char instance[33];
     snprintf(instance, sizeof instance, "%016llx%016llx", (unsigned long long)random_next(&w->random),
              (unsigned long long)random_next(&w->random));
     size_t resource = begin_message(w, 1);
-    put_attribute(w, 1, "service.name", "checkout");
+    if (numbered) put_numbered_service(w);
+    else put_attribute(w, 1, "service.name", "checkout");
     put_attribute(w, 1, "service.namespace", "shop");
     put_attribute(w, 1, "service.version", "1.4.2");
     put_attribute(w, 1, "service.instance.id", instance);
@@ -154,15 +169,17 @@ static void put_scope(struct writer *w, const char *name, const char *version) {
 
 /* ---- traces ---- */
 
-static void put_span(struct writer *w, size_t index) {
+/* `position`: where the span of a whole trace stands in its service; -1 for spans that belong to no such trace. */
+static void put_span(struct writer *w, size_t index, int position) {
+    static const unsigned kinds[TRACE_SERVICE_SPANS] = {2, 1, 3, 1, 3}; /* SERVER, INTERNAL, CLIENT */
     char text[64];
     uint64_t start = BASE_TIME + index * 1000;
     size_t span = begin_message(w, 2);
     put_random_bytes(w, 1, 16);
     put_span_id(w, 2);
     put_random_bytes(w, 4, 8);
-    put_text(w, 5, "GET /api/v1/products/{id}");
-    put_number(w, 6, 2); /* SPAN_KIND_SERVER */
+    put_text(w, 5, position < 0 ? "GET /api/v1/products/{id}" : "GET /api/v1/r000000/{id}");
+    put_number(w, 6, position < 0 ? 2 : kinds[position]);
     put_fixed64(w, 7, start);
     put_fixed64(w, 8, start + 500000 + below(w, 4000000));
     put_attribute(w, 9, "http.request.method", "GET");
@@ -177,6 +194,7 @@ static void put_span(struct writer *w, size_t index) {
     snprintf(text, sizeof text, "10.0.%u.%u", below(w, 256), below(w, 256));
     put_attribute(w, 9, "client.address", text);
     put_attribute(w, 9, "http.route", "/api/v1/products/{id}");
+    if (position == 2) put_attribute(w, 9, "db.name", "orders");
     if (index % 10 == 0) {
         snprintf(text, sizeof text, "product:%zu", index);
         size_t event = begin_message(w, 11);
@@ -194,12 +212,12 @@ static void put_span(struct writer *w, size_t index) {
     end_message(w, span);
 }
 
-static void make_traces(struct writer *w, size_t items) {
+static void make_traces(struct writer *w, size_t items, bool whole) {
     size_t resource = begin_message(w, 1);
-    put_resource(w);
+    put_resource(w, whole);
     size_t scope = begin_message(w, 2);
     put_scope(w, "go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp", "0.55.0");
-    for (size_t i = 0; i < items; i++) put_span(w, i);
+    for (size_t i = 0; i < items; i++) put_span(w, i, whole ? (int)(i % TRACE_SERVICE_SPANS) : -1);
     end_message(w, scope);
     put_text(w, 3, "https://opentelemetry.io/schemas/1.26.0");
     end_message(w, resource);
@@ -257,7 +275,7 @@ static size_t metric_points(size_t items) {
 static void make_metrics(struct writer *w, size_t items) {
     char name[64];
     size_t resource = begin_message(w, 1);
-    put_resource(w);
+    put_resource(w, false);
     size_t scope = begin_message(w, 2);
     put_scope(w, "app.meter", NULL);
     size_t group = metric_points(items);
@@ -307,7 +325,7 @@ static void put_record(struct writer *w, size_t index) {
 
 static void make_logs(struct writer *w, size_t items) {
     size_t resource = begin_message(w, 1);
-    put_resource(w);
+    put_resource(w, false);
     size_t scope = begin_message(w, 2);
     put_scope(w, "app.logger", NULL);
     for (size_t i = 0; i < items; i++) put_record(w, i);
@@ -336,27 +354,50 @@ const char *signal_http_path(enum signal signal) {
     return paths[signal];
 }
 
-void payload_make(struct payload *payload, enum signal signal, size_t items, uint64_t seed) {
+void payload_make(struct payload *payload, enum signal signal, size_t items, uint64_t seed, bool whole) {
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                    "fixed fields are copied as they lie in memory");
     struct writer w = {.random = seed * 0x9e3779b97f4a7c15ULL + 1};
     if (!w.random) w.random = 1;
     w.ids = must_calloc(items, sizeof *w.ids);
     switch (signal) {
-        case SIGNAL_TRACES: make_traces(&w, items); break;
+        case SIGNAL_TRACES: make_traces(&w, items, whole); break;
         case SIGNAL_METRICS: make_metrics(&w, items); break;
         case SIGNAL_LOGS: make_logs(&w, items); break;
     }
-    *payload = (struct payload){.bytes = w.bytes, .length = w.length, .items = items, .id_offsets = w.ids};
+    *payload = (struct payload){.bytes = w.bytes, .length = w.length, .items = items, .id_offsets = w.ids,
+                                .service_offset = w.service};
+}
+
+static void write_digits(uint8_t *digits, uint64_t value) {
+    for (size_t digit = ROUTE_DIGITS; digit-- > 0; value /= 10) digits[digit] = (uint8_t)('0' + value % 10);
 }
 
 void payload_number_series(const struct payload *payload, uint8_t *bytes, uint64_t request, uint64_t series) {
     size_t points = metric_points(payload->items), metrics = (payload->items + points - 1) / points;
     uint64_t routes = series / metrics ? series / metrics : 1;
     for (size_t i = 0; i < payload->items; i++) {
-        uint64_t route = (request * points + i % points) % routes;
-        for (size_t digit = ROUTE_DIGITS; digit-- > 0; route /= 10)
-            bytes[payload->id_offsets[i] + digit] = (uint8_t)('0' + route % 10);
+        write_digits(bytes + payload->id_offsets[i], (request * points + i % points) % routes);
+    }
+}
+
+void payload_number_traces(const struct payload *payload, uint8_t *bytes, uint64_t request, uint64_t names) {
+    /* Of a span, from its own id: its trace's, its parent's, and the digits of its name. */
+    enum { TRACE = -18, PARENT = 10, NAME = 33 };
+    size_t traces = payload->items / TRACE_SERVICE_SPANS;
+    uint64_t service = request % TRACE_SERVICES;
+    bytes[payload->service_offset] = (uint8_t)('0' + service);
+    for (size_t i = 0; i < payload->items; i++) {
+        uint64_t trace = request / TRACE_SERVICES * traces + i / TRACE_SERVICE_SPANS;
+        uint64_t number = service * TRACE_SERVICE_SPANS + i % TRACE_SERVICE_SPANS;
+        uint64_t random = (trace + 1) * 0x9e3779b97f4a7c15ULL;
+        uint64_t halves[2] = {random ^ random >> 31, __builtin_bswap64(trace)};
+        uint64_t own = __builtin_bswap64(random + number), parent = number ? __builtin_bswap64(random + number - 1) : 0;
+        uint8_t *span = bytes + payload->id_offsets[i];
+        memcpy(span + TRACE, halves, 16);
+        memcpy(span, &own, 8);
+        memcpy(span + PARENT, &parent, 8);
+        write_digits(span + NAME, names ? (request * payload->items + i) % names : 0);
     }
 }
 

@@ -12,7 +12,7 @@ int main(int argc, char **argv) {
     size_t items = parse_count("ITEMS", argv[2], 1, 1000000);
     struct payload payload;
     payload_make(&payload, (enum signal)signal, items,
-                 argc > 3 ? parse_count("SEED", argv[3], 0, UINT64_MAX) : 1);
+                 argc > 3 ? parse_count("SEED", argv[3], 0, UINT64_MAX) : 1, false);
     if (fwrite(payload.bytes, 1, payload.length, stdout) != payload.length || fflush(stdout))
         die("write failed");
     payload_free(&payload);

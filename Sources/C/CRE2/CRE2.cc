@@ -13,6 +13,18 @@ struct cre2_pattern {
 namespace {
 /// Groups of one match without memory from the heap.
 constexpr int groups_usual = 32;
+
+bool match_into(
+    const cre2_pattern *pattern, const re2::StringPiece &subject, size_t from, re2::RE2::Anchor anchor,
+    re2::StringPiece *groups, cre2_range *ranges, int32_t range_count) {
+    if (!pattern->expression.Match(subject, from, subject.size(), anchor, groups, range_count)) return false;
+    for (int index = 0; index < range_count; index++) {
+        const bool took_part = groups[index].data() != nullptr;
+        ranges[index].start = took_part ? groups[index].data() - subject.data() : -1;
+        ranges[index].count = took_part ? static_cast<ptrdiff_t>(groups[index].size()) : 0;
+    }
+    return true;
+}
 }
 
 cre2_pattern *cre2_new(const char *text, size_t count, bool dot_all, int64_t memory_max) {
@@ -48,21 +60,18 @@ const char *cre2_group_name(const cre2_pattern *pattern, int32_t group) {
 bool cre2_match(
     const cre2_pattern *pattern, const char *text, size_t count, size_t from, bool whole, cre2_range *ranges,
     int32_t range_count) {
-    re2::StringPiece usual[groups_usual];
-    std::unique_ptr<re2::StringPiece[]> many;
-    re2::StringPiece *groups = usual;
-    if (range_count > groups_usual) {
-        many = std::make_unique<re2::StringPiece[]>(range_count);
-        groups = many.get();
-    }
     // A text without an address would give groups without one, which mean something else.
     const re2::StringPiece subject(text == nullptr ? "" : text, count);
     const auto anchor = whole ? re2::RE2::ANCHOR_BOTH : re2::RE2::UNANCHORED;
-    if (!pattern->expression.Match(subject, from, count, anchor, groups, range_count)) return false;
-    for (int index = 0; index < range_count; index++) {
-        const bool took_part = groups[index].data() != nullptr;
-        ranges[index].start = took_part ? groups[index].data() - subject.data() : -1;
-        ranges[index].count = took_part ? static_cast<ptrdiff_t>(groups[index].size()) : 0;
+    // Most want no groups: the usual room would be cleared for nothing.
+    if (range_count <= 1) {
+        re2::StringPiece match;
+        return match_into(pattern, subject, from, anchor, &match, ranges, range_count);
     }
-    return true;
+    if (range_count <= groups_usual) {
+        re2::StringPiece usual[groups_usual];
+        return match_into(pattern, subject, from, anchor, usual, ranges, range_count);
+    }
+    const auto many = std::make_unique<re2::StringPiece[]>(range_count);
+    return match_into(pattern, subject, from, anchor, many.get(), ranges, range_count);
 }

@@ -3,18 +3,35 @@ internal import MetricBuilding
 /// A request from one service to another, as far as its spans have come.
 struct Edge {
     /// What lies between the two.
-    enum Connection: String {
-        case direct = ""
-        case messaging = "messaging_system"
+    enum Connection: UInt64 {
+        case direct
+        case messaging
         case database
-        case virtual = "virtual_node"
+        case virtual
+
+        var label: String {
+            switch self {
+            case .direct: ""
+            case .messaging: "messaging_system"
+            case .database: "database"
+            case .virtual: "virtual_node"
+            }
+        }
     }
 
     /// A side that no span told of.
-    enum VirtualSide: String {
-        case none = ""
+    enum VirtualSide: UInt64 {
+        case none
         case client
         case server
+
+        var label: String {
+            switch self {
+            case .none: ""
+            case .client: "client"
+            case .server: "server"
+            }
+        }
     }
 
     var client: [UInt8] = []
@@ -41,10 +58,7 @@ struct Edge {
 }
 
 /// 128 bits that stand for something.
-struct HashKey: Hashable {
+struct HashKey: Equatable {
     let low: UInt64
     let high: UInt64
-
-    // The bits are as good as random already.
-    func hash(into hasher: inout Hasher) { hasher.combine(low) }
 }

@@ -1,4 +1,5 @@
 internal import NIOCore
+internal import OTLP
 internal import Pipeline
 
 /// Edges that wait for their other half, the oldest first. One thread.
@@ -19,8 +20,10 @@ struct EdgeStore {
     private let ledger: MemoryLedger?
     private var slots: ContiguousArray<Slot> = []
     private var free: [Int32] = []
-    private var indices: [HashKey: Int32] = [:]
+    private var indices = HashIndex()
     private var queue = CircularBuffer<Ticket>()
+    /// Bytes that the ledger does not know of: it is told once a request, not with each edge.
+    private var uncharged = 0
 
     /// Charged for an edge beside its names and labels.
     private static let edgeBytes = 400
@@ -32,15 +35,17 @@ struct EdgeStore {
 
     var count: Int { indices.count }
 
-    func find(_ key: HashKey) -> Int32? { indices[key] }
+    func find(_ key: HashKey) -> Int32? {
+        let index = indices.find(key.low, key.high)
+        return index < 0 ? nil : index
+    }
 
-    subscript(index: Int32) -> Edge {
-        get { slots[Int(index)].edge }
-        set {
-            let grown = newValue.keptBytes - slots[Int(index)].edge.keptBytes
-            if grown >= 0 { ledger?.charge(grown) } else { ledger?.release(-grown) }
-            slots[Int(index)].edge = newValue
-        }
+    /// Changes an edge where it is; whether it is whole then.
+    mutating func update(_ index: Int32, _ change: (inout Edge) -> Void) -> Bool {
+        let before = slots[Int(index)].edge.keptBytes
+        change(&slots[Int(index)].edge)
+        uncharged += slots[Int(index)].edge.keptBytes - before
+        return slots[Int(index)].edge.isComplete
     }
 
     /// Keeps a new edge until `due`; false when there is no room.
@@ -55,18 +60,28 @@ struct EdgeStore {
         }
         slots[Int(index)].key = key
         slots[Int(index)].edge = edge
-        indices[key] = index
+        indices.set(key.low, key.high, to: index)
         queue.append(Ticket(index: index, generation: slots[Int(index)].generation, due: due))
-        ledger?.charge(Self.edgeBytes + edge.keptBytes)
+        uncharged += Self.edgeBytes + edge.keptBytes
         return true
     }
 
-    mutating func remove(_ index: Int32) {
-        indices[slots[Int(index)].key] = nil
-        ledger?.release(Self.edgeBytes + slots[Int(index)].edge.keptBytes)
-        slots[Int(index)].edge = Edge()
+    /// Takes an edge out.
+    mutating func remove(_ index: Int32) -> Edge {
+        let key = slots[Int(index)].key
+        indices.remove(key.low, key.high)
+        var edge = Edge()
+        swap(&edge, &slots[Int(index)].edge)
+        uncharged -= Self.edgeBytes + edge.keptBytes
         slots[Int(index)].generation &+= 1
         free.append(index)
+        return edge
+    }
+
+    /// Tells the ledger what has come and gone since it was told last.
+    mutating func settle() {
+        ledger?.charge(uncharged)
+        uncharged = 0
     }
 
     /// Takes out the oldest edge whose time is over.
@@ -78,9 +93,7 @@ struct EdgeStore {
             }
             guard ticket.due <= now else { return nil }
             queue.removeFirst()
-            let edge = slots[Int(ticket.index)].edge
-            remove(ticket.index)
-            return edge
+            return remove(ticket.index)
         }
         return nil
     }

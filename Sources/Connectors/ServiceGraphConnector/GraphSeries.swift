@@ -22,11 +22,14 @@ struct GraphSeries {
             sum += seconds
             exponential?.add(seconds)
             guard !counts.isEmpty else { return }
-            counts[bounds.firstIndex { seconds <= $0 } ?? bounds.count] &+= 1
+            var bucket = 0
+            for bound in bounds where !(seconds <= bound) { bucket &+= 1 }
+            counts[bucket] &+= 1
         }
     }
 
     fileprivate struct Series {
+        let key: HashKey
         let labels: AttributeList
         var total: UInt64 = 0
         var failed: UInt64 = 0
@@ -34,13 +37,16 @@ struct GraphSeries {
         var server: Latency
         var used: UInt64
         let bytes: Int
+        var isInUse = true
     }
 
     private let config: ServiceGraphConfig
     private let ledger: MemoryLedger?
     private let bounds: [Double]
     private let hasher = WireHasher()
-    private var series: [HashKey: Series] = [:]
+    private var series: ContiguousArray<Series> = []
+    private var free: [Int] = []
+    private var indices = HashIndex()
 
     init(_ config: ServiceGraphConfig, ledger: MemoryLedger?) {
         self.config = config
@@ -48,27 +54,33 @@ struct GraphSeries {
         if case .explicit(let bounds) = config.histogram { self.bounds = bounds } else { bounds = [] }
     }
 
-    var count: Int { series.count }
+    var count: Int { indices.count }
 
     /// Counts an edge; false when it is one of too many.
     mutating func count(_ edge: Edge, _ now: UInt64) -> Bool {
-        var key = key(edge)
-        var isOwn = true
-        if series[key] == nil, series.count >= config.seriesMax {
-            isOwn = false
-            key = HashKey(low: 0, high: 0)
-        }
-        add(edge, to: key, isOwn, now)
+        let key = key(edge)
+        var index = Int(indices.find(key.low, key.high))
+        let isOwn = index >= 0 || indices.count < config.seriesMax
+        if index < 0 { index = isOwn ? add(edge, key, isOwn, now) : overflowIndex(edge, now) }
+        series[index].count(edge, bounds, now)
         return isOwn
     }
 
-    private mutating func add(_ edge: Edge, to key: HashKey, _ isOwn: Bool, _ now: UInt64) {
-        if series[key] == nil { series[key] = make(edge, isOwn, now) }
-        let bounds = bounds
-        series[key]?.count(edge, bounds, now)
+    private mutating func overflowIndex(_ edge: Edge, _ now: UInt64) -> Int {
+        let key = HashKey(low: 0, high: 0)
+        let index = Int(indices.find(key.low, key.high))
+        return index < 0 ? add(edge, key, false, now) : index
     }
 
-    private func make(_ edge: Edge, _ isOwn: Bool, _ now: UInt64) -> Series {
+    private mutating func add(_ edge: Edge, _ key: HashKey, _ isOwn: Bool, _ now: UInt64) -> Int {
+        let index = free.popLast() ?? series.count
+        let made = make(edge, key, isOwn, now)
+        if index < series.count { series[index] = made } else { series.append(made) }
+        indices.set(key.low, key.high, to: Int32(index))
+        return index
+    }
+
+    private func make(_ edge: Edge, _ key: HashKey, _ isOwn: Bool, _ now: UInt64) -> Series {
         let labels = isOwn ? labels(edge) : Self.overflow
         var bytes = labels.bytes.count + 300
         switch config.histogram {
@@ -77,7 +89,8 @@ struct GraphSeries {
         }
         ledger?.charge(bytes)
         return Series(
-            labels: labels, client: Latency(config.histogram), server: Latency(config.histogram), used: now,
+            key: key, labels: labels, client: Latency(config.histogram), server: Latency(config.histogram),
+            used: now,
             bytes: bytes)
     }
 
@@ -88,15 +101,13 @@ struct GraphSeries {
     }()
 
     private func key(_ edge: Edge) -> HashKey {
-        var hash = WireHash(low: 0, high: 0)
+        let side = config.hasVirtualLabel ? edge.virtualSide.rawValue : 0
+        var hash = WireHash(low: edge.connection.rawValue, high: side << 1 | (edge.isFailed ? 1 : 0))
         func add(_ bytes: [UInt8]) {
             hash = unsafe bytes.withUnsafeBytes { unsafe hasher.hash(WireBytes($0), from: hash) }
         }
         add(edge.client)
         add(edge.server)
-        let side = config.hasVirtualLabel ? edge.virtualSide.rawValue.utf8.count : 0
-        let kind = UInt64(edge.connection.rawValue.utf8.count) << 8
-        hash = hasher.hash(kind | UInt64(side) << 1 | (edge.isFailed ? 1 : 0), from: hash)
         if !config.dimensions.isEmpty {
             add(edge.clientLabels.bytes)
             add(edge.serverLabels.bytes)
@@ -108,10 +119,10 @@ struct GraphSeries {
         var labels = AttributeList()
         labels.add(Array("client".utf8), edge.client)
         labels.add(Array("server".utf8), edge.server)
-        labels.add("connection_type", edge.connection.rawValue)
+        labels.add("connection_type", edge.connection.label)
         labels.add("failed", edge.isFailed)
         if config.hasVirtualLabel, edge.virtualSide != .none {
-            labels.add("virtual_node", edge.virtualSide.rawValue)
+            labels.add("virtual_node", edge.virtualSide.label)
         }
         labels.add(edge.clientLabels)
         labels.add(edge.serverLabels)
@@ -119,16 +130,19 @@ struct GraphSeries {
     }
 
     mutating func forget(unusedSince time: UInt64) {
-        for (key, old) in series where old.used < time {
-            ledger?.release(old.bytes)
-            series[key] = nil
+        for index in series.indices where series[index].isInUse && series[index].used < time {
+            let key = series[index].key
+            ledger?.release(series[index].bytes)
+            indices.remove(key.low, key.high)
+            series[index].isInUse = false
+            free.append(index)
         }
     }
 
     /// Writes all series; needs at least one.
     func write(into request: inout MetricRequest, start: UInt64, time: UInt64) {
         let prefix = "traces_service_graph_request"
-        let all = Array(series.values)
+        let all = series.filter(\.isInUse)
         request.beginMetric(prefix + "_total", .sum(.cumulative, isMonotonic: true))
         for series in all {
             request.number(.int(Int64(clamping: series.total)), series.labels, start: start, time: time)

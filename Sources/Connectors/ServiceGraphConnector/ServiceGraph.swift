@@ -19,6 +19,7 @@ package final class ServiceGraph {
     private let waitNanoseconds: UInt64
     private let clientKeys: [[UInt8]]
     private let serverKeys: [[UInt8]]
+    private var names: NameFinder
     private var store: EdgeStore
     private var series: GraphSeries
     package private(set) var counts = Counts()
@@ -29,6 +30,7 @@ package final class ServiceGraph {
         waitNanoseconds = UInt64(clamping: TimeAmount(config.wait).nanoseconds)
         clientKeys = config.dimensions.map { Array("client_\($0)".utf8) }
         serverKeys = config.dimensions.map { Array("server_\($0)".utf8) }
+        names = NameFinder(config.peerAttributes + config.databaseAttributes)
         store = EdgeStore(most: config.edgesMax, ledger: ledger)
         series = GraphSeries(config, ledger: ledger)
     }
@@ -47,10 +49,13 @@ package final class ServiceGraph {
             for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes && scope.isBytes
             {
                 for span in scope.bytes.fields where span.number == Field.ScopeEntry.entries && span.isBytes {
-                    take(SpanFields(span.bytes), resource, service, now)
+                    // Of the other kinds no edges are made.
+                    guard let span = SpanFields(span.bytes, kinds: 2...5) else { continue }
+                    take(span, resource, service, now)
                 }
             }
         }
+        store.settle()
     }
 
     private func take(_ span: SpanFields, _ resource: WireBytes, _ service: [UInt8], _ now: UInt64) {
@@ -62,11 +67,11 @@ package final class ServiceGraph {
                 edge.isFailed = edge.isFailed || span.status == 2
                 if span.kind == 4 { edge.connection = .messaging }
                 if !clientKeys.isEmpty { edge.clientLabels = labels(span, resource, clientKeys) }
-                edge.peer = text(config.peerAttributes, of: span)
-                let database = text(config.databaseAttributes, of: span)
-                if !database.isEmpty {
+                names.find(in: span.message)
+                edge.peer = names.text(0..<config.peerAttributes.count)?.array ?? []
+                if let database = names.text(config.peerAttributes.count..<names.count) {
                     edge.connection = .database
-                    edge.server = database
+                    edge.server = database.array
                     edge.serverSeconds = edge.clientSeconds
                 }
             }
@@ -88,32 +93,13 @@ package final class ServiceGraph {
         let hash = hasher.hash(id, from: hasher.hash(span.traceID, from: WireHash(low: 0, high: 0)))
         let key = HashKey(low: hash.low, high: hash.high)
         if let index = store.find(key) {
-            var edge = store[index]
-            change(&edge)
-            if edge.isComplete {
-                store.remove(index)
-                complete(edge, now)
-            } else {
-                store[index] = edge
-            }
+            if store.update(index, change) { complete(store.remove(index), now) }
             return
         }
         var edge = Edge()
         change(&edge)
         if edge.isComplete { return complete(edge, now) }
         if !store.add(key, edge, due: now &+ waitNanoseconds) { counts.droppedSpans += 1 }
-    }
-
-    /// The text of the first of some attributes that a span has.
-    private func text(_ keys: [AttributeKey], of span: SpanFields) -> [UInt8] {
-        for key in keys {
-            if case .string(let text)? = span.message.attribute(key, in: Field.Span.attributes),
-                text.count > 0
-            {
-                return text.array
-            }
-        }
-        return []
     }
 
     private func labels(_ span: SpanFields, _ resource: WireBytes, _ names: [[UInt8]]) -> AttributeList {
@@ -134,6 +120,7 @@ package final class ServiceGraph {
 
     /// Ends the wait of edges whose time is over: what is missing of them is made up, where that makes sense.
     package func expire(now: UInt64) {
+        defer { store.settle() }
         while var edge = store.popExpired(now) {
             counts.expired += 1
             guard !config.peerAttributes.isEmpty else { continue }

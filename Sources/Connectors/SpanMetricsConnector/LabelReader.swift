@@ -39,9 +39,11 @@ final class LabelReader {
         _ source: Source, _ dimensions: [SpanMetricsConfig.Dimension], from start: WireHash
     ) -> WireHash {
         var hash = start
+        // Numbers that mean nothing have the label of 0. What comes before is a hash with a secret, so that no two sums
+        // of it and a few bits can be made equal.
+        if hashesKind, source.span.kind <= 5 { hash.high ^= source.span.kind }
+        if hashesStatus, source.span.status <= 2 { hash.low ^= source.span.status << 8 }
         if hashesName { hash = hasher.hash(source.span.name, from: hash) }
-        hash = hasher.hash(
-            (hashesKind ? source.span.kind : 0) << 8 | (hashesStatus ? source.span.status : 0), from: hash)
         if !scopes.isEmpty, let scope = includedScope(source.scope) {
             hash = hasher.hash(scope.message(Field.Scope.name), from: hash)
             hash = hasher.hash(scope.message(Field.Scope.version), from: hash)
@@ -104,7 +106,7 @@ final class LabelReader {
     ) {
         guard missing > 0 else { return }
         for field in message.fields where field.number == number && field.isBytes {
-            let key = field.bytes.message(Field.KeyValue.key)
+            let key = field.bytes.attributeKey
             for index in dimensions.indices
             where values[index] == nil && key.isEqual(to: dimensions[index].key.bytes) {
                 values[index] = field.bytes.message(Field.KeyValue.value)

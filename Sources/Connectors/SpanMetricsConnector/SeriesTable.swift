@@ -5,14 +5,11 @@ internal import Pipeline
 /// The series of spans: counts, durations and exemplars, by resource. One thread.
 struct SeriesTable {
     /// 128 bits that stand for a resource, or for a resource and labels.
-    struct Key: Hashable {
+    struct Key: Equatable {
         let low: UInt64
         let high: UInt64
 
         init(_ hash: WireHash) { (low, high) = (hash.low, hash.high) }
-
-        // The bits are as good as random already.
-        func hash(into hasher: inout Hasher) { hasher.combine(low) }
     }
 
     /// What a series counts.
@@ -28,18 +25,12 @@ struct SeriesTable {
         var metric: Metric
         var resource: Int32
         var labels = AttributeList()
-        var count: UInt64 = 0
-        var sum = 0.0
         var exponential: ExponentialHistogram?
         var exemplars: [MetricExemplar] = []
         /// Nanoseconds since 1970: when the series began, or, of deltas, when it was flushed last.
         var start: UInt64 = 0
-        /// When a span of it came last.
-        var used: UInt64 = 0
         /// Whether it was never flushed.
         var isNew = true
-        /// Whether something came since the last flush.
-        var isChanged = false
         var isInUse = true
         /// Whether it holds what the limit left no series for.
         var isOverflow = false
@@ -62,34 +53,54 @@ struct SeriesTable {
     }
 
     let bounds: [Double]
+    private let stride: Int
     private let ledger: MemoryLedger?
     private(set) var series: ContiguousArray<Series> = []
-    /// Counts of the buckets of all series, `bounds.count + 1` each.
-    private(set) var buckets: ContiguousArray<UInt64> = []
+    /// What a span changes, of one series behind the other: a span touches one or two lines of the cache.
+    ///
+    ///     | count | sum (bits of a Double) | when a span came last | whether one came since the flush | buckets … |
+    private var tallies: ContiguousArray<UInt64> = []
     private(set) var resources: ContiguousArray<Resource> = []
     private var freeSeries: [Int32] = []
     private var freeResources: [Int32] = []
-    private var seriesByKey: [Key: Int32] = [:]
-    private var resourceByKey: [Key: Int32] = [:]
+    private var seriesByKey = HashIndex()
+    private var resourceByKey = HashIndex()
     private(set) var evicted: [Int32] = []
 
     /// - Parameter bounds: upper bounds of the buckets; none without an explicit histogram.
     init(bounds: [Double], ledger: MemoryLedger?) {
         self.bounds = bounds
+        stride = Self.tallyHead + (bounds.isEmpty ? 0 : bounds.count + 1)
         self.ledger = ledger
     }
 
     var seriesCount: Int { seriesByKey.count }
     var resourceCount: Int { resourceByKey.count }
-    private var stride: Int { bounds.isEmpty ? 0 : bounds.count + 1 }
 
-    func counts(_ index: Int32) -> ArraySlice<UInt64> {
+    private static let tallyHead = 4
+
+    /// Counts of the buckets of a series, `bounds.count + 1`.
+    func buckets(_ index: Int32) -> ArraySlice<UInt64> {
         let start = Int(index) * stride
-        return ArraySlice(buckets[start..<start + stride])
+        return ArraySlice(tallies[start + Self.tallyHead..<start + stride])
     }
 
-    func findResource(_ key: Key) -> Int32? { resourceByKey[key] }
-    func findSeries(_ key: Key) -> Int32? { seriesByKey[key] }
+    func count(_ index: Int32) -> UInt64 { tallies[Int(index) * stride] }
+    func sum(_ index: Int32) -> Double { Double(bitPattern: tallies[Int(index) * stride + 1]) }
+    /// When a span of a series came last.
+    func used(_ index: Int32) -> UInt64 { tallies[Int(index) * stride + 2] }
+    /// Whether something came since the last flush.
+    func isChanged(_ index: Int32) -> Bool { tallies[Int(index) * stride + 3] != 0 }
+
+    func findResource(_ key: Key) -> Int32? {
+        let index = resourceByKey.find(key.low, key.high)
+        return index < 0 ? nil : index
+    }
+
+    func findSeries(_ key: Key) -> Int32? {
+        let index = seriesByKey.find(key.low, key.high)
+        return index < 0 ? nil : index
+    }
 
     // MARK: - Resources
 
@@ -104,7 +115,7 @@ struct SeriesTable {
             index = Int32(resources.count)
             resources.append(resource)
         }
-        resourceByKey[key] = index
+        resourceByKey.set(key.low, key.high, to: index)
         ledger?.charge(resource.attributes.bytes.count + Self.resourceBytes)
         return index
     }
@@ -122,8 +133,12 @@ struct SeriesTable {
 
     /// Hides a resource: it is flushed once more, then it goes. A new one of the same key begins anew.
     mutating func evict(resource index: Int32) {
-        resourceByKey[resources[Int(index)].key] = nil
-        for series in resources[Int(index)].series { seriesByKey[self.series[Int(series)].key] = nil }
+        let key = resources[Int(index)].key
+        resourceByKey.remove(key.low, key.high)
+        for series in resources[Int(index)].series {
+            let key = self.series[Int(series)].key
+            seriesByKey.remove(key.low, key.high)
+        }
         resources[Int(index)].isEvicted = true
         evicted.append(index)
     }
@@ -131,7 +146,11 @@ struct SeriesTable {
     mutating func remove(resource index: Int32) {
         for series in resources[Int(index)].series { free(series) }
         let resource = resources[Int(index)]
-        if resource.isEvicted { evicted.removeAll { $0 == index } } else { resourceByKey[resource.key] = nil }
+        if resource.isEvicted {
+            evicted.removeAll { $0 == index }
+        } else {
+            resourceByKey.remove(resource.key.low, resource.key.high)
+        }
         ledger?.release(resource.attributes.bytes.count + Self.resourceBytes)
         resources[Int(index)] = Resource(key: resource.key, isInUse: false)
         freeResources.append(index)
@@ -146,7 +165,7 @@ struct SeriesTable {
         exponentialSize: Int?, isOverflow: Bool, now: UInt64
     ) -> Int32 {
         var added = Series(
-            key: key, metric: metric, resource: resource, labels: labels, start: now, used: now)
+            key: key, metric: metric, resource: resource, labels: labels, start: now)
         if let exponentialSize { added.exponential = ExponentialHistogram(sizeMax: exponentialSize) }
         added.bytes = labels.bytes.count + stride * 8 + Self.seriesBytes + (exponentialSize ?? 0) * 8
         ledger?.charge(added.bytes)
@@ -154,13 +173,14 @@ struct SeriesTable {
         if let reused = freeSeries.popLast() {
             index = reused
             series[Int(index)] = added
-            for place in 0..<stride { buckets[Int(index) * stride + place] = 0 }
+            clear(index)
         } else {
             index = Int32(series.count)
             series.append(added)
-            buckets.append(contentsOf: repeatElement(0, count: stride))
+            tallies.append(contentsOf: repeatElement(0, count: stride))
         }
-        seriesByKey[key] = index
+        tallies[Int(index) * stride + 2] = now
+        seriesByKey.set(key.low, key.high, to: index)
         resources[Int(resource)].series.append(index)
         series[Int(index)].isOverflow = isOverflow
         if !isOverflow { resources[Int(resource)].counts[Int(metric.rawValue)] += 1 }
@@ -182,7 +202,7 @@ struct SeriesTable {
 
     private mutating func free(_ index: Int32) {
         let removed = series[Int(index)]
-        if seriesByKey[removed.key] == index { seriesByKey[removed.key] = nil }
+        if findSeries(removed.key) == index { seriesByKey.remove(removed.key.low, removed.key.high) }
         ledger?.release(removed.bytes)
         series[Int(index)] = Series(key: removed.key, metric: removed.metric, resource: -1, isInUse: false)
         freeSeries.append(index)
@@ -190,18 +210,29 @@ struct SeriesTable {
 
     /// Counts a span or event.
     /// - Parameter duration: nil for what has none.
-    mutating func count(_ index: Int32, duration: Double?, times: UInt64 = 1, now: UInt64) {
-        let place = Int(index)
-        series[place].count &+= times
-        series[place].used = now
-        series[place].isChanged = true
+    mutating func count(_ index: Int32, duration: Double?, now: UInt64) {
+        let place = Int(index) * stride
+        tallies[place] &+= 1
+        tallies[place + 2] = now
+        tallies[place + 3] = 1
         guard let duration else { return }
-        series[place].sum += duration * Double(times)
-        if stride > 0 { buckets[place * stride + bucket(of: duration)] &+= times }
-        series[place].exponential?.add(duration, times: times)
+        tallies[place + 1] = (Double(bitPattern: tallies[place + 1]) + duration).bitPattern
+        if !bounds.isEmpty {
+            tallies[place + Self.tallyHead + bucket(of: duration)] &+= 1
+        } else {
+            series[Int(index)].exponential?.add(duration)
+        }
     }
 
+    /// Bounds among which all are compared: sooner than a search whose every step may go either way.
+    private static let fewBounds = 32
+
     private func bucket(of value: Double) -> Int {
+        guard bounds.count > Self.fewBounds else {
+            var below = 0
+            for bound in bounds where !(value <= bound) { below &+= 1 }
+            return below
+        }
         var low = 0
         var high = bounds.count
         while low < high {
@@ -211,8 +242,10 @@ struct SeriesTable {
         return low
     }
 
-    mutating func add(_ exemplar: MetricExemplar, to index: Int32, most: Int) {
-        guard series[Int(index)].exemplars.count < most else { return }
+    /// Whether a series has fewer exemplars than that.
+    func wantsExemplar(_ index: Int32, most: Int) -> Bool { series[Int(index)].exemplars.count < most }
+
+    mutating func add(_ exemplar: MetricExemplar, to index: Int32) {
         series[Int(index)].exemplars.append(exemplar)
     }
 
@@ -220,15 +253,20 @@ struct SeriesTable {
     mutating func flushed(_ index: Int32, isDelta: Bool, now: UInt64) {
         let place = Int(index)
         series[place].isNew = false
-        series[place].isChanged = false
+        tallies[place * stride + 3] = 0
         series[place].exemplars.removeAll()
         guard isDelta else { return }
         series[place].start = now
-        series[place].count = 0
-        series[place].sum = 0
-        for bucket in 0..<stride { buckets[place * stride + bucket] = 0 }
+        let used = used(index)
+        clear(index)
+        tallies[place * stride + 2] = used
         if let old = series[place].exponential {
             series[place].exponential = ExponentialHistogram(sizeMax: old.sizeMax)
         }
+    }
+
+    private mutating func clear(_ index: Int32) {
+        let start = Int(index) * stride
+        for place in start..<start + stride { tallies[place] = 0 }
     }
 }

@@ -119,17 +119,11 @@ package final class SpanMetrics {
         let duration = Double(source.span.duration) / unit
         let calls = series(.calls, source, callDimensions, resource, start)
         table.count(calls, duration: isShared && hasDurations ? duration : nil, now: now)
-        var counted = [calls]
+        addExemplar(source, duration, to: calls)
         if !isShared, hasDurations {
             let durations = series(.durations, source, durationDimensions, resource, start)
             table.count(durations, duration: duration, now: now)
-            counted.append(durations)
-        }
-        if config.exemplarsMax > 0, source.span.traceID.count > 0 {
-            let exemplar = MetricExemplar(
-                value: duration, time: now, traceID: source.span.traceID.array,
-                spanID: source.span.spanID.array)
-            for index in counted { table.add(exemplar, to: index, most: config.exemplarsMax) }
+            addExemplar(source, duration, to: durations)
         }
         guard config.eventDimensions != nil else { return }
         for field in source.span.message.fields where field.number == Field.Span.events && field.isBytes {
@@ -137,6 +131,16 @@ package final class SpanMetrics {
             event.event = field.bytes
             table.count(series(.events, event, eventDimensions, resource, start), duration: nil, now: now)
         }
+    }
+
+    private func addExemplar(_ source: LabelReader.Source, _ duration: Double, to index: Int32) {
+        guard source.span.traceID.count > 0, table.wantsExemplar(index, most: config.exemplarsMax) else {
+            return
+        }
+        let exemplar = MetricExemplar(
+            value: duration, time: now, traceID: source.span.traceID.array,
+            spanID: source.span.spanID.array)
+        table.add(exemplar, to: index)
     }
 
     private func series(
@@ -202,7 +206,7 @@ package final class SpanMetrics {
 
     private func write(_ index: Int32, into request: inout MetricRequest) {
         let resource = table.resources[Int(index)]
-        let shown = resource.series.filter { !isDelta || table.series[Int($0)].isChanged }
+        let shown = resource.series.filter { !isDelta || table.isChanged($0) }
         guard !shown.isEmpty else { return }
         request.beginResource(resource.attributes)
         request.beginScope("spanmetricsconnector")
@@ -231,7 +235,7 @@ package final class SpanMetrics {
         for index in indices {
             let series = table.series[Int(index)]
             // A counter is seen at 0 first, so that its first spans are an increase.
-            let value = zeroesNew && series.isNew ? 0 : Int64(clamping: series.count)
+            let value = zeroesNew && series.isNew ? 0 : Int64(clamping: table.count(index))
             request.number(
                 .int(value), series.labels, start: series.start, time: now, exemplars: series.exemplars)
         }
@@ -251,7 +255,7 @@ package final class SpanMetrics {
                     exponential, series.labels, start: series.start, time: now, exemplars: series.exemplars)
             } else {
                 request.histogram(
-                    counts: table.counts(index), bounds: table.bounds, sum: series.sum, series.labels,
+                    counts: table.buckets(index), bounds: table.bounds, sum: table.sum(index), series.labels,
                     start: series.start, time: now, exemplars: series.exemplars)
             }
         }
@@ -268,13 +272,12 @@ package final class SpanMetrics {
         var idle = 0
         var forgotten: Set<Int32> = []
         for series in resource.series {
-            let found = table.series[Int(series)]
-            if isDelta, !found.isChanged {
+            if isDelta, !table.isChanged(series) {
                 // Kept for the start of its next delta, as long as there are not too many of them.
                 idle += 1
                 if idle > config.startsMax { forgotten.insert(series) }
             } else if config.seriesExpiration > .zero,
-                now &- found.used > UInt64(clamping: config.seriesExpiration.nanoseconds)
+                now &- table.used(series) > UInt64(clamping: config.seriesExpiration.nanoseconds)
             {
                 forgotten.insert(series)
             } else {

@@ -9,31 +9,15 @@ import Synchronization
 /// Keeps one audit log, on a thread of its own: what comes while a commit is under way is committed together afterwards. Any thread.
 final class LogKeeper: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Thread only` are touched by jobs of `thread` only, which runs one at a
-    // time.
-    private struct Job: Sendable {
-        let batch: Batch
-        let done: @Sendable (SendResult) -> Void
-    }
-
-    private struct Inbox {
-        var jobs: [Job] = []
-        /// Whether a job of the thread will look into the inbox.
-        var isScheduled = false
-    }
-
-    /// A job whose records were read.
-    private struct Pending {
-        let job: Job
-        let events: [AuditEvent]
-    }
-
+    // time; `inbox` is set by init only.
     private let config: AuditConfig
     private let keys: [SigningKey]
     private let makeStore: @Sendable () -> any AuditStore
     private let metrics: AuditMetrics
     private let logger: Logger
     private let thread = NIOThreadPool(numberOfThreads: 1)
-    private let inbox = Mutex(Inbox())
+    /// Not `let` only because its closures need what it is part of.
+    private var inbox: EventInbox!
 
     // Thread only.
     /// Nil while the store cannot be used.
@@ -54,6 +38,11 @@ final class LogKeeper: @unchecked Sendable {
         self.metrics = metrics
         self.logger = logger
         self.makeStore = makeStore
+        inbox = EventInbox(recordsMax: config.maxCommitRecords) { [unowned self] in
+            thread.submit { _ in self.commit(self.inbox.next()) }
+        } refuse: { [unowned self] in
+            refuse($0, $1)
+        }
         // Never shut down: it lives as long as the process, and a disk that hangs holds up no other.
         thread.start()
     }
@@ -78,14 +67,9 @@ final class LogKeeper: @unchecked Sendable {
     }
 
     /// Keeps the events of a batch.
-    /// - Parameter done: called once, by the log's thread.
+    /// - Parameter done: called once, by a thread of the log.
     func keep(_ batch: Batch, done: @escaping @Sendable (SendResult) -> Void) {
-        let mustSchedule = inbox.withLock { inbox in
-            inbox.jobs.append(Job(batch: batch, done: done))
-            defer { inbox.isScheduled = true }
-            return !inbox.isScheduled
-        }
-        if mustSchedule { thread.submit { _ in self.commitAll() } }
+        inbox.add(EventInbox.Job(batch: batch, done: done))
     }
 
     /// Makes a checkpoint, if there is anything new.
@@ -150,50 +134,12 @@ final class LogKeeper: @unchecked Sendable {
         }
     }
 
-    private func commitAll() {
-        let jobs = inbox.withLock { inbox in
-            inbox.isScheduled = false
-            defer { inbox.jobs = [] }
-            return inbox.jobs
-        }
-        var pending: [Pending] = []
-        var records = 0
-        for job in jobs {
-            if records > 0, records + job.batch.items > config.maxCommitRecords {
-                commit(pending)
-                (pending, records) = ([], 0)
-            }
-            do throws(EventProblem) {
-                pending.append(Pending(job: job, events: try Self.events(of: job.batch)))
-                records += job.batch.items
-            } catch {
-                metrics.invalid.add(rejected(job.batch.items))
-                job.done(.refused("\(error)", code: .invalidArgument))
-            }
-        }
-        commit(pending)
+    private func refuse(_ job: EventInbox.Job, _ problem: EventProblem) {
+        metrics.invalid.add(rejected(job.batch.items))
+        job.done(.refused("\(problem)", code: .invalidArgument))
     }
 
-    private static func events(of batch: Batch) throws(EventProblem) -> [AuditEvent] {
-        let result: Result<[AuditEvent], EventProblem>
-        if batch.sliceCount == 1, let slice = batch.slices.first {
-            result = unsafe slice.bytes.withUnsafeReadableBytes { bytes in
-                // SAFETY: borrowed for the call.
-                Result { () throws(EventProblem) in try AuditEventReader.events(of: unsafe WireBytes(bytes)) }
-            }
-        } else {
-            var request: [UInt8] = []
-            request.reserveCapacity(batch.bytes)
-            for slice in batch.slices { request += slice.bytes.readableBytesView }
-            result = unsafe request.withUnsafeBytes { bytes in
-                // SAFETY: borrowed for the call.
-                Result { () throws(EventProblem) in try AuditEventReader.events(of: unsafe WireBytes(bytes)) }
-            }
-        }
-        return try result.get()
-    }
-
-    private func commit(_ pending: [Pending]) {
+    private func commit(_ pending: [EventInbox.Pending]) {
         guard !pending.isEmpty else { return }
         guard isOpen(), let writer else {
             for each in pending {

@@ -60,6 +60,24 @@ struct EditorList<Element: BitwiseCopyable> {
         unsafe header.pointee.count = count + 1
     }
 
+    /// Adds what `next` gives until it gives nil.
+    @inline(__always)
+    func appendAll(_ next: () -> Element?) {
+        var count = self.count
+        var (base, capacity) = unsafe (header.pointee.base, header.pointee.capacity)
+        while let element = next() {
+            if count == capacity {
+                unsafe header.pointee.count = count
+                grow(to: count + 1)
+                unsafe (base, capacity) = unsafe (header.pointee.base, header.pointee.capacity)
+            }
+            // SAFETY: there is room.
+            unsafe (base + count).initialize(to: element)
+            count &+= 1
+        }
+        unsafe header.pointee.count = count
+    }
+
     /// Adds copies of a range of its own, and room after them that is filled with one value.
     func append(copying range: Range<Int>, reserving reserved: Int, filler: Element) {
         let count = self.count

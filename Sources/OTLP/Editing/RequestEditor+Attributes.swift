@@ -26,14 +26,7 @@ extension RequestEditor {
     /// The position of the first attribute with a key.
     public func find(_ key: WireBytes, in table: AttributeTable) -> Int? {
         if let bytes = unread(table.message) {
-            var position = 0
-            for field in bytes.fields {
-                if field.number == table.number, KeyValueParts.isKey(key, of: field.bytes) {
-                    return position
-                }
-                position &+= 1
-            }
-            return nil
+            return bytes.attribute(key, table.number)?.position
         }
         return find(key, in: table, from: 0)
     }
@@ -61,7 +54,7 @@ extension RequestEditor {
 
     /// The value of the attribute at a position.
     public func value(_ table: AttributeTable, at position: Int) -> AttributeValue {
-        AttributeValue(KeyValueParts(content(table.message, at: position)).value)
+        AttributeValue(KeyValueParts.value(of: content(table.message, at: position)))
     }
 
     /// The value of a key.
@@ -69,16 +62,17 @@ extension RequestEditor {
         guard let bytes = unread(table.message) else {
             return find(key, in: table).map { value(table, at: $0) }
         }
-        for field in bytes.fields
-        where field.number == table.number && KeyValueParts.isKey(key, of: field.bytes) {
-            return AttributeValue(KeyValueParts(field.bytes).value)
-        }
-        return nil
+        return bytes.attribute(key, table.number).map { AttributeValue(KeyValueParts.value(of: $0.content)) }
     }
 
     /// Sets the value of a key: of the first attribute that has it, or of a new one.
     public func set(_ key: WireBytes, to value: AttributeValue, in table: AttributeTable) {
         if let position = find(key, in: table) { return setValue(table, at: position, to: value) }
+        append(key, value, to: table)
+    }
+
+    /// Adds an attribute; the caller knows that there is none with the key.
+    public func append(_ key: WireBytes, _ value: AttributeValue, to table: AttributeTable) {
         appendKept(table.message, table.number, keyValue(key, value))
     }
 
@@ -136,55 +130,6 @@ extension RequestEditor {
         writer.begin(Field.KeyValue.value, content: valueCount)
         value.write(to: &writer)
         return unsafe WireBytes(UnsafeRawBufferPointer(room))
-    }
-}
-
-/// The two fields of a `KeyValue` message.
-struct KeyValueParts {
-    var key = WireBytes.none
-    /// An `AnyValue` message.
-    var value = WireBytes.none
-
-    init(_ message: WireBytes) {
-        for field in message.fields {
-            switch field.number {
-            case Field.KeyValue.key: key = field.bytes
-            case Field.KeyValue.value: value = field.bytes
-            default: break
-            }
-        }
-    }
-}
-
-extension KeyValueParts {
-    /// Whether a `KeyValue` has a key.
-    @inline(__always)
-    static func isKey(_ key: WireBytes, of message: WireBytes) -> Bool {
-        guard message.count > 4 else { return KeyValueParts(message).key.isEqual(to: key) }
-        // The usual form in two looks: key and value behind each other, with lengths of one byte.
-        // SAFETY: both are inside of the message.
-        let head = unsafe UInt16(littleEndian: message.base.loadUnaligned(as: UInt16.self))
-        let end = Int(head >> 8) &+ 2
-        guard head & 0x80FF == 0x000A, end &+ 2 <= message.count else {
-            return KeyValueParts(message).key.isEqual(to: key)
-        }
-        let tail = unsafe UInt16(
-            littleEndian: message.base.loadUnaligned(fromByteOffset: end, as: UInt16.self))
-        guard tail & 0x80FF == 0x0012, end &+ 2 &+ Int(tail >> 8) == message.count else {
-            return KeyValueParts(message).key.isEqual(to: key)
-        }
-        return end &- 2 == key.count && message.part(2..<end).isEqual(to: key)
-    }
-
-    /// The key, without a walk where the message is written as all SDKs do: a short key, then a short value, each once.
-    @inline(__always)
-    static func key(of message: WireBytes) -> WireBytes {
-        guard message.count > 4, message[0] == 0x0A else { return KeyValueParts(message).key }
-        let end = 2 + Int(message[1])
-        guard end + 2 <= message.count, message[1] < 0x80, message[end] == 0x12, message[end + 1] < 0x80,
-            end + 2 + Int(message[end + 1]) == message.count
-        else { return KeyValueParts(message).key }
-        return message.part(2..<end)
     }
 }
 

@@ -35,13 +35,15 @@ extension RequestEditor {
         let row = messages[Int(message)]
         guard row.isChanged else { return row.source.count }
         var total = 0
-        for index in Int(row.first)..<Int(row.first + row.count) {
-            let entry = entries[index]
+        // SAFETY: nothing is added meanwhile, and positions are below the count.
+        let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
+        for position in 0..<fields.count {
+            let entry = unsafe fields[position]
             guard entry.number != 0, !entry.isVirtual else { continue }
             if entry.child >= 0, messages[Int(entry.child)].isChanged {
                 total += FieldWriter.count(entry.number, content: measure(entry.child))
             } else if !entry.isNew {
-                total += Int(entry.end - entry.start)
+                total &+= Int(entry.end &- entry.start)
             } else if case .bytes = entry.kind {
                 total += FieldWriter.count(entry.number, content: entry.content.count)
             } else {
@@ -56,21 +58,23 @@ extension RequestEditor {
         let row = messages[Int(message)]
         guard row.isChanged else { return writer.copy(row.source, 0..<row.source.count) }
         // The run of untouched fields that was not copied yet.
-        var run = 0..<0
-        for index in Int(row.first)..<Int(row.first + row.count) {
-            let entry = entries[index]
+        var (runStart, runEnd) = (0, 0)
+        // SAFETY: nothing is added meanwhile, and positions are below the count.
+        let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
+        for position in 0..<fields.count {
+            let entry = unsafe fields[position]
             guard entry.number != 0, !entry.isVirtual else { continue }
             let isChild = entry.child >= 0 && messages[Int(entry.child)].isChanged
             if !entry.isNew, !isChild {
-                if run.upperBound != Int(entry.start) {
-                    writer.copy(row.source, run)
-                    run = Int(entry.start)..<Int(entry.start)
+                if runEnd != Int(entry.start) {
+                    writer.copy(row.source, runStart..<runEnd)
+                    runStart = Int(entry.start)
                 }
-                run = run.lowerBound..<Int(entry.end)
+                runEnd = Int(entry.end)
                 continue
             }
-            writer.copy(row.source, run)
-            run = 0..<0
+            writer.copy(row.source, runStart..<runEnd)
+            (runStart, runEnd) = (0, 0)
             if isChild {
                 writer.begin(entry.number, content: messages[Int(entry.child)].writtenCount)
                 write(entry.child, to: &writer)
@@ -81,6 +85,6 @@ extension RequestEditor {
                 writer.number(entry.number, entry.kind, entry.bits)
             }
         }
-        writer.copy(row.source, run)
+        writer.copy(row.source, runStart..<runEnd)
     }
 }

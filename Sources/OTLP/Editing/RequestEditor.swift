@@ -137,13 +137,8 @@ public final class RequestEditor {
             for _ in source.fields { count += 1 }
             hasRoom = budget.allows(workingBytes + count * MemoryLayout<Entry>.stride)
         }
-        for field in (hasRoom ? source : .none).fields {
-            entries.append(
-                Entry(
-                    number: field.number, kind: field.kind, bits: field.bits, content: field.bytes,
-                    start: UInt32(truncatingIfNeeded: field.start), end: UInt32(truncatingIfNeeded: field.end)
-                ))
-        }
+        var fields = (hasRoom ? source : .none).fields
+        entries.appendAll { Entry(next: &fields) }
         let count = Int32(truncatingIfNeeded: entries.count - first)
         messages[index].first = Int32(truncatingIfNeeded: first)
         messages[index].count = count
@@ -279,5 +274,16 @@ public final class RequestEditor {
             entries[place].isVirtual = false
             index = Int(parent)
         }
+    }
+}
+
+extension RequestEditor.Entry {
+    /// The next field of a message; nil at its end.
+    @inline(__always)
+    init?(next fields: inout WireFields) {
+        guard let field = fields.next() else { return nil }
+        self.init(
+            number: field.number, kind: field.kind, bits: field.bits, content: field.bytes,
+            start: UInt32(truncatingIfNeeded: field.start), end: UInt32(truncatingIfNeeded: field.end))
     }
 }

@@ -204,11 +204,12 @@ package final class EditingProcessor: Consumer, PipelineComponent {
 
     private static func items(of payload: Payload, _ signal: Signal) -> Int {
         unsafe payload.bytes.withUnsafeReadableBytes { bytes in
-            do throws(WireError) {
-                return unsafe try summarize(bytes, as: signal).items
-            } catch {
-                preconditionFailure("a changed request is not valid any more: \(error)")
-            }
+            // SAFETY: borrowed for the call.
+            let items = unsafe ItemCount.request(WireBytes(bytes), signal)
+            assert(
+                unsafe (try? summarize(bytes, as: signal).items) == items,
+                "a changed request is not valid any more")
+            return items
         }
     }
 }

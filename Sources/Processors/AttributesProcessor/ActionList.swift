@@ -46,7 +46,7 @@ struct ActionList: Sendable {
                 if let position {
                     request.setValue(table, at: position, to: value)
                 } else {
-                    request.set(key.bytes, to: value, in: table)
+                    request.append(key.bytes, value, to: table)
                 }
             case .delete(let key, let pattern):
                 if let key { request.remove(key.bytes, in: table) }

@@ -37,39 +37,3 @@ final class FilterCounts: Sendable {
         bySelection.add(items)
     }
 }
-
-/// Spans, data points or records in messages.
-enum ItemCount {
-    static func resource(_ message: WireBytes, _ signal: Signal) -> Int {
-        var count = 0
-        for field in message.fields where field.number == Field.ResourceEntry.scopes {
-            count += scope(field.bytes, signal)
-        }
-        return count
-    }
-
-    static func scope(_ message: WireBytes, _ signal: Signal) -> Int {
-        var count = 0
-        for field in message.fields where field.number == Field.ScopeEntry.entries {
-            count += item(field.bytes, signal)
-        }
-        return count
-    }
-
-    static func item(_ message: WireBytes, _ signal: Signal) -> Int {
-        guard signal == .metrics else { return 1 }
-        var count = 0
-        for field in message.fields {
-            switch field.number {
-            case Field.Metric.gauge, Field.Metric.sum, Field.Metric.histogram,
-                Field.Metric.exponentialHistogram,
-                Field.Metric.summary:
-                for point in field.bytes.fields where point.number == Field.MetricData.dataPoints {
-                    count += 1
-                }
-            default: break
-            }
-        }
-        return count
-    }
-}

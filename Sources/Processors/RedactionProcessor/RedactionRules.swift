@@ -122,7 +122,11 @@ struct RedactionRules: Sendable {
     }
 
     private func replace(_ text: [UInt8], _ pattern: RegularExpression) -> [UInt8] {
-        pattern.replaceAll(text, with: RegularExpression.Template("$0", for: pattern), change: hash)
+        unsafe text.withUnsafeBufferPointer { bytes in
+            // SAFETY: borrowed for the call.
+            unsafe pattern.replaceAll(
+                bytes, with: RegularExpression.Template("$0", for: pattern), change: hash)
+        } ?? text
     }
 
     private static func anyOccurs(_ patterns: [RegularExpression], in text: WireBytes) -> Bool {

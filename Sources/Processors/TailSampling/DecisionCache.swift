@@ -1,3 +1,4 @@
+internal import OTLP
 internal import TraceStore
 
 /// The ids of traces that were decided lately, as many as it is made for; the one that was looked for longest ago goes
@@ -11,7 +12,7 @@ struct DecisionCache {
 
     private let capacity: Int
     private var entries: ContiguousArray<Entry> = []
-    private var indices: [TraceID: Int32] = [:]
+    private var indices = HashIndex()
     private var oldest: Int32 = -1
     private var newest: Int32 = -1
 
@@ -24,27 +25,27 @@ struct DecisionCache {
 
     mutating func insert(_ trace: TraceID) {
         guard isOn else { return }
-        if let index = indices[trace] {
-            touch(index)
-            return
-        }
-        let index: Int32
+        var index = indices.find(trace.low, trace.high)
+        guard index < 0 else { return touch(index) }
         if entries.count < capacity {
             index = Int32(entries.count)
             entries.append(Entry(trace: trace, older: -1, newer: -1))
         } else {
             index = oldest
             unlink(index)
-            indices[entries[Int(index)].trace] = nil
+            let forgotten = entries[Int(index)].trace
+            indices.remove(forgotten.low, forgotten.high)
             entries[Int(index)].trace = trace
         }
-        indices[trace] = index
+        indices.set(trace.low, trace.high, to: index)
         link(index)
     }
 
     /// Whether the id is remembered; it is the newest then.
     mutating func contains(_ trace: TraceID) -> Bool {
-        guard isOn, let index = indices[trace] else { return false }
+        guard isOn else { return false }
+        let index = indices.find(trace.low, trace.high)
+        guard index >= 0 else { return false }
         touch(index)
         return true
     }

@@ -26,12 +26,7 @@ final class Latency: SamplingPolicy {
         var last: UInt64 = 0
         return Verdict(
             trace.containsSpan { span in
-                var start: UInt64 = 0
-                var end: UInt64 = 0
-                for field in span.fields {
-                    if field.number == Field.Span.startTime { start = field.bits }
-                    if field.number == Field.Span.endTime { end = field.bits }
-                }
+                let (start, end) = SpanFields.times(of: span)
                 if first == 0 || start < first { first = start }
                 if last == 0 || end > last { last = end }
                 // Clocks that are off by years make no difference that does not fit.
@@ -45,21 +40,14 @@ final class Latency: SamplingPolicy {
 }
 
 final class StatusCode: SamplingPolicy {
-    private let codes: Set<UInt64>
+    private let codes: [UInt64]
 
     /// - Parameter codes: numbers of `StatusCode`.
-    init(codes: Set<UInt64>) { self.codes = codes }
+    init(codes: Set<UInt64>) { self.codes = Array(codes) }
 
     func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
         Verdict(
-            trace.containsSpan { span in
-                var code: UInt64 = 0
-                for field in span.message(Field.Span.status).fields
-                where field.number == Field.SpanStatus.code {
-                    code = field.bits
-                }
-                return codes.contains(code)
-            })
+            trace.containsSpan { codes.contains(SpanFields.status(of: $0)) })
     }
 }
 

@@ -40,6 +40,17 @@ struct Pattern {
 }
 
 extension Bytes {
+    /// The text with every match replaced; nil when there is none.
+    func replacing(
+        _ expression: RegularExpression, with template: RegularExpression.Template,
+        change: (([UInt8]) -> [UInt8])? = nil
+    ) -> Bytes? {
+        unsafe read { bytes in
+            // SAFETY: borrowed for the call.
+            unsafe expression.replaceAll(bytes.bindMemory(to: UInt8.self), with: template, change: change)
+        }.map { .owned($0) }
+    }
+
     /// Whether a pattern occurs in the text. Allocates nothing.
     func occurs(_ expression: RegularExpression) -> Bool {
         unsafe read { bytes in

@@ -60,17 +60,19 @@ enum ReplacingEditors {
         func replaced(_ text: Bytes, _ expression: RegularExpression, _ frame: Frame) throws(EvaluationError)
             -> Bytes?
         {
-            guard text.occurs(expression) else { return nil }
             let template: RegularExpression.Template
             if let known = self.template {
                 template = known
             } else {
+                // What the text costs, and how it may fail, matters only where there is a match.
+                guard text.occurs(expression) else { return nil }
                 template = RegularExpression.Template(
                     try self.text.evaluate(frame).asString().text, for: expression)
             }
+            guard function != nil else { return text.replacing(expression, with: template) }
             var failure: EvaluationError?
-            let result = expression.replaceAll(text.array, with: template) { expanded in
-                guard failure == nil, function != nil else { return expanded }
+            let result = text.replacing(expression, with: template) { expanded in
+                guard failure == nil else { return expanded }
                 do throws(EvaluationError) {
                     return try finish(.owned(expanded), frame).array
                 } catch {
@@ -79,7 +81,7 @@ enum ReplacingEditors {
                 }
             }
             if let failure { throw failure }
-            return .owned(result)
+            return result
         }
     }
 

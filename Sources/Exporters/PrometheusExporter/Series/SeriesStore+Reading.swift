@@ -11,6 +11,34 @@ struct ReadPosition {
     /// For a metric whose points are in several messages.
     var data = 0
     var point = 0
+    // What a turn found out of the messages at hand: to look through one for every turn that its parts take would be
+    // quadratic work.
+    fileprivate var resourceHash: WireHash?
+    fileprivate var scopeHash: WireHash?
+    fileprivate var metricAtHand: MetricAtHand?
+
+    init() {}
+}
+
+/// A metric of which points are left to read.
+private struct MetricAtHand {
+    let key: SeriesKey
+    let kind: UInt32
+    /// Where its points are in it; nil when they are in several messages.
+    let data: Range<Int>?
+
+    init(_ head: MetricHead, of metric: WireBytes, key: SeriesKey) {
+        self.key = key
+        kind = head.kind
+        guard !head.isScattered, let base = unsafe metric.unsafeBytes.baseAddress,
+            let start = unsafe head.data.unsafeBytes.baseAddress
+        else {
+            data = nil
+            return
+        }
+        let offset = unsafe start - base
+        data = offset..<offset + head.data.count
+    }
 }
 
 extension SeriesStore {
@@ -62,10 +90,8 @@ extension SeriesStore {
             guard work > 0 else { return false }
             work -= 1
             let resource = entry.bytes
-            var hash = WireHash(low: 1, high: 0)
-            for field in resource.fields where field.number == Field.ResourceEntry.resource {
-                hash = hasher.hash(field.bytes, from: hash)
-            }
+            let hash = position.resourceHash ?? hash(ofResource: resource)
+            position.resourceHash = hash
             for field in resource.fields(position.scope..<resource.count)
             where field.number == Field.ResourceEntry.scopes {
                 position.scope = field.start
@@ -73,10 +99,30 @@ extension SeriesStore {
                     return false
                 }
                 position.metric = 0
+                position.scopeHash = nil
             }
             position.scope = 0
+            position.resourceHash = nil
         }
         return true
+    }
+
+    private func hash(ofResource resource: WireBytes) -> WireHash {
+        var hash = WireHash(low: 1, high: 0)
+        for field in resource.fields where field.number == Field.ResourceEntry.resource {
+            hash = hasher.hash(field.bytes, from: hash)
+        }
+        return hash
+    }
+
+    private func hash(ofScope scope: WireBytes, from resourceHash: WireHash) -> WireHash {
+        var hash = resourceHash
+        for field in scope.fields
+        where field.number == Field.ScopeEntry.scope || field.number == Field.ScopeEntry.schemaURL {
+            hash = hasher.hash(
+                field.bytes, from: WireHash(low: hash.low ^ UInt64(field.number), high: hash.high))
+        }
+        return hash
     }
 
     private func readScope(
@@ -84,12 +130,8 @@ extension SeriesStore {
         now: UInt32, _ kept: inout Int
     ) -> Bool {
         work -= 1
-        var hash = resourceHash
-        for field in scope.fields
-        where field.number == Field.ScopeEntry.scope || field.number == Field.ScopeEntry.schemaURL {
-            hash = hasher.hash(
-                field.bytes, from: WireHash(low: hash.low ^ UInt64(field.number), high: hash.high))
-        }
+        let hash = position.scopeHash ?? hash(ofScope: scope, from: resourceHash)
+        position.scopeHash = hash
         let key = SeriesKey(hash)
         let index = contextTable.find(key)
         let context = index == noIndex ? nil : contexts[index]
@@ -103,6 +145,7 @@ extension SeriesStore {
             }
             position.data = 0
             position.point = 0
+            position.metricAtHand = nil
         }
         return true
     }
@@ -112,8 +155,40 @@ extension SeriesStore {
         _ kept: inout Int
     ) -> Bool {
         work -= 1
-        let head = MetricHead(metric)
-        guard head.points > 0 else { return true }
+        let atHand: MetricAtHand
+        let descriptor: Descriptor
+        if let known = position.metricAtHand, case let index = descriptorTable.find(known.key),
+            index != noIndex
+        {
+            (atHand, descriptor) = (known, descriptors[index])
+        } else {
+            let head = MetricHead(metric)
+            guard head.points > 0 else { return true }
+            switch find(head, metric) {
+            case .success(let found): descriptor = found
+            case .failure(let refused):
+                count(refused.reason, head.points)
+                return true
+            }
+            atHand = MetricAtHand(head, of: metric, key: descriptor.key)
+        }
+        position.metricAtHand = atHand
+        var subject = Subject(scope: scope, descriptor: descriptor, now: now)
+        defer { scope.context = subject.scope.context }
+        if let data = atHand.data {
+            // SAFETY: it was found there, in the same message.
+            let bytes = unsafe WireBytes(UnsafeRawBufferPointer(rebasing: metric.unsafeBytes[data]))
+            return readPoints(bytes, of: &subject, &position, &kept)
+        }
+        for field in metric.fields(position.data..<metric.count) where field.number == atHand.kind {
+            position.data = field.start
+            guard readPoints(field.bytes, of: &subject, &position, &kept) else { return false }
+            position.point = 0
+        }
+        return true
+    }
+
+    private func find(_ head: MetricHead, _ metric: WireBytes) -> Result<Descriptor, MetricRefused> {
         let isUnknown = head.hasMetadata && head.kind == Field.Metric.gauge && Self.isUnknown(metric)
         let nameHash = hasher.hash(head.unit, from: hasher.hash(head.name, from: WireHash(low: 2, high: 0)))
         let shape =
@@ -121,27 +196,9 @@ extension SeriesStore {
             | (isUnknown ? 1 : 0)
         let key = SeriesKey(hasher.hash(shape, from: nameHash))
         let index = descriptorTable.find(key)
-        let descriptor: Descriptor
-        if index != noIndex {
-            descriptor = descriptors[index]
-        } else {
-            work -= Self.workPerNew
-            switch describe(head, isUnknown: isUnknown, key: key, nameHash: nameHash) {
-            case .success(let made): descriptor = made
-            case .failure(let refused):
-                count(refused.reason, head.points)
-                return true
-            }
-        }
-        var subject = Subject(scope: scope, descriptor: descriptor, now: now)
-        defer { scope.context = subject.scope.context }
-        guard head.isScattered else { return readPoints(head.data, of: &subject, &position, &kept) }
-        for field in metric.fields(position.data..<metric.count) where field.number == head.kind {
-            position.data = field.start
-            guard readPoints(field.bytes, of: &subject, &position, &kept) else { return false }
-            position.point = 0
-        }
-        return true
+        if index != noIndex { return .success(descriptors[index]) }
+        work -= Self.workPerNew
+        return describe(head, isUnknown: isUnknown, key: key, nameHash: nameHash)
     }
 
     private func readPoints(

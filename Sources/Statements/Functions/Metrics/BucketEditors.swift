@@ -175,9 +175,6 @@ enum BucketEditors {
 
     // MARK: - Fewer buckets
 
-    /// More of one point are not merged: the time grows with their square.
-    private static let bucketsMax = 10_000
-
     private static var mergeBuckets: Function {
         Function(
             "merge_histogram_buckets", [.required("bound", .any), .optional("method", .literalString)]
@@ -192,11 +189,6 @@ enum BucketEditors {
                 guard let value = try bound.evaluate(frame).doubleLike() else { return .null }
                 // Not a number and the infinite leave everything as it is.
                 let wanted = Int(exactly: max(1, min(value, 1e9)).rounded(.down)) ?? .max
-                for point in frame.points where point.words(6).count > bucketsMax {
-                    throw EvaluationError(
-                        "a histogram of \(point.words(6).count) buckets is not merged; the limit is \(bucketsMax)"
-                    )
-                }
                 frame.replacePoints(
                     frame.points.map { point in
                         var bounds = point.words(7)
@@ -207,9 +199,7 @@ enum BucketEditors {
                             else { return point.array }
                             merge(at: index, &bounds, &counts)
                         } else {
-                            while counts.count > wanted, let index = smallest(counts) {
-                                merge(at: index, &bounds, &counts)
-                            }
+                            FewerBuckets.merge(&bounds, &counts, to: wanted)
                         }
                         var content: [UInt8] = []
                         content.appendFields(of: point, except: [6, 7])
@@ -227,10 +217,5 @@ enum BucketEditors {
         counts[index + 1] &+= counts[index]
         counts.remove(at: index)
         bounds.remove(at: index)
-    }
-
-    /// The bound between the two neighbours that have the fewest values together.
-    private static func smallest(_ counts: [UInt64]) -> Int? {
-        (0..<counts.count - 1).min { counts[$0] &+ counts[$0 + 1] < counts[$1] &+ counts[$1 + 1] }
     }
 }

@@ -13,7 +13,7 @@ enum XMLConverters {
                 simplified(try XMLReader.document(value.asString().array))
             },
             changing("RemoveXML") { (document, found, _) in
-                for one in found { remove(one) }
+                remove(found)
                 return document.written
             },
             Function("GetXML", [.required("target", .string), .required("xpath", .literalString)]) {
@@ -32,7 +32,7 @@ enum XMLConverters {
                 let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? "//@*"))
                 return { frame throws(EvaluationError) in
                     let document = try XMLReader.document(target.evaluate(frame).asString().array)
-                    for one in path.find(in: document) { raise(one) }
+                    raise(path.find(in: document))
                     return .text(document.written)
                 }
             },
@@ -70,17 +70,32 @@ enum XMLConverters {
     }
 
     private static func written(_ found: XPath.Found) -> String {
-        guard let name = found.attribute else {
-            return found.node.isText ? found.node.text : found.node.written
-        }
-        return found.node.attributes.first { $0.name == name }?.value ?? ""
+        if found.attribute != nil { return found.value }
+        return found.node.isText ? found.node.text : found.node.written
     }
 
-    private static func remove(_ found: XPath.Found) {
-        if let name = found.attribute {
-            found.node.attributes.removeAll { $0.name == name }
-        } else {
-            found.node.parent?.remove(found.node)
+    /// The attributes found, by their elements.
+    private static func attributes(_ found: [XPath.Found]) -> [(node: XMLNode, found: [XPath.Found])] {
+        var places: [ObjectIdentifier: Int] = [:]
+        var groups: [(node: XMLNode, found: [XPath.Found])] = []
+        for one in found where one.attribute != nil {
+            let node = ObjectIdentifier(one.node)
+            if let place = places[node] {
+                groups[place].found.append(one)
+            } else {
+                places[node] = groups.count
+                groups.append((one.node, [one]))
+            }
+        }
+        return groups
+    }
+
+    private static func remove(_ found: [XPath.Found]) {
+        // The document itself stays.
+        for one in found where one.attribute == nil && one.node.parent != nil { one.node.isRemoved = true }
+        for (node, found) in attributes(found) {
+            let names = Set(found.compactMap(\.attribute))
+            node.attributes.removeAll { names.contains($0.name) }
         }
     }
 
@@ -113,15 +128,18 @@ enum XMLConverters {
         }
     }
 
-    /// An attribute as a child of its element.
-    private static func raise(_ found: XPath.Found) {
-        guard let name = found.attribute,
-            let index = found.node.attributes.firstIndex(where: { $0.name == name })
-        else { return }
-        let element = XMLNode(.element, name: name)
-        element.append(XMLNode(.text, text: found.node.attributes[index].value))
-        found.node.attributes.remove(at: index)
-        found.node.append(element)
+    /// Attributes as children of their elements.
+    private static func raise(_ found: [XPath.Found]) {
+        for (node, found) in attributes(found) {
+            for one in found {
+                let element = XMLNode(.element, name: one.attribute ?? "")
+                element.append(XMLNode(.text, text: one.value))
+                node.append(element)
+            }
+            // The first of each name.
+            var names = Set(found.compactMap(\.attribute))
+            node.attributes.removeAll { names.remove($0.name) != nil }
+        }
     }
 
     /// Texts beside elements, or beside other texts, as elements.

@@ -18,6 +18,8 @@ final class XMLNode {
     var attributes: [(name: String, value: String)] = []
     private(set) var children: [XMLNode] = []
     private(set) weak var parent: XMLNode?
+    /// Such a node, with what is in it, is not written.
+    var isRemoved = false
 
     init(_ kind: Kind, name: String = "", text: String = "") {
         (self.kind, self.name, self.text) = (kind, name, text)
@@ -29,8 +31,6 @@ final class XMLNode {
         child.parent = self
         children.append(child)
     }
-
-    func remove(_ child: XMLNode) { children.removeAll { $0 === child } }
 
     func replaceChildren(_ new: [XMLNode]) {
         children = []
@@ -62,6 +62,7 @@ final class XMLNode {
     }
 
     private func write(to output: inout String) {
+        if isRemoved { return }
         switch kind {
         case .document: for child in children { child.write(to: &output) }
         case .text: output += Self.escaped(text, inAttribute: false)

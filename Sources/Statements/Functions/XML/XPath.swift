@@ -31,6 +31,15 @@ struct XPath {
     struct Found {
         let node: XMLNode
         /// The name of the attribute of the node, if it is one that was found.
+        var attribute: String?
+        /// Its value.
+        var value = ""
+
+        fileprivate var key: Key { Key(node: ObjectIdentifier(node), attribute: attribute) }
+    }
+
+    fileprivate struct Key: Hashable {
+        let node: ObjectIdentifier
         let attribute: String?
     }
 
@@ -128,30 +137,38 @@ struct XPath {
 
     // MARK: - Finding
 
-    /// The nodes in document order, each once.
+    /// The nodes in document order, each once. A step looks at each node once, however often the one before has met it.
     func find(in document: XMLNode) -> [Found] {
         var found: [Found] = []
         for path in paths {
-            var current = [Found(node: document, attribute: nil)]
-            for step in path { current = current.flatMap { Self.follow(step, from: $0) } }
-            for one in current
-            where !found.contains(where: { $0.node === one.node && $0.attribute == one.attribute }) {
-                found.append(one)
-            }
+            var current = [Found(node: document)]
+            for step in path { current = Self.follow(step, from: current) }
+            found += current
         }
-        return found
+        return paths.count > 1 ? Self.distinct(found) : found
     }
 
-    private static func follow(_ step: Step, from place: Found) -> [Found] {
-        guard place.attribute == nil else { return [] }
-        guard step.isDeep else { return select(step, from: place.node) }
+    private static func distinct(_ found: [Found]) -> [Found] {
+        var seen: Set<Key> = []
+        return found.filter { seen.insert($0.key).inserted }
+    }
+
+    private static func follow(_ step: Step, from places: [Found]) -> [Found] {
         var found: [Found] = []
-        var waiting = [place.node]
-        while let node = waiting.popLast() {
-            found += select(step, from: node)
-            waiting += node.children.reversed()
+        var seen: Set<ObjectIdentifier> = []
+        for place in places where place.attribute == nil {
+            guard step.isDeep else {
+                found += select(step, from: place.node)
+                continue
+            }
+            var waiting = [place.node]
+            while let node = waiting.popLast() {
+                guard seen.insert(ObjectIdentifier(node)).inserted else { continue }
+                found += select(step, from: node)
+                waiting += node.children.reversed()
+            }
         }
-        return found
+        return distinct(found)
     }
 
     private static func select(_ step: Step, from node: XMLNode) -> [Found] {
@@ -172,13 +189,12 @@ struct XPath {
     }
 
     private static func text(_ found: Found) -> String {
-        guard let name = found.attribute else { return found.node.innerText }
-        return found.node.attributes.first { $0.name == name }?.value ?? ""
+        found.attribute == nil ? found.node.innerText : found.value
     }
 
     private static func matches(_ test: Test, of node: XMLNode) -> [Found] {
         func children(_ isWanted: (XMLNode) -> Bool) -> [Found] {
-            node.children.filter(isWanted).map { Found(node: $0, attribute: nil) }
+            node.children.filter(isWanted).map { Found(node: $0) }
         }
         switch test {
         case .element(let name): return children { $0.kind == .element && $0.name == name }
@@ -186,11 +202,13 @@ struct XPath {
         case .text: return children(\.isText)
         case .comment: return children { $0.kind == .comment }
         case .node: return children { _ in true }
-        case .itself: return [Found(node: node, attribute: nil)]
-        case .parent: return node.parent.map { [Found(node: $0, attribute: nil)] } ?? []
+        case .itself: return [Found(node: node)]
+        case .parent: return node.parent.map { [Found(node: $0)] } ?? []
         case .attribute(let name):
-            return node.attributes.contains { $0.name == name } ? [Found(node: node, attribute: name)] : []
-        case .anyAttribute: return node.attributes.map { Found(node: node, attribute: $0.name) }
+            return node.attributes.first { $0.name == name }
+                .map { [Found(node: node, attribute: name, value: $0.value)] } ?? []
+        case .anyAttribute:
+            return node.attributes.map { Found(node: node, attribute: $0.name, value: $0.value) }
         }
     }
 }

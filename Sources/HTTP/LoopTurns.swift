@@ -1,0 +1,160 @@
+internal import NIOCore
+internal import NIOPosix
+
+/// The connections of one event loop, of all servers, that are served in turn: those that have taken more time than their
+/// requests were worth, those of many that have earned nothing yet, and those of many that are busy.
+///
+/// However many they are, the others wait a few milliseconds for them, and of those in debt keep more than half of the
+/// loop's time. One timer for each kind. Event loop only.
+final class LoopTurns: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the variables are touched on `eventLoop` only; its thread's variable gives no other.
+    /// How long those that wait for a turn are served in a row.
+    private static let turnsTime = TimeAmount.milliseconds(2)
+    /// How long the others are served after turns of those in debt, undisturbed, at least.
+    private static let debtorsPause = TimeAmount.milliseconds(3)
+    /// After those of busy ones the loop looks once at who else is there.
+    private static let busyPause = TimeAmount.microseconds(100)
+    /// How long busy connections are served in a row, before the loop looks at the others.
+    private static let roundTime = TimeAmount.milliseconds(4 * Int64(WorkBudget.slowness))
+    /// How much of that is not for connections that have earned nothing.
+    private static let roundTimeKept = TimeAmount.milliseconds(3 * Int64(WorkBudget.slowness))
+    /// A loop has its thread to itself.
+    private static let ofThread = ThreadSpecificVariable<LoopTurns>()
+
+    private let eventLoop: any EventLoop
+    private var debtors = TurnQueue<ReadGate>()
+    private var busy = TurnQueue<ReadGate>()
+    private var areDebtorsScheduled = false
+    private var isBusyScheduled = false
+    private var isServing = false
+    private var isInRound = false
+    private var roundLeft = TimeAmount.zero
+
+    private init(_ eventLoop: any EventLoop) {
+        self.eventLoop = eventLoop
+    }
+
+    /// Those of the loop that this is called on.
+    static func of(_ eventLoop: any EventLoop) -> LoopTurns {
+        eventLoop.preconditionInEventLoop()
+        if let turns = ofThread.currentValue, turns.eventLoop === eventLoop { return turns }
+        let turns = LoopTurns(eventLoop)
+        ofThread.currentValue = turns
+        return turns
+    }
+
+    /// How many connections in debt wait for their turn.
+    var count: Int { debtors.count }
+
+    /// Calls `takeTurn` of the gate when those that owe less have had theirs; when it owes nothing, as soon as the loop has
+    /// looked at the others.
+    func queue(_ gate: ReadGate) {
+        let credit = gate.account.work.credit
+        if credit > 0, !gate.account.work.isLow {
+            busy.append(gate, debt: 0)
+            scheduleBusy()
+        } else {
+            debtors.append(gate, debt: -credit)
+            scheduleDebtors(Self.debtorsPause)
+        }
+    }
+
+    private func scheduleBusy() {
+        guard !isBusyScheduled else { return }
+        isBusyScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: Self.busyPause) {
+            let turns = bound.value
+            turns.isBusyScheduled = false
+            _ = turns.serve(\.busy)
+            if turns.busy.count > 0 { turns.scheduleBusy() }
+        }
+    }
+
+    private func scheduleDebtors(_ pause: TimeAmount) {
+        guard !areDebtorsScheduled else { return }
+        areDebtorsScheduled = true
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.scheduleTask(in: pause) {
+            let turns = bound.value
+            let time = turns.serve(\.debtors)
+            turns.areDebtorsScheduled = false
+            // However long a turn took, the others have more of the time.
+            if turns.debtors.count > 0 {
+                turns.scheduleDebtors(max(Self.debtorsPause, .nanoseconds(time.nanoseconds * 3 / 2)))
+            }
+        }
+    }
+
+    /// Lets those in a queue have their turns until a few milliseconds are over; who comes back waits for the next time.
+    /// - Returns: how long it took.
+    private func serve(_ queue: ReferenceWritableKeyPath<LoopTurns, TurnQueue<ReadGate>>) -> TimeAmount {
+        isServing = true
+        defer { isServing = false }
+        let began = eventLoop.now
+        for _ in 0..<self[keyPath: queue].count {
+            guard let gate = self[keyPath: queue].popFirst() else { break }
+            gate.takeTurn()
+            if eventLoop.now - began >= Self.turnsTime { break }
+        }
+        return eventLoop.now - began
+    }
+
+    // MARK: - Rounds
+
+    /// Whether a connection may be served now that has earned nothing, or is busy. Those of one round of the loop have a
+    /// few milliseconds together: however many they are, the others do not wait for them.
+    func hasTime(forUnproven isUnproven: Bool) -> Bool {
+        if isServing { return false }
+        if !isInRound {
+            isInRound = true
+            roundLeft = Self.roundTime
+            let bound = NIOLoopBound(self, eventLoop: eventLoop)
+            // Runs when every connection that had something to say was asked.
+            eventLoop.execute { bound.value.isInRound = false }
+        }
+        return roundLeft > (isUnproven ? Self.roundTimeKept : .zero)
+    }
+
+    /// Time was taken for a connection that has earned nothing, or is busy.
+    func took(_ time: TimeAmount) {
+        roundLeft = roundLeft - time
+    }
+}
+
+/// Who waits for a turn: the smallest debt first, in classes that double, in the order of arrival within each: who has
+/// just begun to owe does not wait for those that owe most. An operation costs the same however many wait.
+struct TurnQueue<Element> {
+    /// 1 µs, then twice as much each; the first is for those that owe nothing, the last for all the rest.
+    private static var classCount: Int { 24 }
+    private var classes = [[Element]](repeating: [], count: classCount)
+    /// How many of each class are taken already.
+    private var taken = [Int](repeating: 0, count: classCount)
+    private(set) var count = 0
+
+    init() {}
+
+    /// - Parameter debt: nanoseconds; below zero nothing is owed.
+    mutating func append(_ element: Element, debt: Int) {
+        let microseconds = max(debt, 0) / 1_000
+        let index = min(Int.bitWidth - microseconds.leadingZeroBitCount, Self.classCount - 1)
+        classes[index].append(element)
+        count += 1
+    }
+
+    mutating func popFirst() -> Element? {
+        guard count > 0 else { return nil }
+        for index in classes.indices where taken[index] < classes[index].count {
+            let element = classes[index][taken[index]]
+            taken[index] += 1
+            count -= 1
+            // What was taken is let go when it is at least half: each is moved once for each that was taken.
+            if taken[index] * 2 >= classes[index].count {
+                classes[index].removeFirst(taken[index])
+                taken[index] = 0
+            }
+            return element
+        }
+        return nil
+    }
+}

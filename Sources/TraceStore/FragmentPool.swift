@@ -1,0 +1,94 @@
+import Glibc
+
+/// The memory of fragments: slabs that are filled from one end to the other and used again when all in them is freed.
+///
+/// Traces leave about in the order in which they came, so slabs become empty one after another; from the heap, holes that
+/// requests leave between fragments would cost a third of the memory again. One thread.
+@safe
+final class FragmentPool {
+    private static let slabBytes = 256 << 10
+    /// Larger ones come from the heap.
+    static let slabFragmentMax = 16 << 10
+    /// At the start of a slab: how many of its fragments live.
+    private static let slabHeader = 16
+    /// Empty slabs that are kept in any case.
+    private static let spareMin = 16
+
+    private var current: UnsafeMutableRawPointer?
+    /// Where the next fragment goes in the current slab.
+    private var position = 0
+    private var spare: [UnsafeMutableRawPointer] = unsafe []
+    private var slabsInUse = 0
+
+    // SAFETY (all below): a slab has `slabBytes` from an address that is a multiple of it, so that a fragment's address
+    // tells its slab; its first word counts the fragments that live in it.
+
+    deinit {
+        if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe Self.unmap(current) }
+        for unsafe slab in unsafe spare { unsafe Self.unmap(slab) }
+    }
+
+    /// Memory for so many bytes, a multiple of 8 apart.
+    func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+        guard bytes <= Self.slabFragmentMax else { return .allocate(byteCount: bytes, alignment: 8) }
+        let rounded = (bytes + 7) & ~7
+        if unsafe current == nil || position + rounded > Self.slabBytes { next() }
+        let slab = unsafe current.unsafelyUnwrapped
+        unsafe slab.storeBytes(of: slab.load(as: Int.self) + 1, as: Int.self)
+        let memory = unsafe slab + position
+        position += rounded
+        return unsafe memory
+    }
+
+    /// Gives memory back that `allocate` gave for so many bytes.
+    func free(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
+        guard bytes <= Self.slabFragmentMax else { return unsafe memory.deallocate() }
+        let offset = Int(bitPattern: memory) & (Self.slabBytes - 1)
+        let slab = unsafe memory - offset
+        let left = unsafe slab.load(as: Int.self) - 1
+        unsafe slab.storeBytes(of: left, as: Int.self)
+        guard left == 0 else { return }
+        if unsafe slab == current {
+            position = Self.slabHeader
+        } else {
+            unsafe retire(slab)
+        }
+    }
+
+    private func next() {
+        // One that is full lives on until its last fragment goes.
+        if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe retire(current) }
+        let slab = unsafe spare.popLast() ?? Self.map()
+        unsafe slab.storeBytes(of: 0, as: Int.self)
+        unsafe current = unsafe slab
+        position = Self.slabHeader
+        slabsInUse += 1
+    }
+
+    /// Keeps an empty slab for later, or gives it back to the system.
+    private func retire(_ slab: UnsafeMutableRawPointer) {
+        slabsInUse -= 1
+        if unsafe spare.count < Self.spareMin + slabsInUse / 2 {
+            unsafe spare.append(slab)
+        } else {
+            unsafe Self.unmap(slab)
+            // What was much in use is not kept for ever.
+            if unsafe spare.count > Self.spareMin + slabsInUse { unsafe Self.unmap(spare.removeLast()) }
+        }
+    }
+
+    private static func map() -> UnsafeMutableRawPointer {
+        let protection = PROT_READ | PROT_WRITE
+        // Twice as much, of which an aligned half is kept.
+        let all = unsafe mmap(nil, 2 * slabBytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
+        guard let all = unsafe all, unsafe all != MAP_FAILED else {
+            fatalError("no memory for \(slabBytes) bytes of spans: mmap failed with error \(errno)")
+        }
+        let before = (slabBytes - Int(bitPattern: all) & (slabBytes - 1)) & (slabBytes - 1)
+        if before > 0 { unsafe munmap(all, before) }
+        unsafe munmap(all + before + slabBytes, slabBytes - before)
+        return unsafe all + before
+    }
+
+    private static func unmap(_ slab: UnsafeMutableRawPointer) { unsafe munmap(slab, slabBytes) }
+}
