@@ -387,3 +387,17 @@ service: {pipelines: {metrics: {receivers: [otlp], exporters: [loadbalancing]}}}
         "exporters::loadbalancing::protocol::otlp::sending_queue::storage",
     ):
         assert words in answer.stdout + answer.stderr
+
+
+def test_keys_beside_the_protocol_are_every_backends(gateway, backend, clients):
+    """If it failed, a configuration that the Collector takes would not start, or its limits would not count."""
+    two = [backend() for _ in range(2)]
+    balancer = balancing(two)
+    for key in ("timeout", "retry_on_failure"):
+        balancer[key] = balancer["protocol"]["otlp"].pop(key)
+    balancer["sending_queue"] = {"queue_size": 77}
+    running = gateway(config({ID: balancer}, signals=("traces",)))
+    clients.grpc(running).export(data.spans(20))
+    wait_until(lambda: sum(len(spans_of(one)) for one in two) == 20, "all spans")
+    for one in two:
+        assert running.metrics().sum("otelcol_exporter_queue_capacity", endpoint=one.endpoint) == 77

@@ -100,7 +100,7 @@ package struct ComponentCatalogue: Sendable {
             .connector,
             """
             forward routing failover roundrobin count sum exceptions signaltometrics span_metrics spanmetrics \
-            service_graph servicegraph datadog grafanacloud otlpjson slowsql
+            service_graph servicegraph datadog grafanacloud otlpjson slowsql signal_to_metrics
             """
         ),
         (
@@ -111,7 +111,12 @@ package struct ComponentCatalogue: Sendable {
             apache elasticsearch rabbitmq httpcheck journald loki influxdb opencensus otlpjsonfile otelarrow \
             awsxray datadog splunk_hec carbon collectd sqlquery snmp windowseventlog windowsperfcounters \
             simpleprometheus prometheusremotewrite receiver_creator webhookevent host_metrics file_log fluent_forward \
-            kubelet_stats k8s_objects tcp_log udp_log http_check prometheus_remote_write
+            kubelet_stats k8s_objects tcp_log udp_log http_check prometheus_remote_write aws_xray awsfirehose \
+            awscontainerinsightreceiver awsecscontainermetrics awss3 awscloudwatch azureeventhub azuremonitor \
+            googlecloudpubsub googlecloudmonitoring pulsar solace sqlserver oracledb memcached zookeeper haproxy iis \
+            jmx vcenter couchdb aerospike expvar chrony netflow podman_stats sshcheck tlscheck icmpcheck kafkametrics \
+            skywalking wavefront signalfx sapm namedpipe github gitlab faro libhoneycomb cloudfoundry bigip \
+            filestats mongodbatlas osquery splunkenterprise stef systemd
             """
         ),
         (
@@ -122,7 +127,8 @@ package struct ComponentCatalogue: Sendable {
             deltatocumulative deltatorate span redaction routing interval isolationforest logdedup logstransform \
             metricsgeneration remotetap schema sumologic experimental_metricsgeneration queuebatch resource_detection \
             k8s_attributes group_by_attrs group_by_trace metrics_transform cumulative_to_delta delta_to_cumulative \
-            delta_to_rate log_dedup metrics_generation remote_tap
+            delta_to_rate log_dedup metrics_generation remote_tap geoip unroll dnslookup lookup spanmetrics \
+            servicegraph metricstarttime metric_start_time
             """
         ),
         (
@@ -132,7 +138,9 @@ package struct ComponentCatalogue: Sendable {
             kafka file elasticsearch opensearch clickhouse datadog splunk_hec awsxray awsemf awscloudwatchlogs \
             googlecloud azuremonitor loadbalancing otelarrow influxdb honeycombmarker sentry signalfx syslog carbon \
             cassandra coralogix mezmo pulsar rabbitmq sumologic load_balancing prometheus_remote_write otel_arrow \
-            google_cloud azure_monitor
+            google_cloud azure_monitor googlemanagedprometheus googlecloudpubsub awss3 awskinesis azureblob \
+            azuredataexplorer alertmanager alibabacloud_logservice tencentcloud_logservice dataset doris instana \
+            logicmonitor logzio opencensus sapm sematext skywalking stef tinybird faro bmchelix aws_xray
             """
         ),
         (
@@ -141,7 +149,10 @@ package struct ComponentCatalogue: Sendable {
             health_check pprof zpages file_storage db_storage redis_storage memory_limiter basicauth \
             bearertokenauth oidc oauth2client headers_setter sigv4auth asapclient host_observer docker_observer \
             k8s_observer ecs_observer http_forwarder jaegerremotesampling opamp remotetap healthcheckv2 \
-            healthcheck memory_ballast basic_auth bearer_token_auth oauth2_client sigv4_auth cgroup_runtime
+            healthcheck memory_ballast basic_auth bearer_token_auth oauth2_client sigv4_auth cgroup_runtime \
+            k8s_leader_elector googleclientauth azureauth azure_auth awsproxy ack cfgardenobserver \
+            text_encoding json_log_encoding otlp_encoding jaeger_encoding \
+            zipkin_encoding avro_log_encoding datadog
             """
         ),
     ]

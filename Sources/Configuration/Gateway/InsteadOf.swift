@@ -38,6 +38,8 @@ private let nearestBuilt = [
     "jaegerremotesampling": "let the SDKs ask a Collector or Jaeger for their sampling strategies",
     "k8s_observer": "use the prometheus receiver's kubernetes_sd_configs",
     "routing": "use the routing connector",
+    "servicegraph": "use the service_graph connector",
+    "spanmetrics": "use the span_metrics connector",
     "healthcheck": "use health_check",
     "oauth2_client": "let a proxy beside the gateway add the token",
     "sigv4_auth": "let a proxy beside the gateway sign the requests (aws-sigv4-proxy)",
