@@ -95,8 +95,12 @@ package final class HTTP2Session {
 
     private var raw: OpaquePointer?  // nghttp2_session *, owned; nil after close()
     private let delegate: any HTTP2SessionDelegate
+    private var isCalled = false
     /// Whether nghttp2 is reading or writing, so that whoever asks is inside one of its calls.
-    package private(set) var isBusy = false
+    package private(set) var isBusy: Bool {
+        get { isCalled }
+        set { isCalled = newValue }
+    }
     private let role: Role
     private let settings: HTTP2Settings
     private var output = HTTP2Output()

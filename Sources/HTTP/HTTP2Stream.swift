@@ -2,8 +2,20 @@ package import NIOCore
 
 /// One HTTP/2 stream of a session, reused for later streams when it has closed. Confined to its session.
 package final class HTTP2Stream {
+    // Stored apart from what other modules see: access to a stored property that they see is checked at run time, a
+    // thousand instructions a request.
+    private var number: Int32 = 0
+    private var hasExceededFields = false
+    private var isAnswered = false
+    private var hasBegunBody = false
+    private var hasSentAll = false
+    private var hasPeerEnded = false
+
     /// The stream's number (RFC 9113 §5.1.1).
-    package internal(set) var id: Int32 = 0
+    package internal(set) var id: Int32 {
+        get { number }
+        set { number = newValue }
+    }
     /// A small number that is this stream's alone while it is open: an index for the owner's own state.
     package let slot: Int
     /// The header section that is being read; in `headersEnded`, the one that was read. The session's only one, since
@@ -12,17 +24,32 @@ package final class HTTP2Stream {
     /// Whether the header section that is being read is the first of the stream (else it is trailers).
     var readingFirstSection = true
     /// Whether the fields of a request are more than `HTTP2Settings.maxHeaderBytes`; those beyond it are missing.
-    package internal(set) var hasTooManyFields = false
+    package internal(set) var hasTooManyFields: Bool {
+        get { hasExceededFields }
+        set { hasExceededFields = newValue }
+    }
     /// Of a request.
     let check = HTTP2RequestCheck()
     /// Whether our side has sent, or queued, everything that it will send.
-    package internal(set) var answered = false
+    package internal(set) var answered: Bool {
+        get { isAnswered }
+        set { isAnswered = newValue }
+    }
     /// Whether bytes of our side's body have been collected for sending.
-    package internal(set) var isBodyBegun = false
+    package internal(set) var isBodyBegun: Bool {
+        get { hasBegunBody }
+        set { hasBegunBody = newValue }
+    }
     /// Whether the last bytes of our side have been collected for sending.
-    package internal(set) var isSent = false
+    package internal(set) var isSent: Bool {
+        get { hasSentAll }
+        set { hasSentAll = newValue }
+    }
     /// Whether the peer has sent everything.
-    package internal(set) var peerEnded = false
+    package internal(set) var peerEnded: Bool {
+        get { hasPeerEnded }
+        set { hasPeerEnded = newValue }
+    }
 
     /// A body of one small buffer, sent by copying: what a server answers.
     private var small: ByteBuffer?

@@ -23,8 +23,12 @@ package final class HeaderBlock {
     private var fieldCapacity = 0
     /// More room than this is not kept between two sections.
     private static let keptBytesMax = 4096
-    /// How many fields there are.
-    package private(set) var count = 0
+    private var fieldCount = 0
+    /// How many fields there are. Computed: access to a stored property that other modules see is checked at run time.
+    package private(set) var count: Int {
+        get { fieldCount }
+        set { fieldCount = newValue }
+    }
 
     /// An empty block.
     package init() {

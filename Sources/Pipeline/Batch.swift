@@ -66,10 +66,19 @@ package final class Batch: @unchecked Sendable {
     private var single: Slice?
     /// The slices of all other batches.
     private var list: ContiguousArray<Slice>
+    // Stored apart from what other modules see, access to which is checked at run time.
+    private var itemCount = 0
+    private var byteCount = 0
     /// Items of all slices.
-    package private(set) var items = 0
+    package private(set) var items: Int {
+        get { itemCount }
+        set { itemCount = newValue }
+    }
     /// Bytes of all slices.
-    package private(set) var bytes = 0
+    package private(set) var bytes: Int {
+        get { byteCount }
+        set { byteCount = newValue }
+    }
     /// Where its items are counted as come in, when somebody takes it: see `enter`. Written by the producer's thread only,
     /// before anybody else sees the batch.
     package var entry: Entry?
