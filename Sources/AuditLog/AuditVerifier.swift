@@ -88,9 +88,11 @@ package final class AuditVerifier {
                 find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
                 return try finish(isCut: false)
             }
-            wrongCopies.forEach { find($0.sequence, $0.description) }
+            for finding in wrongCopies { find(finding.sequence, finding.description) }
             let next = tree.size + UInt64(rows.count) + 1
-            let checked = CheckedRow.check(rows) { page = read(from: next, to: tail.size) }
+            let checked = CheckedRow.check(rows, signed: tail.checkpoint?.size ?? 0) {
+                page = read(from: next, to: tail.size)
+            }
             var tiles: [HashTile] = []
             for row in checked {
                 guard try check(row, &tiles) else { return try finish(isCut: false) }

@@ -9,9 +9,11 @@ struct CheckedRow: Sendable {
     let leafHash: Hash256
     let entryHash: Hash256
 
-    private init(_ row: AuditRow) {
+    private init(_ row: AuditRow, isSigned: Bool) {
         self.row = row
-        columns = Result { () throws(EntryError) in try EntryColumns(row.entry, isBrief: true) }
+        columns = Result { () throws(EntryError) in
+            isSigned ? try EntryColumns(signed: row.entry) : try EntryColumns(row.entry, isBrief: true)
+        }
         leafHash = row.leafHash
         entryHash = row.entryHash
     }
@@ -20,7 +22,8 @@ struct CheckedRow: Sendable {
     private static let chunkRows = 250
 
     /// Checks rows, and does something else meanwhile. Returns when all is done.
-    static func check(_ rows: [AuditRow], meanwhile other: () -> Void) -> [CheckedRow] {
+    /// - Parameter signed: entries that a checkpoint covers.
+    static func check(_ rows: [AuditRow], signed: UInt64, meanwhile other: () -> Void) -> [CheckedRow] {
         let chunks = (rows.count + chunkRows - 1) / chunkRows
         let checked = Mutex([[CheckedRow]](repeating: [], count: chunks))
         withoutActuallyEscaping(other) { other in
@@ -29,7 +32,9 @@ struct CheckedRow: Sendable {
             DispatchQueue.concurrentPerform(iterations: chunks + 1) { turn in
                 guard turn > 0 else { return unsafe other() }
                 let start = (turn - 1) * chunkRows
-                let part = rows[start..<min(start + chunkRows, rows.count)].map { CheckedRow($0) }
+                let part = rows[start..<min(start + chunkRows, rows.count)].map {
+                    CheckedRow($0, isSigned: $0.sequence <= signed)
+                }
                 checked.withLock { $0[turn - 1] = part }
             }
         }

@@ -112,6 +112,25 @@ package struct EntryColumns: Sendable, Equatable {
         contentHash = AuditEvent.contentHash(record: entry[found.record], resource: entry[found.resource])
     }
 
+    /// Reads an entry that a signed checkpoint covers, as with `isBrief`.
+    /// - Throws: it is not of the form that README.md describes.
+    init(signed entry: [UInt8]) throws(EntryError) {
+        // SAFETY: borrowed for the call.
+        guard let frame = unsafe entry.withUnsafeBytes({ unsafe EntryFrame($0) }), let id = frame.recordID
+        else {
+            try self.init(entry, isBrief: true)
+            return
+        }
+        self.init(
+            frame, id, AuditEvent.contentHash(record: entry[frame.record], resource: entry[frame.resource]))
+    }
+
+    private init(_ frame: EntryFrame, _ id: RecordID, _ contentHash: Hash256) {
+        isBrief = true
+        (sequence, previousHash, recorded) = (frame.sequence, frame.previous, frame.recorded)
+        (recordID, self.contentHash) = (id, contentHash)
+    }
+
     /// What stands at the entry's top, before it is checked.
     private struct Found {
         var isOurs = false
@@ -249,8 +268,10 @@ package enum Hexadecimal {
     }
 
     /// The digest of 64 digits of either case; nil for anything else.
-    static func hash(_ text: WireBytes) -> Hash256? {
-        let text = unsafe text.unsafeBytes
+    static func hash(_ text: WireBytes) -> Hash256? { unsafe hash(text.unsafeBytes) }
+
+    /// The digest of 64 digits of either case; nil for anything else.
+    static func hash(_ text: UnsafeRawBufferPointer) -> Hash256? {
         guard text.count == 2 * Hash256.count else { return nil }
         return unsafe withUnsafeTemporaryAllocation(byteCount: Hash256.count, alignment: 8) { bytes in
             for index in 0..<Hash256.count {

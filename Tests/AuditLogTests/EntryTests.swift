@@ -19,6 +19,29 @@ struct EntryTests {
             record: Array(record.utf8), resource: Array("{\"attributes\":{}}".utf8))
     }
 
+    /// A short cut that sees something else would let a change pass, or find one where there is none.
+    @Test(
+        "what is read of a signed entry is what is read of all of it",
+        arguments: [
+            "deployment.update", "a \\\"quoted\\\" \\\\ name\\n", "audit.record.id", "ünïcödé 🦊 {[}]",
+            "audit.record.id\\\":{\\\"stringValue\\\":\\\"x", "",
+        ])
+    func frame(name: String) throws {
+        let row = AuditRow(Self.event(name: name), sequence: 7, previous: Hash256(of: [1]), recorded: 99)
+        #expect(try EntryColumns(signed: row.entry) == EntryColumns(row.entry, isBrief: true))
+        #expect(row.entry.withUnsafeBytes { EntryFrame($0) } != nil)
+        // Each byte changed by itself: the same is said, or, where it is JSON no more, what was linked is not looked at.
+        for index in row.entry.indices {
+            for byte in [UInt8(ascii: "0"), UInt8(ascii: "\""), UInt8(ascii: "}"), 0xff] {
+                var entry = row.entry
+                entry[index] = byte
+                guard let whole = try? EntryColumns(entry, isBrief: true) else { continue }
+                #expect(try EntryColumns(signed: entry) == whole, "\(index), \(byte)")
+            }
+            #expect(throws: EntryError.self) { try EntryColumns(signed: Array(row.entry[..<index])) }
+        }
+    }
+
     /// A reader that takes another value than the writer put there would compare the wrong things.
     @Test("an entry says what its row says")
     func columns() throws {

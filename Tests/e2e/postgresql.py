@@ -7,6 +7,8 @@ import subprocess
 from gateway import ROOT, command
 
 SCRIPT = ROOT / "Tests/postgresql"
+# Each module of tests may have one.
+SERVERS = itertools.count(1)
 
 
 def run(*arguments, **options):
@@ -19,7 +21,7 @@ class PostgreSQL:
     """Started by the constructor; ends, with its folder, when this process does."""
 
     def __init__(self):
-        self.folder = f"/tmp/sluice-e2e-pg-{os.getpid()}"
+        self.folder = f"/tmp/sluice-e2e-pg-{os.getpid()}-{next(SERVERS)}"
         # The script's watcher lives on: its output is not waited for.
         subprocess.run([SCRIPT, "start", self.folder, str(os.getpid())], check=True, timeout=120)
         self._numbers = itertools.count(1)
