@@ -45,11 +45,15 @@ def error_retry_seconds(error):
 class GRPCClient:
     """A grpcio client; `export` raises grpc.RpcError when the answer is not OK."""
 
-    def __init__(self, port, compression=grpc.Compression.NoCompression):
+    def __init__(self, port, compression=grpc.Compression.NoCompression, options=()):
         self.channel = grpc.insecure_channel(
             f"{LOOPBACK}:{port}",
             compression=compression,
-            options=[("grpc.use_local_subchannel_pool", 1), ("grpc.max_send_message_length", -1)],
+            options=[
+                ("grpc.use_local_subchannel_pool", 1),
+                ("grpc.max_send_message_length", -1),
+                *options,
+            ],
         )
 
     def export(self, request, timeout=15, metadata=None):

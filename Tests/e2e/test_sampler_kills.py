@@ -26,11 +26,13 @@ class Sender(threading.Thread):
 
     def __init__(self, port, seed):
         super().__init__()
-        self.client, self.chance = GRPCClient(port), random.Random(seed)
+        # A client that waited longer and longer for its next try would come when the traces are decided.
+        backoff = [(f"grpc.{which}_reconnect_backoff_ms", 100) for which in ("initial", "min", "max")]
+        self.client, self.chance = GRPCClient(port, options=backoff), random.Random(seed)
         self.is_over = False
         self.acknowledged = {}
         self.with_error = set()
-        self.retries = 0
+        self.retries = self.late = 0
 
     def run(self):
         while not self.is_over:
@@ -39,8 +41,13 @@ class Sender(threading.Thread):
                 {trace: [self.chance.randbytes(8) for _ in range(2)] for trace in traces} for _ in range(2)
             ]
             bad = {trace: self.chance.randrange(2) for trace in traces if self.chance.random() < 0.4}
+            begin = time.monotonic()
             for which, half in enumerate(halves):
                 self.send(half, {trace for trace, place in bad.items() if place == which})
+            if time.monotonic() - begin > WAIT_SECONDS - 1.5:
+                # The second half may have come after the decision.
+                self.late += len(traces)
+                continue
             for trace in traces:
                 self.acknowledged[trace] = halves[0][trace] + halves[1][trace]
             self.with_error |= set(bad)
@@ -124,4 +131,6 @@ def test_a_killed_sampler_loses_nothing(gateway, backend, tmp_path):
     missing = {trace.hex() for trace, spans in wanted.items() if not spans <= found.get(trace, set())}
     assert missing == set(), f"{len(missing)} of {len(wanted)} sampled traces are not whole"
     assert recovered > 0 and len(wanted) > 100 * KILLS
+    assert sum(sender.retries for sender in senders) >= KILLS
+    assert sum(sender.late for sender in senders) < len(acknowledged) / 5
     assert not [trace for trace in found if trace in acknowledged and trace not in with_error]

@@ -1,3 +1,4 @@
+internal import Logging
 internal import NIOCore
 internal import Pipeline
 internal import TraceStore
@@ -30,7 +31,7 @@ final class DurableWait {
         self.refused = refused
     }
 
-    /// Spans of what is on disk, and stays there.
+    /// Spans of requests that are on disk.
     var items: Int { records.values.reduce(0) { $0 + $1.stored.items } }
 
     /// The spans of a stored request come from now on.
@@ -121,7 +122,13 @@ extension TailSampler {
         durable.store.open().whenComplete { result in
             let (sampler, durable) = bound.value
             switch result {
-            case .success(let found): sampler.recover(found[...], from: durable, promise)
+            case .success(let found):
+                if !found.isEmpty {
+                    sampler.logger.info(
+                        "Taking what an earlier process left in the store.",
+                        metadata: ["batches": "\(found.count)"])
+                }
+                sampler.recover(found[...], from: durable, promise)
             case .failure(let error): promise.fail(error)
             }
         }
