@@ -111,9 +111,13 @@ package struct AuditConfig: Sendable, Equatable {
             sqlite.finish()
         }
         if let postgresql = section.section("postgresql") {
-            let connection = Self.required(
-                "connection", postgresql,
-                help: "write connection: host=db.example.com dbname=audit user=sluice_audit_writer")
+            // May hold a password.
+            let connection = postgresql.secret("connection")?.value ?? ""
+            if connection.isEmpty, !postgresql.isBroken("connection") {
+                postgresql.report(
+                    nil, error: "requires a non-empty \"connection\"",
+                    help: "write connection: host=db.example.com dbname=audit user=sluice_audit_writer")
+            }
             if store != nil {
                 section.report("postgresql", error: "does not go with \"sqlite\"; a log is kept in one store")
             }
