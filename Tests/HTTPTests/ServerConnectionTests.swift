@@ -250,7 +250,7 @@ import Testing
         let turns = try #require(account.gate?.turns)
         func read(_ bytes: [UInt8]) { channel.pipeline.fireChannelRead(ByteBuffer(bytes: bytes)) }
         #expect(turns.hasTime(forUnproven: true))
-        turns.took(.seconds(1))
+        turns.took(.hours(1))
         #expect(!turns.hasTime(forUnproven: true) && !turns.hasTime(forUnproven: false))
         read(start)
         #expect(account.waitingBytes == start.count)
@@ -259,7 +259,7 @@ import Testing
 
         for _ in 0..<10 { account.earn(bytes: 0) }
         #expect(turns.hasTime(forUnproven: true))
-        turns.took(.seconds(1))
+        turns.took(.hours(1))
         read(Frame.request(1))
         #expect(account.waitingBytes == 0 && owner.heads == 1)
         account.spend(.milliseconds(2 * Int64(WorkBudget.slowness)), now: loop.now, among: 0)
