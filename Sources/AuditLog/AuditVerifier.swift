@@ -118,8 +118,10 @@ package final class AuditVerifier {
     }
 
     private func find(_ sequence: UInt64?, _ text: String) {
-        guard report.findings.count < Self.findingsMax else { return }
-        report.findings.append(AuditFinding(sequence: sequence, description: text))
+        let finding = AuditFinding(sequence: sequence, description: text)
+        // What is wrong with the whole store is seen with each page of it.
+        guard report.findings.count < Self.findingsMax, !report.findings.contains(finding) else { return }
+        report.findings.append(finding)
     }
 
     /// - Parameter isCut: whether all rows were read, so that what a checkpoint covers beyond them is missing.

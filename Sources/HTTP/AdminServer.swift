@@ -88,6 +88,8 @@ package final class AdminServer: Sendable {
     private let port: Int
     private let key: String
     private let connectionsMax: Int
+    /// Whether what `install` adds decrypts: see `ReadGate`.
+    private let isTLS: Bool
     private let install: @Sendable (any Channel) throws -> Void
     private let state = Mutex(State.new)
     /// By event loop.
@@ -124,7 +126,7 @@ package final class AdminServer: Sendable {
     /// - Parameter install: adds the handlers of a connection; runs on its event loop.
     package init(
         group: any EventLoopGroup, host: String, port: Int, key: String,
-        connectionsMax: Int = AdminServer.connectionsMax,
+        connectionsMax: Int = AdminServer.connectionsMax, isTLS: Bool = false,
         install: @escaping @Sendable (any Channel) throws -> Void
     ) {
         self.group = group
@@ -132,6 +134,7 @@ package final class AdminServer: Sendable {
         self.port = port
         self.key = key
         self.connectionsMax = connectionsMax
+        self.isTLS = isTLS
         self.install = install
         var paused: [ObjectIdentifier: PausedReads] = [:]
         for loop in group.makeIterator() {
@@ -222,7 +225,7 @@ package final class AdminServer: Sendable {
         try channel.pipeline.syncOperations.addHandler(
             ReadGate(
                 paused, account: account, readBytesMax: Self.readBytes,
-                sliceBytes: ReadGate.sliceBytesOfPages))
+                sliceBytes: ReadGate.sliceBytesOfPages, isTLS: isTLS))
         let watch = ActivityWatch { now in
             self.connections.withLock { $0[id]?.lastMoved = now }
         }

@@ -27,6 +27,8 @@ final class LoopTurns: @unchecked Sendable {
     private var areDebtorsScheduled = false
     private var isBusyScheduled = false
     private var isServing = false
+    /// Those that want another turn while turns are taken.
+    private var returned: [ReadGate] = []
     private var isInRound = false
     private var roundLeft = TimeAmount.zero
 
@@ -44,11 +46,12 @@ final class LoopTurns: @unchecked Sendable {
     }
 
     /// How many connections in debt wait for their turn.
-    var count: Int { debtors.count }
+    var count: Int { debtors.count + returned.count }
 
     /// Calls `takeTurn` of the gate when those that owe less have had theirs; when it owes nothing, as soon as the loop has
     /// looked at the others.
     func queue(_ gate: ReadGate) {
+        guard !isServing else { return returned.append(gate) }
         let credit = gate.account.work.credit
         if credit > 0, !gate.account.work.isLow {
             busy.append(gate, debt: 0)
@@ -87,16 +90,21 @@ final class LoopTurns: @unchecked Sendable {
     }
 
     /// Lets those in a queue have their turns until a few milliseconds are over; who comes back waits for the next time.
+    /// One of those that owe most comes first: however many little debtors there are, it has its turn, too.
     /// - Returns: how long it took.
     private func serve(_ queue: ReferenceWritableKeyPath<LoopTurns, TurnQueue<ReadGate>>) -> TimeAmount {
         isServing = true
-        defer { isServing = false }
         let began = eventLoop.now
-        for _ in 0..<self[keyPath: queue].count {
-            guard let gate = self[keyPath: queue].popFirst() else { break }
+        var next = self[keyPath: queue].popFirstOfLast()
+        while let gate = next {
             gate.takeTurn()
             if eventLoop.now - began >= Self.turnsTime { break }
+            next = self[keyPath: queue].popFirst()
         }
+        isServing = false
+        let waiting = returned
+        returned = []
+        for gate in waiting { self.queue(gate) }
         return eventLoop.now - began
     }
 
@@ -143,18 +151,23 @@ struct TurnQueue<Element> {
     }
 
     mutating func popFirst() -> Element? {
-        guard count > 0 else { return nil }
-        for index in classes.indices where taken[index] < classes[index].count {
-            let element = classes[index][taken[index]]
-            taken[index] += 1
-            count -= 1
-            // What was taken is let go when it is at least half: each is moved once for each that was taken.
-            if taken[index] * 2 >= classes[index].count {
-                classes[index].removeFirst(taken[index])
-                taken[index] = 0
-            }
-            return element
+        classes.indices.first { taken[$0] < classes[$0].count }.map { pop($0) }
+    }
+
+    /// Of those that owe most, who came first.
+    mutating func popFirstOfLast() -> Element? {
+        classes.indices.last { taken[$0] < classes[$0].count }.map { pop($0) }
+    }
+
+    private mutating func pop(_ index: Int) -> Element {
+        let element = classes[index][taken[index]]
+        taken[index] += 1
+        count -= 1
+        // What was taken is let go when it is at least half: each is moved once for each that was taken.
+        if taken[index] * 2 >= classes[index].count {
+            classes[index].removeFirst(taken[index])
+            taken[index] = 0
         }
-        return nil
+        return element
     }
 }

@@ -57,6 +57,12 @@ enum Schema {
         CREATE TRIGGER IF NOT EXISTS audit_log_once BEFORE INSERT ON audit_log
         WHEN EXISTS (SELECT 1 FROM audit_log)
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: it has its name'); END;
+        CREATE TRIGGER IF NOT EXISTS audit_detached_once BEFORE INSERT ON audit_detached
+        WHEN EXISTS (SELECT 1 FROM audit_detached WHERE last = NEW.last)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: this statement is there'); END;
+        CREATE TRIGGER IF NOT EXISTS audit_ids_once BEFORE INSERT ON audit_ids
+        WHEN EXISTS (SELECT 1 FROM audit_ids WHERE record_id = NEW.record_id)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: this record is there'); END;
         \(kept("audit_log"))
         \(kept("audit_entries"))
         \(kept("audit_tiles"))

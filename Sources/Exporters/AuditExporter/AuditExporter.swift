@@ -43,7 +43,7 @@ package final class AuditExporter: Consumer, PipelineComponent {
         }
         if let timestamp = config.timestamp {
             keeper.timestamper = try Timestamper(timestamp, context, metrics: metrics) { [weak keeper] in
-                keeper?.saveTimestamp($0, $1, in: timestamp.folder)
+                keeper?.saveTimestamp($0, $1, in: timestamp.folder, $2)
             }
         }
         sender = AuditSender(keeper, eventLoop: context.eventLoop)

@@ -24,6 +24,8 @@ final class LogKeeper: @unchecked Sendable {
     // Thread only.
     /// Nil while the store cannot be used.
     private var writer: AuditWriter?
+    /// Whether what was found damaged is among the own events: once, however often it is tried again.
+    private var isDamageReported = false
     private var failure = "it was not opened"
     /// Nanoseconds of Unix time before which it is not opened again.
     private var opensAgain: Int64 = 0
@@ -130,6 +132,9 @@ final class LogKeeper: @unchecked Sendable {
                 "audit.key.rotated", action: "ROTATE", target: config.origin, [("sluice.audit.keys", keys)])
         }
         commitOwn()
+        // Closed again when that failed.
+        guard self.writer === writer else { return }
+        isDamageReported = false
         metrics.show(size: writer.size, uncovered: writer.uncovered)
         logger.info(
             "The audit log is open.", metadata: ["origin": "\(config.origin)", "entries": "\(writer.size)"])
@@ -142,13 +147,15 @@ final class LogKeeper: @unchecked Sendable {
         failure = "\(error)"
         opensAgain = SystemClock.monotonicNanoseconds() + Self.openingInterval
         metrics.failedCommits.add(1)
+        logger.error("The audit log takes no events.", metadata: ["error": "\(error)"])
         if error.kind == .damaged {
             metrics.verifyFailures.add(1)
+            guard !isDamageReported else { return }
+            isDamageReported = true
             ownEvents.add(
                 "audit.verify.failed", action: "VERIFY", outcome: "failure", target: config.origin,
                 [("sluice.audit.error", "\(error)")])
         }
-        logger.error("The audit log takes no events.", metadata: ["error": "\(error)"])
     }
 
     private func isOpen() -> Bool {
@@ -156,7 +163,7 @@ final class LogKeeper: @unchecked Sendable {
         guard SystemClock.monotonicNanoseconds() >= opensAgain else { return false }
         do throws(AuditStoreError) {
             try openNow()
-            return true
+            return writer != nil
         } catch {
             return false
         }
@@ -243,14 +250,19 @@ final class LogKeeper: @unchecked Sendable {
     var timestamper: Timestamper?
 
     /// Writes a timestamped checkpoint and its timestamp. Any thread.
-    func saveTimestamp(_ checkpoint: StoredCheckpoint, _ answer: [UInt8], in folder: String) {
+    /// - Parameter done: hears what went wrong, on the log's thread; nil when both files are there.
+    func saveTimestamp(
+        _ checkpoint: StoredCheckpoint, _ answer: [UInt8], in folder: String,
+        _ done: @escaping @Sendable (String?) -> Void
+    ) {
         thread.submit { _ in
             do throws(KeyError) {
                 let path = "\(folder)/\(checkpoint.size)"
                 try KeyFile.replace(path + ".checkpoint", Array(checkpoint.note.utf8))
                 try KeyFile.replace(path + ".tsr", answer)
+                done(nil)
             } catch {
-                self.logger.error("A timestamp was not written.", metadata: ["error": "\(error)"])
+                done("\(error)")
             }
         }
     }

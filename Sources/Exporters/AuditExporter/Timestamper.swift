@@ -17,17 +17,24 @@ final class Timestamper: @unchecked Sendable {
     private let metrics: AuditMetrics
     private let logger: Logger
     private let latest = Mutex<StoredCheckpoint?>(nil)
-    private let save: @Sendable (_ checkpoint: StoredCheckpoint, _ answer: [UInt8]) -> Void
+    private let save: Save
     private var timer: RepeatedTask?
     private var stamped: UInt64?
     private var isAsking = false
+    private var isClosed = false
+
+    /// Writes a checkpoint and the answer that timestamps it, elsewhere than on the event loop; then says what went wrong.
+    typealias Save =
+        @Sendable (
+            _ checkpoint: StoredCheckpoint, _ answer: [UInt8],
+            _ done: @escaping @Sendable (_ problem: String?) -> Void
+        ) -> Void
 
     private static let timeout = TimeAmount.seconds(30)
 
-    /// - Parameter save: gets a checkpoint and the answer that timestamps it; writes files elsewhere than on the event loop.
     init(
         _ config: AuditConfig.Timestamp, _ context: ComponentContext, metrics: AuditMetrics,
-        save: @escaping @Sendable (StoredCheckpoint, [UInt8]) -> Void
+        save: @escaping Save
     ) throws {
         self.config = config
         self.metrics = metrics
@@ -47,7 +54,7 @@ final class Timestamper: @unchecked Sendable {
     func offer(_ checkpoint: StoredCheckpoint) {
         latest.withLock { $0 = checkpoint }
         eventLoop.execute { [self] in
-            guard timer == nil else { return }
+            guard timer == nil, !isClosed else { return }
             let period = TimeAmount(config.interval)
             timer = eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { [self] _ in ask() }
             ask()
@@ -57,6 +64,7 @@ final class Timestamper: @unchecked Sendable {
     /// Ends the timer and the connection.
     func close() {
         eventLoop.execute { [self] in
+            isClosed = true
             timer?.cancel()
             // Nothing is asked any more; a connection that does not close ends with the process.
             _ = client.close()
@@ -81,9 +89,15 @@ final class Timestamper: @unchecked Sendable {
                 let bytes = Array(answer.body.readableBytesView)
                 guard answer.status == 200 else { return fail("the service answered \(answer.status)") }
                 if let problem = query.problem(of: bytes) { return fail(problem) }
-                stamped = checkpoint.size
-                metrics.timestamps.add(1)
-                save(checkpoint, bytes)
+                isAsking = true
+                save(checkpoint, bytes) { [self] problem in
+                    eventLoop.execute { [self] in
+                        isAsking = false
+                        if let problem { return fail(problem) }
+                        stamped = checkpoint.size
+                        metrics.timestamps.add(1)
+                    }
+                }
             case .failure(let error): fail("\(error)")
             }
         }

@@ -32,27 +32,34 @@ struct DatabaseSanitizer: Sendable {
     func concerns(key: String) -> Bool { attributes.isEmpty || attributes.contains(key) }
 
     /// The statement without values.
-    func sanitize(_ statement: [UInt8]) -> [UInt8] {
+    /// - Parameter system: what names the database, in small letters; where nothing does, what may be a value is one.
+    func sanitize(_ statement: [UInt8], of system: String? = nil) -> [UInt8] {
         switch kind {
-        case .sql: SQLText(statement).sanitized()
+        case .sql: SQLText(statement, SQLDialect(system: system)).sanitized()
         case .redis, .valkey: Self.commands(statement)
         case .memcached: Self.command(statement)
         case .mongo, .opensearch, .es: JSONShape(statement).sanitized()
         }
     }
 
-    /// The first word of each line.
+    /// The command of each line: the first word of the first line; of further lines, which may be those of a value, one of
+    /// capitals.
     private static func commands(_ text: [UInt8]) -> [UInt8] {
-        let lines = text.split(separator: UInt8(ascii: "\n")).map { line -> [UInt8] in
-            let line = line.drop { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r") }
-            let command = line.prefix { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\r") }
-            let rest = line.dropFirst(command.count).drop {
-                $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\r")
+        let lines = text.split(separator: UInt8(ascii: "\n")).enumerated().map { index, line -> [UInt8] in
+            let line = line.drop(while: isBlank)
+            let command = line.prefix { !isBlank($0) }
+            let isCommand = command.allSatisfy { byte in
+                let letter = index == 0 ? byte & ~0x20 : byte
+                return (65...90).contains(letter) || byte == UInt8(ascii: ".") || byte == UInt8(ascii: "_")
             }
-            return Array(command) + (rest.isEmpty ? [] : Array(" ?".utf8))
+            guard isCommand, command.count <= 32 else { return [UInt8(ascii: "?")] }
+            let hasMore = line.dropFirst(command.count).contains { !isBlank($0) }
+            return Array(command) + (hasMore ? Array(" ?".utf8) : [])
         }
         return Array(lines.joined(separator: [UInt8(ascii: "\n")]))
     }
+
+    private static func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || (9...13).contains(byte) }
 
     /// What stands before the value.
     private static func command(_ text: [UInt8]) -> [UInt8] {
@@ -60,13 +67,34 @@ struct DatabaseSanitizer: Sendable {
     }
 }
 
+/// What differs between the databases that speak SQL. Where nothing tells which one, what may be a value is one.
+private struct SQLDialect {
+    /// Text in double quotes is a value, not a name.
+    var quotesValues = true
+    /// `#` begins a comment.
+    var hasHashComments = true
+    /// Whether a backslash takes the meaning of a quote behind it; nil when nothing tells.
+    var escapes: Bool?
+
+    init(system: String?) {
+        switch system {
+        case "mysql", "mariadb": escapes = true
+        case "clickhouse": (quotesValues, hasHashComments, escapes) = (false, true, true)
+        case "sqlite": (hasHashComments, escapes) = (false, false)
+        case nil, "other_sql": break
+        default: (quotesValues, hasHashComments, escapes) = (false, false, false)
+        }
+    }
+}
+
 /// A statement of SQL whose literals become `?`, and so do digits in names; comments go.
 private struct SQLText {
     private let text: [UInt8]
+    private let dialect: SQLDialect
     private var position = 0
     private var result: [UInt8] = []
 
-    init(_ text: [UInt8]) { self.text = text }
+    init(_ text: [UInt8], _ dialect: SQLDialect) { (self.text, self.dialect) = (text, dialect) }
 
     func sanitized() -> [UInt8] {
         var scan = self
@@ -79,9 +107,14 @@ private struct SQLText {
         let byte = text[position]
         let rest = text[position...]
         switch byte {
-        case UInt8(ascii: "'"): literal(end: closing(byte))
+        case UInt8(ascii: "'"): literal(end: closing(byte, escapes: dialect.escapes))
+        case UInt8(ascii: "\"") where dialect.quotesValues:
+            literal(end: closing(byte, escapes: dialect.escapes))
+        case UInt8(ascii: "e") where hasQuoteBehind, UInt8(ascii: "E") where hasQuoteBehind:
+            position += 1
+            literal(end: closing(UInt8(ascii: "'"), escapes: true))
         case UInt8(ascii: "\""), UInt8(ascii: "`"):
-            let end = closing(byte)
+            let end = closing(byte, escapes: false)
             digitless(text[position..<end])
             position = end
         case UInt8(ascii: "$"):
@@ -92,7 +125,7 @@ private struct SQLText {
             }
             fallthrough
         default:
-            if rest.starts(with: "--".utf8) || byte == UInt8(ascii: "#") {
+            if rest.starts(with: "--".utf8) || byte == UInt8(ascii: "#") && dialect.hasHashComments {
                 position = rest.firstIndex(of: UInt8(ascii: "\n")) ?? text.count
             } else if rest.starts(with: "/*".utf8) {
                 position = find(Array("*/".utf8), from: position + 2)
@@ -114,11 +147,18 @@ private struct SQLText {
         position = end
     }
 
-    /// Behind the quote that ends what begins here; doubled and escaped ones do not.
-    private func closing(_ quote: UInt8) -> Int {
+    /// Whether a text in single quotes begins with the next byte: PostgreSQL's `E'…'`.
+    private var hasQuoteBehind: Bool {
+        position + 1 < text.count && text[position + 1] == UInt8(ascii: "'")
+    }
+
+    /// Behind the quote that ends what begins here; doubled and escaped ones do not. Where it depends on the database which
+    /// one does, and nothing tells, all of the rest is taken for the value.
+    private func closing(_ quote: UInt8, escapes: Bool?) -> Int {
         var index = position + 1
         while index < text.count {
-            if text[index] == UInt8(ascii: "\\") {
+            if text[index] == UInt8(ascii: "\\"), escapes != false {
+                if escapes == nil, index + 1 < text.count, text[index + 1] == quote { return text.count }
                 index += 2
             } else if text[index] != quote {
                 index += 1

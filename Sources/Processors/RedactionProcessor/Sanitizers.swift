@@ -47,7 +47,7 @@ struct Sanitizers: Sendable {
             // A list of attributes says enough where nothing tells the database.
             let isMeant = system.map { database.concerns(system: $0) } ?? !database.attributes.isEmpty
             guard isMeant else { continue }
-            return database.sanitize(clean ?? value.array)
+            return database.sanitize(clean ?? value.array, of: system)
         }
         return clean
     }
@@ -66,7 +66,7 @@ struct Sanitizers: Sendable {
         if namesOfStatements, isHTTP || isInternal, let system = system(of: table, request),
             let database = databases.first(where: { $0.concerns(system: system) })
         {
-            clean = database.sanitize(clean ?? name.array)
+            clean = database.sanitize(clean ?? name.array, of: system)
         }
         guard let clean, clean != name.array else { return }
         request.setContent(span, Field.Span.name, request.keep(clean))

@@ -1,5 +1,5 @@
 /// Takes ids out of URLs, paths and the names of spans: a step that has anything but letters, `-`, `_`, `.` and spaces becomes
-/// `*`, and so does one that no word is like; queries and fragments go. `v1` stays. Immutable.
+/// `*`, and so does one that no word is like; queries, fragments, users and passwords go. `v1` stays. Immutable.
 struct URLSanitizer: Sendable {
     /// Further steps are cut.
     private static let stepsMax = 10
@@ -7,7 +7,7 @@ struct URLSanitizer: Sendable {
     /// The text without ids; nil when nothing changes.
     func sanitize(_ text: [UInt8]) -> [UInt8]? {
         let start = Self.pathStart(text)
-        var result = Array(text[..<start])
+        var result = Self.withoutUser(text[..<start])
         let path = text[start...].prefix { $0 != UInt8(ascii: "?") && $0 != UInt8(ascii: "#") }
         let steps = path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
         for (index, step) in steps.prefix(Self.stepsMax + 1).enumerated() {
@@ -32,14 +32,21 @@ struct URLSanitizer: Sendable {
         return text[authority...].firstIndex { "/?#".utf8.contains($0) } ?? text.count
     }
 
+    /// `scheme://user:password@host` without user and password.
+    private static func withoutUser(_ start: ArraySlice<UInt8>) -> [UInt8] {
+        guard let at = start.lastIndex(of: UInt8(ascii: "@")),
+            let colon = start.firstIndex(of: UInt8(ascii: ":"))
+        else { return Array(start) }
+        return start[...colon] + Array("//".utf8) + start[(at + 1)...]
+    }
+
     private static func isName(_ step: ArraySlice<UInt8>) -> Bool {
-        // The digit of `v1`.
-        var digits = 0
-        for (index, byte) in step.enumerated() where !isLetter(byte) && !"-_. ".utf8.contains(byte) {
-            digits += 1
-            if index != 1 || digits > 1 { return false }
+        if step.count == 2, step.first.map({ $0 | 0x20 }) == UInt8(ascii: "v"),
+            step.last.map({ (48...57).contains($0) }) == true
+        {
+            return true
         }
-        return isWord(step)
+        return step.allSatisfy { isLetter($0) || "-_. ".utf8.contains($0) } && isWord(step)
     }
 
     /// Whether there are as many vowels as words have.

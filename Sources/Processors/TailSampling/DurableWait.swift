@@ -5,7 +5,8 @@ internal import TraceStore
 
 /// The requests of which spans wait, on disk (`storage`): a sampler that is killed finds them again.
 ///
-/// A request is forgotten when no trace that has spans of it waits any more, and the exporters have those that were sampled.
+/// A request is forgotten when no trace that has spans of it waits any more, and the exporters have those that were sampled, or
+/// have given them up, which they count.
 /// Event loop only.
 final class DurableWait {
     private struct Record {

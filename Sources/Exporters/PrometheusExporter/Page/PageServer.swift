@@ -31,7 +31,7 @@ package final class PageServer: Sendable {
         let rules = PageRules(config)
         server = AdminServer(
             group: group, host: config.server.endpoint.host, port: config.server.endpoint.port,
-            key: "exporters::\(name)::endpoint"
+            key: "exporters::\(name)::endpoint", isTLS: tls != nil
         ) { channel in
             try tls?.addHandler(to: channel)
             try PageConnection.install(on: channel, desk: desk, rules: rules)
