@@ -19,3 +19,23 @@ package protocol RequestTranslator: Sendable {
     ///   - limitBytes: of what comes out.
     func translate(_ body: WireBytes, limitBytes: Int) throws(TranslationError) -> ByteBuffer
 }
+
+/// How many parts (events, links, …) a span may have for the bytes of its body. Each takes some 150 bytes while it is translated, which
+/// `growth` covers when it is no smaller than this on average.
+package struct PartsLimit: Sendable {
+    private static let bytesOfPart = 6
+    /// Of small bodies.
+    private static let least = 256
+    private let bodyBytes: Int
+
+    /// - Parameter bodyBytes: of the body as it is translated.
+    package init(bodyBytes: Int) { self.bodyBytes = bodyBytes }
+
+    /// - Throws: there are too many.
+    package func check(_ count: Int) throws(TranslationError) {
+        guard count > max(Self.least, bodyBytes / Self.bytesOfPart) else { return }
+        throw .malformed(
+            "a span of \(count) events and links in a body of \(bodyBytes) bytes, which cannot be \(Self.bytesOfPart) bytes each"
+        )
+    }
+}

@@ -27,6 +27,20 @@ struct ZipkinTranslationTests {
             Array("[{\(ids)\(rest.isEmpty ? "" : ",")\(rest)}]".utf8), ZipkinV2JSON(parsesTags: parses))
     }
 
+    /// If it failed, a span of millions of empty annotations would take more memory than is asked for.
+    @Test("more annotations than their bytes can be")
+    func tinyParts() throws {
+        let many = #""annotations":["# + Array(repeating: "{}", count: 1_000).joined(separator: ",") + "]"
+        let error = #expect(throws: TranslationError.self) { try v2(many) }
+        #expect("\(String(describing: error))".contains("1000 events and links"))
+        #expect(throws: TranslationError.self) {
+            try translated(
+                Array("[{\(ids),\"name\":\"n\",\(many)}]".utf8), ZipkinV1JSON(parsesTags: false, now: { 1 }))
+        }
+        let usual = Array(repeating: #"{"timestamp":1,"value":"a"}"#, count: 1_000).joined(separator: ",")
+        #expect(throws: Never.self) { try v2(#""timestamp":1,"annotations":["# + usual + "]") }
+    }
+
     /// Otherwise traces of old clients would say other things than their authors wrote.
     @Test(
         "the second model in JSON",

@@ -145,6 +145,7 @@ private enum JaegerStatus {
 struct JaegerTraces {
     private var request = TraceRequest()
     private let limitBytes: Int
+    private let parts: PartsLimit
 
     /// A message of OTLP cannot be larger than what is written here.
     private static let bodyBytesMax = 48 << 20
@@ -153,6 +154,7 @@ struct JaegerTraces {
     init(limitBytes: Int, bodyBytes: Int) throws(TranslationError) {
         guard bodyBytes <= Self.bodyBytesMax else { throw .tooLarge }
         self.limitBytes = limitBytes
+        parts = PartsLimit(bodyBytes: bodyBytes)
     }
 
     /// The resource of a process.
@@ -164,6 +166,7 @@ struct JaegerTraces {
     mutating func add(
         _ span: JaegerSpan, to place: Int, readsScope: Bool = false
     ) throws(TranslationError) {
+        try parts.check(span.logs.count + span.references.count)
         var span = span
         var (name, version) = ([] as [UInt8], [] as [UInt8])
         if readsScope, let scope = span.tags.take("otel.scope.name") {

@@ -7,6 +7,7 @@ internal import RequestServing
 struct ZipkinTraces {
     private let parsesTags: Bool
     private let limitBytes: Int
+    private let parts: PartsLimit
     private var request = TraceRequest()
 
     /// A message of OTLP cannot be larger than what is written here.
@@ -17,6 +18,7 @@ struct ZipkinTraces {
         guard bodyBytes <= Self.bodyBytesMax else { throw .tooLarge }
         self.parsesTags = parsesTags
         self.limitBytes = limitBytes
+        parts = PartsLimit(bodyBytes: bodyBytes)
     }
 
     mutating func finish() throws(TranslationError) -> ByteBuffer {
@@ -31,6 +33,11 @@ struct ZipkinTraces {
     mutating func add(_ span: ZipkinSpan) throws(ZipkinFault) {
         guard !span.traceID.allSatisfy({ $0 == 0 }) else { throw .value("a span has no traceId") }
         guard !span.id.allSatisfy({ $0 == 0 }) else { throw .value("a span has no id") }
+        do throws(TranslationError) {
+            try parts.check(span.annotations.count)
+        } catch {
+            throw .translation(error)
+        }
         var tags = span.tags
         let service = span.local.service.isEmpty ? Self.noService : span.local.service
         let isNew = !request.hasResource(service)

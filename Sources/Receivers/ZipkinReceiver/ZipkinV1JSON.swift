@@ -20,11 +20,17 @@ package struct ZipkinV1JSON: RequestTranslator {
 
     package func translate(_ body: WireBytes, limitBytes: Int) throws(TranslationError) -> ByteBuffer {
         guard body.count <= ZipkinTraces.bodyBytesMax else { throw .tooLarge }
+        let parts = PartsLimit(bodyBytes: body.count)
         var request = TraceRequest()
         try readSpans(body) { (reader) throws(ZipkinFault) in
             let span = try ZipkinV1Span(&reader)
             guard !span.traceID.allSatisfy({ $0 == 0 }) else { throw .value("a span has no traceId") }
             guard !span.id.allSatisfy({ $0 == 0 }) else { throw .value("a span has no id") }
+            do throws(TranslationError) {
+                try parts.check(span.annotations.count + span.binaryAnnotations.count)
+            } catch {
+                throw .translation(error)
+            }
             let (draft, endpoint) = draft(span)
             let place = request.resource(endpoint.key) { endpoint.attributes.attributes }
             request.add(draft, to: place)
