@@ -165,13 +165,15 @@ extension HTTPClientResponse {
 /// Options other than the usual ones.
 func options(_ change: (inout HTTPClient.Options) -> Void) -> HTTPClient.Options {
     var options = HTTPClient.Options()
+    // A test may wait for others' work between two requests, longer than 90 s when it is instrumented.
+    options.idleTimeout = .hours(1)
     change(&options)
     return options
 }
 
 /// Runs a test with two loops, a server that plays scripts, and a client.
 func withScripts(
-    _ scripts: [[ScriptedServer.Step]], _ options: HTTPClient.Options = HTTPClient.Options(),
+    _ scripts: [[ScriptedServer.Step]], _ options: HTTPClient.Options = options { _ in },
     _ body: (ClientUnderTest, ScriptedServer) async throws -> Void
 ) async throws {
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
