@@ -41,7 +41,9 @@ import Testing
         try self.init(burst: 20_000)
     }
 
-    private init(burst: Int, slowness: Int = 1) throws {
+    /// - Parameter slowness: so much that what work takes on a slow or instrumented machine is no matter, but for tests of
+    ///   that.
+    private init(burst: Int, slowness: Int = 1_000_000) throws {
         var frames = FrameBudget.Limits()
         frames.burst = burst
         account = ConnectionAccount(frames: frames, slowness: slowness, now: loop.now)
@@ -197,6 +199,10 @@ import Testing
     /// Scenario: a connection has taken 50 ms for nothing. Guarantees: what it sends waits for its turn, is then answered,
     /// and is answered at once again when time has paid.
     @Test func aDebtorIsServedInTurn() throws {
+        try Self(burst: 20_000, slowness: 1).debtorIsServedInTurn()
+    }
+
+    private func debtorIsServedInTurn() throws {
         try send(start)
         _ = try written()
         account.work.spend(.milliseconds(50), now: loop.now)
@@ -212,6 +218,10 @@ import Testing
 
     /// Scenario: it goes on like that. Guarantees: the end, with its reason.
     @Test func anOverdrawnConnectionIsEnded() throws {
+        try Self(burst: 20_000, slowness: 1).overdrawnConnectionIsEnded()
+    }
+
+    private func overdrawnConnectionIsEnded() throws {
         var ends: [ConnectionEnd] = []
         account.end = { [owner] reason in
             ends.append(reason)
@@ -228,11 +238,6 @@ import Testing
     /// Scenario: a read full of requests, of a client that does not read. Guarantees: what could not be answered waits, and
     /// is gone with the connection.
     @Test func requestsWaitForTheirAnswersToBeRead() throws {
-        // What work takes on a slow or instrumented machine is no matter here.
-        try Self(burst: 20_000, slowness: 1_000_000).answersToBeRead()
-    }
-
-    private func answersToBeRead() throws {
         try send(start)
         takeTurns()
         var bytes: [UInt8] = []
