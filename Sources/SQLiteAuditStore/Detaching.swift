@@ -37,7 +37,8 @@ extension SQLiteAuditStore {
         }
     }
 
-    /// Nothing: the view is made of the entries, and the index of ids is SQLite's own.
+    /// Nothing: the view is made of the entries, and `audit_ids` has those of detached entries only, which nothing is left to
+    /// compare with.
     package func wrongCopies(
         from first: UInt64, to last: UInt64
     ) throws(AuditStoreError) -> [AuditFinding] { [] }
