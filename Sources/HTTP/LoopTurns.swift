@@ -90,12 +90,12 @@ final class LoopTurns: @unchecked Sendable {
     }
 
     /// Lets those in a queue have their turns until a few milliseconds are over; who comes back waits for the next time.
-    /// One of those that owe most comes first: however many little debtors there are, it has its turn, too.
+    /// The first is of another class of debts each time: however many little debtors there are, all others have turns, too.
     /// - Returns: how long it took.
     private func serve(_ queue: ReferenceWritableKeyPath<LoopTurns, TurnQueue<ReadGate>>) -> TimeAmount {
         isServing = true
         let began = eventLoop.now
-        var next = self[keyPath: queue].popFirstOfLast()
+        var next = self[keyPath: queue].popNext()
         while let gate = next {
             gate.takeTurn()
             if eventLoop.now - began >= Self.turnsTime { break }
@@ -138,6 +138,8 @@ struct TurnQueue<Element> {
     private var classes = [[Element]](repeating: [], count: classCount)
     /// How many of each class are taken already.
     private var taken = [Int](repeating: 0, count: classCount)
+    /// Where `popNext` looks first.
+    private var nextClass = 0
     private(set) var count = 0
 
     init() {}
@@ -154,9 +156,15 @@ struct TurnQueue<Element> {
         classes.indices.first { taken[$0] < classes[$0].count }.map { pop($0) }
     }
 
-    /// Of those that owe most, who came first.
-    mutating func popFirstOfLast() -> Element? {
-        classes.indices.last { taken[$0] < classes[$0].count }.map { pop($0) }
+    /// Who came first in the next class that has any: one class after the other, whatever is owed.
+    mutating func popNext() -> Element? {
+        for offset in classes.indices {
+            let index = (nextClass + offset) % Self.classCount
+            guard taken[index] < classes[index].count else { continue }
+            nextClass = (index + 1) % Self.classCount
+            return pop(index)
+        }
+        return nil
     }
 
     private mutating func pop(_ index: Int) -> Element {

@@ -297,4 +297,15 @@ import Testing
         for index in 1000..<1500 { queue.append(index, debt: 0) }
         for index in 500..<1500 { #expect(queue.popFirst() == index) }
     }
+
+    /// If it failed, a client that owes more would wait as long as others that owe little, or most, come back.
+    @Test func everyClassOfDebtsHasItsTurn() {
+        var queue = TurnQueue<Int>()
+        for index in 0..<100 { queue.append(index, debt: 0) }
+        queue.append(1000, debt: 5_000_000)
+        for index in 2000..<2100 { queue.append(index, debt: Int.max) }
+        #expect((0..<6).map { _ in queue.popNext() } == [0, 1000, 2000, 1, 2001, 2] && queue.count == 195)
+        while queue.popFirst() != nil {}
+        #expect(queue.popNext() == nil)
+    }
 }
