@@ -70,7 +70,8 @@ extension Rig {
 
     func permitKey(_ mode: mode_t) { chmod(keyPath, mode) }
 
-    func keeper(_ store: FailingStore) throws -> LogKeeper {
+    /// - Parameter clock: nanoseconds; decides when a store that failed is opened again.
+    func keeper(_ store: FailingStore, clock: @escaping @Sendable () -> Int64) throws -> LogKeeper {
         let diagnostics = Diagnostics()
         let config = AuditConfig(
             ConfigSection(
@@ -78,7 +79,7 @@ extension Rig {
                 diagnostics: diagnostics))
         return LogKeeper(
             config, keys: [key], metrics: AuditMetrics(registry.withLock { $0 }, exporter: "audit"),
-            logger: makeSilentLogger()
+            logger: makeSilentLogger(), clock: clock
         ) { store }
     }
 

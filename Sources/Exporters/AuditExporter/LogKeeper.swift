@@ -27,16 +27,20 @@ final class LogKeeper: @unchecked Sendable {
     /// Whether what was found damaged is among the own events: once, however often it is tried again.
     private var isDamageReported = false
     private var failure = "it was not opened"
-    /// Nanoseconds of Unix time before which it is not opened again.
+    private let clock: @Sendable () -> Int64
+    /// The clock's time before which it is not opened again.
     private var opensAgain: Int64 = 0
 
     /// Between two openings of a store that is away.
     private static let openingInterval: Int64 = 1_000_000_000
 
+    /// - Parameter clock: monotonic time, nanoseconds.
     init(
         _ config: AuditConfig, keys: [SigningKey], metrics: AuditMetrics, logger: Logger,
+        clock: @escaping @Sendable () -> Int64 = SystemClock.monotonicNanoseconds,
         makeStore: @escaping @Sendable () -> any AuditStore
     ) {
+        self.clock = clock
         self.config = config
         self.keys = keys
         self.metrics = metrics
@@ -145,7 +149,7 @@ final class LogKeeper: @unchecked Sendable {
         writer?.close()
         writer = nil
         failure = "\(error)"
-        opensAgain = SystemClock.monotonicNanoseconds() + Self.openingInterval
+        opensAgain = clock() + Self.openingInterval
         metrics.failedCommits.add(1)
         logger.error("The audit log takes no events.", metadata: ["error": "\(error)"])
         if error.kind == .damaged {
@@ -160,7 +164,7 @@ final class LogKeeper: @unchecked Sendable {
 
     private func isOpen() -> Bool {
         if writer != nil { return true }
-        guard SystemClock.monotonicNanoseconds() >= opensAgain else { return false }
+        guard clock() >= opensAgain else { return false }
         do throws(AuditStoreError) {
             try openNow()
             return writer != nil
