@@ -92,6 +92,13 @@ struct EditorList<Element: BitwiseCopyable> {
         unsafe header.pointee.count = count + range.count + reserved
     }
 
+    /// Adds so many, of any value.
+    func reserve(_ added: Int) {
+        let count = self.count
+        if unsafe count + added > header.pointee.capacity { grow(to: count + added) }
+        unsafe header.pointee.count = count + added
+    }
+
     func removeLast(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count, "no such entries")
         unsafe header.pointee.count = newCount

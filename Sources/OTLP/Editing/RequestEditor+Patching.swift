@@ -52,22 +52,28 @@ extension RequestEditor {
         {
             return found
         }
-        var scan = AttributeScan(message.source, table.number)
-        if let last {
-            scan = AttributeScan(
-                message.source, table.number, from: Int(last.entry.end), position: Int(last.position) + 1)
-        }
-        while let field = scan.next(key) {
+        var (offset, position) = (0, 0)
+        if let last { (offset, position) = (Int(last.entry.end), Int(last.position) + 1) }
+        while true {
+            let search = message.source.search(key, table.number, from: offset, position: position)
+            guard search.end >= 0 else {
+                if message.sourceFields < 0 {
+                    messages[index].sourceFields = Int32(truncatingIfNeeded: search.position)
+                }
+                break
+            }
+            (offset, position) = (search.end, search.position + 1)
             var place = Place(
-                message: table.message.index, position: Int32(truncatingIfNeeded: scan.position - 1),
-                entry: Entry(field))
+                message: table.message.index, position: Int32(truncatingIfNeeded: search.position),
+                entry: Entry(
+                    number: table.number, kind: .bytes,
+                    content: message.source.part(search.contentStart..<search.end),
+                    start: UInt32(truncatingIfNeeded: search.start),
+                    end: UInt32(truncatingIfNeeded: search.end)))
             if let patch = patch(message, at: place.position) { place = patch }
             guard place.entry.number != 0 else { continue }
             lastFound[0] = place
             return place
-        }
-        if message.sourceFields < 0 {
-            messages[index].sourceFields = Int32(truncatingIfNeeded: scan.position)
         }
         guard message.firstPatch >= 0 else { return nil }
         for patch in Int(message.firstPatch)..<Int(message.firstPatch + message.patchCount) {
@@ -121,32 +127,29 @@ extension RequestEditor {
     /// - Returns: false: there is no room for more patches, make a row.
     func patch(_ place: Place) -> Bool {
         let index = Int(place.message)
-        if messages[index].firstPatch < 0 {
-            messages[index].firstPatch = Int32(truncatingIfNeeded: patches.count)
-            patches.append(copying: 0..<0, reserving: Self.patchesMax, filler: place)
+        var row = messages[index]
+        if row.firstPatch < 0 {
+            row.firstPatch = Int32(truncatingIfNeeded: patches.count)
+            messages[index].firstPatch = row.firstPatch
+            patches.reserve(Self.patchesMax)
             if index + 1 < messages.count { pinnedPatches = patches.count }
         }
-        let first = Int(messages[index].firstPatch)
-        let end = first + Int(messages[index].patchCount)
+        let end = Int(row.firstPatch + row.patchCount)
         var slot = end
-        while slot > first, patches[slot - 1].position >= place.position { slot -= 1 }
+        while slot > row.firstPatch, patches[slot - 1].position >= place.position { slot -= 1 }
         if slot == end || patches[slot].position != place.position {
-            guard end - first < Self.patchesMax else { return false }
-            var later = end
-            while later > slot {
-                patches[later] = patches[later - 1]
-                later -= 1
-            }
-            messages[index].patchCount += 1
+            guard row.patchCount < Self.patchesMax else { return false }
+            for later in stride(from: end, to: slot, by: -1) { patches[later] = patches[later - 1] }
+            messages[index].patchCount = row.patchCount + 1
         }
         patches[slot] = place
         patches[slot].entry.isNew = true
-        if place.entry.number == 0 {
-            if found(in: MessageID(index: place.message)) == Int(place.position) { forgetFound() }
-        } else {
+        if place.entry.number != 0 {
             lastFound[0] = patches[slot]
+        } else if found(in: MessageID(index: place.message)) == Int(place.position) {
+            forgetFound()
         }
-        markChanged(MessageID(index: place.message))
+        if !row.isChanged { markChanged(MessageID(index: place.message)) }
         return true
     }
 

@@ -206,7 +206,10 @@ public final class RequestEditor {
         let place = Int(messages[Int(message.parent)].first + message.position)
         if entries[place].child == closing {
             if message.isChanged {
-                guard let content = folded(closing, atMost: Self.foldedBytesMax) else { return }
+                // Most likely larger than what is folded: not measured to find out.
+                guard message.source.count <= Self.foldedBytesMax,
+                    let content = folded(closing, atMost: Self.foldedBytesMax)
+                else { return }
                 entries[place].content = content
                 entries[place].isNew = true
             }
