@@ -225,7 +225,7 @@ package final class AdminServer: Sendable {
         try channel.pipeline.syncOperations.addHandler(
             ReadGate(
                 paused, account: account, readBytesMax: Self.readBytes,
-                sliceBytes: ReadGate.sliceBytesOfPages, isTLS: isTLS))
+                sliceBytesMax: ReadGate.sliceBytesOfPages, isTLS: isTLS))
         let watch = ActivityWatch { now in
             self.connections.withLock { $0[id]?.lastMoved = now }
         }

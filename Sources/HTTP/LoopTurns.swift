@@ -32,8 +32,12 @@ final class LoopTurns: @unchecked Sendable {
     private var isInRound = false
     private var roundLeft = TimeAmount.zero
 
+    /// Work that is done in pieces.
+    let pieces: PieceQueue
+
     private init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
+        pieces = PieceQueue(eventLoop)
     }
 
     /// Those of the loop that this is called on.

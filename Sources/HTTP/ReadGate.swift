@@ -12,8 +12,9 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias OutboundIn = NIOAny
 
     /// What is worked on without looking at the clock: at most, and at least.
-    private static let sliceBytesMax = 64 << 10
+    package static let sliceBytesMax = 64 << 10
     private static let sliceBytesMin = 256
+    private static let sliceBytesFirst = 8 << 10
     /// A slice that takes longer is followed by one of half its size.
     private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
     /// What is read at a time from a connection in debt.
@@ -25,8 +26,8 @@ package final class ReadGate: ChannelDuplexHandler {
     /// A connection that was silent for so long keeps no buffer for its next read.
     private static let idleLimit = TimeAmount.seconds(5)
 
-    /// What is worked on first when a few bytes may ask for much.
-    package static let sliceBytesOfPages = 256
+    /// What is worked on at most when a few bytes ask for much: two requests of a page.
+    package static let sliceBytesOfPages = 64
 
     private let paused: PausedReads
     private(set) var turns: LoopTurns?
@@ -40,6 +41,7 @@ package final class ReadGate: ChannelDuplexHandler {
     /// What was read and waits for a turn, or for the peer to read.
     private var waiting = ByteBuffer()
     private var sliceBytes: Int
+    private let sliceBytesMax: Int
     private var wasLong = false
     private var isQueued = false
     /// A read that was asked for while bytes wait.
@@ -57,14 +59,16 @@ package final class ReadGate: ChannelDuplexHandler {
     ///   - paused: of the connection's event loop.
     ///   - account: the protocol's handler uses the same.
     ///   - readBytesMax: what is read at a time.
-    ///   - sliceBytes: what is worked on at first without looking at the clock.
+    ///   - sliceBytesMax: what is worked on without looking at the clock.
     ///   - isTLS: the next handler hands on what it decrypted when a read is complete.
     ///   - halfClosedLimit: how long answers may take after the peer has ended its side.
     package init(
         _ paused: PausedReads, account: ConnectionAccount, readBytesMax: Int = 64 << 10,
-        sliceBytes: Int = 8 << 10, isTLS: Bool = false, halfClosedLimit: TimeAmount = .seconds(5)
+        sliceBytesMax: Int = ReadGate.sliceBytesMax, isTLS: Bool = false,
+        halfClosedLimit: TimeAmount = .seconds(5)
     ) {
-        self.sliceBytes = sliceBytes
+        self.sliceBytesMax = sliceBytesMax
+        sliceBytes = min(Self.sliceBytesFirst, sliceBytesMax)
         self.isTLS = isTLS
         self.paused = paused
         self.account = account
@@ -125,7 +129,7 @@ package final class ReadGate: ChannelDuplexHandler {
 
     /// Whether what comes is worked on at once.
     private var mayWork: Bool {
-        guard account.work.isInCredit else { return false }
+        guard account.work.isInCredit, !account.isHeld else { return false }
         let isUnproven = account.work.isLow
         guard isUnproven || account.isBusy, let turns else { return true }
         return turns.hasTime(forUnproven: isUnproven)
@@ -181,9 +185,9 @@ package final class ReadGate: ChannelDuplexHandler {
     /// Makes the next slice one that takes about `sliceTime` at most: bytes may cost much or little.
     private func fit(_ time: TimeAmount) {
         if time > Self.sliceTime {
-            sliceBytes = max(sliceBytes / 2, Self.sliceBytesMin)
-        } else if sliceBytes < Self.sliceBytesMax, time * 2 < Self.sliceTime {
-            sliceBytes = min(sliceBytes * 2, Self.sliceBytesMax)
+            sliceBytes = min(max(sliceBytes / 2, Self.sliceBytesMin), sliceBytesMax)
+        } else if sliceBytes < sliceBytesMax, time * 2 < Self.sliceTime {
+            sliceBytes = min(sliceBytes * 2, sliceBytesMax)
         }
     }
 
@@ -199,7 +203,8 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func queue(_ context: ChannelHandlerContext) {
-        guard !isQueued else { return }
+        // It goes on with `release`.
+        guard !isQueued, !account.isHeld else { return }
         isQueued = true
         if !account.work.isInCredit { readLittle(true, context) }
         turns?.queue(self)
@@ -237,22 +242,28 @@ package final class ReadGate: ChannelDuplexHandler {
     /// Works on a part of what waits. The thread's own time is measured: a debtor is not ended for what others took.
     func takeTurn() {
         isQueued = false
-        guard let context else { return }
+        guard let context, !account.isHeld else { return }
         // Served when it takes what it is sent.
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
         account.now = context.eventLoop.now
         if account.work.isInCredit { return serveAll(context) }
-        let began = ThreadTime.nanoseconds()
-        if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
-            slice.readableBytes > 0
-        {
-            context.fireChannelRead(wrapInboundOut(slice))
-            context.fireChannelReadComplete()
-        }
-        guard self.context != nil else { return }
-        let time = TimeAmount.nanoseconds(ThreadTime.nanoseconds() - began)
-        fit(time)
-        spend(time, now: context.eventLoop.now)
+        var left = Self.sliceTime
+        repeat {
+            let began = ThreadTime.nanoseconds()
+            if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
+                slice.readableBytes > 0
+            {
+                context.fireChannelRead(wrapInboundOut(slice))
+                context.fireChannelReadComplete()
+            }
+            guard self.context != nil else { return }
+            let time = TimeAmount.nanoseconds(ThreadTime.nanoseconds() - began)
+            fit(time)
+            spend(time, now: context.eventLoop.now)
+            left = left - time
+            // As much again must be left: a turn takes no longer than a slice may.
+            guard left > time, !account.isHeld, context.channel.isWritable else { break }
+        } while waiting.readableBytes > 0
         account.waitingBytes = waiting.readableBytes
         if waiting.readableBytes == 0 { drop() }
         if account.work.isOverdrawn { return end(.time, context) }
@@ -295,7 +306,7 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func read(context: ChannelHandlerContext) {
         guard !isWaiting else { return }
-        if isQueued || waiting.readableBytes > 0 {
+        if isQueued || waiting.readableBytes > 0 || account.isHeld {
             heldRead = true
         } else if !account.work.isInCredit {
             heldRead = true
@@ -308,6 +319,12 @@ package final class ReadGate: ChannelDuplexHandler {
         } else {
             context.read()
         }
+    }
+
+    /// Work in pieces is done (`PieceWork`).
+    func release() {
+        guard let context, !account.isHeld, !isServing else { return }
+        goOn(context)
     }
 
     func resume() {

@@ -2,13 +2,13 @@ package import NIOCore
 
 /// The time that one connection may take from its event loop beyond what its requests are worth.
 ///
-/// One number, nanoseconds of credit: work takes from it, requests and passing time add to it. Below zero the connection
-/// is served in its turn only, with the others that are; far below it is ended. Nanoseconds are those of the machine of the
+/// One number, nanoseconds of credit: work takes from it; passing time adds to it up to what a new connection has, requests
+/// beyond that. Below zero the connection is served in its turn only, with the others that are; far below it is ended. Nanoseconds are those of the machine of the
 /// measurements: on a slower one more time passes for each. No clock of its own; event loop only.
 package struct WorkBudget {
     /// How credit comes and goes. Generous to requests: they are worth several times what they take.
     package struct Limits: Sendable, Equatable {
-        /// Credit of a new connection, nanoseconds.
+        /// Credit of a new connection, and the most that waiting brings, nanoseconds.
         package var start = 2_000_000
         /// The most credit, nanoseconds.
         package var most = 20_000_000
@@ -81,7 +81,10 @@ package struct WorkBudget {
     package mutating func spend(_ time: TimeAmount, now: NIODeadline, among: Int = 0) {
         let passed = Int((now - filledAt).nanoseconds) / max(1, among / 4)
         filledAt = now
-        add((passed / 100 * limits.percentage - Int(time.nanoseconds)) / slowness)
+        credit -= Int(time.nanoseconds) / slowness
+        // Who has only waited has earned nothing: it may be the next flood.
+        guard credit < limits.start else { return }
+        credit = min(credit + passed / 100 * limits.percentage / slowness, limits.start)
     }
 
     /// A request was complete. Who sends such may have to wait, but is not ended.
