@@ -94,9 +94,11 @@ package final class ConnectionAccount {
     /// - Parameter bytes: of the request as it was received; nil when nothing of it was taken.
     package func excusing<Result>(_ body: () -> Result, bytes: (Result) -> Int?) -> Result {
         guard work.isLow else { return body() }
-        let began = NIODeadline.now()
+        let began = ThreadTime.nanoseconds()
         let result = body()
-        if let bytes = bytes(result) { work.excuse(NIODeadline.now() - began, bytes: bytes) }
+        if let bytes = bytes(result) {
+            work.excuse(.nanoseconds(ThreadTime.nanoseconds() - began), bytes: bytes)
+        }
         return result
     }
 

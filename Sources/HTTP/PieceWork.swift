@@ -51,7 +51,7 @@ final class PieceQueue: @unchecked Sendable {
         }
         begun = isDone ? nil : work
         work.account.spend(time, now: eventLoop.now, among: 0)
-        let owes = work.account.work.isLow
+        let owes = !work.account.work.isProven
         if isDone { work.account.pieceWorkEnded() }
         if work.account.work.isOverdrawn { work.account.end?(.time) }
         if begun != nil || waiting.count > 0 {

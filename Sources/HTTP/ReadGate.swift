@@ -12,11 +12,13 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias OutboundIn = NIOAny
 
     /// What is worked on without looking at the clock: at most, and at least.
-    package static let sliceBytesMax = 64 << 10
+    private static let sliceBytesMax = 64 << 10
     private static let sliceBytesMin = 256
     private static let sliceBytesFirst = 8 << 10
     /// A slice that takes longer is followed by one of half its size.
     private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
+    /// When longer, the thread's own time is measured.
+    private static let doubtfulTime = TimeAmount.microseconds(200 * Int64(WorkBudget.slowness))
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.
@@ -27,7 +29,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let idleLimit = TimeAmount.seconds(5)
 
     /// What is worked on at most when a few bytes ask for much: two requests of a page.
-    package static let sliceBytesOfPages = 64
+    private static let sliceBytesOfPages = 64
 
     private let paused: PausedReads
     private(set) var turns: LoopTurns?
@@ -35,6 +37,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private let readBytesMax: Int
     /// What is decrypted is handed on when a read is complete.
     private let isTLS: Bool
+    private let servesPages: Bool
     private var context: ChannelHandlerContext?
     private(set) var isWaiting = false
     private var waitingForWrites = false
@@ -59,15 +62,16 @@ package final class ReadGate: ChannelDuplexHandler {
     ///   - paused: of the connection's event loop.
     ///   - account: the protocol's handler uses the same.
     ///   - readBytesMax: what is read at a time.
-    ///   - sliceBytesMax: what is worked on without looking at the clock.
+    ///   - servesPages: whether it is one of the gateway's own pages, which take turns among themselves.
     ///   - isTLS: the next handler hands on what it decrypted when a read is complete.
     ///   - halfClosedLimit: how long answers may take after the peer has ended its side.
     package init(
         _ paused: PausedReads, account: ConnectionAccount, readBytesMax: Int = 64 << 10,
-        sliceBytesMax: Int = ReadGate.sliceBytesMax, isTLS: Bool = false,
+        servesPages: Bool = false, isTLS: Bool = false,
         halfClosedLimit: TimeAmount = .seconds(5)
     ) {
-        self.sliceBytesMax = sliceBytesMax
+        self.servesPages = servesPages
+        sliceBytesMax = servesPages ? Self.sliceBytesOfPages : Self.sliceBytesMax
         sliceBytes = min(Self.sliceBytesFirst, sliceBytesMax)
         self.isTLS = isTLS
         self.paused = paused
@@ -78,7 +82,7 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        turns = LoopTurns.of(context.eventLoop)
+        turns = LoopTurns.of(context.eventLoop, servesPages: servesPages)
         account.gate = self
     }
 
@@ -130,7 +134,7 @@ package final class ReadGate: ChannelDuplexHandler {
     /// Whether what comes is worked on at once.
     private var mayWork: Bool {
         guard account.work.isInCredit, !account.isHeld else { return false }
-        let isUnproven = account.work.isLow
+        let isUnproven = !account.work.isProven
         guard isUnproven || account.isBusy, let turns else { return true }
         return turns.hasTime(forUnproven: isUnproven)
     }
@@ -155,7 +159,7 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func spend(_ time: TimeAmount, now: NIODeadline) {
-        if account.isBusy || account.work.isLow { turns?.took(time) }
+        if account.isBusy || !account.work.isProven { turns?.took(time) }
         account.spend(time, now: now, among: turns?.count ?? 0)
     }
 
@@ -171,13 +175,13 @@ package final class ReadGate: ChannelDuplexHandler {
         if let began {
             time = .nanoseconds(ThreadTime.nanoseconds() - began)
             fit(time)
-        } else if time <= Self.sliceTime {
+        } else if time <= Self.doubtfulTime {
             fit(time)
         } else {
             // Perhaps other threads had the processor: the next one will show.
-            time = Self.sliceTime
+            time = Self.doubtfulTime
         }
-        wasLong = time >= Self.sliceTime
+        wasLong = time >= Self.doubtfulTime
         spend(time, now: end)
         account.now = end
     }

@@ -70,8 +70,11 @@ package struct WorkBudget {
     /// Whether the connection may be served as soon as it has something to say.
     package var isInCredit: Bool { credit > 0 }
 
-    /// Whether it has earned nothing that is left, so that it matters what time was spent on.
+    /// Whether little that it has earned is left, so that it matters what time was spent on.
     package var isLow: Bool { credit <= limits.start }
+
+    /// Whether it has completed a request since it was last in debt.
+    package private(set) var isProven = false
 
     /// Whether it has taken so much for nothing that it should end.
     package var isOverdrawn: Bool { credit < -limits.debt }
@@ -82,6 +85,7 @@ package struct WorkBudget {
         let passed = Int((now - filledAt).nanoseconds) / max(1, among / 4)
         filledAt = now
         credit -= Int(time.nanoseconds) / slowness
+        if credit <= 0 { isProven = false }
         // Who has only waited has earned nothing: it may be the next flood.
         guard credit < limits.start else { return }
         credit = min(credit + passed / 100 * limits.percentage / slowness, limits.start)
@@ -91,6 +95,7 @@ package struct WorkBudget {
     package mutating func earn(bytes: Int) {
         credit = max(credit, -limits.debt / 2)
         add(limits.request + bytes * limits.byte)
+        isProven = credit > 0
     }
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.
