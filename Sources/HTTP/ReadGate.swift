@@ -251,23 +251,25 @@ package final class ReadGate: ChannelDuplexHandler {
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
         account.now = context.eventLoop.now
         if account.work.isInCredit { return serveAll(context) }
-        var left = Self.sliceTime
+        let began = ThreadTime.nanoseconds()
+        var time = TimeAmount.zero
         repeat {
-            let began = ThreadTime.nanoseconds()
             if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
                 slice.readableBytes > 0
             {
                 context.fireChannelRead(wrapInboundOut(slice))
-                context.fireChannelReadComplete()
+                if isTLS { context.fireChannelReadComplete() }
             }
             guard self.context != nil else { return }
-            let time = TimeAmount.nanoseconds(ThreadTime.nanoseconds() - began)
-            fit(time)
-            spend(time, now: context.eventLoop.now)
-            left = left - time
+            let last = time
+            time = .nanoseconds(ThreadTime.nanoseconds() - began)
+            fit(time - last)
             // As much again must be left: a turn takes no longer than a slice may.
-            guard left > time, !account.isHeld, context.channel.isWritable else { break }
-        } while waiting.readableBytes > 0
+            guard time * 2 - last < Self.sliceTime, !account.isHeld else { break }
+        } while waiting.readableBytes > 0 && context.channel.isWritable
+        context.fireChannelReadComplete()
+        guard self.context != nil else { return }
+        spend(.nanoseconds(ThreadTime.nanoseconds() - began), now: context.eventLoop.now)
         account.waitingBytes = waiting.readableBytes
         if waiting.readableBytes == 0 { drop() }
         if account.work.isOverdrawn { return end(.time, context) }
