@@ -226,8 +226,7 @@ package final class AdminServer: Sendable {
         let account = ConnectionAccount(now: channel.eventLoop.now)
         try channel.pipeline.syncOperations.addHandler(
             ReadGate(
-                paused, account: account, readBytesMax: Self.readBytes,
-                sliceBytes: ReadGate.sliceBytesOfPages, isTLS: isTLS))
+                paused, account: account, readBytesMax: Self.readBytes, servesPages: true, isTLS: isTLS))
         let watch = ActivityWatch { now in
             self.connections.withLock { $0[id]?.lastMoved = now }
         }
