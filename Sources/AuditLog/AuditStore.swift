@@ -71,8 +71,14 @@ package protocol AuditStore: AnyObject {
     /// - Parameter month: the one in which the last one was recorded, or a later one whose end is before all others.
     func detach(_ detachment: StoredDetachment, through month: AuditMonth) throws(AuditStoreError)
 
-    /// What a store has beside the rows and does not fit them: columns that are searched, an index of ids.
-    func wrongCopies(from first: UInt64, to last: UInt64) throws(AuditStoreError) -> [AuditFinding]
+    /// As `rows`, into a page, which is emptied first.
+    func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError)
+
+    /// How the copies in pages are compared with their entries; nil for a store that keeps none.
+    var copiedColumns: (any CopiedColumns)? { get }
+
+    /// What a store has copied of rows that are not there.
+    func strayCopies() throws(AuditStoreError) -> [AuditFinding]
 
     /// Checkpoints of at least a size, by size and then in the order in which they were appended, at most `limit`.
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint]

@@ -34,7 +34,8 @@ package final class AuditVerifier {
 
     /// After so many findings a verification ends.
     package static let findingsMax = 20
-    private static let rowsAtATime = 4000
+    /// Whole tiles, but for what is before the first one.
+    private static let rowsAtATime = 16 * HashTile.width
 
     private let store: any AuditStore
     private let progress: (UInt64, UInt64) -> Void
@@ -46,8 +47,10 @@ package final class AuditVerifier {
     private var recorded: UInt64 = 0
     private var pages: CheckpointPages
     private let keyring: Keyring
-    /// Of the page that was read last.
-    private var wrongCopies: [AuditFinding] = []
+    /// Entries that a checkpoint of the store covers, whether it is a good one or not.
+    private var signed: UInt64 = 0
+    /// Of the page that is checked: the store's tiles of level 0.
+    private var keptTiles: [HashTile] = []
     /// Entries that the last checkpoint covers of those that were compared.
     private var covered: UInt64 = 0
     /// Checkpoints whose root is another than the rows', and what is between the first of them and the one before it.
@@ -81,21 +84,25 @@ package final class AuditVerifier {
         }
         try compare()
         guard try skipDetached(tail, origin) else { return try finish(isCut: false) }
-        var page = read(from: tree.size + 1, to: tail.size)
+        for finding in try store.strayCopies() { find(finding.sequence, finding.description) }
+        signed = tail.checkpoint?.size ?? 0
+        var (page, next) = (Page(), Page())
+        read(&next, from: tree.size + 1, to: tail.size)
         while tree.size < tail.size, report.findings.count < Self.findingsMax {
-            let rows = try page.get()
-            guard !rows.isEmpty else {
+            swap(&page, &next)
+            if let problem = page.problem { throw problem }
+            guard !page.rows.rows.isEmpty else {
                 find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
                 return try finish(isCut: false)
             }
-            for finding in wrongCopies { find(finding.sequence, finding.description) }
-            let next = tree.size + UInt64(rows.count) + 1
-            let checked = CheckedRow.check(rows, signed: tail.checkpoint?.size ?? 0) {
-                page = read(from: next, to: tail.size)
+            keptTiles = page.tiles
+            let after = tree.size + UInt64(page.rows.rows.count) + 1
+            let chunks = CheckedChunk.check(page.rows, signed: signed, store.copiedColumns) {
+                read(&next, from: after, to: tail.size)
             }
             var tiles: [HashTile] = []
-            for row in checked {
-                guard try check(row, &tiles) else { return try finish(isCut: false) }
+            for chunk in chunks {
+                guard try check(chunk, page.rows, &tiles) else { return try finish(isCut: false) }
             }
             try check(tiles)
             progress(tree.size, tail.size)
@@ -103,17 +110,25 @@ package final class AuditVerifier {
         return try finish(isCut: tree.size == tail.size)
     }
 
-    /// The next rows; none behind the last one.
-    private func read(from first: UInt64, to last: UInt64) -> Result<[AuditRow], AuditStoreError> {
-        guard first <= last else { return .success([]) }
-        return Result { () throws(AuditStoreError) in
-            let rows = try store.rows(
-                from: first, limit: Int(min(UInt64(Self.rowsAtATime), last - first + 1)))
-            wrongCopies =
-                try rows.last.map { last throws(AuditStoreError) in
-                    try store.wrongCopies(from: first, to: last.sequence)
-                } ?? []
-            return rows
+    /// What is read of a store at a time, or why it was not.
+    private struct Page {
+        var rows = RowPage()
+        var tiles: [HashTile] = []
+        var problem: AuditStoreError?
+    }
+
+    /// The next rows and the tiles of them; none behind the last one.
+    private func read(_ page: inout Page, from first: UInt64, to last: UInt64) {
+        page.rows.removeAll()
+        guard first <= last else { return }
+        let toTileEnd = UInt64(Self.rowsAtATime) - (first - 1) % UInt64(HashTile.width)
+        let limit = Int(min(toTileEnd, last - first + 1))
+        do throws(AuditStoreError) {
+            try store.read(&page.rows, from: first, limit: limit)
+            page.tiles = try store.tiles(
+                level: 0, from: (first - 1) / UInt64(HashTile.width), limit: limit / HashTile.width + 1)
+        } catch {
+            page.problem = error
         }
     }
 
@@ -225,6 +240,40 @@ package final class AuditVerifier {
     // MARK: - Rows
 
     /// - Returns: false when what follows can say nothing any more.
+    private func check(
+        _ chunk: CheckedChunk, _ page: RowPage, _ tiles: inout [HashTile]
+    ) throws(AuditStoreError) -> Bool {
+        guard chunk.isClean, page.rows[chunk.rows.lowerBound].sequence == tree.size + 1,
+            chunk.previous == previous ?? chunk.previous, chunk.firstRecorded >= recorded
+        else {
+            // What is wrong is named.
+            for index in chunk.rows {
+                let row = page.row(index)
+                for finding in store.copiedColumns?.findings(row, page.copies(index)) ?? [] {
+                    find(finding.sequence, finding.description)
+                }
+                let checked = CheckedRow(row, isSigned: row.sequence <= signed)
+                guard try check(checked, &tiles) else { return false }
+            }
+            return true
+        }
+        report.entries += UInt64(chunk.rows.count)
+        (previous, recorded) = (chunk.last, chunk.lastRecorded)
+        let isWhole = tree.size.isMultiple(of: UInt64(HashTile.width))
+        let end = tree.size + UInt64(chunk.rows.count)
+        if let root = chunk.root, isWhole, try pages.next()?.checkpoint.size ?? end >= end {
+            tree.append(tile: chunk.leaves, root: root, &tiles)
+            try compare()
+        } else {
+            for leaf in chunk.leaves {
+                tree.append(leaf, &tiles)
+                try compare()
+            }
+        }
+        return true
+    }
+
+    /// - Returns: false when what follows can say nothing any more.
     private func check(_ checked: CheckedRow, _ tiles: inout [HashTile]) throws(AuditStoreError) -> Bool {
         let row = checked.row
         let expected = tree.size + 1
@@ -279,7 +328,8 @@ package final class AuditVerifier {
     /// Compares the tiles that the rows make with those that are kept; one of level 0 says which leaf is another.
     private func check(_ tiles: [HashTile]) throws(AuditStoreError) {
         for tile in tiles {
-            let kept = try store.tiles(level: tile.level, from: tile.index, limit: 1).first
+            var kept = tile.level == 0 ? keptTiles.first { $0.index == tile.index } : nil
+            if kept == nil { kept = try store.tiles(level: tile.level, from: tile.index, limit: 1).first }
             guard kept != tile else { continue }
             let place = "tile \(tile.index) of level \(tile.level)"
             let first = (tile.index << UInt64(8 * (tile.level + 1))) + 1

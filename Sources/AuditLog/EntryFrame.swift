@@ -1,26 +1,52 @@
+internal import Glibc
 internal import Hashing
 
 /// Finds what links and names an entry that the gateway has written, without reading all of its JSON: for those that a signed
 /// checkpoint covers, of which the signature says that they have their form.
 @safe
-struct EntryFrame {
+package struct EntryFrame {
+    /// What stores have columns of.
+    package enum Field: Int, CaseIterable {
+        case eventName
+        case timestamp
+        case traceID
+        case spanID
+        case actorID
+        case actorType
+        case action
+        case outcome
+        case targetType
+        case targetID
+        case decision
+        case policyVersion
+        /// From behind its colon to the record's end.
+        case complianceTags
+    }
+
     private(set) var previous = AuditRow.firstPreviousHash
     private(set) var record = 0..<0
     private(set) var recorded: UInt64 = 0
     private(set) var resource = 0..<0
     private(set) var sequence: UInt64 = 0
     private(set) var recordID: RecordID?
+    /// Whether each field that is there is text without escapes, as `field` gives it.
+    package private(set) var isPlain = true
 
+    /// The places of fields; empty for what is not there.
+    private var fields = InlineArray<13, Range<Int>>(repeating: 0..<0)
+    private let findsFields: Bool
     private let bytes: UnsafeRawBufferPointer
     private var position = 0
 
-    /// Borrows the bytes for the call.
+    /// Borrows the bytes as long as it lives.
+    /// - Parameter findsFields: whether `field` is asked for anything.
     /// - Returns: nil for what is not exactly as `AuditRow.init` writes it.
-    init?(_ bytes: UnsafeRawBufferPointer) {
+    init?(_ bytes: UnsafeRawBufferPointer, findsFields: Bool = false) {
         unsafe self.bytes = unsafe bytes
+        self.findsFields = findsFields
         guard skip("{\"format\":\"sluice-audit-1\",\"prev_hash\":\""), let previous = readHash(),
-            skip("\",\"record\":"), let record = skipObject(findsID: true), skip(",\"recorded\":\""),
-            let recorded = readNumber(), skip("\",\"resource\":"), let resource = skipObject(findsID: false),
+            skip("\",\"record\":"), let record = skipObject(isRecord: true), skip(",\"recorded\":\""),
+            let recorded = readNumber(), skip("\",\"resource\":"), let resource = skipObject(isRecord: false),
             skip(",\"sequence\":\""), let sequence = readNumber(), sequence > 0, skip("\"}"),
             position == bytes.count, recordID != nil
         else { return nil }
@@ -28,14 +54,25 @@ struct EntryFrame {
         (self.resource, self.sequence) = (resource, sequence)
     }
 
+    /// The bytes of a field's text, borrowed as the entry's are; nil for one that is not there.
+    package func field(_ field: Field) -> UnsafeRawBufferPointer? {
+        let range = fields[field.rawValue]
+        return range.lowerBound == 0 ? nil : unsafe bytes(range)
+    }
+
+    /// Some of the entry's bytes, borrowed as these are.
+    func bytes(_ range: Range<Int>) -> UnsafeRawBufferPointer {
+        // SAFETY: only its own places are asked for.
+        unsafe UnsafeRawBufferPointer(rebasing: bytes[range])
+    }
+
     /// Whether these bytes come next, which are skipped then.
     private mutating func skip(_ text: StaticString) -> Bool {
         let count = text.utf8CodeUnitCount
         guard unsafe bytes.count - position >= count else { return false }
         // SAFETY: there are so many bytes, of the literal too.
-        for index in 0..<count {
-            guard unsafe bytes[position + index] == text.utf8Start[index] else { return false }
-        }
+        guard unsafe memcmp(bytes.baseAddress.unsafelyUnwrapped + position, text.utf8Start, count) == 0
+        else { return false }
         position += count
         return true
     }
@@ -61,11 +98,13 @@ struct EntryFrame {
         return position > start ? value : nil
     }
 
-    /// - Parameter findsID: whether it has the attributes one level down.
-    private mutating func skipObject(findsID: Bool) -> Range<Int>? {
+    /// - Parameter isRecord: whether the id and the fields are looked for.
+    private mutating func skipObject(isRecord: Bool) -> Range<Int>? {
         let start = position
         guard unsafe position < bytes.count, unsafe bytes[position] == UInt8(ascii: "{") else { return nil }
         var depth = 0
+        // Of a canonical record they come first.
+        var isInAttributes = isRecord && isNext("{\"attributes\":{")
         while unsafe position < bytes.count {
             let byte = unsafe bytes[position]
             position += 1
@@ -73,10 +112,15 @@ struct EntryFrame {
             case UInt8(ascii: "\""):
                 let text = position
                 guard skipString() else { return nil }
-                if findsID, depth == 2, position - text == 16, recordID == nil { readID(named: text) }
+                if depth == 2, isInAttributes {
+                    readAttribute(text)
+                } else if depth == 1, isRecord, findsFields {
+                    readTop(text)
+                }
             case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
             case UInt8(ascii: "}"), UInt8(ascii: "]"):
                 depth -= 1
+                if depth == 1 { isInAttributes = false }
                 if depth == 0 { return start..<position }
             default: break
             }
@@ -84,17 +128,88 @@ struct EntryFrame {
         return nil
     }
 
-    /// Takes the record's id, if the string that was skipped is its key.
-    private mutating func readID(named start: Int) {
+    private mutating func isNext(_ text: StaticString) -> Bool {
+        let start = position
+        defer { position = start }
+        return skip(text)
+    }
+
+    /// Takes what an attribute's key names, which ends with a quote before the position. What it skips is read again, so that braces
+    /// are counted.
+    private mutating func readAttribute(_ start: Int) {
         let end = position
-        position = start
-        guard skip("audit.record.id\":{\"stringValue\":\""), unsafe position + 36 <= bytes.count else {
-            position = end
+        let count = end - 1 - start
+        guard count == 15 || findsFields, count >= 12, isAt(start, "audit.") else { return }
+        if count == 15, isAt(start, "audit.record.id") {
+            if recordID == nil, skip(":{\"stringValue\":\""), unsafe position + 36 <= bytes.count {
+                recordID = unsafe RecordID(text: bytes(position..<position + 36))
+            }
+        } else if findsFields, let field = attribute(start, count) {
+            if field == .complianceTags {
+                fields[field.rawValue] = unsafe end + 1..<max(end + 1, bytes.count)
+            } else if skip(":{\"stringValue\":\"") {
+                readText(field)
+                if !isNext("}") { isPlain = false }
+            } else {
+                isPlain = false
+            }
+        }
+        position = end
+    }
+
+    private func attribute(_ start: Int, _ count: Int) -> Field? {
+        switch count {
+        case 12: isAt(start, "audit.action") ? .action : nil
+        case 13: isAt(start, "audit.outcome") ? .outcome : nil
+        case 14:
+            isAt(start, "audit.actor.id") ? .actorID : isAt(start, "audit.decision") ? .decision : nil
+        case 15: isAt(start, "audit.target.id") ? .targetID : nil
+        case 16: isAt(start, "audit.actor.type") ? .actorType : nil
+        case 17: isAt(start, "audit.target.type") ? .targetType : nil
+        case 20: isAt(start, "audit.policy.version") ? .policyVersion : nil
+        case 21: isAt(start, "audit.compliance.tags") ? .complianceTags : nil
+        default: nil
+        }
+    }
+
+    /// The same for a key of the record itself.
+    private mutating func readTop(_ start: Int) {
+        let end = position
+        let field: Field
+        switch end - 1 - start {
+        case 7 where isAt(start, "span_id"): field = .spanID
+        case 8 where isAt(start, "trace_id"): field = .traceID
+        case 9 where isAt(start, "timestamp"): field = .timestamp
+        case 10 where isAt(start, "event_name"): field = .eventName
+        default: return
+        }
+        // A text that reads like the key has no value.
+        if skip(":\"") { readText(field) } else if isNext(":") { isPlain = false }
+        position = end
+    }
+
+    /// Takes the text up to its quote.
+    private mutating func readText(_ field: Field) {
+        let start = position
+        guard skipString() else {
+            isPlain = false
             return
         }
-        recordID = unsafe RecordID(text: UnsafeRawBufferPointer(rebasing: bytes[position..<position + 36]))
-        // What it skipped is read again, so that braces are counted.
-        position = end
+        let text = start..<position - 1
+        fields[field.rawValue] = text
+        // SAFETY: inside the bytes.
+        if unsafe memchr(bytes.baseAddress.unsafelyUnwrapped + start, Int32(UInt8(ascii: "\\")), text.count)
+            != nil
+        {
+            isPlain = false
+        }
+    }
+
+    private func isAt(_ start: Int, _ text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard unsafe start + count <= bytes.count else { return false }
+        // SAFETY: there are so many bytes, of the literal too.
+        return unsafe memcmp(bytes.baseAddress.unsafelyUnwrapped + start, text.utf8Start, count) == 0
     }
 
     /// Behind the end of a string whose first quote was skipped; eight bytes at a time.

@@ -25,16 +25,27 @@ package struct MerkleTree: Sendable, Equatable {
     /// Appends a leaf. Tiles that are full now are added to `tiles`.
     package mutating func append(_ leaf: Hash256, _ tiles: inout [HashTile]) {
         size += 1
-        var hash = leaf
-        var level = 0
+        append(leaf, level: 0, &tiles)
+    }
+
+    /// Appends the leaves of a whole tile, whose root was computed before.
+    /// - Precondition: the last tile is full.
+    mutating func append(tile leaves: [Hash256], root: Hash256, _ tiles: inout [HashTile]) {
+        precondition(size.isMultiple(of: UInt64(HashTile.width)) && leaves.count == HashTile.width)
+        size += UInt64(HashTile.width)
+        if edges.isEmpty { edges.append([]) }
+        tiles.append(HashTile(level: 0, index: (size >> 8) - 1, leaves))
+        append(root, level: 1, &tiles)
+    }
+
+    private mutating func append(_ first: Hash256, level: Int, _ tiles: inout [HashTile]) {
+        var (hash, level) = (first, level)
         while true {
             if level == edges.count { edges.append([]) }
             edges[level].append(hash)
             guard edges[level].count == HashTile.width else { return }
             tiles.append(
-                HashTile(
-                    level: level, index: (size >> UInt64(8 * (level + 1))) - 1,
-                    hashes: edges[level].flatMap(\.bytes)))
+                HashTile(level: level, index: (size >> UInt64(8 * (level + 1))) - 1, edges[level]))
             hash = Self.root(ofFull: edges[level])
             edges[level].removeAll(keepingCapacity: true)
             level += 1
@@ -60,14 +71,24 @@ package struct MerkleTree: Sendable, Equatable {
     /// The root of a perfect tree over a power of two of hashes.
     static func root(ofFull hashes: [Hash256]) -> Hash256 {
         var level = hashes
-        while level.count > 1 {
-            level = stride(from: 0, to: level.count, by: 2).map { node(level[$0], level[$0 + 1]) }
+        var count = hashes.count
+        while count > 1 {
+            count /= 2
+            for index in 0..<count { level[index] = node(level[2 * index], level[2 * index + 1]) }
         }
         return level[0]
     }
 }
 
 extension HashTile {
+    /// A tile of so many hashes.
+    init(level: Int, index: UInt64, _ values: [Hash256]) {
+        var hashes: [UInt8] = []
+        hashes.reserveCapacity(Self.bytes)
+        for value in values { value.append(to: &hashes) }
+        self.init(level: level, index: index, hashes: hashes)
+    }
+
     /// The hashes, in order.
     package var values: [Hash256] {
         // SAFETY: each slice is inside the bytes, which are borrowed for the call.

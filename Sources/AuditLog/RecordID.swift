@@ -38,19 +38,22 @@ package struct RecordID: Hashable, Sendable {
     /// Reads 32 hexadecimal digits of either case in groups of 8-4-4-4-12; nil for anything else.
     package init?(text: UnsafeRawBufferPointer) {
         guard text.count == 36 else { return nil }
-        var words: (UInt64, UInt64) = (0, 0)
-        for index in 0..<36 {
-            let byte = unsafe text[index]
-            switch index {
-            case 8, 13, 18, 23:
-                guard byte == UInt8(ascii: "-") else { return nil }
-            default:
-                guard let digit = Hexadecimal.digit(byte) else { return nil }
-                let value = UInt64(digit)
-                if index < 18 { words.0 = words.0 << 4 | value } else { words.1 = words.1 << 4 | value }
-            }
+        let dash = UInt8(ascii: "-")
+        guard unsafe text[8] == dash, unsafe text[13] == dash, unsafe text[18] == dash,
+            unsafe text[23] == dash
+        else { return nil }
+        // SAFETY: all eight bytes of each are inside.
+        func load(_ start: Int) -> UInt64 {
+            UInt64(littleEndian: unsafe text.loadUnaligned(fromByteOffset: start, as: UInt64.self))
         }
-        (high, low) = words
+        // Of "4-8" and "2-4-2" the dashes go: two words of four digits each make one of eight.
+        let half: UInt64 = 0xffff_ffff
+        guard let first = Hexadecimal.word(load(0).littleEndian),
+            let second = Hexadecimal.word((load(9) & half | (load(14) & half) << 32).littleEndian),
+            let third = Hexadecimal.word((load(19) & half | (load(24) & half) << 32).littleEndian),
+            let fourth = Hexadecimal.word(load(28).littleEndian)
+        else { return nil }
+        (high, low) = (UInt64(first) << 32 | UInt64(second), UInt64(third) << 32 | UInt64(fourth))
     }
 
     /// Derives one for an event that has none: UUID version 8 with the first bits of a digest of its content, so that the same

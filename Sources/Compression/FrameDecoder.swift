@@ -35,27 +35,47 @@ extension FrameDecoder {
     func inflateFrames(
         _ input: borrowing RawSpan, limitBytes: Int, firstRoom: Int, appending append: AppendingRoom
     ) throws(InflateError) -> Int {
-        var consumed = 0
-        var produced = 0
+        var progress = FrameProgress()
         var room = firstRoom
-        while true {
-            // A byte more than the limit, to see whether there is more.
-            let left = limitBytes - produced
-            let wanted = min(room, left + 1)
-            var step = FrameStep()
-            append(wanted) { output in
-                precondition(output.freeCapacity >= wanted, "Less room than asked for")
-                step = decode(input, from: consumed, into: &output, limitBytes: left)
-            }
-            consumed += step.inputBytes
-            produced += step.outputBytes
-            if let damage = step.damage { throw .corrupt(damage) }
-            guard produced <= limitBytes else { throw .tooLarge(limitBytes: limitBytes) }
-            if consumed == input.byteCount {
-                if step.isFrameEnd { return produced }
-                guard step.isFull else { throw .corrupt(.damaged) }
-            }
-            room = max(nextRoomBytes, produced)
+        while try !progress.step(self, input, limitBytes: limitBytes, room: room, appending: append) {
+            room = max(nextRoomBytes, progress.produced)
         }
+        return progress.produced
+    }
+}
+
+/// How far a body is decoded.
+struct FrameProgress {
+    /// Bytes of the input.
+    private(set) var consumed = 0
+    /// Bytes of the output.
+    private(set) var produced = 0
+
+    /// Calls the decoder once.
+    /// - Parameters:
+    ///   - limitBytes: of all output.
+    ///   - room: what is asked for, bytes.
+    /// - Returns: whether the last frame ended with the input.
+    mutating func step(
+        _ decoder: any FrameDecoder, _ input: borrowing RawSpan, limitBytes: Int, room: Int,
+        appending append: AppendingRoom
+    ) throws(InflateError) -> Bool {
+        // A byte more than the limit, to see whether there is more.
+        let left = limitBytes - produced
+        let wanted = min(room, left + 1)
+        let start = consumed
+        var step = FrameStep()
+        append(wanted) { output in
+            precondition(output.freeCapacity >= wanted, "Less room than asked for")
+            step = decoder.decode(input, from: start, into: &output, limitBytes: left)
+        }
+        consumed += step.inputBytes
+        produced += step.outputBytes
+        if let damage = step.damage { throw .corrupt(damage) }
+        guard produced <= limitBytes else { throw .tooLarge(limitBytes: limitBytes) }
+        guard consumed == input.byteCount else { return false }
+        if step.isFrameEnd { return true }
+        guard step.isFull else { throw .corrupt(.damaged) }
+        return false
     }
 }

@@ -1,7 +1,8 @@
 internal import CLibdeflate
 
 // Bodies arrive whole, so libdeflate, which decodes twice as fast as zlib, serves all of them; it wants room for
-// a whole member at once, which is guessed and, when the guess was too low, grown. zlib is not needed here.
+// a whole member at once, which is guessed and, when the guess was too low, grown. `Inflater` is for bodies that
+// are too large to be decoded at once.
 
 /// Asks its caller for room at the end of a buffer: at least `minimumBytes` of it, which `fill` appends to.
 ///
@@ -149,7 +150,7 @@ package typealias AppendingRoom = (_ minimumBytes: Int, _ fill: (inout OutputRaw
     }
 
     /// Whether the first bytes at `start` are those of the format, as far as every stream of it has them.
-    private static func starts(_ format: Format, _ input: borrowing RawSpan, at start: Int) -> Bool {
+    static func starts(_ format: Format, _ input: borrowing RawSpan, at start: Int) -> Bool {
         guard input.byteCount - start >= 2 else { return false }
         let first = input.byte(at: start)
         let second = input.byte(at: start + 1)
@@ -158,6 +159,9 @@ package typealias AppendingRoom = (_ minimumBytes: Int, _ fill: (inout OutputRaw
         case .zlib: return first & 0x0f == 8 && (Int(first) << 8 + Int(second)) % 31 == 0
         }
     }
+
+    /// How many bytes a gzip body may inflate to: exact for an honest one of one member.
+    package static func guess(_ input: borrowing RawSpan) -> Int { guess(input, from: 0, as: .gzip) }
 
     /// How many bytes the member at `start` may inflate to: exact for the one member of an honest body.
     private static func guess(_ input: borrowing RawSpan, from start: Int, as format: Format) -> Int {

@@ -34,11 +34,16 @@ internal import CLz4
         _ input: borrowing RawSpan, limitBytes: Int, appending append: AppendingRoom
     ) throws(InflateError) -> Int {
         precondition(limitBytes >= 0, "A limit cannot be negative: \(limitBytes)")
+        try begin(input)
+        return try inflateFrames(
+            input, limitBytes: limitBytes, firstRoom: input.byteCount * 4, appending: append)
+    }
+
+    /// Begins with a body.
+    func begin(_ input: borrowing RawSpan) throws(InflateError) {
         guard !input.isEmpty else { throw .corrupt(.empty) }
         guard Self.isFrame(input) else { throw .corrupt(.wrongFormat) }
         unsafe LZ4F_resetDecompressionContext(context)
-        return try inflateFrames(
-            input, limitBytes: limitBytes, firstRoom: input.byteCount * 4, appending: append)
     }
 
     /// Whether bytes begin as a frame does, or as one that is to be skipped.

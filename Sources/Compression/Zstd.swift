@@ -39,14 +39,20 @@ internal import CZstd
         _ input: borrowing RawSpan, limitBytes: Int, appending append: AppendingRoom
     ) throws(InflateError) -> Int {
         precondition(limitBytes >= 0, "A limit cannot be negative: \(limitBytes)")
+        try begin(input, limitBytes: limitBytes)
+        let firstRoom = Self.firstRoom(input, Self.declaredBytes(input))
+        return try inflateFrames(input, limitBytes: limitBytes, firstRoom: firstRoom, appending: append)
+    }
+
+    /// Begins with a body.
+    func begin(_ input: borrowing RawSpan, limitBytes: Int) throws(InflateError) {
         guard !input.isEmpty else { throw .corrupt(.empty) }
         // SAFETY: the context is ours. A reset of the session alone cannot fail and keeps the window's limit.
         _ = unsafe ZSTD_DCtx_reset(context, ZSTD_reset_session_only)
-        let declared = Self.declaredBytes(input)
         // Whether it is true or not, nothing good can come of it.
-        if let declared, declared > limitBytes { throw .tooLarge(limitBytes: limitBytes) }
-        return try inflateFrames(
-            input, limitBytes: limitBytes, firstRoom: Self.firstRoom(input, declared), appending: append)
+        if let declared = Self.declaredBytes(input), declared > limitBytes {
+            throw .tooLarge(limitBytes: limitBytes)
+        }
     }
 
     /// One call of zstd.

@@ -7,21 +7,26 @@ final class AdminConnection: ChannelInboundHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let routes: [String: AdminHandler]
+    private let idleTimeout: TimeAmount
     private var request: HTTPRequestHead?
     private var bodyBytes = 0
     private var timeout: Scheduled<Void>?
     /// The last answer said so; what the client still sends is thrown away.
     private var isClosing = false
 
-    private init(routes: [String: AdminHandler]) {
+    private init(routes: [String: AdminHandler], idleTimeout: TimeAmount) {
         self.routes = routes
+        self.idleTimeout = idleTimeout
     }
 
     /// Adds the HTTP codec and this handler. On the channel's event loop.
-    static func install(on channel: any Channel, routes: [String: AdminHandler]) throws {
+    static func install(
+        on channel: any Channel, routes: [String: AdminHandler],
+        idleTimeout: TimeAmount = AdminServer.idleTimeout
+    ) throws {
         let pipeline = channel.pipeline.syncOperations
         try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: true)
-        try pipeline.addHandler(AdminConnection(routes: routes))
+        try pipeline.addHandler(AdminConnection(routes: routes, idleTimeout: idleTimeout))
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -127,6 +132,6 @@ final class AdminConnection: ChannelInboundHandler {
     private func restartTimeout(_ context: ChannelHandlerContext) {
         timeout?.cancel()
         let channel = context.channel
-        timeout = context.eventLoop.scheduleTask(in: AdminServer.idleTimeout) { channel.close(promise: nil) }
+        timeout = context.eventLoop.scheduleTask(in: idleTimeout) { channel.close(promise: nil) }
     }
 }

@@ -109,15 +109,17 @@ package final class AdminServer: Sendable {
     ///   - port: 0 lets the system choose.
     ///   - key: the configuration key of host and port, for the error when they cannot be had.
     ///   - connectionsMax: connections at a time.
+    ///   - idleTimeout: how long a connection may go without a whole request.
     ///   - routes: handlers by path, each with a leading slash.
     package convenience init(
         group: any EventLoopGroup, host: String, port: Int, key: String,
-        connectionsMax: Int = AdminServer.connectionsMax, routes: [String: AdminHandler]
+        connectionsMax: Int = AdminServer.connectionsMax, idleTimeout: TimeAmount = AdminServer.idleTimeout,
+        routes: [String: AdminHandler]
     ) {
         precondition(
             routes.keys.allSatisfy { $0.hasPrefix("/") }, "A path starts with a slash: \(routes.keys)")
         self.init(group: group, host: host, port: port, key: key, connectionsMax: connectionsMax) { channel in
-            try AdminConnection.install(on: channel, routes: routes)
+            try AdminConnection.install(on: channel, routes: routes, idleTimeout: idleTimeout)
         }
     }
 
@@ -224,8 +226,7 @@ package final class AdminServer: Sendable {
         let account = ConnectionAccount(now: channel.eventLoop.now)
         try channel.pipeline.syncOperations.addHandler(
             ReadGate(
-                paused, account: account, readBytesMax: Self.readBytes,
-                sliceBytes: ReadGate.sliceBytesOfPages, isTLS: isTLS))
+                paused, account: account, readBytesMax: Self.readBytes, servesPages: true, isTLS: isTLS))
         let watch = ActivityWatch { now in
             self.connections.withLock { $0[id]?.lastMoved = now }
         }

@@ -58,6 +58,8 @@ package final class ConnectionAccount {
     package internal(set) var waitingBytes = 0
     /// Since when the client has not taken what it was sent; nil while it does.
     package internal(set) var unwritableSince: NIODeadline?
+    /// How much work for it is done in pieces (`doInPieces`) and not done yet.
+    var pieceWorks = 0
     /// The connection's first handler, while it has one.
     package internal(set) var gate: ReadGate?
     /// Ends the connection as its protocol does. Set by the protocol's handler.
@@ -92,9 +94,11 @@ package final class ConnectionAccount {
     /// - Parameter bytes: of the request as it was received; nil when nothing of it was taken.
     package func excusing<Result>(_ body: () -> Result, bytes: (Result) -> Int?) -> Result {
         guard work.isLow else { return body() }
-        let began = NIODeadline.now()
+        let began = ThreadTime.nanoseconds()
         let result = body()
-        if let bytes = bytes(result) { work.excuse(NIODeadline.now() - began, bytes: bytes) }
+        if let bytes = bytes(result) {
+            work.excuse(.nanoseconds(ThreadTime.nanoseconds() - began), bytes: bytes)
+        }
         return result
     }
 

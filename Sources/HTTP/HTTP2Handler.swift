@@ -167,7 +167,8 @@ package final class HTTP2Handler: ChannelInboundHandler {
     private func begin() throws(HTTP2SessionError) {
         guard let greeting else { return }
         self.greeting = nil
-        let made = try HTTP2Session(role: role, settings: settings, delegate: delegate)
+        let made = try HTTP2Session(
+            role: role, settings: settings, delegate: delegate, room: context.map { .of($0.eventLoop) })
         session = made
         // Its settings and its answers to the client's have been sent.
         try made.forgetOutput()

@@ -115,17 +115,29 @@ package final class HTTP2Session {
     /// Whether the peer has spoken HTTP/2: its SETTINGS have come (RFC 9113 §3.4).
     package private(set) var hasPeerSettings = false
 
+    /// Where its frames are made, if it shares that with others.
+    private let room: FrameRoom?
+
     /// Makes a session and queues its SETTINGS.
     /// - Throws: when memory runs out.
-    package init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate)
+    package convenience init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate)
+        throws(HTTP2SessionError)
+    {
+        try self.init(role: role, settings: settings, delegate: delegate, room: nil)
+    }
+
+    /// As above.
+    /// - Parameter room: of the event loop that the session is used on; nil: it has its own.
+    init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate, room: FrameRoom?)
         throws(HTTP2SessionError)
     {
         self.role = role
+        self.room = room
         self.settings = settings
         self.delegate = delegate
         // SAFETY: unretained; close() destroys the session before self can die, so userData outlives it.
         let userData = unsafe Unmanaged.passUnretained(self).toOpaque()
-        let code = unsafe makeSession(role, userData, &raw)
+        let code = unsafe makeSession(role, userData, room, &raw)
         guard code == 0 else { throw HTTP2SessionError(Int(code)) }
         try announce()
     }
@@ -560,7 +572,8 @@ private func session<Result>(
 private let failed = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
 
 private func makeSession(
-    _ role: HTTP2Session.Role, _ userData: UnsafeMutableRawPointer, _ raw: inout OpaquePointer?
+    _ role: HTTP2Session.Role, _ userData: UnsafeMutableRawPointer, _ room: FrameRoom?,
+    _ raw: inout OpaquePointer?
 ) -> Int32 {
     var callbacks: OpaquePointer?
     var code = unsafe nghttp2_session_callbacks_new(&callbacks)
@@ -628,7 +641,13 @@ private func makeSession(
         Int(min(connectionWindow, streamWindow, Int32(min(maxFrame, 1 << 20))))
     }
     switch role {
-    case .server: code = unsafe nghttp2_session_server_new2(&raw, callbacks, userData, options)
+    case .server:
+        guard let room else {
+            return unsafe nghttp2_session_server_new2(&raw, callbacks, userData, options)
+        }
+        code = unsafe room.make { memory in
+            unsafe nghttp2_session_server_new3(&raw, callbacks, userData, options, memory)
+        }
     case .client: code = unsafe nghttp2_session_client_new2(&raw, callbacks, userData, options)
     }
     return code

@@ -1,11 +1,12 @@
 internal import NIOCore
 internal import NIOPosix
 
-/// The connections of one event loop, of all servers, that are served in turn: those that have taken more time than their
+/// The connections of one event loop, of all servers but those of own pages, that are served in turn: those that have taken more time than their
 /// requests were worth, those of many that have earned nothing yet, and those of many that are busy.
 ///
 /// However many they are, the others wait a few milliseconds for them, and of those in debt keep more than half of the
-/// loop's time. One timer for each kind. Event loop only.
+/// loop's time. One timer for each kind. Those of own pages are another such group: a flood of one is none of the other's.
+/// Event loop only.
 final class LoopTurns: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables are touched on `eventLoop` only; its thread's variable gives no other.
     /// How long those that wait for a turn are served in a row.
@@ -19,7 +20,9 @@ final class LoopTurns: @unchecked Sendable {
     /// How much of that is not for connections that have earned nothing.
     private static let roundTimeKept = TimeAmount.milliseconds(3 * Int64(WorkBudget.slowness))
     /// A loop has its thread to itself.
-    private static let ofThread = ThreadSpecificVariable<LoopTurns>()
+    private static let (ofThread, ofThreadsPages) = (
+        ThreadSpecificVariable<LoopTurns>(), ThreadSpecificVariable<LoopTurns>()
+    )
 
     private let eventLoop: any EventLoop
     private var debtors = TurnQueue<ReadGate>()
@@ -32,13 +35,18 @@ final class LoopTurns: @unchecked Sendable {
     private var isInRound = false
     private var roundLeft = TimeAmount.zero
 
+    /// Work that is done in pieces.
+    let pieces: PieceQueue
+
     private init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
+        pieces = PieceQueue(eventLoop)
     }
 
     /// Those of the loop that this is called on.
-    static func of(_ eventLoop: any EventLoop) -> LoopTurns {
+    static func of(_ eventLoop: any EventLoop, servesPages: Bool = false) -> LoopTurns {
         eventLoop.preconditionInEventLoop()
+        let ofThread = servesPages ? ofThreadsPages : ofThread
         if let turns = ofThread.currentValue, turns.eventLoop === eventLoop { return turns }
         let turns = LoopTurns(eventLoop)
         ofThread.currentValue = turns
@@ -53,7 +61,7 @@ final class LoopTurns: @unchecked Sendable {
     func queue(_ gate: ReadGate) {
         guard !isServing else { return returned.append(gate) }
         let credit = gate.account.work.credit
-        if credit > 0, !gate.account.work.isLow {
+        if credit > 0, gate.account.work.isProven {
             busy.append(gate, debt: 0)
             scheduleBusy()
         } else {

@@ -14,8 +14,11 @@ package final class ReadGate: ChannelDuplexHandler {
     /// What is worked on without looking at the clock: at most, and at least.
     private static let sliceBytesMax = 64 << 10
     private static let sliceBytesMin = 256
+    private static let sliceBytesFirst = 8 << 10
     /// A slice that takes longer is followed by one of half its size.
     private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
+    /// When longer, the thread's own time is measured.
+    private static let doubtfulTime = TimeAmount.microseconds(200 * Int64(WorkBudget.slowness))
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.
@@ -25,8 +28,8 @@ package final class ReadGate: ChannelDuplexHandler {
     /// A connection that was silent for so long keeps no buffer for its next read.
     private static let idleLimit = TimeAmount.seconds(5)
 
-    /// What is worked on first when a few bytes may ask for much.
-    package static let sliceBytesOfPages = 256
+    /// What is worked on at most when a few bytes ask for much: two requests of a page.
+    private static let sliceBytesOfPages = 64
 
     private let paused: PausedReads
     private(set) var turns: LoopTurns?
@@ -34,12 +37,14 @@ package final class ReadGate: ChannelDuplexHandler {
     private let readBytesMax: Int
     /// What is decrypted is handed on when a read is complete.
     private let isTLS: Bool
+    private let servesPages: Bool
     private var context: ChannelHandlerContext?
     private(set) var isWaiting = false
     private var waitingForWrites = false
     /// What was read and waits for a turn, or for the peer to read.
     private var waiting = ByteBuffer()
     private var sliceBytes: Int
+    private let sliceBytesMax: Int
     private var wasLong = false
     private var isQueued = false
     /// A read that was asked for while bytes wait.
@@ -57,14 +62,17 @@ package final class ReadGate: ChannelDuplexHandler {
     ///   - paused: of the connection's event loop.
     ///   - account: the protocol's handler uses the same.
     ///   - readBytesMax: what is read at a time.
-    ///   - sliceBytes: what is worked on at first without looking at the clock.
+    ///   - servesPages: whether it is one of the gateway's own pages, which take turns among themselves.
     ///   - isTLS: the next handler hands on what it decrypted when a read is complete.
     ///   - halfClosedLimit: how long answers may take after the peer has ended its side.
     package init(
         _ paused: PausedReads, account: ConnectionAccount, readBytesMax: Int = 64 << 10,
-        sliceBytes: Int = 8 << 10, isTLS: Bool = false, halfClosedLimit: TimeAmount = .seconds(5)
+        servesPages: Bool = false, isTLS: Bool = false,
+        halfClosedLimit: TimeAmount = .seconds(5)
     ) {
-        self.sliceBytes = sliceBytes
+        self.servesPages = servesPages
+        sliceBytesMax = servesPages ? Self.sliceBytesOfPages : Self.sliceBytesMax
+        sliceBytes = min(Self.sliceBytesFirst, sliceBytesMax)
         self.isTLS = isTLS
         self.paused = paused
         self.account = account
@@ -74,7 +82,7 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        turns = LoopTurns.of(context.eventLoop)
+        turns = LoopTurns.of(context.eventLoop, servesPages: servesPages)
         account.gate = self
     }
 
@@ -125,8 +133,8 @@ package final class ReadGate: ChannelDuplexHandler {
 
     /// Whether what comes is worked on at once.
     private var mayWork: Bool {
-        guard account.work.isInCredit else { return false }
-        let isUnproven = account.work.isLow
+        guard account.work.isInCredit, !account.isHeld else { return false }
+        let isUnproven = !account.work.isProven
         guard isUnproven || account.isBusy, let turns else { return true }
         return turns.hasTime(forUnproven: isUnproven)
     }
@@ -151,7 +159,7 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func spend(_ time: TimeAmount, now: NIODeadline) {
-        if account.isBusy || account.work.isLow { turns?.took(time) }
+        if account.isBusy || !account.work.isProven { turns?.took(time) }
         account.spend(time, now: now, among: turns?.count ?? 0)
     }
 
@@ -167,13 +175,13 @@ package final class ReadGate: ChannelDuplexHandler {
         if let began {
             time = .nanoseconds(ThreadTime.nanoseconds() - began)
             fit(time)
-        } else if time <= Self.sliceTime {
+        } else if time <= Self.doubtfulTime {
             fit(time)
         } else {
             // Perhaps other threads had the processor: the next one will show.
-            time = Self.sliceTime
+            time = Self.doubtfulTime
         }
-        wasLong = time >= Self.sliceTime
+        wasLong = time >= Self.doubtfulTime
         spend(time, now: end)
         account.now = end
     }
@@ -181,9 +189,9 @@ package final class ReadGate: ChannelDuplexHandler {
     /// Makes the next slice one that takes about `sliceTime` at most: bytes may cost much or little.
     private func fit(_ time: TimeAmount) {
         if time > Self.sliceTime {
-            sliceBytes = max(sliceBytes / 2, Self.sliceBytesMin)
-        } else if sliceBytes < Self.sliceBytesMax, time * 2 < Self.sliceTime {
-            sliceBytes = min(sliceBytes * 2, Self.sliceBytesMax)
+            sliceBytes = min(max(sliceBytes / 2, Self.sliceBytesMin), sliceBytesMax)
+        } else if sliceBytes < sliceBytesMax, time * 2 < Self.sliceTime {
+            sliceBytes = min(sliceBytes * 2, sliceBytesMax)
         }
     }
 
@@ -199,7 +207,8 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func queue(_ context: ChannelHandlerContext) {
-        guard !isQueued else { return }
+        // It goes on with `release`.
+        guard !isQueued, !account.isHeld else { return }
         isQueued = true
         if !account.work.isInCredit { readLittle(true, context) }
         turns?.queue(self)
@@ -237,22 +246,30 @@ package final class ReadGate: ChannelDuplexHandler {
     /// Works on a part of what waits. The thread's own time is measured: a debtor is not ended for what others took.
     func takeTurn() {
         isQueued = false
-        guard let context else { return }
+        guard let context, !account.isHeld else { return }
         // Served when it takes what it is sent.
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
         account.now = context.eventLoop.now
         if account.work.isInCredit { return serveAll(context) }
         let began = ThreadTime.nanoseconds()
-        if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
-            slice.readableBytes > 0
-        {
-            context.fireChannelRead(wrapInboundOut(slice))
-            context.fireChannelReadComplete()
-        }
+        var time = TimeAmount.zero
+        repeat {
+            if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
+                slice.readableBytes > 0
+            {
+                context.fireChannelRead(wrapInboundOut(slice))
+                if isTLS { context.fireChannelReadComplete() }
+            }
+            guard self.context != nil else { return }
+            let last = time
+            time = .nanoseconds(ThreadTime.nanoseconds() - began)
+            fit(time - last)
+            // As much again must be left: a turn takes no longer than a slice may.
+            guard time * 2 - last < Self.sliceTime, !account.isHeld else { break }
+        } while waiting.readableBytes > 0 && context.channel.isWritable
+        context.fireChannelReadComplete()
         guard self.context != nil else { return }
-        let time = TimeAmount.nanoseconds(ThreadTime.nanoseconds() - began)
-        fit(time)
-        spend(time, now: context.eventLoop.now)
+        spend(.nanoseconds(ThreadTime.nanoseconds() - began), now: context.eventLoop.now)
         account.waitingBytes = waiting.readableBytes
         if waiting.readableBytes == 0 { drop() }
         if account.work.isOverdrawn { return end(.time, context) }
@@ -295,7 +312,7 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func read(context: ChannelHandlerContext) {
         guard !isWaiting else { return }
-        if isQueued || waiting.readableBytes > 0 {
+        if isQueued || waiting.readableBytes > 0 || account.isHeld {
             heldRead = true
         } else if !account.work.isInCredit {
             heldRead = true
@@ -308,6 +325,12 @@ package final class ReadGate: ChannelDuplexHandler {
         } else {
             context.read()
         }
+    }
+
+    /// Work in pieces is done (`PieceWork`).
+    func release() {
+        guard let context, !account.isHeld, !isServing else { return }
+        goOn(context)
     }
 
     func resume() {

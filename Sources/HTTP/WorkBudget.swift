@@ -2,13 +2,13 @@ package import NIOCore
 
 /// The time that one connection may take from its event loop beyond what its requests are worth.
 ///
-/// One number, nanoseconds of credit: work takes from it, requests and passing time add to it. Below zero the connection
-/// is served in its turn only, with the others that are; far below it is ended. Nanoseconds are those of the machine of the
+/// One number, nanoseconds of credit: work takes from it; passing time adds to it up to what a new connection has, requests
+/// beyond that. Below zero the connection is served in its turn only, with the others that are; far below it is ended. Nanoseconds are those of the machine of the
 /// measurements: on a slower one more time passes for each. No clock of its own; event loop only.
 package struct WorkBudget {
     /// How credit comes and goes. Generous to requests: they are worth several times what they take.
     package struct Limits: Sendable, Equatable {
-        /// Credit of a new connection, nanoseconds.
+        /// Credit of a new connection, and the most that waiting brings, nanoseconds.
         package var start = 2_000_000
         /// The most credit, nanoseconds.
         package var most = 20_000_000
@@ -70,8 +70,11 @@ package struct WorkBudget {
     /// Whether the connection may be served as soon as it has something to say.
     package var isInCredit: Bool { credit > 0 }
 
-    /// Whether it has earned nothing that is left, so that it matters what time was spent on.
+    /// Whether little that it has earned is left, so that it matters what time was spent on.
     package var isLow: Bool { credit <= limits.start }
+
+    /// Whether it has completed a request since it was last in debt.
+    package private(set) var isProven = false
 
     /// Whether it has taken so much for nothing that it should end.
     package var isOverdrawn: Bool { credit < -limits.debt }
@@ -81,13 +84,18 @@ package struct WorkBudget {
     package mutating func spend(_ time: TimeAmount, now: NIODeadline, among: Int = 0) {
         let passed = Int((now - filledAt).nanoseconds) / max(1, among / 4)
         filledAt = now
-        add((passed / 100 * limits.percentage - Int(time.nanoseconds)) / slowness)
+        credit -= Int(time.nanoseconds) / slowness
+        if credit <= 0 { isProven = false }
+        // Who has only waited has earned nothing: it may be the next flood.
+        guard credit < limits.start else { return }
+        credit = min(credit + passed / 100 * limits.percentage / slowness, limits.start)
     }
 
     /// A request was complete. Who sends such may have to wait, but is not ended.
     package mutating func earn(bytes: Int) {
         credit = max(credit, -limits.debt / 2)
         add(limits.request + bytes * limits.byte)
+        isProven = credit > 0
     }
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.

@@ -39,6 +39,34 @@ package struct Hash256: Hashable, Sendable {
         self = unsafe withUnsafeBytes(of: &pair) { unsafe Self.digest(first, $0) }
     }
 
+    /// The digests of two messages, each with a byte in front of it or none. Faster than of one after the other where both have
+    /// about the same length.
+    package static func pair(
+        _ oneFirst: UInt8?, _ one: UnsafeRawBufferPointer, _ otherFirst: UInt8?,
+        _ other: UnsafeRawBufferPointer
+    ) -> (Hash256, Hash256) {
+        var (result, second) = (Hash256(), Hash256())
+        unsafe withUnsafeMutableBytes(of: &result.words) { output in
+            unsafe withUnsafeMutableBytes(of: &second.words) { secondOutput in
+                // SAFETY: both messages are borrowed for the call, both outputs have 32 bytes.
+                unsafe cnettle_sha256_pair(
+                    message(oneFirst, one, output), message(otherFirst, other, secondOutput))
+            }
+        }
+        return (result, second)
+    }
+
+    private static func message(
+        _ first: UInt8?, _ bytes: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer
+    ) -> cnettle_message {
+        // SAFETY: the output has 32 bytes and so an address.
+        unsafe cnettle_message(
+            first: first.map { Int32($0) } ?? -1,
+            data: bytes.baseAddress?.assumingMemoryBound(to: UInt8.self),
+            count: bytes.count,
+            digest: output.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self))
+    }
+
     private static func digest(_ first: UInt8?, _ bytes: UnsafeRawBufferPointer) -> Hash256 {
         var result = Hash256()
         unsafe withUnsafeMutableBytes(of: &result.words) { output in
@@ -52,6 +80,11 @@ package struct Hash256: Hashable, Sendable {
 
     /// The 32 bytes.
     package var bytes: [UInt8] { unsafe withUnsafeBytes(of: words) { unsafe Array($0) } }
+
+    /// Adds the 32 bytes to others.
+    package func append(to bytes: inout [UInt8]) {
+        unsafe withUnsafeBytes(of: words) { unsafe bytes.append(contentsOf: $0) }
+    }
 
     /// In lower-case hexadecimal.
     package var hex: [UInt8] { Digest.hexadecimal(bytes) }

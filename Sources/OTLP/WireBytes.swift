@@ -273,6 +273,14 @@ public struct WireFields: Sequence, IteratorProtocol {
                 position &+= 1
                 return UInt64(byte)
             }
+            if position &+ 1 < end {
+                // SAFETY: position + 1 < end.
+                let second = unsafe base.load(fromByteOffset: position &+ 1, as: UInt8.self)
+                if second < 0x80 {
+                    position &+= 2
+                    return UInt64(byte & 0x7F) | UInt64(second) &<< 7
+                }
+            }
         }
         return readLongVarint()
     }

@@ -3,7 +3,7 @@ internal import AuditLog
 /// Values in the binary form in which PostgreSQL sends and takes them: big-endian.
 enum BinaryForm {
     private static let byteaType: UInt32 = 17
-    private static let textType: UInt32 = 25
+    static let textType: UInt32 = 25
     /// Microseconds of Unix time at the start of the year 2000, from which a `timestamptz` counts.
     private static let epoch: Int64 = 946_684_800_000_000
 
@@ -107,5 +107,5 @@ struct CopyData {
     }
 
     /// Characters of a copy.
-    private static let textCharactersMax = 255
+    static let textCharactersMax = 255
 }

@@ -70,6 +70,19 @@ final class Connection {
         _ = try unsafe checked(cpq_copy_end(handle), "end \"\(sql.prefix(60))\"")
     }
 
+    /// Runs `COPY … TO STDOUT`.
+    /// - Parameter take: gets all of its bytes, in order.
+    func copy(_ sql: String, _ take: (UnsafeRawBufferPointer) -> Void) throws(AuditStoreError) {
+        try run(sql)
+        var count: Int32 = 0
+        // SAFETY: the bytes are this caller's until they are freed, and `take` borrows them.
+        while let bytes = unsafe cpq_next_bytes(handle, &count) {
+            unsafe take(UnsafeRawBufferPointer(start: bytes, count: Int(count)))
+            unsafe cpq_free_bytes(bytes)
+        }
+        _ = try unsafe checked(cpq_copy_result(handle), "end \"\(sql.prefix(60))\"")
+    }
+
     private func checked(_ pointer: OpaquePointer?, _ action: String) throws(AuditStoreError) -> QueryResult {
         guard let pointer = unsafe pointer else { throw failure(action) }
         let result = unsafe QueryResult(pointer)

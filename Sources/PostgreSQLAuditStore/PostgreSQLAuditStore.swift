@@ -174,7 +174,7 @@ package final class PostgreSQLAuditStore: AuditStore {
             size: found.number(row, 0) ?? 0, time: found.number(row, 1) ?? 0, note: found.text(row, 2))
     }
 
-    private func damaged(_ table: String) -> AuditStoreError {
+    func damaged(_ table: String) -> AuditStoreError {
         AuditStoreError(
             .damaged,
             "the table \(table) of the audit log in PostgreSQL has not the form that it is written in")

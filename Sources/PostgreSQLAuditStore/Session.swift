@@ -8,7 +8,10 @@ enum Session {
     private static let lock: Int64 = 0x736c_7569_6365_0001
 
     static func prepareReader(_ connection: Connection) throws(AuditStoreError) {
-        try connection.run("SET default_transaction_read_only = on")
+        // Pages are short commands: what pays for itself in long ones only is left.
+        for setting in [
+            "default_transaction_read_only = on", "jit = off", "max_parallel_workers_per_gather = 0",
+        ] { try connection.run("SET " + setting) }
         try checkTables(connection)
     }
 
@@ -59,11 +62,29 @@ enum Session {
     }
 
     private static func checkTables(_ connection: Connection) throws(AuditStoreError) {
-        guard try connection.run("SELECT to_regclass('audit_log') IS NOT NULL").isTrue(0, 0) else {
+        let found = try connection.run(
+            """
+            SELECT false, string_agg(name, ', ' ORDER BY name)
+            FROM unnest(ARRAY['audit_log', 'audit_entries', 'audit_ids', 'audit_tiles', 'audit_checkpoints',
+                'audit_detached']) AS name
+            WHERE to_regclass(name) IS NULL
+            UNION ALL
+            SELECT to_regclass('audit_log') IS NOT NULL, string_agg(name, ', ' ORDER BY name)
+            FROM unnest(ARRAY['audit_make_partitions(timestamptz,integer)', 'audit_detach_month(date)']) AS name
+            WHERE to_regprocedure(name) IS NULL
+            """)
+        guard found.isTrue(1, 0) else {
             throw AuditStoreError(
                 .refused,
                 "this PostgreSQL database has no tables of an audit log, or the role may not see them: "
                     + "sluice audit schema | psql makes them")
+        }
+        let missing = [found.text(0, 1), found.text(1, 1)].filter { !$0.isEmpty }
+        guard missing.isEmpty else {
+            throw AuditStoreError(
+                .refused,
+                "the audit log in this PostgreSQL database was made by an older version, without "
+                    + "\(missing.joined(separator: ", ")): sluice audit schema | psql makes what is missing")
         }
     }
 

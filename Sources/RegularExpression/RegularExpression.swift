@@ -15,6 +15,8 @@ package final class RegularExpression: Sendable {
 
     // SAFETY: owned, never handed out, freed in deinit; RE2 locks what it caches, so that any thread may match.
     nonisolated(unsafe) let raw: OpaquePointer
+    // SAFETY: as above, never changed.
+    private nonisolated(unsafe) let literal: Literal?
     /// The text that was compiled.
     package let pattern: String
     /// Groups in parentheses.
@@ -38,11 +40,13 @@ package final class RegularExpression: Sendable {
         }
         unsafe self.raw = raw
         self.pattern = pattern
+        unsafe literal = Literal(pattern)
         groupCount = unsafe Int(cre2_group_count(raw))
     }
 
     deinit {
         unsafe cre2_delete(raw)
+        unsafe literal?.deallocate()
     }
 
     /// The number of the group of a name; nil when there is none.
@@ -98,6 +102,9 @@ package final class RegularExpression: Sendable {
         _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
+        if unsafe ranges == nil, from == 0, let literal = unsafe literal {
+            return unsafe literal.occurs(in: utf8, whole: whole)
+        }
         let wanted = unsafe ranges?.count ?? 0
         return unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
             // SAFETY: the pattern lives as long as self, text and ranges are borrowed for the call, and `wanted` is

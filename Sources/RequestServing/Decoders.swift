@@ -50,6 +50,8 @@ final class Decoders {
     private lazy var zstd = ZstdDecompressor()
     /// Made for the first body that needs it. Keeps the room for one block, 4 MiB at most, as `zstd` does.
     private lazy var lz4 = LZ4Decompressor()
+    /// For large bodies; one of them at a time.
+    private(set) lazy var pieces = PieceDecoder()
 
     /// Decompresses `input`, all of it, and appends at most `limitBytes` bytes to the caller's buffer.
     ///

@@ -296,8 +296,16 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             return
         }
         phase = .waiting
+        complete()
+    }
+
+    /// The request's body is there.
+    private func complete() {
+        let request = self.request
         let answer = account.excusing(
-            { reader.finish(later: acknowledgement) }, bytes: { excused($0, reader) })
+            { reader.finish(later: acknowledgement, resume: { [weak self] in self?.resume(request) }) },
+            bytes: { excused($0, reader) })
+        if reader.isInflating { return }
         if answer?.isOurs ?? true { account.earn(bytes: reader.finishedBytes) }
         if let answer { self.answer(answer) }
     }
@@ -311,9 +319,19 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     }
 
     private func answerLate(_ request: Int, _ late: Answer) {
+        goOn(request) { answer(late) }
+    }
+
+    /// The request's body was decompressed in pieces.
+    private func resume(_ request: Int) {
+        goOn(request) { complete() }
+    }
+
+    /// Answers a request that waits, and goes on with what came behind it.
+    private func goOn(_ request: Int, _ answer: () -> Void) {
         guard request == self.request, case .waiting = phase, let context else { return }
         connections.tools.now = context.eventLoop.now
-        answer(late)
+        answer()
         readOn(context)
         writeAnswers(context)
         publish()

@@ -152,13 +152,32 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             reader.abandon()
             return answer(stream, .failed(.timeoutExpired))
         }
+        complete(stream, reader)
+    }
+
+    /// The request's body is there.
+    private func complete(_ stream: HTTP2Stream, _ reader: RequestReader) {
+        let (slot, id) = (stream.slot, stream.id)
         let answer = account.excusing(
-            { reader.finish(later: { acknowledgement(for: stream) }) }, bytes: { excused($0, reader) })
+            {
+                reader.finish(
+                    later: { acknowledgement(for: stream) },
+                    resume: { [weak self] in self?.resume(slot: slot, id: id) })
+            }, bytes: { excused($0, reader) })
+        if reader.isInflating { return }
         guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
         }
         if answer.isOurs { account.earn(bytes: reader.finishedBytes) }
         self.answer(stream, answer)
+    }
+
+    /// The body of a request was decompressed in pieces.
+    private func resume(slot: Int, id: Int32) {
+        guard slot < slots.count, let stream = slots[slot].stream, stream.id == id else { return }
+        tools.now = tools.eventLoop.now
+        complete(stream, slots[slot].reader)
+        handler?.flushSoon()
     }
 
     func closed(_ stream: HTTP2Stream, code: UInt32) {

@@ -67,7 +67,7 @@ final class ConnectionMemory {
     static let slotBytes = 512
 
     private let shared: IncompleteMemory
-    private let account: ConnectionAccount
+    let account: ConnectionAccount
     private let address: String?
     /// Bodies that are not complete, by the capacity of their buffers. Charged to the ledger by themselves.
     var bodyBytes = 0

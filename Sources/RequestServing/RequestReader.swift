@@ -76,6 +76,8 @@ final class RequestReader {
         case body(missing: Int?)
         /// The gRPC message is complete.
         case complete
+        /// The body is complete and decompressed in pieces.
+        case inflating(Inflation)
     }
 
     private let tools: LoopTools
@@ -106,6 +108,8 @@ final class RequestReader {
     private(set) var form = AnswerForm()
     /// About the request, if somebody wants to know of this one.
     private var span: RequestSpan?
+    /// Why the body is not decompressed on.
+    private var refusal: Answer.Failure?
     /// What the request holds, once that is known.
     private var items = 0
 
@@ -134,6 +138,11 @@ final class RequestReader {
     /// Whether a request is under way that has not been answered.
     var isReading: Bool {
         if case .discarding = phase { false } else { true }
+    }
+
+    /// Whether the body is complete and `finish` has to be called again.
+    var isInflating: Bool {
+        if case .inflating = phase { true } else { false }
     }
 
     /// Starts a request whose head was accepted.
@@ -183,7 +192,7 @@ final class RequestReader {
         var rest = unsafe bytes[...]
         while unsafe !rest.isEmpty {
             switch phase {
-            case .discarding:
+            case .discarding, .inflating:
                 return nil
             case .prefix(let value, let have):
                 if let failure = readPrefix(unsafe rest.removeFirst(), value, have) { return fail(failure) }
@@ -213,57 +222,63 @@ final class RequestReader {
     }
 
     /// The body is complete: decompresses, checks, and hands it on.
-    /// - Parameter later: makes the acknowledgement for pipelines that answer later; called at most once.
-    /// - Returns: the answer; nil when it comes through the acknowledgement.
-    func finish(later: () -> Acknowledgement) -> Answer? {
-        defer { abandon() }
-        let answer = handOn(later)
+    /// - Parameters:
+    ///   - later: makes the acknowledgement for pipelines that answer later; called at most once.
+    ///   - resume: called when a large body was decompressed in pieces; `finish` is to be called again then. Nil: at once.
+    /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isInflating`.
+    func finish(later: () -> Acknowledgement, resume: (() -> Void)? = nil) -> Answer? {
+        let answer: Answer?
+        do throws(Answer.Failure) {
+            answer = try handOn(later, resume)
+        } catch {
+            phase = .complete
+            answer = .failed(error)
+        }
+        if isInflating { return nil }
         if let span { span.end(answer, items) }
+        abandon()
         return answer
     }
 
-    private func handOn(_ later: () -> Acknowledgement) -> Answer? {
-        finishedBytes = 0
-        guard let target else { return nil }
+    /// The body as it was received; nil for a message of no bytes.
+    private func received() throws(Answer.Failure) -> Payload? {
         switch phase {
-        case .discarding: return nil
-        case .complete: break
-        case .body(missing: nil): break
+        case .inflating(let work): return work.received
+        case .discarding, .complete: return payload
+        case .body(missing: nil): return payload ?? takePayload(0)
         case .body(let missing?):
-            return .failed(malformed("unexpected end of message, \(missing) bytes missing"))
+            throw malformed("unexpected end of message, \(missing) bytes missing")
         case .prefix(_, let have):
-            return .failed(malformed("unexpected end of message, \(have) of 5 prefix bytes received"))
+            throw malformed("unexpected end of message, \(have) of 5 prefix bytes received")
         }
-        if payload == nil, case .body = phase { payload = takePayload(0) }
-        guard var payload else { return .accepted }
+    }
+
+    private func handOn(
+        _ later: () -> Acknowledgement, _ resume: (() -> Void)?
+    ) throws(Answer.Failure) -> Answer? {
+        finishedBytes = 0
+        guard let target, isReading else { return nil }
+        guard var payload = try received() else { return .accepted }
         finishedBytes = payload.bytes.readableBytes
         if compressed {
             let received = payload
-            do throws(Answer.Failure) { payload = try decompressed(payload) } catch { return .failed(error) }
+            guard let whole = try decompressed(received, resume) else { return nil }
+            payload = whole
             if encoding == .gzip, target.input.keepsGzip, payload !== received {
                 payload.gzipMembers = received
             }
         }
         if let translator = target.translator {
-            do throws(Answer.Failure) { payload = try translated(payload, translator) } catch {
-                return .failed(error)
-            }
+            payload = try translated(payload, translator)
         } else if target.mediaType == .json {
-            do throws(Answer.Failure) { payload = try fromJSON(payload, target) } catch {
-                return .failed(error)
-            }
+            payload = try fromJSON(payload, target)
         }
         payload.client = client
         if let metadata {
-            if let refusal = admit(bytes: metadata.byteCount) { return .failed(refusal) }
+            if let refusal = admit(bytes: metadata.byteCount) { throw refusal }
             payload.metadata = metadata
         }
-        let summary: RequestSummary
-        do throws(Answer.Failure) {
-            summary = try checked(&payload, target)
-        } catch {
-            return .failed(error)
-        }
+        let summary = try checked(&payload, target)
         items = summary.items
         if summary.items == 0 { return .accepted }
         let acknowledgement = target.input.answersLater ? later() : nil
@@ -272,7 +287,7 @@ final class RequestReader {
         batch.entry = Batch.Entry(target.counters.accepted, items: summary.items)
         if let refusal = target.input.consumer.consume(batch) {
             target.counters.refused.add(summary.items)
-            return .failed(Answer.Failure(refusal))
+            throw Answer.Failure(refusal)
         }
         return acknowledgement == nil ? .accepted : nil
     }
@@ -285,6 +300,7 @@ final class RequestReader {
         target = nil
         span = nil
         items = 0
+        refusal = nil
         if let metadata {
             memory?.headBytes -= metadata.byteCount
             self.metadata = nil
@@ -391,34 +407,45 @@ final class RequestReader {
         return min(max(size, before * 8, Self.announcedRoomBytes), announcedBytes)
     }
 
-    private func decompressed(_ compressed: Payload) throws(Answer.Failure) -> Payload {
-        let count = compressed.bytes.readableBytes
-        if count == 0 { return compressed }
-        if let refusal = admit(bytes: min(4 * count, limits.bodyBytesMax)) { throw refusal }
-        // Four times is what telemetry usually inflates to; the decoder asks for more when it needs it.
-        let whole = Payload(
-            capacity: min(4 * count, limits.bodyBytesMax), pool: tools.pool, ledger: tools.ledger)
-        var result = Result<Void, InflateError>.success(())
-        unsafe compressed.bytes.withUnsafeReadableBytes { bytes in
-            do throws(InflateError) {
-                try tools.decoders.decode(
-                    unsafe RawSpan(_unsafeBytes: bytes), as: encoding, limitBytes: limits.bodyBytesMax,
-                    appending: { minimum, fill in
-                        whole.bytes.writeWithOutputRawSpan(
-                            minimumWritableBytes: minimum, initializingWith: fill)
-                    })
-            } catch {
-                result = .failure(error)
-            }
+    /// - Returns: nil while it is decompressed in pieces.
+    private func decompressed(_ body: Payload, _ resume: (() -> Void)?) throws(Answer.Failure) -> Payload? {
+        if case .inflating(let work) = phase {
+            phase = .complete
+            return try inflated(work)
         }
-        whole.adjustCharge()
-        switch result {
-        case .success: return whole
-        case .failure(.tooLarge):
-            throw tooLarge("more than \(limits.bodyBytesMax)", decompressed: true)
-        case .failure(.corrupt(let damage)):
+        let count = body.bytes.readableBytes
+        if count == 0 { return body }
+        if let refusal = admit(bytes: min(4 * count, limits.bodyBytesMax)) { throw refusal }
+        let work = Inflation(body, as: encoding, limitBytes: limits.bodyBytesMax, tools)
+        work.begin(mayWait: resume != nil && memory != nil)
+        guard work.result == nil, let memory, let resume else { return try inflated(work) }
+        phase = .inflating(work)
+        hold(capacity)
+        memory.account.doInPieces { [self] in
+            // Given up meanwhile?
+            guard case .inflating(let current) = phase, current === work else { return true }
+            lastProgress = tools.eventLoop.now
+            refusal = admit(bytes: Inflation.pieceBytes)
+            if refusal == nil { work.step() }
+            guard refusal != nil || work.result != nil else { return false }
+            resume()
+            return true
+        }
+        return nil
+    }
+
+    private func inflated(_ work: Inflation) throws(Answer.Failure) -> Payload {
+        if let refusal {
+            self.refusal = nil
+            throw refusal
+        }
+        switch work.result {
+        case .success?: return work.whole
+        case .failure(.tooLarge)?: throw tooLarge("more than \(limits.bodyBytesMax)", decompressed: true)
+        case .failure(.corrupt(let damage))?:
             target?.counters.failedRequests.add(1)
             throw .corrupt(encoding.rawValue, damage.rawValue, grpc: limits.isGRPC)
+        case nil: preconditionFailure("not decompressed to its end")
         }
     }
 
@@ -535,5 +562,6 @@ extension Payload {
 
 /// The bytes received for which a request's time is excused: none when nothing of it was taken.
 func excused(_ answer: Answer?, _ reader: RequestReader) -> Int? {
-    answer?.isTaken ?? true ? reader.finishedBytes : nil
+    if reader.isInflating { return nil }
+    return answer?.isTaken ?? true ? reader.finishedBytes : nil
 }

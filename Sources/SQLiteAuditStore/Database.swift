@@ -134,7 +134,8 @@ final class Statement {
     /// As a hash; nil for another length.
     func hash(_ column: Int32) -> Hash256? { unsafe borrowed(column) { unsafe Hash256($0) } }
 
-    private func borrowed<Value>(_ column: Int32, _ read: (UnsafeRawBufferPointer) -> Value?) -> Value? {
+    /// What is read of a column's bytes, which are valid for the call; nil for an empty one.
+    func borrowed<Value>(_ column: Int32, _ read: (UnsafeRawBufferPointer) -> Value?) -> Value? {
         // SAFETY: valid until the next step; read at once. The count is asked for after the value, as SQLite wants it.
         guard let start = unsafe sqlite3_column_blob(pointer, column) else { return nil }
         let count = Int(unsafe sqlite3_column_bytes(pointer, column))

@@ -37,11 +37,10 @@ extension SQLiteAuditStore {
         }
     }
 
-    /// Nothing: the view is made of the entries, and `audit_ids` has those of detached entries only, which nothing is left to
+    /// None: the view is made of the entries, and `audit_ids` has those of detached entries only, which nothing is left to
     /// compare with.
-    package func wrongCopies(
-        from first: UInt64, to last: UInt64
-    ) throws(AuditStoreError) -> [AuditFinding] { [] }
+    package var copiedColumns: (any CopiedColumns)? { nil }
+    package func strayCopies() throws(AuditStoreError) -> [AuditFinding] { [] }
 
     static func hasTable(_ database: Database, _ name: String) throws(AuditStoreError) -> Bool {
         let select = try database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")

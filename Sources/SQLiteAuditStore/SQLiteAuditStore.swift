@@ -201,23 +201,42 @@ package final class SQLiteAuditStore: AuditStore {
     }
 
     package func rows(from sequence: UInt64, limit: Int) throws(AuditStoreError) -> [AuditRow] {
-        let statement = try opened().rows
-        try statement.bind(1, sequence)
-        try statement.bind(2, UInt64(limit))
         var rows: [AuditRow] = []
-        rows.reserveCapacity(limit)
-        while try statement.step() {
-            let sequence = statement.number(0)
-            guard let id = statement.recordID(1), let hash = statement.hash(2) else {
-                statement.reset()
-                throw damaged("the record id or content hash of entry \(sequence)")
-            }
+        try forEachRow(from: sequence, limit: limit) { statement, sequence, id, hash in
             rows.append(
                 AuditRow(
                     sequence: sequence, recordID: id, contentHash: hash, recorded: statement.number(3),
                     entry: statement.bytes(4)))
         }
         return rows
+    }
+
+    package func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError) {
+        page.removeAll()
+        try forEachRow(from: sequence, limit: limit) { statement, sequence, id, hash in
+            let recorded = statement.number(3)
+            let entry = unsafe statement.borrowed(4) { unsafe page.append($0) } ?? 0..<0
+            page.append(
+                RowPage.Row(
+                    sequence: sequence, recordID: id, contentHash: hash, recorded: recorded, entry: entry,
+                    copies: 0..<0))
+        }
+    }
+
+    private func forEachRow(
+        from sequence: UInt64, limit: Int, _ body: (Statement, UInt64, RecordID, Hash256) -> Void
+    ) throws(AuditStoreError) {
+        let statement = try opened().rows
+        try statement.bind(1, sequence)
+        try statement.bind(2, UInt64(limit))
+        while try statement.step() {
+            let sequence = statement.number(0)
+            guard let id = statement.recordID(1), let hash = statement.hash(2) else {
+                statement.reset()
+                throw damaged("the record id or content hash of entry \(sequence)")
+            }
+            body(statement, sequence, id, hash)
+        }
     }
 
     package func tiles(level: Int, from index: UInt64, limit: Int) throws(AuditStoreError) -> [HashTile] {

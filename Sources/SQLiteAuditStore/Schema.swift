@@ -48,6 +48,9 @@ enum Schema {
         WHEN NEW.sequence IS NOT (SELECT ifnull(max(sequence), 0) + 1 FROM audit_entries)
           OR EXISTS (SELECT 1 FROM audit_entries WHERE record_id = NEW.record_id)
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: this sequence is not the next, or the record is there'); END;
+        CREATE TRIGGER IF NOT EXISTS audit_entries_new_ids BEFORE INSERT ON audit_entries
+        WHEN EXISTS (SELECT 1 FROM audit_ids WHERE record_id = NEW.record_id)
+        BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: this record was in a month that is detached'); END;
         CREATE TRIGGER IF NOT EXISTS audit_tiles_once BEFORE INSERT ON audit_tiles
         WHEN EXISTS (SELECT 1 FROM audit_tiles WHERE level = NEW.level AND tile = NEW.tile)
         BEGIN SELECT RAISE(ABORT, 'the audit log is append-only: this tile is there'); END;

@@ -56,7 +56,9 @@ final class FailingStore: AuditStore, Sendable {
     func tiles(level: Int, from index: UInt64, limit: Int) throws(AuditStoreError) -> [HashTile] { [] }
     func detachments() throws(AuditStoreError) -> [StoredDetachment] { [] }
     func detach(_ detachment: StoredDetachment, through month: AuditMonth) throws(AuditStoreError) {}
-    func wrongCopies(from first: UInt64, to last: UInt64) throws(AuditStoreError) -> [AuditFinding] { [] }
+    func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError) {}
+    var copiedColumns: (any CopiedColumns)? { nil }
+    func strayCopies() throws(AuditStoreError) -> [AuditFinding] { [] }
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint] {
         state.withLock { Array($0.checkpoints.filter { $0.size >= size }.prefix(limit)) }
     }

@@ -21,6 +21,22 @@ import Testing
         #expect(budget.isInCredit)
     }
 
+    /// Guarantees: who has only waited is served with those who have earned nothing; before, an attacker's connections that
+    /// rested a moment were taken for those of clients.
+    @Test func waitingEarnsNothingBeyondTheBeginning() {
+        var budget = WorkBudget(limits, slowness: 1, now: start)
+        budget.spend(.milliseconds(1), now: start + .seconds(60))
+        #expect(budget.isLow && budget.credit == limits.start && !budget.isProven)
+        budget.earn(bytes: 0)
+        #expect(!budget.isLow && budget.isProven)
+        // A little more than it had: it is no stranger yet.
+        budget.spend(.milliseconds(1), now: start + .seconds(60))
+        #expect(budget.isLow && budget.isProven)
+        budget.spend(.milliseconds(5), now: start + .seconds(60))
+        budget.spend(.zero, now: start + .seconds(120))
+        #expect(budget.isInCredit && !budget.isProven)
+    }
+
     /// Scenario: half of a loop's time for nothing. Guarantees: the connection is overdrawn after less than a second.
     @Test func aFloodIsOverdrawn() {
         var budget = WorkBudget(limits, slowness: 1, now: start)

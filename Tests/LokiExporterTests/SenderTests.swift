@@ -239,6 +239,14 @@ struct SenderTests {
         #expect(LokiRefusal.entries(text) { $0.contains("{a=\"b\"}") ? 5 : nil } == count)
     }
 
+    /// If it failed, a destination that answers 64 KiB of its words would hold an event loop for as long as it takes.
+    @Test("a long text of refusals is read to its end") func longRefusal() {
+        let many = Array(repeating: "label name", count: 5_000).joined(separator: "; ")
+        #expect(LokiRefusal.entries(many) { _ in 2 } == 10_000)
+        let almost = String(repeating: "total ignored: ", count: 4_000)
+        #expect(LokiRefusal.entries(almost) { _ in nil } == nil)
+    }
+
     private func lines(_ names: [String]) -> Batch {
         makeLogs(
             [request(resource: { $0.attribute(1, "service.name", "a") }, lines: names)], items: names.count)

@@ -265,6 +265,44 @@ import Testing
         loop.run()
         #expect(!channel.isActive)
     }
+
+    // MARK: - Work in pieces
+
+    /// A request that is no request, of a megabyte in a kilobyte.
+    private var large: [UInt8] {
+        let zeros = gzipped([UInt8](repeating: 0, count: 900_000))
+        return Array(
+            """
+            POST /v1/traces HTTP/1.1\r\nhost: h\r\ncontent-type: application/x-protobuf\r\n\
+            content-encoding: gzip\r\ncontent-length: \(zeros.count)\r\n\r\n
+            """.utf8) + zeros
+    }
+
+    /// Scenario: a body of a megabyte in a few kilobytes, with requests behind it. Guarantees: it is decompressed while others
+    /// are served, the answers come in order, and it is refused as one that was decompressed at once.
+    @Test func largeBodiesAreDecompressedInPieces() throws {
+        try channel.writeInbound(ByteBuffer(bytes: large + post(request)))
+        #expect(try answers() == "")
+        // What comes behind it waits.
+        try channel.writeInbound(ByteBuffer(bytes: post(request)))
+        #expect(account.waitingBytes > 0)
+        var text = ""
+        for _ in 0..<100 {
+            loop.advanceTime(by: .milliseconds(5))
+            text += try answers()
+        }
+        let statuses = text.split(separator: "HTTP/1.1 ").map { $0.prefix(3) }
+        #expect(statuses == ["400", "200", "200"] && account.waitingBytes == 0)
+        #expect(rear.consumer.takenItems == [1, 1])
+    }
+
+    /// Scenario: the client goes while its body is decompressed. Guarantees: nothing is done with it, nothing held.
+    @Test func nobodyWaitsForAClientThatIsGone() throws {
+        try channel.writeInbound(ByteBuffer(bytes: large))
+        channel.close(promise: nil)
+        for _ in 0..<10 { loop.advanceTime(by: .milliseconds(5)) }
+        #expect(memory.bytes == 0 && account.waitingBytes == 0)
+    }
 }
 
 extension String {

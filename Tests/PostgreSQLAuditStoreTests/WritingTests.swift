@@ -102,6 +102,25 @@ struct WritingTests {
         #expect(unreadable?.description.contains("nonsense") == true)
     }
 
+    /// Tables that were made by an older version lack what this one needs: the operator must hear which command mends it.
+    @Test(
+        "what an older schema lacks is named, with the command that makes it",
+        arguments: [
+            ("DROP TABLE audit_detached", "audit_detached"),
+            ("DROP FUNCTION audit_detach_month", "audit_detach_month(date)"),
+        ])
+    func older(sql: String, name: String) throws {
+        let log = try TestLog()
+        try log.fill(0..<1)
+        try log.administer(sql)
+        for access in [AuditAccess.reading, .writing(origin: "audit.test/a")] {
+            let error = #expect(throws: AuditStoreError.self) { try log.store().open(access) }
+            #expect(error?.kind == .refused)
+            #expect(
+                error?.description.contains("older version, without \(name): sluice audit schema") == true)
+        }
+    }
+
     /// A session that ends in the middle of a COPY or of a COMMIT must leave all of it or nothing.
     @Test(
         "a connection that is lost while rows are sent or committed loses and doubles nothing",

@@ -23,6 +23,28 @@ import Testing
         #expect(!expression.occurs(in: "tim eout"))
     }
 
+    /// A filter by `^/api/` would keep what RE2 drops: what is compared without it must be what it says.
+    @Test func textsWithoutAnythingSpecialMatchAsRE2Does() throws {
+        var random = SystemRandomNumberGenerator()
+        let pieces = ["a", "b", "ab", "/", "\\.", "\\-", ".", "-", "\n"]
+        for _ in 0..<3000 {
+            func some(_ most: Int) -> String {
+                (0..<Int.random(in: 0...most, using: &random)).map { _ in
+                    pieces.randomElement(using: &random) ?? ""
+                }.joined()
+            }
+            let pattern = ["", "^"].randomElement()! + some(3) + ["", "$"].randomElement()!
+            let text = some(6).replacing("\\", with: "")
+            let expression = try RegularExpression(pattern)
+            // Groups are asked for: RE2 answers.
+            #expect(
+                expression.occurs(in: text) == !expression.firstMatch(in: Array(text.utf8)).isEmpty,
+                "\(pattern) in \(text)")
+            let whole = try RegularExpression("^(?:\(pattern))$")
+            #expect(expression.matches(text) == whole.occurs(in: text), "\(pattern) is \(text)")
+        }
+    }
+
     /// Relabelled addresses would point elsewhere.
     @Test(arguments: [
         ("(.*):(\\d+)", "host:9100", "$1:8080", "host:8080"),

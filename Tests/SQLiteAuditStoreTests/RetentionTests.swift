@@ -66,6 +66,20 @@ struct RetentionTests {
         #expect(bundles == ["tile/entries/009.p/96"])
     }
 
+    /// SQL that puts a record of a detached month in again would give one id two contents.
+    @Test("a record of a detached month is not inserted again, not by SQL either")
+    func again() throws {
+        let log = try log(600)
+        _ = try detach(log)
+        let database = try Database(log.path, isWritable: true)
+        let error = #expect(throws: AuditStoreError.self) {
+            try database.run(
+                "INSERT INTO audit_entries SELECT 901, record_id, content_hash, 1, x'00' FROM audit_ids WHERE sequence = 7"
+            )
+        }
+        #expect(error?.description.contains("in a month that is detached") == true)
+    }
+
     @Test("what cannot be detached is said")
     func refused() throws {
         let log = try log(200)

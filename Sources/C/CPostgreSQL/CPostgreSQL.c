@@ -11,7 +11,8 @@
 #define FUNCTIONS(each)                                                                                                \
     each(PQconnectdbParams) each(PQfinish) each(PQstatus) each(PQerrorMessage) each(PQexecParams)                      \
     each(PQresultStatus) each(PQresultErrorField) each(PQcmdStatus) each(PQntuples) each(PQgetvalue)                   \
-    each(PQgetlength) each(PQgetisnull) each(PQclear) each(PQputCopyData) each(PQputCopyEnd) each(PQgetResult)
+    each(PQgetlength) each(PQgetisnull) each(PQclear) each(PQputCopyData) each(PQputCopyEnd) each(PQgetResult)                   \
+    each(PQgetCopyData) each(PQfreemem)
 
 #define MEMBER(name) __typeof__(&name) name;
 static struct { FUNCTIONS(MEMBER) } pq;
@@ -75,6 +76,7 @@ enum cpq_outcome cpq_outcome_of(const cpq_result *result) {
     case PGRES_COMMAND_OK: return CPQ_DONE;
     case PGRES_TUPLES_OK: return CPQ_ROWS;
     case PGRES_COPY_IN: return CPQ_COPY_IN;
+    case PGRES_COPY_OUT: return CPQ_COPY_OUT;
     default: return CPQ_FAILED;
     }
 }
@@ -105,10 +107,20 @@ int cpq_copy_bytes(cpq_connection *connection, const uint8_t *bytes, int count) 
 }
 
 cpq_result *cpq_copy_end(cpq_connection *connection) {
-    PGconn *own = (PGconn *)connection;
-    if (pq.PQputCopyEnd(own, NULL) != 1) return NULL;
-    PGresult *result = pq.PQgetResult(own), *next;
+    return pq.PQputCopyEnd((PGconn *)connection, NULL) == 1 ? cpq_copy_result(connection) : NULL;
+}
+
+uint8_t *cpq_next_bytes(cpq_connection *connection, int *count) {
+    char *bytes = NULL;
+    *count = pq.PQgetCopyData((PGconn *)connection, &bytes, 0);
+    return (uint8_t *)bytes;
+}
+
+void cpq_free_bytes(uint8_t *bytes) { pq.PQfreemem(bytes); }
+
+cpq_result *cpq_copy_result(cpq_connection *connection) {
+    PGresult *result = pq.PQgetResult((PGconn *)connection), *next;
     // A connection takes the next command when there is no result left.
-    while (result != NULL && (next = pq.PQgetResult(own)) != NULL) pq.PQclear(next);
+    while (result != NULL && (next = pq.PQgetResult((PGconn *)connection)) != NULL) pq.PQclear(next);
     return (cpq_result *)result;
 }

@@ -87,7 +87,8 @@ enum LokiAnswer: Equatable {
     static func refused(_ text: String, of push: Push) -> Int? {
         var streams: [String: Int]?
         let count = LokiRefusal.entries(text) { message in
-            guard let start = message.firstIndex(of: "{"), let end = message.lastIndex(of: "}"), start < end
+            guard let start = message.utf8.firstIndex(of: UInt8(ascii: "{")),
+                let end = message.utf8.lastIndex(of: UInt8(ascii: "}")), start < end
             else { return nil }
             let known = streams ?? PushSplitter.entriesByStream(push)
             streams = known

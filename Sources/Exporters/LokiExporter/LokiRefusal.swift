@@ -12,29 +12,37 @@ enum LokiRefusal {
 
     private static let aboutStreams = [
         "label names", "label name", "label value", "error parsing labels", "at least one label",
-    ]
+    ].map { Array($0.utf8) }
     private static let aboutEntries = [
         "timestamp too old", "timestamp too new", "too far behind", "out of order", "max entry size",
-        "structured metadata", "ignored, reason", "line too long", "entry for stream", "entry with timestamp",
-    ]
+        "structured metadata", "ignored, reason", "line too long",
+    ].map { Array($0.utf8) }
+    /// Where a stream is named, its labels may be what is wrong.
+    private static let aboutNamed = ["entry for stream", "entry with timestamp"].map { Array($0.utf8) }
+    private static let (several, total) = (Array(" errors like: ".utf8), Array("total ignored: ".utf8))
+    private static let (outOf, separator) = (Array(" out of ".utf8), Array("; ".utf8))
+    /// More entries than any push has.
+    private static let numberMax = 1 << 32
 
     /// How many entries a text says were not stored; nil when it speaks of none: then it is about the push.
     /// - Parameter entriesOf: the entries of a stream whose labels a text holds; nil when it holds none of the push.
-    static func entries(_ text: String, entriesOf: (Substring) -> Int?) -> Int? {
+    /// - Complexity: linear. A destination says what is searched.
+    static func entries(_ text: String, entriesOf: (String) -> Int?) -> Int? {
+        let text = Array(text.utf8)[...]
         if let ignored = ignored(text) { return ignored }
         var count = 0
         for part in parts(text) {
             var message = part
             var times = 1
-            let digits = part.prefix { $0.isASCII && $0.isNumber }
-            if !digits.isEmpty, part.dropFirst(digits.count).hasPrefix(" errors like: ") {
-                guard let number = Int(digits), number <= 1 << 32 else { return nil }
+            let digits = part.prefix(while: isDigit)
+            if !digits.isEmpty, part.dropFirst(digits.count).starts(with: several) {
+                guard let number = number(digits) else { return nil }
                 times = number
-                message = part.dropFirst(digits.count + " errors like: ".count)
+                message = part.dropFirst(digits.count + several.count)
             }
             switch subject(of: message) {
             case .entry?: count += times
-            case .stream?: count += (entriesOf(message) ?? 1) * times
+            case .stream?: count += (entriesOf(String(decoding: message, as: UTF8.self)) ?? 1) * times
             // The rest of a message in which the separator stands.
             case nil: if times > 1 { count += times }
             }
@@ -42,48 +50,52 @@ enum LokiRefusal {
         return count > 0 ? count : nil
     }
 
-    private static func subject(of message: Substring) -> Subject? {
+    private static func subject(of message: ArraySlice<UInt8>) -> Subject? {
         // Of the entry that is named, not of its stream: "structured metadata" is asked for first.
-        if aboutEntries.dropLast(2).contains(where: { message.contains($0) }) { return .entry }
-        if aboutStreams.contains(where: { message.contains($0) }) { return .stream }
-        return aboutEntries.suffix(2).contains { message.contains($0) } ? .entry : nil
+        if aboutEntries.contains(where: { message.firstRange(of: $0) != nil }) { return .entry }
+        if aboutStreams.contains(where: { message.firstRange(of: $0) != nil }) { return .stream }
+        return aboutNamed.contains { message.firstRange(of: $0) != nil } ? .entry : nil
     }
 
     /// The sum of `total ignored: N out of M`; nil when there is none.
-    private static func ignored(_ text: String) -> Int? {
+    private static func ignored(_ text: ArraySlice<UInt8>) -> Int? {
         var sum: Int?
-        var rest = text[...]
-        while let found = rest.firstRange(of: "total ignored: ") {
+        var rest = text
+        while let found = rest.firstRange(of: total) {
             rest = rest[found.upperBound...]
-            let digits = rest.prefix { $0.isASCII && $0.isNumber }
+            let digits = rest.prefix(while: isDigit)
             rest = rest[digits.endIndex...]
-            guard let number = Int(digits), number <= 1 << 32, rest.hasPrefix(" out of ") else { continue }
+            guard let number = number(digits), rest.starts(with: outOf) else { continue }
             sum = (sum ?? 0) + number
         }
         return sum
     }
 
     /// The text, divided at `; `.
-    private static func parts(_ text: String) -> [Substring] {
-        var parts: [Substring] = []
-        var rest = text[...]
-        while let found = rest.firstRange(of: "; ") {
+    private static func parts(_ text: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        var parts: [ArraySlice<UInt8>] = []
+        var rest = text
+        while let found = rest.firstRange(of: separator) {
             parts.append(rest[..<found.lowerBound])
             rest = rest[found.upperBound...]
         }
         return parts + [rest]
     }
+
+    private static func isDigit(_ byte: UInt8) -> Bool { UInt8(ascii: "0")...UInt8(ascii: "9") ~= byte }
+
+    private static func number(_ digits: ArraySlice<UInt8>) -> Int? {
+        Int(String(decoding: digits, as: UTF8.self)).flatMap { $0 <= numberMax ? $0 : nil }
+    }
 }
 
-extension Substring {
-    /// Where a text occurs first.
-    func firstRange(of text: String) -> Range<Index>? {
-        let words = Array(text.utf8)
-        var start = utf8.startIndex
-        while let first = utf8[start...].firstIndex(of: words[0]) {
-            let rest = utf8[first...]
-            if rest.starts(with: words) { return first..<utf8.index(first, offsetBy: words.count) }
-            start = utf8.index(after: first)
+extension ArraySlice<UInt8> {
+    /// Where some bytes occur first.
+    fileprivate func firstRange(of words: [UInt8]) -> Range<Int>? {
+        var start = startIndex
+        while let first = self[start...].firstIndex(of: words[0]) {
+            if self[first...].starts(with: words) { return first..<first + words.count }
+            start = first + 1
         }
         return nil
     }

@@ -92,6 +92,13 @@ struct EditorList<Element: BitwiseCopyable> {
         unsafe header.pointee.count = count + range.count + reserved
     }
 
+    /// Adds so many, of any value.
+    func reserve(_ added: Int) {
+        let count = self.count
+        if unsafe count + added > header.pointee.capacity { grow(to: count + added) }
+        unsafe header.pointee.count = count + added
+    }
+
     func removeLast(to newCount: Int) {
         precondition(newCount >= 0 && newCount <= count, "no such entries")
         unsafe header.pointee.count = newCount
@@ -115,42 +122,62 @@ final class EditorBytes {
     /// Chunks kept from request to request.
     private static let keptChunks = 4
 
+    /// What is left of the chunk that is being filled. In memory of its own: see `EditorList`.
+    @unsafe private struct Room {
+        var next: UnsafeMutableRawPointer?
+        var count = 0
+    }
+
+    private let room: UnsafeMutablePointer<Room>
     private var chunks: [UnsafeMutableRawBufferPointer] = unsafe []
-    /// The chunk that is being filled.
-    private var current = 0
-    private var used = 0
+    /// Chunks that were begun.
+    private var begun = 0
     /// Pieces too large for a chunk.
     private var large: [UnsafeMutableRawBufferPointer] = unsafe []
     private(set) var bytes = 0
     /// Told of each piece and chunk.
     private let budget: EditorBudget
 
-    init(budget: EditorBudget) { self.budget = budget }
+    init(budget: EditorBudget) {
+        self.budget = budget
+        unsafe room = .allocate(capacity: 1)
+        unsafe room.initialize(to: Room())
+    }
 
     deinit {
         for index in unsafe chunks.indices { unsafe chunks[index].deallocate() }
         for index in unsafe large.indices { unsafe large[index].deallocate() }
+        unsafe room.deallocate()
     }
 
     /// Room for so many bytes, not initialized, valid until `removeAll`.
+    @inline(__always)
     func take(_ count: Int) -> UnsafeMutableRawBufferPointer {
+        guard count >= 0, let next = unsafe room.pointee.next, unsafe count <= room.pointee.count
+        else {
+            return unsafe takeMore(count)
+        }
+        unsafe room.pointee.next = next + count
+        unsafe room.pointee.count &-= count
+        // SAFETY: the chunk has room.
+        return unsafe UnsafeMutableRawBufferPointer(start: next, count: count)
+    }
+
+    @inline(never)
+    private func takeMore(_ count: Int) -> UnsafeMutableRawBufferPointer {
         guard count <= Self.chunkBytes / 4 else {
             let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
             unsafe large.append(piece)
             grow(by: count)
             return unsafe piece
         }
-        if unsafe current < chunks.count, used + count > Self.chunkBytes {
-            current += 1
-            used = 0
-        }
-        if unsafe current == chunks.count {
+        if unsafe begun == chunks.count {
             unsafe chunks.append(.allocate(byteCount: Self.chunkBytes, alignment: 8))
             grow(by: Self.chunkBytes)
         }
-        defer { used += count }
-        // SAFETY: the chunk has room from `used` on.
-        return unsafe UnsafeMutableRawBufferPointer(rebasing: chunks[current][used..<used + count])
+        unsafe room.pointee = unsafe Room(next: chunks[begun].baseAddress, count: Self.chunkBytes)
+        begun += 1
+        return unsafe take(count)
     }
 
     private func grow(by count: Int) {
@@ -175,7 +202,7 @@ final class EditorBytes {
             if let chunk = unsafe chunks.popLast() { unsafe chunk.deallocate() }
             bytes -= Self.chunkBytes
         }
-        current = 0
-        used = 0
+        begun = 0
+        unsafe room.pointee = unsafe Room()
     }
 }

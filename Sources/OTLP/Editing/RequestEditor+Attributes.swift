@@ -25,9 +25,7 @@ extension RequestEditor {
 
     /// The position of the first attribute with a key.
     public func find(_ key: WireBytes, in table: AttributeTable) -> Int? {
-        if let bytes = unread(table.message) {
-            return bytes.attribute(key, table.number)?.position
-        }
+        if hasPlaces(table.message) { return place(of: key, in: table).map { Int($0.position) } }
         if let position = found(in: table.message), number(table.message, at: position) == table.number,
             self.key(table, at: position).isEqual(to: key)
         {
@@ -66,10 +64,8 @@ extension RequestEditor {
 
     /// The value of a key.
     public func value(_ key: WireBytes, in table: AttributeTable) -> AttributeValue? {
-        guard let bytes = unread(table.message) else {
-            return find(key, in: table).map { value(table, at: $0) }
-        }
-        return bytes.attribute(key, table.number).map { AttributeValue(KeyValueParts.value(of: $0.content)) }
+        guard hasPlaces(table.message) else { return find(key, in: table).map { value(table, at: $0) } }
+        return place(of: key, in: table).map { AttributeValue(KeyValueParts.value(of: $0.entry.content)) }
     }
 
     /// Sets the value of a key: of the first attribute that has it, or of a new one.
@@ -92,6 +88,8 @@ extension RequestEditor {
 
     /// Gives the attribute at a position another key; its value stays.
     public func rename(_ table: AttributeTable, at position: Int, to key: WireBytes) {
+        // Places are found by the keys that came.
+        _ = row(table.message)
         let parts = KeyValueParts(content(table.message, at: position))
         guard !parts.key.isEqual(to: key) else { return }
         let count =
@@ -113,8 +111,15 @@ extension RequestEditor {
     public func remove(_ key: WireBytes, in table: AttributeTable) -> Bool {
         guard var position = find(key, in: table) else { return false }
         while true {
+            let place = place(table.message, at: position)
             remove(table.message, at: position)
-            guard let next = find(key, in: table, from: position + 1) else { return true }
+            let next: Int?
+            if let place, hasPlaces(table.message) {
+                next = self.place(of: key, in: table, behind: place).map { Int($0.position) }
+            } else {
+                next = find(key, in: table, from: position + 1)
+            }
+            guard let next else { return true }
             position = next
         }
     }

@@ -2,6 +2,14 @@
 extension RequestEditor {
     /// Sets a varint or fixed field: replaces the last one, or appends.
     public func setBits(_ message: MessageID, _ number: UInt32, _ kind: WireKind, _ bits: UInt64) {
+        if hasPlaces(message) {
+            guard var place = lastPlace(of: number, in: message) else {
+                return appendBits(message, number, kind, bits)
+            }
+            if place.entry.bits == bits, place.entry.kind == kind { return }
+            (place.entry.kind, place.entry.bits, place.entry.content) = (kind, bits, .none)
+            if patch(place) { return }
+        }
         guard let position = lastPosition(message, number) else {
             return appendBits(message, number, kind, bits)
         }
@@ -13,8 +21,18 @@ extension RequestEditor {
         replaced(index, in: message)
     }
 
-    /// Sets a text, bytes or message field: replaces the last one, or appends.
+    /// Sets a text, bytes or message field, which is no attribute: replaces the last one, or appends.
     public func setContent(_ message: MessageID, _ number: UInt32, _ content: WireBytes) {
+        if hasPlaces(message) {
+            guard var place = lastPlace(of: number, in: message) else {
+                return append(message, number, content)
+            }
+            if place.entry.kind == .bytes, place.entry.content.isEqual(to: content) { return }
+            // SAFETY: borrowed for the call.
+            let copy = unsafe WireBytes(kept.keep(content.unsafeBytes))
+            (place.entry.kind, place.entry.bits, place.entry.content) = (.bytes, 0, copy)
+            if patch(place) { return }
+        }
         guard let position = lastPosition(message, number) else { return append(message, number, content) }
         setContent(message, at: position, content)
     }
@@ -40,12 +58,15 @@ extension RequestEditor {
 
     /// Appends what `kept` holds already.
     func appendKept(_ message: MessageID, _ number: UInt32, _ content: WireBytes) {
-        _ = appendEntry(message, Entry(number: number, kind: .bytes, isNew: true, content: content))
-        markChanged(message)
+        append(message, Entry(number: number, kind: .bytes, isNew: true, content: content))
     }
 
-    /// Replaces the content at a position by what `kept` holds already.
+    /// Replaces the content at a position by what `kept` holds already; an attribute keeps its key.
     func setKept(_ message: MessageID, at position: Int, _ content: WireBytes) {
+        if var place = place(message, at: position) {
+            (place.entry.kind, place.entry.content) = (.bytes, content)
+            if patch(place) { return }
+        }
         let index = entryIndex(message, position)
         entries[index].kind = .bytes
         entries[index].content = content
@@ -54,7 +75,12 @@ extension RequestEditor {
 
     /// Appends a varint or fixed field.
     public func appendBits(_ message: MessageID, _ number: UInt32, _ kind: WireKind, _ bits: UInt64) {
-        _ = appendEntry(message, Entry(number: number, kind: kind, isNew: true, bits: bits))
+        append(message, Entry(number: number, kind: kind, isNew: true, bits: bits))
+    }
+
+    private func append(_ message: MessageID, _ entry: Entry) {
+        if appendPatch(message, entry) { return }
+        _ = appendEntry(message, entry)
         markChanged(message)
     }
 
@@ -67,6 +93,10 @@ extension RequestEditor {
 
     /// Removes the field at a position.
     public func remove(_ message: MessageID, at position: Int) {
+        if var place = place(message, at: position) {
+            place.entry.number = 0
+            if patch(place) { return }
+        }
         let index = entryIndex(message, position)
         entries[index].number = 0
         replaced(index, in: message)

@@ -34,6 +34,11 @@ extension RequestEditor {
     private func measure(_ message: Int32) -> Int {
         let row = messages[Int(message)]
         guard row.isChanged else { return row.source.count }
+        if row.first < 0 {
+            let count = measurePatched(row)
+            messages[Int(message)].writtenCount = count
+            return count
+        }
         var total = 0
         // SAFETY: nothing is added meanwhile, and positions are below the count.
         let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
@@ -48,10 +53,8 @@ extension RequestEditor {
                 total += FieldWriter.count(entry.number, content: measure(entry.child))
             } else if !entry.isNew {
                 total &+= Int(entry.end &- entry.start)
-            } else if case .bytes = entry.kind {
-                total += FieldWriter.count(entry.number, content: entry.content.count)
             } else {
-                total += FieldWriter.count(entry.number, entry.kind, entry.bits)
+                total += entry.newCount
             }
         }
         messages[Int(message)].writtenCount = total
@@ -61,6 +64,7 @@ extension RequestEditor {
     private func write(_ message: Int32, to writer: inout FieldWriter) {
         let row = messages[Int(message)]
         guard row.isChanged else { return writer.copy(row.source, 0..<row.source.count) }
+        if row.first < 0 { return writePatched(row, to: &writer) }
         // The run of untouched fields that was not copied yet.
         var (runStart, runEnd) = (0, 0)
         // SAFETY: nothing is added meanwhile, and positions are below the count.
@@ -82,11 +86,8 @@ extension RequestEditor {
             if isChild {
                 writer.begin(entry.number, content: messages[Int(entry.child)].writtenCount)
                 write(entry.child, to: &writer)
-            } else if case .bytes = entry.kind {
-                writer.begin(entry.number, content: entry.content.count)
-                writer.copy(entry.content, 0..<entry.content.count)
             } else {
-                writer.number(entry.number, entry.kind, entry.bits)
+                writer.new(entry)
             }
         }
         writer.copy(row.source, runStart..<runEnd)

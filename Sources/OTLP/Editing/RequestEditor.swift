@@ -6,13 +6,15 @@ public struct MessageID: Hashable, Sendable {
 
 /// A request open for change, wire to wire.
 ///
-/// A message is opened when it is asked for: its fields become a row of entries, each as it came or replaced. What nobody
-/// opened, and each field that nobody replaced, is written as the run of bytes that it was, unknown fields included. Opened
-/// messages are closed behind a walk: a changed one is folded into its parent, an unchanged one is forgotten. So the working
-/// memory is that of one item and of what was changed.
+/// A message is opened when it is asked for. The first few changes of its fields are patches of its bytes; only one whose
+/// fields are asked for by position, or that has many patches, becomes a row of entries, each as it came or replaced. What
+/// nobody opened, and each field that nobody replaced, is written as the run of bytes that it was, unknown fields included.
+/// Opened messages are closed behind a walk: a changed one is folded into its parent, an unchanged one is forgotten. So the
+/// working memory is that of one item and of what was changed.
 ///
 ///     messages   request ── resource entry ── scope entry ── span        handles are indices
-///     entries    [1 1 1]    [1 2]             [1 2 2 2 2]    [1 2 5 9 9]  a range each; moved to the end when it grows
+///     entries    [1 1 1]    [1 2]             [1 2 2 2 2]                 a range each; moved to the end when it grows
+///     patches                                                -5 … +9      up to eight, by position
 ///     kept       new values and folded messages
 ///
 /// Ownership: borrows the request's bytes until the next `open` or `reset`; `WireBytes` that it gives are valid as long. One
@@ -44,6 +46,11 @@ public final class RequestEditor {
         var first: Int32 = -1
         var count: Int32 = 0
         var capacity: Int32 = 0
+        /// Its patches; -1 while there is none, and once there is a row.
+        var firstPatch: Int32 = -1
+        var patchCount: Int32 = 0
+        /// Fields in the source; -1 while nobody walked over all.
+        var sourceFields: Int32 = -1
         /// -1 for the request.
         let parent: Int32
         /// The entry in the parent.
@@ -56,24 +63,29 @@ public final class RequestEditor {
 
     let messages = EditorList<Message>(capacity: 16)
     let entries = EditorList<Entry>(capacity: 256)
+    let patches = EditorList<Place>(capacity: 64)
+    /// Patches below it may belong to a message that stays open longer than one opened later.
+    var pinnedPatches = 0
     let budget: EditorBudget
     let kept: EditorBytes
     /// Messages behind whose entries stand those of one that was opened before them, and grew.
     private var pinned: Range<Int32> = 0..<0
-    /// Where an attribute was found last: statements that read one mostly set it next. -1: nowhere.
-    private var foundMessage: Int32 = -1
-    private var foundPosition: Int32 = 0
+    /// The one field that was found last: statements that read one mostly set it next.
+    let lastFound = EditorList<Place>(capacity: 1)
 
     /// One without a request: `root` reads as empty.
     public init() {
         budget = EditorBudget()
         kept = EditorBytes(budget: budget)
+        lastFound.append(.nowhere)
         open(.none)
     }
 
     deinit {
         messages.deallocate()
         entries.deallocate()
+        patches.deallocate()
+        lastFound.deallocate()
         budget.deallocate()
     }
 
@@ -86,6 +98,8 @@ public final class RequestEditor {
     private func reset() {
         messages.removeLast(to: 0)
         entries.removeLast(to: 0)
+        patches.removeLast(to: 0)
+        pinnedPatches = 0
         kept.removeAll()
         budget.reset()
         pinned = 0..<0
@@ -98,7 +112,7 @@ public final class RequestEditor {
     public var isChanged: Bool { messages[0].isChanged }
 
     /// Bytes of memory held now.
-    public var workingBytes: Int { messages.bytes + entries.bytes + kept.bytes }
+    public var workingBytes: Int { messages.bytes + entries.bytes + patches.bytes + kept.bytes }
 
     // MARK: - Memory
 
@@ -147,6 +161,7 @@ public final class RequestEditor {
         messages[index].first = Int32(truncatingIfNeeded: first)
         messages[index].count = count
         messages[index].capacity = count
+        if messages[index].firstPatch >= 0 { applyPatches(message) }
         return messages[index]
     }
 
@@ -191,7 +206,10 @@ public final class RequestEditor {
         let place = Int(messages[Int(message.parent)].first + message.position)
         if entries[place].child == closing {
             if message.isChanged {
-                guard let content = folded(closing, atMost: Self.foldedBytesMax) else { return }
+                // Most likely larger than what is folded: not measured to find out.
+                guard message.source.count <= Self.foldedBytesMax,
+                    let content = folded(closing, atMost: Self.foldedBytesMax)
+                else { return }
                 entries[place].content = content
                 entries[place].isNew = true
             }
@@ -200,6 +218,7 @@ public final class RequestEditor {
         messages.removeLast(to: Int(closing))
         if message.first >= 0, !pinned.contains(closing) { entries.removeLast(to: Int(message.first)) }
         pinned = min(pinned.lowerBound, closing)..<min(pinned.upperBound, closing)
+        if message.firstPatch >= 0 { patches.removeLast(to: max(Int(message.firstPatch), pinnedPatches)) }
     }
 
     /// A changed message larger than this stays open.
@@ -224,18 +243,6 @@ public final class RequestEditor {
     }
 
     // MARK: - Entries
-
-    /// Says where the first attribute with a key is.
-    func remember(found position: Int, in message: MessageID) {
-        (foundMessage, foundPosition) = (message.index, Int32(truncatingIfNeeded: position))
-    }
-
-    /// Says that another attribute may be the first with its key, or another message may have the number.
-    func forgetFound() { foundMessage = -1 }
-
-    /// The position that was remembered for a message.
-    @inline(__always)
-    func found(in message: MessageID) -> Int? { foundMessage == message.index ? Int(foundPosition) : nil }
 
     @inline(__always)
     func entryIndex(_ message: MessageID, _ position: Int) -> Int {
@@ -303,6 +310,12 @@ extension RequestEditor.Entry {
     @inline(__always)
     init?(next fields: inout WireFields) {
         guard let field = fields.next() else { return nil }
+        self.init(field)
+    }
+
+    /// A field as it came.
+    @inline(__always)
+    init(_ field: WireField) {
         self.init(
             number: field.number, kind: field.kind, bits: field.bits, content: field.bytes,
             start: UInt32(truncatingIfNeeded: field.start), end: UInt32(truncatingIfNeeded: field.end))

@@ -7,13 +7,31 @@ internal import RegularExpression
 /// The actions of a processor, in order. Any thread.
 struct ActionList: Sendable {
     private let actions: [Action]
+    /// The same, borrowing from them: the commonest touch no reference counts.
+    private let steps: [Step]
     private let usesContext: Bool
+
+    // SAFETY (@unchecked Sendable): what it borrows never changes, and lives as long as the actions beside it.
+    private enum Step: @unchecked Sendable {
+        case set(WireBytes, Action.SetMode, AttributeValue)
+        case delete(WireBytes)
+        case other
+
+        init(_ action: Action) {
+            switch action {
+            case .set(let key, let mode, .constant(let value), _): self = .set(key.bytes, mode, value.value)
+            case .delete(let key?, nil): self = .delete(key.bytes)
+            default: self = .other
+            }
+        }
+    }
 
     /// - Throws: why one of them is not valid.
     init(_ configs: [ActionConfig]) throws(ActionError) {
         var actions: [Action] = []
         for (index, config) in configs.enumerated() { actions.append(try Action(config, at: index)) }
         self.actions = actions
+        steps = actions.map { Step($0) }
         usesContext = configs.contains { !$0.fromContext.isEmpty }
     }
 
@@ -30,40 +48,57 @@ struct ActionList: Sendable {
 
     /// Applies all actions to the attributes of one item. Allocates nothing for insert, update, upsert and delete.
     func apply(to request: RequestEditor, _ table: AttributeTable, _ values: ContextValues) {
-        for index in actions.indices {
-            switch actions[index] {
-            case .set(let key, let mode, let source, let fallback):
-                let position = request.find(key.bytes, in: table)
-                switch mode {
-                case .insert: if position != nil { continue }
-                case .update: if position == nil { continue }
-                case .upsert: break
-                }
-                let given = usesContext ? values[index] : nil
-                guard let value = Self.value(source, given, request, table) ?? fallback?.value else {
-                    continue
-                }
-                if let position {
-                    request.setValue(table, at: position, to: value)
-                } else {
-                    request.append(key.bytes, value, to: table)
-                }
-            case .delete(let key, let pattern):
-                if let key { request.remove(key.bytes, in: table) }
-                if let pattern {
-                    Self.forEachMatch(pattern, request, table) { request.removeAttribute(table, at: $0) }
-                }
-            case .hash(let key, let pattern):
-                if let key, let position = request.find(key.bytes, in: table) {
-                    Self.hash(request, table, position)
-                }
-                if let pattern {
-                    Self.forEachMatch(pattern, request, table) { Self.hash(request, table, $0) }
-                }
-            case .extract(let key, let pattern, let groups):
-                Self.extract(key, pattern, groups, request, table)
-            case .convert(let key, let target): Self.convert(key, target, request, table)
+        for index in steps.indices {
+            switch steps[index] {
+            case .set(let key, let mode, let value): Self.set(key, mode, request, table) { value }
+            case .delete(let key): request.remove(key, in: table)
+            case .other: apply(actions[index], to: request, table, usesContext ? values[index] : nil)
             }
+        }
+    }
+
+    @inline(__always)
+    private static func set(
+        _ key: WireBytes, _ mode: Action.SetMode, _ request: RequestEditor, _ table: AttributeTable,
+        _ value: () -> AttributeValue?
+    ) {
+        let position = request.find(key, in: table)
+        switch mode {
+        case .insert: if position != nil { return }
+        case .update: if position == nil { return }
+        case .upsert: break
+        }
+        guard let value = value() else { return }
+        if let position {
+            request.setValue(table, at: position, to: value)
+        } else {
+            request.append(key, value, to: table)
+        }
+    }
+
+    private func apply(
+        _ action: Action, to request: RequestEditor, _ table: AttributeTable, _ given: OwnedValue?
+    ) {
+        switch action {
+        case .set(let key, let mode, let source, let fallback):
+            Self.set(key.bytes, mode, request, table) {
+                Self.value(source, given, request, table) ?? fallback?.value
+            }
+        case .delete(let key, let pattern):
+            if let key { request.remove(key.bytes, in: table) }
+            if let pattern {
+                Self.forEachMatch(pattern, request, table) { request.removeAttribute(table, at: $0) }
+            }
+        case .hash(let key, let pattern):
+            if let key, let position = request.find(key.bytes, in: table) {
+                Self.hash(request, table, position)
+            }
+            if let pattern {
+                Self.forEachMatch(pattern, request, table) { Self.hash(request, table, $0) }
+            }
+        case .extract(let key, let pattern, let groups):
+            Self.extract(key, pattern, groups, request, table)
+        case .convert(let key, let target): Self.convert(key, target, request, table)
         }
     }
 

@@ -100,13 +100,13 @@ struct Checker {
         var keys: [Key] = []
         for node in nodes {
             switch node.kind {
-            case .string(let bytes): keys.append(.string(bytes))
+            case .string(let bytes): keys.append(Key(bytes))
             case .int(let index): keys.append(.int(index))
             case .value(let node):
                 let expression = try value(node)
                 switch expression.constant {
                 case .int(let index): keys.append(.int(index))
-                case .string(let bytes): keys.append(.string(bytes.array))
+                case .string(let bytes): keys.append(Key(bytes.array))
                 default: keys.append(.expression(expression))
                 }
             }

@@ -51,18 +51,16 @@ final class AttributesPath: PathExpression {
         }
     }
 
-    override func value(of key: [UInt8], _ frame: Frame) -> Value {
-        unsafe key.withUnsafeBytes { key in
-            // SAFETY: borrowed for the call.
-            let found = unsafe frame.editor.value(WireBytes(key), in: table(frame))
-            return found.map { Value($0) } ?? .null
+    override func value(of key: Bytes, _ frame: Frame) -> Value {
+        key.lend { key in
+            frame.editor.value(key, in: table(frame)).map { Value($0) } ?? .null
         }
     }
 
-    override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
+    override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
         try Self.checked(value)
         let table = table(frame)
-        Bytes.owned(key).asText.lend { key in
+        key.asText.lend { key in
             value.lend { frame.editor.set(key, to: $0, in: table) }
         }
     }
@@ -118,9 +116,9 @@ final class CachePath: PathExpression {
         frame.cache = map.entries
     }
 
-    override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
+    override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
         try AttributesPath.checked(value)
-        frame.cache.put(.owned(key), value)
+        frame.cache.put(key, value)
     }
 }
 
@@ -135,7 +133,7 @@ final class BodyPath: PathExpression {
         frame.editor.setContent(frame.item, Field.LogRecord.body, value.anyValue)
     }
 
-    override func value(of key: [UInt8], _ frame: Frame) throws(EvaluationError) -> Value {
+    override func value(of key: Bytes, _ frame: Frame) throws(EvaluationError) -> Value {
         switch evaluate(frame) {
         case .map(let map): return map.value(key) ?? .null
         case .list: throw EvaluationError("type Slice does not support string indexing")
@@ -143,10 +141,10 @@ final class BodyPath: PathExpression {
         }
     }
 
-    override func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
+    override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
         let old = evaluate(frame)
         switch old {
-        case .map, .list: try set(Indexing.write(value, into: old, [.string(key)], frame), frame)
+        case .map, .list: try set(Indexing.write(value, into: old, at: .string(key), [], frame), frame)
         default: throw EvaluationError("log bodies of type \(old.kindName) cannot be indexed")
         }
     }

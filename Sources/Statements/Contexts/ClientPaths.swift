@@ -29,8 +29,8 @@ private final class ClientMetadataPath: PathExpression {
         return .map(.entries(entries.map { MapEntry(key: Bytes($0.name), value: .list(.items($0.values))) }))
     }
 
-    override func value(of key: [UInt8], _ frame: Frame) -> Value {
-        let name = String(decoding: key, as: UTF8.self).lowercased()
+    override func value(of key: Bytes, _ frame: Frame) -> Value {
+        let name = key.text.lowercased()
         let values = (frame.client?.fields ?? []).filter { $0.name == name }.map { Value.text($0.value) }
         return values.isEmpty ? .null : .list(.items(values))
     }

@@ -13,7 +13,7 @@ enum TraceState {
             guard case .string(let name) = try key.resolved(frame) else {
                 throw EvaluationError("trace_state indexing type must be a string")
             }
-            let wanted = String(decoding: name, as: UTF8.self)
+            let wanted = name.text
             guard let members = members(frame.editor.content(frame.item, Field.Span.traceState)) else {
                 return .null
             }
@@ -23,7 +23,7 @@ enum TraceState {
                 throw EvaluationError("trace_state indexing type must be a string")
             }
             let text = try value.expectedText()
-            let wanted = String(decoding: name, as: UTF8.self)
+            let wanted = name.text
             // A header that cannot be read is left as it is.
             guard var members = members(frame.editor.content(frame.item, Field.Span.traceState)),
                 isKey(wanted), isValue(text)

@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// A checked part of a statement. Immutable once made; any thread evaluates it with a frame of its own.
 class Expression {
     func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
@@ -10,9 +12,21 @@ class Expression {
 
 final class ConstantExpression: Expression {
     private let value: Value
-    init(_ value: Value) { self.value = value }
+    /// The text, which the value borrows so that nobody counts references; nil for what is no UTF-8, and other kinds.
+    let text: OwnedBytes?
+
+    init(_ value: Value) {
+        if case .string(let bytes) = value, String(validating: bytes.array, as: UTF8.self) != nil {
+            let text = OwnedBytes(bytes.array)
+            (self.text, self.value) = (text, .string(.borrowed(text.bytes)))
+        } else {
+            (text, self.value) = (nil, value)
+        }
+    }
+
     override func evaluate(_ frame: Frame) -> Value { value }
-    override var constant: Value? { value }
+    /// Owned: it may live longer.
+    override var constant: Value? { text.map { .string(.owned($0.bytes.array)) } ?? value }
 }
 
 /// What a function's maker gives.

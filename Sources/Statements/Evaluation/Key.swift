@@ -1,21 +1,30 @@
+internal import OTLP
+
 /// What stands between brackets: known at the start, or evaluated per item.
 enum Key {
-    case string([UInt8])
+    case string(OwnedBytes)
     case int(Int64)
     case expression(Expression)
 
     enum Resolved {
-        case string([UInt8])
+        case string(Bytes)
         case int(Int64)
+    }
+
+    /// A literal.
+    init(_ text: [UInt8]) {
+        let constant = ConstantExpression(.string(.owned(text)))
+        // What is not UTF-8 is told from what is, and repaired where it is written, as texts that functions make.
+        self = constant.text.map { .string($0) } ?? .expression(constant)
     }
 
     func resolved(_ frame: Frame) throws(EvaluationError) -> Resolved {
         switch self {
-        case .string(let bytes): return .string(bytes)
+        case .string(let key): return .string(.borrowed(key.bytes))
         case .int(let index): return .int(index)
         case .expression(let expression):
             switch try expression.evaluate(frame) {
-            case .string(let bytes): return .string(bytes.array)
+            case .string(let bytes): return .string(bytes)
             case .int(let index): return .int(index)
             case let value:
                 throw EvaluationError(
@@ -50,12 +59,18 @@ enum Indexing {
         _ new: Value, into value: Value?, _ keys: ArraySlice<Key>, _ frame: Frame
     ) throws(EvaluationError) -> Value {
         guard let key = keys.first else { return new }
-        let rest = keys.dropFirst()
-        let resolved = try key.resolved(frame)
+        return try write(new, into: value, at: key.resolved(frame), keys.dropFirst(), frame)
+    }
+
+    /// The same, with the first key known.
+    static func write(
+        _ new: Value, into value: Value?, at resolved: Key.Resolved, _ rest: ArraySlice<Key>,
+        _ frame: Frame
+    ) throws(EvaluationError) -> Value {
         switch (value ?? .null, resolved) {
         case (.null, .string(let name)):
             return .map(
-                .entries([MapEntry(key: .owned(name), value: try write(new, into: nil, rest, frame))]))
+                .entries([MapEntry(key: name, value: try write(new, into: nil, rest, frame))]))
         case (.null, .int(let index)):
             guard (0..<10_000).contains(index) else { throw outOfBounds(index) }
             var items = [Value](repeating: .null, count: Int(index) + 1)
@@ -63,8 +78,8 @@ enum Indexing {
             return .list(.items(items))
         case (.map(let map), .string(let name)):
             var entries = map.entries
-            let old = entries.first { $0.key.equals(name) }?.value
-            entries.put(.owned(name), try write(new, into: old, rest, frame))
+            let old = entries.first { $0.key == name }?.value
+            entries.put(name, try write(new, into: old, rest, frame))
             return .map(.entries(entries))
         case (.list(let list), .int(let index)):
             var items = list.items

@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// A path: read as an expression, written by editors.
 class PathExpression: Expression {
     /// As written, for messages.
@@ -12,7 +14,7 @@ class PathExpression: Expression {
     // MARK: - Maps. Attribute tables do better than read, change and set.
 
     /// Reads one key of a map.
-    func value(of key: [UInt8], _ frame: Frame) throws(EvaluationError) -> Value {
+    func value(of key: Bytes, _ frame: Frame) throws(EvaluationError) -> Value {
         switch try evaluate(frame) {
         case .map(let map): return map.value(key) ?? .null
         case .null: return .null
@@ -21,8 +23,8 @@ class PathExpression: Expression {
     }
 
     /// Sets one key of a map; the map is made when there is none.
-    func set(_ value: Value, of key: [UInt8], _ frame: Frame) throws(EvaluationError) {
-        let new = try Indexing.write(value, into: evaluate(frame), [.string(key)], frame)
+    func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
+        let new = try Indexing.write(value, into: evaluate(frame), at: .string(key), [], frame)
         try set(new, frame)
     }
 
@@ -57,17 +59,19 @@ class PathExpression: Expression {
 final class IndexedPath: PathExpression {
     private let base: PathExpression
     private let keys: [Key]
+    /// The only key, a literal: nearly always.
+    private let name: OwnedBytes?
 
     init(_ base: PathExpression, _ keys: [Key], shown: String) {
         self.base = base
         self.keys = keys
+        if keys.count == 1, case .string(let name) = keys[0] { self.name = name } else { name = nil }
         super.init(shown)
     }
 
     override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
-        guard case .string(let first) = keys[0] else { return try dynamic(frame) }
-        let value = try base.value(of: first, frame)
-        return keys.count == 1 ? value : try Indexing.read(value, keys[1...], frame)
+        if let name { return try base.value(of: .borrowed(name.bytes), frame) }
+        return try dynamic(frame)
     }
 
     private func dynamic(_ frame: Frame) throws(EvaluationError) -> Value {
@@ -78,6 +82,7 @@ final class IndexedPath: PathExpression {
     }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        if let name { return try base.set(value, of: .borrowed(name.bytes), frame) }
         guard case .string(let first) = try keys[0].resolved(frame) else {
             return try base.set(Indexing.write(value, into: base.evaluate(frame), keys[...], frame), frame)
         }

@@ -152,7 +152,7 @@ enum CollectionConverters {
                 throw EvaluationError(
                     "provided object does not contain the path [\(path.joined(separator: " "))]")
             }
-            guard let found = map.value(Array(name.utf8)) else {
+            guard let found = map.value(Bytes(name)) else {
                 throw EvaluationError(
                     "provided object does not contain the path [\(path.joined(separator: " "))]")
             }

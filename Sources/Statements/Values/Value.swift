@@ -191,13 +191,13 @@ extension Value.Map {
     }
 
     /// The value of a key; nil when there is none.
-    func value(_ key: [UInt8]) -> Value? {
+    func value(_ key: Bytes) -> Value? {
         switch self {
-        case .entries(let entries): return entries.first { $0.key.equals(key) }?.value
+        case .entries(let entries): return entries.first { $0.key == key }?.value
         case .wire(let message):
             for field in message.fields where field.number == 1 {
                 let entry = MapEntry(keyValue: field.bytes)
-                if entry.key.equals(key) { return entry.value }
+                if entry.key == key { return entry.value }
             }
             return nil
         }

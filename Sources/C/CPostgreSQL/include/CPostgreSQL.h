@@ -19,7 +19,7 @@ typedef struct {
 } cpq_value;
 
 /// What a command ended with.
-enum cpq_outcome { CPQ_DONE, CPQ_ROWS, CPQ_COPY_IN, CPQ_FAILED };
+enum cpq_outcome { CPQ_DONE, CPQ_ROWS, CPQ_COPY_IN, CPQ_COPY_OUT, CPQ_FAILED };
 
 /// Loads libpq.so.5; any thread, again: nothing.
 /// - Returns: NULL, or why it cannot be loaded. Kept for ever.
@@ -52,6 +52,12 @@ void cpq_free(cpq_result *_Nonnull result);
 int cpq_copy_bytes(cpq_connection *_Nonnull connection, const uint8_t *_Nonnull bytes, int count);
 /// Ends a COPY and waits for its result, as `cpq_run`.
 cpq_result *_Nullable cpq_copy_end(cpq_connection *_Nonnull connection);
+
+/// The next bytes that a COPY gives, to be freed; NULL and −1 at its end, −2 after an error.
+uint8_t *_Nullable cpq_next_bytes(cpq_connection *_Nonnull connection, int *_Nonnull count);
+void cpq_free_bytes(uint8_t *_Nonnull bytes);
+/// What a COPY ended with, after its last bytes, as `cpq_run`.
+cpq_result *_Nullable cpq_copy_result(cpq_connection *_Nonnull connection);
 
 #ifdef __cplusplus
 }

@@ -61,8 +61,8 @@ enum SeverityConverter {
             case let other: throw EvaluationError("could not map log level: unknown range '\(other)'")
             }
         case .map(let map):
-            guard case .int(let low) = map.value(Array("min".utf8)),
-                case .int(let high) = map.value(Array("max".utf8))
+            guard case .int(let low) = map.value(Bytes("min")),
+                case .int(let high) = map.value(Bytes("max"))
             else { throw EvaluationError("could not map log level: a range needs 'min' and 'max' as int64") }
             guard low <= high else { throw EvaluationError("could not map log level: 'min' is above 'max'") }
             return low...high
