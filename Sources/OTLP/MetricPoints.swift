@@ -216,12 +216,12 @@ extension MetricPoint {
 
 extension WireBytes {
     /// SAFETY: valid for reading `count` bytes as long as the request.
-    fileprivate var bytePointer: UnsafePointer<UInt8> {
+    var bytePointer: UnsafePointer<UInt8> {
         unsafe unsafeBytes.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: UInt8.self)
     }
 
     /// SAFETY: a run lies in the bytes that were read; without an address it is empty.
-    fileprivate init(_ run: cotlp_run) {
+    init(_ run: cotlp_run) {
         unsafe self.init(UnsafeRawBufferPointer(start: run.bytes, count: run.count))
     }
 }

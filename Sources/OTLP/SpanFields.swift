@@ -1,93 +1,58 @@
+internal import COTLP
+
 /// A span as far as everything that counts spans needs it. Borrows as `WireBytes`.
 public struct SpanFields {
     /// Bytes; 16 of a valid span.
-    public private(set) var traceID = WireBytes.none
+    public let traceID: WireBytes
     /// Bytes; 8 of a valid span.
-    public private(set) var spanID = WireBytes.none
+    public let spanID: WireBytes
     /// Bytes; none or zeros for a root.
-    public private(set) var parentSpanID = WireBytes.none
+    public let parentSpanID: WireBytes
     /// UTF-8 text.
-    public private(set) var name = WireBytes.none
+    public let name: WireBytes
+    /// The fields from the first attribute to the last, with whatever stands between them.
+    public let attributes: WireBytes
     /// The number of a `SpanKind`.
-    public private(set) var kind: UInt64 = 0
+    public let kind: UInt64
     /// Nanoseconds since 1970.
-    public private(set) var startTime: UInt64 = 0
+    public let startTime: UInt64
     /// Nanoseconds since 1970.
-    public private(set) var endTime: UInt64 = 0
+    public let endTime: UInt64
     /// The number of a `StatusCode`.
-    public private(set) var status: UInt64 = 0
+    public let status: UInt64
     /// The whole span.
     public let message: WireBytes
 
     /// Reads a `Span` message. Allocates nothing.
     public init(_ message: WireBytes) {
-        self.message = message
-        _ = read { _ in true }
+        var span = unsafe cotlp_span()
+        // SAFETY: the C function reads exactly these bytes, during the call.
+        _ = unsafe cotlp_span_read(
+            message.bytePointer, message.count, UInt32(COTLP_ANY_KIND), &span)
+        unsafe self.init(message, span)
     }
 
-    /// Reads a `Span` message if its kind is one of these; of another one not even to its end.
+    /// Reads a `Span` message if its kind is one of these, below 32; of another one not even to its end.
     public init?(_ message: WireBytes, kinds: ClosedRange<UInt64>) {
+        let mask = kinds.reduce(0) { $0 | 1 << UInt32($1) } as UInt32
+        var span = unsafe cotlp_span()
+        // SAFETY: as above.
+        guard unsafe cotlp_span_read(message.bytePointer, message.count, mask, &span) != 0 else { return nil }
+        unsafe self.init(message, span)
+    }
+
+    private init(_ message: WireBytes, _ span: cotlp_span) {
         self.message = message
-        guard read(while: kinds.contains), kinds.contains(kind) else { return nil }
-    }
-
-    /// Reads the message as long as its kind is wanted; whether that is to its end.
-    @inline(__always)
-    private mutating func read(while isWanted: (UInt64) -> Bool) -> Bool {
-        var fields = message.fields
-        while true {
-            fields.skip(Field.Span.attributes)
-            guard let field = fields.next() else { return true }
-            switch field.number {
-            case Field.Span.traceID: traceID = field.bytes
-            case Field.Span.spanID: spanID = field.bytes
-            case Field.Span.parentSpanID: parentSpanID = field.bytes
-            case Field.Span.name: name = field.bytes
-            case Field.Span.kind:
-                kind = field.bits
-                guard isWanted(kind) else { return false }
-            case Field.Span.startTime: startTime = field.bits
-            case Field.Span.endTime: endTime = field.bits
-            case Field.Span.status:
-                status = 0
-                for part in field.bytes.fields where part.number == Field.SpanStatus.code {
-                    status = part.bits
-                }
-            default: break
-            }
-        }
-    }
-
-    /// The times and the status of a `Span` message, in one walk.
-    public static func outcome(of span: WireBytes) -> (start: UInt64, end: UInt64, status: UInt64) {
-        var fields = span.fields
-        var found: (start: UInt64, end: UInt64, status: UInt64) = (0, 0, 0)
-        while true {
-            fields.skip(Field.Span.attributes)
-            guard let field = fields.next() else { return found }
-            switch field.number {
-            case Field.Span.startTime: found.start = field.bits
-            case Field.Span.endTime: found.end = field.bits
-            case Field.Span.status:
-                found.status = 0
-                for part in field.bytes.fields where part.number == Field.SpanStatus.code {
-                    found.status = part.bits
-                }
-            default: break
-            }
-        }
-    }
-
-    /// When a `Span` message says that it started and ended, in nanoseconds since 1970.
-    public static func times(of span: WireBytes) -> (start: UInt64, end: UInt64) {
-        var fields = span.fields
-        var times: (start: UInt64, end: UInt64) = (0, 0)
-        while true {
-            fields.skip(Field.Span.attributes)
-            guard let field = fields.next() else { return times }
-            if field.number == Field.Span.startTime { times.start = field.bits }
-            if field.number == Field.Span.endTime { times.end = field.bits }
-        }
+        // SAFETY: the runs lie in the message.
+        unsafe traceID = WireBytes(span.trace_id)
+        unsafe spanID = WireBytes(span.span_id)
+        unsafe parentSpanID = WireBytes(span.parent_span_id)
+        unsafe name = WireBytes(span.name)
+        unsafe attributes = WireBytes(span.attributes)
+        kind = unsafe span.kind
+        startTime = unsafe span.start_time
+        endTime = unsafe span.end_time
+        status = unsafe span.status
     }
 
     /// How long it took, in nanoseconds; 0 when it ended before it started, as clocks may have it.

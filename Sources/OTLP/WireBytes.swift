@@ -288,6 +288,15 @@ public struct WireFields: Sequence, IteratorProtocol {
     @inline(never)
     @usableFromInline
     mutating func readLongVarint() -> UInt64? {
+        if position &+ 2 <= end {
+            // The length of most spans. SAFETY: two bytes are left.
+            let word = unsafe UInt16(
+                littleEndian: base.loadUnaligned(fromByteOffset: position, as: UInt16.self))
+            if word & 0x8080 == 0x0080 {
+                position &+= 2
+                return UInt64(word & 0x7F | (word >> 8) << 7)
+            }
+        }
         var result: UInt64 = 0
         var shift: UInt64 = 0
         while position < end && shift < 70 {

@@ -15,12 +15,11 @@ package struct SpanSummary: BitwiseCopyable, Sendable {
     /// The bit of a status in `statuses`.
     package static func bit(_ status: UInt64) -> UInt8 { 1 << UInt8(min(status, 7)) }
 
-    mutating func add(_ span: WireBytes) {
-        let outcome = SpanFields.outcome(of: span)
-        if outcome.start < start { start = outcome.start }
-        if outcome.end > end { end = outcome.end }
-        if outcome.start == 0 { isTimed = false }
-        statuses |= Self.bit(outcome.status)
+    mutating func add(_ span: SpanFields) {
+        if span.startTime < start { start = span.startTime }
+        if span.endTime > end { end = span.endTime }
+        if span.startTime == 0 { isTimed = false }
+        statuses |= Self.bit(span.status)
     }
 
     mutating func add(_ other: SpanSummary) {

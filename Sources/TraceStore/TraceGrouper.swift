@@ -16,31 +16,17 @@ package struct SpanGroup {
 
 /// Sorts the spans of requests by trace. Kept between requests for the memory that it has. One thread.
 package final class TraceGrouper {
-    /// Spans of a group that stand one behind the other.
-    private struct Run {
-        var range: Range<Int>
-        var next = -1
-    }
-
     private let envelopes: EnvelopeTable
-    private let findsRoots: Bool
-    private let summarizes: Bool
-    private var groups: [SpanGroup] = []
-    private var runs: [Run] = []
-    private var numbers: [TraceID: Int] = [:]
+    /// The scope at hand.
+    private var scope: GroupedScope
     private var resourceFields: [Range<Int>] = []
-    private var scopeFields: [Range<Int>] = []
-
-    /// Groups among which one is looked for one by one.
-    private static let fewGroups = 8
 
     /// - Parameters:
     ///   - findsRoots: whether `SpanGroup.hasRoot` is wanted.
     ///   - summarizes: whether `TraceView.summary` is.
     package init(_ envelopes: EnvelopeTable, findsRoots: Bool, summarizes: Bool = false) {
         self.envelopes = envelopes
-        self.summarizes = summarizes
-        self.findsRoots = findsRoots
+        scope = GroupedScope(findsRoots: findsRoots, summarizes: summarizes)
     }
 
     /// Walks a request and gives each group of it, scope by scope, in the order of their first spans.
@@ -69,53 +55,85 @@ package final class TraceGrouper {
     }
 
     /// Scopes of a resource and spans of a scope have the same number.
-    private static func isChild(_ field: WireField) -> Bool {
+    fileprivate static func isChild(_ field: WireField) -> Bool {
         field.isBytes && field.number == Field.ResourceEntry.scopes
     }
 
     private func walk(
-        _ scope: WireField, of request: WireBytes, _ resource: EnvelopeTable.ID,
+        _ field: WireField, of request: WireBytes, _ resource: EnvelopeTable.ID,
         _ body: (SpanGroup, EnvelopeTable.ID) -> Void
     ) -> Int {
-        groups.removeAll(keepingCapacity: true)
-        runs.removeAll(keepingCapacity: true)
-        numbers.removeAll(keepingCapacity: true)
-        scopeFields.removeAll(keepingCapacity: true)
-        var spans = 0
-        var last = -1
-        for field in request.fields(scope.contentStart..<scope.end) {
-            guard Self.isChild(field) else {
-                scopeFields.append(field.start..<field.end)
-                continue
-            }
-            spans += 1
-            let (trace, isRoot) = identify(field.bytes)
-            if last < 0 || groups[last].trace != trace { last = number(of: trace, at: field.start) }
-            add(field, isRoot, to: last)
-            if summarizes { groups[last].summary.add(field.bytes) }
-        }
+        let spans = scope.read(request, field.contentStart..<field.end)
         guard spans > 0 else { return 0 }
-        let envelope = envelopes.acquire(scopeFields, of: request, parent: resource)
-        for group in groups { body(group, envelope) }
+        let envelope = envelopes.acquire(scope.others, of: request, parent: resource)
+        for group in scope.groups { body(group, envelope) }
         envelopes.release(envelope)
         return spans
     }
 
-    private func identify(_ span: WireBytes) -> (TraceID, isRoot: Bool) {
-        var trace = TraceID(low: 0, high: 0)
-        var isRoot = findsRoots
-        for field in span.fields {
-            if field.number == Field.Span.traceID {
-                trace = TraceID(field.bytes)
-                if !findsRoots { break }
-            } else if field.number == Field.Span.parentSpanID {
-                isRoot = field.bytes.count == 0
-            }
-        }
-        return (trace, isRoot)
+    /// Copies the fields of a group that `walk` gives at this moment.
+    func copy(_ group: SpanGroup, of request: WireBytes, into target: UnsafeMutableRawBufferPointer) {
+        unsafe scope.copy(group, of: request, into: target)
+    }
+}
+
+/// The spans of one scope, sorted by trace. A structure: what is stored in a class is checked for overlapping changes at
+/// each step of each span.
+private struct GroupedScope {
+    /// Spans of a group that stand one behind the other.
+    private struct Run {
+        var range: Range<Int>
+        var next = -1
     }
 
-    private func number(of trace: TraceID, at start: Int) -> Int {
+    private let findsRoots: Bool
+    private let summarizes: Bool
+    private(set) var groups: [SpanGroup] = []
+    /// Fields that are no spans.
+    private(set) var others: [Range<Int>] = []
+    private var runs: [Run] = []
+    private var numbers: [TraceID: Int] = [:]
+
+    /// Groups among which one is looked for one by one.
+    private static let fewGroups = 8
+
+    init(findsRoots: Bool, summarizes: Bool) {
+        self.findsRoots = findsRoots
+        self.summarizes = summarizes
+    }
+
+    /// Sorts the spans of a scope, which is a part of the request. Returns how many there are.
+    mutating func read(_ request: WireBytes, _ content: Range<Int>) -> Int {
+        groups.removeAll(keepingCapacity: true)
+        runs.removeAll(keepingCapacity: true)
+        if !numbers.isEmpty { numbers.removeAll(keepingCapacity: true) }
+        others.removeAll(keepingCapacity: true)
+        var spans = 0
+        var last = -1
+        for field in request.fields(content) {
+            guard TraceGrouper.isChild(field) else {
+                others.append(field.start..<field.end)
+                continue
+            }
+            spans += 1
+            // All that is asked of a span is read at once, while its bytes are at hand.
+            let span = summarizes || findsRoots ? SpanFields(field.bytes) : nil
+            let trace = TraceID(span?.traceID ?? Self.traceID(of: field.bytes))
+            if last < 0 || groups[last].trace != trace { last = number(of: trace, at: field.start) }
+            add(field, to: last)
+            guard let span else { continue }
+            if findsRoots, span.parentSpanID.count == 0 { groups[last].hasRoot = true }
+            if summarizes { groups[last].summary.add(span) }
+        }
+        return spans
+    }
+
+    private static func traceID(of span: WireBytes) -> WireBytes {
+        for field in span.fields where field.number == Field.Span.traceID { return field.bytes }
+        return .none
+    }
+
+    private mutating func number(of trace: TraceID, at start: Int) -> Int {
         if groups.count <= Self.fewGroups {
             for index in groups.indices where groups[index].trace == trace { return index }
         } else {
@@ -131,10 +149,9 @@ package final class TraceGrouper {
         return groups.count - 1
     }
 
-    private func add(_ field: WireField, _ isRoot: Bool, to index: Int) {
+    private mutating func add(_ field: WireField, to index: Int) {
         groups[index].spans += 1
         groups[index].bytes += field.end - field.start
-        if isRoot { groups[index].hasRoot = true }
         let run = groups[index].lastRun
         if runs[run].range.upperBound == field.start {
             runs[run].range = runs[run].range.lowerBound..<field.end
@@ -145,7 +162,6 @@ package final class TraceGrouper {
         }
     }
 
-    /// Copies the fields of a group that `walk` gives at this moment.
     func copy(_ group: SpanGroup, of request: WireBytes, into target: UnsafeMutableRawBufferPointer) {
         var position = 0
         var run = group.firstRun

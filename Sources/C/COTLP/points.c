@@ -1,21 +1,32 @@
-#include "points.h"
-
-#include <string.h>
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "fixed fields are read as they lie in memory");
+#include "wire.h"
 
 // ---- hash ----
-
-static inline uint64_t load64(const uint8_t *bytes) {
-    uint64_t word;
-    memcpy(&word, bytes, 8);
-    return word;
-}
 
 /// Both halves of a product, folded. A factor of 0 would forget the other; it takes the secret to make one.
 static inline uint64_t fold(uint64_t a, uint64_t b) {
     unsigned __int128 product = (unsigned __int128)a * b;
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/// The last 1 to 15 of `count` bytes as two words, some of them twice, so that nothing of a variable length is copied:
+/// texts of one length that differ give other words.
+static inline void load_rest(const uint8_t *bytes, size_t left, size_t count, uint64_t *first, uint64_t *second) {
+    if (count >= 16) {
+        *first = load64(bytes + left - 16);
+        *second = load64(bytes + left - 8);
+    } else if (left >= 8) {
+        *first = load64(bytes);
+        *second = load64(bytes + left - 8);
+    } else if (left >= 4) {
+        uint32_t low, high;
+        memcpy(&low, bytes, 4);
+        memcpy(&high, bytes + left - 4, 4);
+        *first = low;
+        *second = high;
+    } else {
+        *first = (uint64_t)bytes[0] | (uint64_t)bytes[left / 2] << 8;
+        *second = bytes[left - 1];
+    }
 }
 
 static inline cotlp_hash hash_run(const cotlp_hash_key *key, cotlp_hash from, const uint8_t *bytes,
@@ -29,9 +40,8 @@ static inline cotlp_hash hash_run(const cotlp_hash_key *key, cotlp_hash from, co
         b = fold(second ^ k[1], first ^ b ^ k[2]);
     }
     if (left) {
-        uint8_t rest[16] = {0};
-        memcpy(rest, bytes, left);
-        uint64_t first = load64(rest), second = load64(rest + 8);
+        uint64_t first, second;
+        load_rest(bytes, left, count, &first, &second);
         a = fold(first ^ k[0], second ^ a);
         b = fold(second ^ k[1], first ^ b ^ k[2]);
     }
@@ -47,7 +57,7 @@ cotlp_hash cotlp_hash_bytes(const cotlp_hash_key *key, cotlp_hash from, const ui
 
 // ---- fields ----
 
-static int read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *value) {
+int cotlp_read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *value) {
     uint64_t result = 0;
     const uint8_t *p = *at;
     for (unsigned shift = 0; shift < 70 && p < end; shift += 7) {
@@ -61,55 +71,6 @@ static int read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *va
     }
     return 0;
 }
-
-static inline int read_varint(const uint8_t **at, const uint8_t *end, uint64_t *value) {
-    const uint8_t *p = *at;
-    if (p < end && *p < 0x80) {
-        *value = *p;
-        *at = p + 1;
-        return 1;
-    }
-    return read_long_varint(at, end, value);
-}
-
-static inline int read_fixed64(const uint8_t **at, const uint8_t *end, uint64_t *value) {
-    if (end - *at < 8) return 0;
-    *value = load64(*at);
-    *at += 8;
-    return 1;
-}
-
-static inline int read_run(const uint8_t **at, const uint8_t *end, cotlp_run *run) {
-    uint64_t count;
-    if (!read_varint(at, end, &count) || count > (uint64_t)(end - *at)) return 0;
-    run->bytes = *at;
-    run->count = (size_t)count;
-    *at += count;
-    return 1;
-}
-
-/// Goes on behind the value of a field that nobody asked for.
-static int skip(const uint8_t **at, const uint8_t *end, uint64_t tag) {
-    uint64_t value;
-    cotlp_run run;
-    switch (tag & 7) {
-        case 0: return read_varint(at, end, &value);
-        case 1: return read_fixed64(at, end, &value);
-        case 2: return read_run(at, end, &run);
-        case 5:
-            if (end - *at < 4) return 0;
-            *at += 4;
-            return 1;
-        default: return 0;
-    }
-}
-
-enum {
-    FIXED64 = 1,
-    BYTES = 2,
-};
-
-#define TAG(number, type) ((uint64_t)(number) << 3 | (type))
 
 /// Hashes the field of attributes that starts at `start` and those that follow it directly. A tag that is
 /// longer than it need be ends the run: that is another order of attributes, no more.

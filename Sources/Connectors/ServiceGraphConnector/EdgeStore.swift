@@ -6,7 +6,7 @@ internal import Pipeline
 struct EdgeStore {
     private struct Slot {
         var key = HashKey(low: 0, high: 0)
-        var edge = Edge()
+        var edge: Edge?
         var generation: UInt32 = 0
     }
 
@@ -21,9 +21,13 @@ struct EdgeStore {
     private var slots: ContiguousArray<Slot> = []
     private var free: [Int32] = []
     private var indices = HashIndex()
+    /// At most twice as many as edges wait, and a thousand.
     private var queue = CircularBuffer<Ticket>()
     /// Bytes that the ledger does not know of: it is told once a request, not with each edge.
     private var uncharged = 0
+
+    /// Tickets that are kept whatever waits.
+    private static let ticketsMin = 1024
 
     /// Charged for an edge beside its names and labels.
     private static let edgeBytes = 400
@@ -40,38 +44,43 @@ struct EdgeStore {
         return index < 0 ? nil : index
     }
 
-    /// Changes an edge where it is; whether it is whole then.
-    mutating func update(_ index: Int32, _ change: (inout Edge) -> Void) -> Bool {
-        let before = slots[Int(index)].edge.keptBytes
-        change(&slots[Int(index)].edge)
-        uncharged += slots[Int(index)].edge.keptBytes - before
-        return slots[Int(index)].edge.isComplete
+    /// Adds what a span tells to an edge where it is; whether it is whole then.
+    mutating func add(_ half: EdgeHalf, to index: Int32) -> Bool {
+        guard let before = slots[Int(index)].edge?.keptBytes else { return false }
+        slots[Int(index)].edge?.add(half)
+        uncharged += (slots[Int(index)].edge?.keptBytes ?? 0) - before
+        return slots[Int(index)].edge?.isComplete ?? false
     }
 
     /// Keeps a new edge until `due`; false when there is no room.
-    mutating func add(_ key: HashKey, _ edge: Edge, due: UInt64) -> Bool {
+    mutating func insert(_ key: HashKey, _ edge: consuming Edge, due: UInt64) -> Bool {
         guard indices.count < most else { return false }
+        uncharged += Self.edgeBytes + edge.keptBytes
         let index: Int32
         if let reused = free.popLast() {
             index = reused
+            slots[Int(index)].key = key
+            slots[Int(index)].edge = edge
         } else {
             index = Int32(slots.count)
-            slots.append(Slot())
+            slots.append(Slot(key: key, edge: edge))
         }
-        slots[Int(index)].key = key
-        slots[Int(index)].edge = edge
         indices.set(key.low, key.high, to: index)
+        if queue.count >= 2 * indices.count + Self.ticketsMin { forgetTickets() }
         queue.append(Ticket(index: index, generation: slots[Int(index)].generation, due: due))
-        uncharged += Self.edgeBytes + edge.keptBytes
         return true
+    }
+
+    /// Edges that were taken out leave their tickets behind; these go when they are most of all.
+    private mutating func forgetTickets() {
+        queue = CircularBuffer(queue.filter { slots[Int($0.index)].generation == $0.generation })
     }
 
     /// Takes an edge out.
     mutating func remove(_ index: Int32) -> Edge {
         let key = slots[Int(index)].key
         indices.remove(key.low, key.high)
-        var edge = Edge()
-        swap(&edge, &slots[Int(index)].edge)
+        let edge = slots[Int(index)].edge.take() ?? Edge()
         uncharged -= Self.edgeBytes + edge.keptBytes
         slots[Int(index)].generation &+= 1
         free.append(index)

@@ -6,14 +6,16 @@ internal import Pipeline
 struct GraphSeries {
     fileprivate struct Latency {
         var sum = 0.0
-        var counts: [UInt64]
+        var counts: [UInt64] = []
         var exponential: ExponentialHistogram?
+
+        /// Of a series that is not in use.
+        init() {}
 
         init(_ histogram: ServiceGraphConfig.Histogram) {
             switch histogram {
             case .explicit(let bounds): counts = Array(repeating: 0, count: bounds.count + 1)
             case .exponential(let size):
-                counts = []
                 exponential = ExponentialHistogram(sizeMax: size)
             }
         }
@@ -30,14 +32,14 @@ struct GraphSeries {
 
     fileprivate struct Series {
         let key: HashKey
-        let labels: AttributeList
+        var labels = AttributeList()
         var total: UInt64 = 0
         var failed: UInt64 = 0
-        var client: Latency
-        var server: Latency
-        var used: UInt64
-        let bytes: Int
-        var isInUse = true
+        var client = Latency()
+        var server = Latency()
+        var used: UInt64 = 0
+        var bytes = 0
+        var isInUse = false
     }
 
     private let config: ServiceGraphConfig
@@ -90,8 +92,7 @@ struct GraphSeries {
         ledger?.charge(bytes)
         return Series(
             key: key, labels: labels, client: Latency(config.histogram), server: Latency(config.histogram),
-            used: now,
-            bytes: bytes)
+            used: now, bytes: bytes, isInUse: true)
     }
 
     private static let overflow: AttributeList = {
@@ -109,8 +110,8 @@ struct GraphSeries {
         add(edge.client)
         add(edge.server)
         if !config.dimensions.isEmpty {
-            add(edge.clientLabels.bytes)
-            add(edge.serverLabels.bytes)
+            add(edge.clientLabels?.bytes ?? [])
+            add(edge.serverLabels?.bytes ?? [])
         }
         return HashKey(low: hash.low, high: hash.high)
     }
@@ -124,8 +125,8 @@ struct GraphSeries {
         if config.hasVirtualLabel, edge.virtualSide != .none {
             labels.add("virtual_node", edge.virtualSide.label)
         }
-        labels.add(edge.clientLabels)
-        labels.add(edge.serverLabels)
+        if let client = edge.clientLabels { labels.add(client) }
+        if let server = edge.serverLabels { labels.add(server) }
         return labels
     }
 
@@ -134,7 +135,8 @@ struct GraphSeries {
             let key = series[index].key
             ledger?.release(series[index].bytes)
             indices.remove(key.low, key.high)
-            series[index].isInUse = false
+            // Labels and buckets go with it.
+            series[index] = Series(key: key)
             free.append(index)
         }
     }

@@ -4,7 +4,9 @@ package import OTLP
 package import Pipeline
 
 /// Joins spans to edges between services and counts them. One thread. Times are nanoseconds since 1970.
-package final class ServiceGraph {
+///
+/// A structure: what is stored in a class is checked for overlapping changes at each of several steps of each span.
+package struct ServiceGraph {
     /// What the owner shows.
     package struct Counts: Sendable, Equatable {
         package var edges = 0
@@ -19,7 +21,8 @@ package final class ServiceGraph {
     private let waitNanoseconds: UInt64
     private let clientKeys: [[UInt8]]
     private let serverKeys: [[UInt8]]
-    private var names: NameFinder
+    /// Of the peer and, behind them, of databases.
+    private var names: AttributeFinder
     private var store: EdgeStore
     private var series: GraphSeries
     package private(set) var counts = Counts()
@@ -30,7 +33,7 @@ package final class ServiceGraph {
         waitNanoseconds = UInt64(clamping: TimeAmount(config.wait).nanoseconds)
         clientKeys = config.dimensions.map { Array("client_\($0)".utf8) }
         serverKeys = config.dimensions.map { Array("server_\($0)".utf8) }
-        names = NameFinder(config.peerAttributes + config.databaseAttributes)
+        names = AttributeFinder(config.peerAttributes + config.databaseAttributes)
         store = EdgeStore(most: config.edgesMax, ledger: ledger)
         series = GraphSeries(config, ledger: ledger)
     }
@@ -39,7 +42,7 @@ package final class ServiceGraph {
     package var seriesCount: Int { series.count }
 
     /// Takes the spans of a request.
-    package func count(_ request: WireBytes, now: UInt64) {
+    package mutating func count(_ request: WireBytes, now: UInt64) {
         for entry in request.fields where entry.number == Field.Request.resources && entry.isBytes {
             let resource = entry.bytes.message(Field.ResourceEntry.resource)
             guard case .string(let name)? = resource.attribute("service.name", in: Field.Resource.attributes),
@@ -58,48 +61,38 @@ package final class ServiceGraph {
         store.settle()
     }
 
-    private func take(_ span: SpanFields, _ resource: WireBytes, _ service: [UInt8], _ now: UInt64) {
-        switch span.kind {
-        case 3, 4:
-            join(span, span.spanID, now) { edge in
-                edge.client = service
-                edge.clientSeconds = Double(span.duration) / 1e9
-                edge.isFailed = edge.isFailed || span.status == 2
-                if span.kind == 4 { edge.connection = .messaging }
-                if !clientKeys.isEmpty { edge.clientLabels = labels(span, resource, clientKeys) }
-                names.find(in: span.message)
-                edge.peer = names.text(0..<config.peerAttributes.count)?.array ?? []
-                if let database = names.text(config.peerAttributes.count..<names.count) {
-                    edge.connection = .database
-                    edge.server = database.array
-                    edge.serverSeconds = edge.clientSeconds
-                }
-            }
-        case 2, 5:
-            join(span, span.parentSpanID, now) { edge in
-                edge.server = service
-                edge.serverSeconds = Double(span.duration) / 1e9
-                edge.isFailed = edge.isFailed || span.status == 2
-                edge.isRoot = span.isRoot
-                if span.kind == 5 { edge.connection = .messaging }
-                if !serverKeys.isEmpty { edge.serverLabels = labels(span, resource, serverKeys) }
-            }
-        default: break
+    private mutating func take(
+        _ span: SpanFields, _ resource: WireBytes, _ service: [UInt8], _ now: UInt64
+    ) {
+        let isClient = span.kind == 3 || span.kind == 4
+        var half = EdgeHalf(
+            isClient: isClient, service: service, seconds: Double(span.duration) / 1e9,
+            isFailed: span.status == 2, isMessaging: span.kind == 4 || span.kind == 5,
+            isRoot: !isClient && span.isRoot)
+        if !config.dimensions.isEmpty {
+            half.labels = labels(span, resource, isClient ? clientKeys : serverKeys)
         }
+        if isClient {
+            names.clear()
+            names.find(in: span.attributes, Field.Span.attributes)
+            half.peer = names.text(0..<config.peerAttributes.count)
+            half.database = names.text(config.peerAttributes.count..<names.count)
+        }
+        join(half, span.traceID, isClient ? span.spanID : span.parentSpanID, now)
     }
 
     /// Finds the edge of a span, or begins one; a whole one is counted.
-    private func join(_ span: SpanFields, _ id: WireBytes, _ now: UInt64, _ change: (inout Edge) -> Void) {
-        let hash = hasher.hash(id, from: hasher.hash(span.traceID, from: WireHash(low: 0, high: 0)))
+    private mutating func join(_ half: EdgeHalf, _ trace: WireBytes, _ id: WireBytes, _ now: UInt64) {
+        let hash = hasher.hash(id, from: hasher.hash(trace, from: WireHash(low: 0, high: 0)))
         let key = HashKey(low: hash.low, high: hash.high)
         if let index = store.find(key) {
-            if store.update(index, change) { complete(store.remove(index), now) }
+            if store.add(half, to: index) { complete(store.remove(index), now) }
             return
         }
         var edge = Edge()
-        change(&edge)
+        edge.add(half)
         if edge.isComplete { return complete(edge, now) }
-        if !store.add(key, edge, due: now &+ waitNanoseconds) { counts.droppedSpans += 1 }
+        if !store.insert(key, edge, due: now &+ waitNanoseconds) { counts.droppedSpans += 1 }
     }
 
     private func labels(_ span: SpanFields, _ resource: WireBytes, _ names: [[UInt8]]) -> AttributeList {
@@ -113,13 +106,13 @@ package final class ServiceGraph {
         return labels
     }
 
-    private func complete(_ edge: Edge, _ now: UInt64) {
+    private mutating func complete(_ edge: Edge, _ now: UInt64) {
         counts.edges += 1
         if !series.count(edge, now) { counts.overflowed += 1 }
     }
 
     /// Ends the wait of edges whose time is over: what is missing of them is made up, where that makes sense.
-    package func expire(now: UInt64) {
+    package mutating func expire(now: UInt64) {
         defer { store.settle() }
         while var edge = store.popExpired(now) {
             counts.expired += 1
@@ -140,7 +133,7 @@ package final class ServiceGraph {
     }
 
     /// Forgets series that nobody has used for a quarter of an hour.
-    package func forget(now: UInt64) { series.forget(unusedSince: now &- 900_000_000_000) }
+    package mutating func forget(now: UInt64) { series.forget(unusedSince: now &- 900_000_000_000) }
 
     /// The metrics as they are now; `emit` gets the request and its points, if there are any.
     package func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) {

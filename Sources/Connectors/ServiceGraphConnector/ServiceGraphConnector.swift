@@ -20,7 +20,7 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
     private let collector: SpanCollector
 
     // Event loop only.
-    private let graph: ServiceGraph
+    private let held: Held
     private let edges: Counter
     private let expired: Counter
     private let dropped: Counter
@@ -28,12 +28,18 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
     private let series: Gauge
     private var told = ServiceGraph.Counts()
 
+    /// What the collector's closures share. Event loop only.
+    private final class Held {
+        var graph: ServiceGraph
+        init(_ graph: ServiceGraph) { self.graph = graph }
+    }
+
     package init(
         _ config: ServiceGraphConfig, _ context: ComponentContext, _ outputs: [PipelineOutput],
         clock: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds
     ) {
-        let graph = ServiceGraph(config, ledger: context.ledger, now: UInt64(clamping: clock()))
-        self.graph = graph
+        let held = Held(ServiceGraph(config, ledger: context.ledger, now: UInt64(clamping: clock())))
+        self.held = held
         let labels: MetricLabels = ["connector": context.name]
         func counter(_ name: String, _ help: String) -> Counter {
             context.registry.counter("otelcol_connector_servicegraph_" + name, help: help, labels: labels)
@@ -47,13 +53,13 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
         series = context.registry.gauge(
             "sluice_connector_service_graph_series", help: "Series that are kept.", labels: labels)
         collector = SpanCollector(context, outputs, every: TimeAmount(config.flushInterval)) { request in
-            graph.count(request, now: UInt64(clamping: clock()))
+            held.graph.count(request, now: UInt64(clamping: clock()))
         } flush: { emit in
-            graph.flush(now: UInt64(clamping: clock()), emit: emit)
+            held.graph.flush(now: UInt64(clamping: clock()), emit: emit)
         }
         collector.chores = [
-            (TimeAmount(config.expirationLoop), { graph.expire(now: UInt64(clamping: clock())) }),
-            (TimeAmount(config.cacheLoop), { graph.forget(now: UInt64(clamping: clock())) }),
+            (TimeAmount(config.expirationLoop), { held.graph.expire(now: UInt64(clamping: clock())) }),
+            (TimeAmount(config.cacheLoop), { held.graph.forget(now: UInt64(clamping: clock())) }),
         ]
         collector.afterRequest = { [unowned self] in show() }
     }
@@ -74,12 +80,12 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
     package func drop(_ batch: Batch, because refusal: Refusal) { collector.drop(batch, because: refusal) }
 
     private func show() {
-        let counts = graph.counts
+        let counts = held.graph.counts
         edges.add(counts.edges - told.edges)
         expired.add(counts.expired - told.expired)
         dropped.add(counts.droppedSpans - told.droppedSpans)
         overflowed.add(counts.overflowed - told.overflowed)
-        series.set(graph.seriesCount)
+        series.set(held.graph.seriesCount)
         told = counts
     }
 }

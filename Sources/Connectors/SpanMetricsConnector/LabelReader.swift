@@ -2,7 +2,7 @@ internal import MetricBuilding
 internal import OTLP
 
 /// Finds the labels of spans: hashes them, to find a series, and writes them, for a new one. One thread.
-final class LabelReader {
+struct LabelReader {
     /// Where a label is looked for.
     struct Source {
         let resource: WireBytes
@@ -20,12 +20,19 @@ final class LabelReader {
     private let hashesName: Bool
     private let hashesKind: Bool
     private let hashesStatus: Bool
-    /// Values of the dimensions of the span at hand.
-    private var values: [WireBytes?] = []
+    /// By metric.
+    private let dimensions: [[SpanMetricsConfig.Dimension]]
+    /// By metric: the values of the dimensions of the span at hand.
+    private var finders: [AttributeFinder]
 
     init(_ config: SpanMetricsConfig, hasher: WireHasher, instance: String) {
         self.hasher = hasher
         self.instance = instance
+        dimensions = [
+            config.dimensions + config.callsDimensions, config.dimensions + config.histogramDimensions,
+            config.dimensions + (config.eventDimensions ?? []),
+        ]
+        finders = dimensions.map { AttributeFinder($0.map(\.key)) }
         excluded = config.excluded
         scopes = Set(config.scopes.map { Array($0.utf8) })
         serviceLabel = config.naming == .tempo ? "service" : "service.name"
@@ -35,9 +42,7 @@ final class LabelReader {
     }
 
     /// The hash of the labels of a span, or of an event of one, behind that of its resource.
-    func hash(
-        _ source: Source, _ dimensions: [SpanMetricsConfig.Dimension], from start: WireHash
-    ) -> WireHash {
+    mutating func hash(_ source: Source, _ metric: SeriesTable.Metric, from start: WireHash) -> WireHash {
         var hash = start
         // Numbers that mean nothing have the label of 0. What comes before is a hash with a secret, so that no two sums
         // of it and a few bits can be made equal.
@@ -48,11 +53,12 @@ final class LabelReader {
             hash = hasher.hash(scope.message(Field.Scope.name), from: hash)
             hash = hasher.hash(scope.message(Field.Scope.version), from: hash)
         }
-        guard !dimensions.isEmpty else { return hash }
-        find(dimensions, source)
-        for index in values.indices {
+        let place = Int(metric.rawValue)
+        guard finders[place].count > 0 else { return hash }
+        find(source, place)
+        for index in 0..<finders[place].count {
             // Names are told apart by their places: a value of one is never taken for the same value of another.
-            guard let value = values[index] else { continue }
+            guard let value = finders[place].values[index] else { continue }
             hash = hasher.hash(UInt64(index + 1), from: hash)
             hash = hasher.hash(value, from: hash)
         }
@@ -60,9 +66,7 @@ final class LabelReader {
     }
 
     /// The labels that `hash` stands for.
-    func labels(_ source: Source, _ dimensions: [SpanMetricsConfig.Dimension], service: [UInt8])
-        -> AttributeList
-    {
+    mutating func labels(_ source: Source, _ metric: SeriesTable.Metric, service: [UInt8]) -> AttributeList {
         var labels = AttributeList()
         if !excluded.contains("service.name") { labels.add(Array(serviceLabel.utf8), service) }
         if hashesName { labels.add(Array("span.name".utf8), source.span.name.array) }
@@ -74,9 +78,10 @@ final class LabelReader {
             labels.add(
                 Array("span.instrumentation.scope.version".utf8), scope.message(Field.Scope.version).array)
         }
-        find(dimensions, source)
-        for (index, dimension) in dimensions.enumerated() {
-            if let value = values[index] {
+        let place = Int(metric.rawValue)
+        find(source, place)
+        for (index, dimension) in dimensions[place].enumerated() {
+            if let value = finders[place].values[index] {
                 labels.add(dimension.key.bytes, AttributeValue(value))
             } else if let value = dimension.value {
                 labels.add(dimension.key.description, value)
@@ -91,28 +96,10 @@ final class LabelReader {
     }
 
     /// Notes the values of dimensions: of the span, else the event, else the resource.
-    private func find(_ dimensions: [SpanMetricsConfig.Dimension], _ source: Source) {
-        values.removeAll(keepingCapacity: true)
-        for _ in dimensions { values.append(nil) }
-        var missing = dimensions.count
-        find(dimensions, in: source.span.message, Field.Span.attributes, &missing)
-        if let event = source.event { find(dimensions, in: event, Field.SpanEvent.attributes, &missing) }
-        find(dimensions, in: source.resource, Field.Resource.attributes, &missing)
-    }
-
-    private func find(
-        _ dimensions: [SpanMetricsConfig.Dimension], in message: WireBytes, _ number: UInt32,
-        _ missing: inout Int
-    ) {
-        guard missing > 0 else { return }
-        for field in message.fields where field.number == number && field.isBytes {
-            let key = field.bytes.attributeKey
-            for index in dimensions.indices
-            where values[index] == nil && key.isEqual(to: dimensions[index].key.bytes) {
-                values[index] = field.bytes.message(Field.KeyValue.value)
-                missing -= 1
-            }
-            if missing == 0 { return }
-        }
+    private mutating func find(_ source: Source, _ place: Int) {
+        finders[place].clear()
+        finders[place].find(in: source.span.attributes, Field.Span.attributes)
+        if let event = source.event { finders[place].find(in: event, Field.SpanEvent.attributes) }
+        finders[place].find(in: source.resource, Field.Resource.attributes)
     }
 }

@@ -4,10 +4,12 @@ package import OTLP
 package import Pipeline
 
 /// Counts spans and makes metrics of the counts. One thread.
-package final class SpanMetrics {
+///
+/// A structure: what is stored in a class is checked for overlapping changes at each of several steps of each span.
+package struct SpanMetrics {
     private let config: SpanMetricsConfig
     private let hasher = WireHasher()
-    private let reader: LabelReader
+    private var reader: LabelReader
     private let ledger: MemoryLedger?
     /// Spans that were not counted for want of a `service.name`.
     package private(set) var skipped = 0
@@ -16,9 +18,6 @@ package final class SpanMetrics {
     /// Resources forgotten before they were flushed, because too many came between two flushes.
     package private(set) var lostResources = 0
     private var table: SeriesTable
-    private let callDimensions: [SpanMetricsConfig.Dimension]
-    private let durationDimensions: [SpanMetricsConfig.Dimension]
-    private let eventDimensions: [SpanMetricsConfig.Dimension]
     /// Whether calls and durations have the same labels and so share their series.
     private let isShared: Bool
     private let exponentialSize: Int?
@@ -29,10 +28,7 @@ package final class SpanMetrics {
         self.config = config
         self.ledger = ledger
         reader = LabelReader(config, hasher: hasher, instance: instance)
-        callDimensions = config.dimensions + config.callsDimensions
-        durationDimensions = config.dimensions + config.histogramDimensions
-        eventDimensions = config.dimensions + (config.eventDimensions ?? [])
-        isShared = callDimensions == durationDimensions
+        isShared = config.callsDimensions == config.histogramDimensions
         switch config.histogram {
         case .off:
             table = SeriesTable(bounds: [], ledger: ledger)
@@ -54,7 +50,7 @@ package final class SpanMetrics {
 
     /// Counts the spans of a request.
     /// - Parameter now: nanoseconds since 1970.
-    package func count(_ request: WireBytes, now: UInt64) {
+    package mutating func count(_ request: WireBytes, now: UInt64) {
         self.now = now
         for entry in request.fields where entry.number == Field.Request.resources && entry.isBytes {
             let resource = entry.bytes.message(Field.ResourceEntry.resource)
@@ -76,7 +72,7 @@ package final class SpanMetrics {
     }
 
     /// The resource's place; nil when it has no service name.
-    private func find(_ resource: WireBytes) -> (index: Int32, hash: WireHash)? {
+    private mutating func find(_ resource: WireBytes) -> (index: Int32, hash: WireHash)? {
         guard let name = resource.attribute("service.name", in: Field.Resource.attributes) else { return nil }
         var hash = WireHash(low: 0, high: 0)
         if config.resourceKeys.isEmpty {
@@ -103,7 +99,7 @@ package final class SpanMetrics {
         return (table.addResource(key, attributes, service: service, now: now), hash)
     }
 
-    private func makeRoom() {
+    private mutating func makeRoom() {
         guard table.resourceCount >= config.resourcesMax, let oldest = table.oldestResource() else { return }
         // What was evicted waits for the next flush; a flood of resources must not pile up until then.
         if table.evicted.count < config.resourcesMax {
@@ -114,14 +110,14 @@ package final class SpanMetrics {
         }
     }
 
-    private func count(_ source: LabelReader.Source, _ resource: Int32, _ start: WireHash) {
+    private mutating func count(_ source: LabelReader.Source, _ resource: Int32, _ start: WireHash) {
         let unit = config.isSeconds ? 1e9 : 1e6
         let duration = Double(source.span.duration) / unit
-        let calls = series(.calls, source, callDimensions, resource, start)
+        let calls = series(.calls, source, resource, start)
         table.count(calls, duration: isShared && hasDurations ? duration : nil, now: now)
         addExemplar(source, duration, to: calls)
         if !isShared, hasDurations {
-            let durations = series(.durations, source, durationDimensions, resource, start)
+            let durations = series(.durations, source, resource, start)
             table.count(durations, duration: duration, now: now)
             addExemplar(source, duration, to: durations)
         }
@@ -129,34 +125,33 @@ package final class SpanMetrics {
         for field in source.span.message.fields where field.number == Field.Span.events && field.isBytes {
             var event = source
             event.event = field.bytes
-            table.count(series(.events, event, eventDimensions, resource, start), duration: nil, now: now)
+            let events = series(.events, event, resource, start)
+            table.count(events, duration: nil, now: now)
         }
     }
 
-    private func addExemplar(_ source: LabelReader.Source, _ duration: Double, to index: Int32) {
-        guard source.span.traceID.count > 0, table.wantsExemplar(index, most: config.exemplarsMax) else {
-            return
-        }
+    private mutating func addExemplar(_ source: LabelReader.Source, _ duration: Double, to index: Int32) {
+        guard config.exemplarsMax > 0, source.span.traceID.count > 0,
+            table.wantsExemplar(index, most: config.exemplarsMax)
+        else { return }
         let exemplar = MetricExemplar(
             value: duration, time: now, traceID: source.span.traceID.array,
             spanID: source.span.spanID.array)
         table.add(exemplar, to: index)
     }
 
-    private func series(
-        _ metric: SeriesTable.Metric, _ source: LabelReader.Source,
-        _ dimensions: [SpanMetricsConfig.Dimension], _ resource: Int32, _ start: WireHash
+    private mutating func series(
+        _ metric: SeriesTable.Metric, _ source: LabelReader.Source, _ resource: Int32, _ start: WireHash
     ) -> Int32 {
         let from = WireHash(low: start.low ^ UInt64(metric.rawValue), high: start.high)
-        let key = SeriesTable.Key(reader.hash(source, dimensions, from: from))
+        let key = SeriesTable.Key(reader.hash(source, metric, from: from))
         if let index = table.findSeries(key) { return index }
         let most = config.seriesPerResourceMax
         let isTooMany =
             most > 0 && table.resources[Int(resource)].counts[Int(metric.rawValue)] >= most
             || table.seriesCount >= config.seriesMax
         guard isTooMany else {
-            let labels = reader.labels(
-                source, dimensions, service: table.resources[Int(resource)].service)
+            let labels = reader.labels(source, metric, service: table.resources[Int(resource)].service)
             return add(key, metric, resource, labels, isOverflow: false)
         }
         overflowed += 1
@@ -167,7 +162,7 @@ package final class SpanMetrics {
         return add(overflow, metric, resource, labels, isOverflow: true)
     }
 
-    private func add(
+    private mutating func add(
         _ key: SeriesTable.Key, _ metric: SeriesTable.Metric, _ resource: Int32, _ labels: AttributeList,
         isOverflow: Bool
     ) -> Int32 {
@@ -180,7 +175,7 @@ package final class SpanMetrics {
     // MARK: - Flushing
 
     /// The metrics as they are now, a few megabytes at a time; `emit` gets each request and its points. Forgets what is over.
-    package func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) {
+    package mutating func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) {
         self.now = now
         var request = MetricRequest()
         for place in table.resources.indices where table.resources[place].isInUse {
@@ -262,7 +257,7 @@ package final class SpanMetrics {
     }
 
     /// What a flush leaves of a resource.
-    private func finish(_ index: Int32) {
+    private mutating func finish(_ index: Int32) {
         let resource = table.resources[Int(index)]
         if config.expiration > .zero, now &- resource.used > UInt64(clamping: config.expiration.nanoseconds),
             !resource.isEvicted

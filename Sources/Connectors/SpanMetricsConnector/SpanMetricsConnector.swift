@@ -26,12 +26,18 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
     private let clock: @Sendable () -> Int64
 
     // Event loop only.
-    private let metrics: SpanMetrics
+    private let held: Held
     private let seriesGauge: Gauge
     private let overflowed: Counter
     private let skipped: Counter
     private let lost: Counter
     private var told = (overflowed: 0, skipped: 0, lost: 0)
+
+    /// What the collector's closures share. Event loop only.
+    private final class Held {
+        var metrics: SpanMetrics
+        init(_ metrics: SpanMetrics) { self.metrics = metrics }
+    }
 
     package init(
         _ config: SpanMetricsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput],
@@ -40,7 +46,8 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
     ) {
         self.config = config
         self.clock = clock
-        metrics = SpanMetrics(config, instance: instance, ledger: context.ledger)
+        let held = Held(SpanMetrics(config, instance: instance, ledger: context.ledger))
+        self.held = held
         let labels: MetricLabels = ["connector": context.name]
         func counter(_ name: String, _ help: String) -> Counter {
             context.registry.counter("sluice_connector_span_metrics_" + name, help: help, labels: labels)
@@ -51,11 +58,10 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
             "overflowed_spans", "Spans counted in a series with otel.metric.overflow, by metric.")
         skipped = counter("skipped_spans", "Spans not counted because their resource has no service.name.")
         lost = counter("lost_resources", "Resources forgotten before a flush (resource_metrics_cache_size).")
-        let metrics = metrics
         collector = SpanCollector(context, outputs, every: TimeAmount(config.flushInterval)) { request in
-            metrics.count(request, now: UInt64(clamping: clock()))
+            held.metrics.count(request, now: UInt64(clamping: clock()))
         } flush: { emit in
-            metrics.flush(now: UInt64(clamping: clock()), emit: emit)
+            held.metrics.flush(now: UInt64(clamping: clock()), emit: emit)
         }
         collector.afterRequest = { [unowned self] in show() }
     }
@@ -76,7 +82,11 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
     package func drop(_ batch: Batch, because refusal: Refusal) { collector.drop(batch, because: refusal) }
 
     private func show() {
-        seriesGauge.set(metrics.seriesCount)
+        let metrics = (
+            overflowed: held.metrics.overflowed, skipped: held.metrics.skipped,
+            lostResources: held.metrics.lostResources
+        )
+        seriesGauge.set(held.metrics.seriesCount)
         overflowed.add(metrics.overflowed - told.overflowed)
         skipped.add(metrics.skipped - told.skipped)
         lost.add(metrics.lostResources - told.lost)

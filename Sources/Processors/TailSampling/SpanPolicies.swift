@@ -33,9 +33,9 @@ final class Latency: SamplingPolicy {
         var last: UInt64 = 0
         return Verdict(
             trace.containsSpan { span in
-                let (start, end) = SpanFields.times(of: span)
-                if first == 0 || start < first { first = start }
-                if last == 0 || end > last { last = end }
+                let span = SpanFields(span)
+                if first == 0 || span.startTime < first { first = span.startTime }
+                if last == 0 || span.endTime > last { last = span.endTime }
                 let milliseconds = Self.milliseconds(first, last)
                 guard upperMilliseconds != 0 else { return milliseconds >= thresholdMilliseconds }
                 return thresholdMilliseconds < milliseconds && milliseconds <= upperMilliseconds

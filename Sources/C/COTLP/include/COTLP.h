@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "points.h"
+#include "spans.h"
 
 #if !defined(__clang__)
 #define _Nonnull
