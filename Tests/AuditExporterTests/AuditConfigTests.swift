@@ -29,14 +29,17 @@ struct AuditConfigTests {
             """
             {origin: a, key_file: k, previous_key_file: o, sqlite: {path: x}, max_commit_records: 5,
              checkpoint_interval: 1s, checkpoint_records: 6, checkpoint_file: c, queue_size: 7,
-             retry_on_failure: {max_interval: 1s}, on_permanent_failure: file, divide_refused_batches: false}
+             checkpoint_exporter: otlp_grpc, retry_on_failure: {max_interval: 1s}, on_permanent_failure: file, divide_refused_batches: false}
             """)
         #expect(problems == [])
         #expect(config.previousKeyFile == "o" && config.checkpointFile == "c" && config.maxCommitRecords == 5)
         #expect(config.checkpointInterval == .seconds(1) && config.checkpointRecords == 6)
         #expect(config.sendingQueue.queueSize == 7 && config.sendingQueue.numConsumers == 7)
         #expect(config.retryOnFailure.enabled && !config.sendingQueue.dividesRefused)
-        #expect(config.references.map { "\($0.id)" } == ["file"])
+        #expect(
+            config.references.map { "\($0.id) \($0.key)" } == [
+                "file on_permanent_failure", "otlp_grpc checkpoint_exporter",
+            ])
     }
 
     @Test(
