@@ -103,9 +103,11 @@ package final class ConnectionAccount {
     }
 
     /// A request was complete: taken, or refused for reasons that are ours.
-    /// - Parameter bytes: of its body as it was received.
-    package func earn(bytes: Int) {
-        work.earn(bytes: bytes)
+    /// - Parameters:
+    ///   - bytes: of its body as it was received.
+    ///   - isTaken: whether it was taken.
+    package func earn(bytes: Int, isTaken: Bool = true) {
+        work.earn(bytes: bytes, isTaken: isTaken)
         frames.earn()
     }
 }

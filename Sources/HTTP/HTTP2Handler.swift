@@ -168,7 +168,8 @@ package final class HTTP2Handler: ChannelInboundHandler {
         guard let greeting else { return }
         self.greeting = nil
         let made = try HTTP2Session(
-            role: role, settings: settings, delegate: delegate, room: context.map { .of($0.eventLoop) })
+            role: role, settings: settings, delegate: delegate,
+            memory: context.map { SessionMemory(.of($0.eventLoop)) })
         session = made
         // Its settings and its answers to the client's have been sent.
         try made.forgetOutput()

@@ -115,29 +115,29 @@ package final class HTTP2Session {
     /// Whether the peer has spoken HTTP/2: its SETTINGS have come (RFC 9113 §3.4).
     package private(set) var hasPeerSettings = false
 
-    /// Where its frames are made, if it shares that with others.
-    private let room: FrameRoom?
+    /// Where it has its memory; nil: from malloc.
+    private let memory: SessionMemory?
 
     /// Makes a session and queues its SETTINGS.
     /// - Throws: when memory runs out.
     package convenience init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate)
         throws(HTTP2SessionError)
     {
-        try self.init(role: role, settings: settings, delegate: delegate, room: nil)
+        try self.init(role: role, settings: settings, delegate: delegate, memory: nil)
     }
 
     /// As above.
-    /// - Parameter room: of the event loop that the session is used on; nil: it has its own.
-    init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate, room: FrameRoom?)
+    /// - Parameter memory: with the room of the event loop that the session is used on.
+    init(role: Role, settings: HTTP2Settings, delegate: any HTTP2SessionDelegate, memory: SessionMemory?)
         throws(HTTP2SessionError)
     {
         self.role = role
-        self.room = room
+        self.memory = memory
         self.settings = settings
         self.delegate = delegate
         // SAFETY: unretained; close() destroys the session before self can die, so userData outlives it.
         let userData = unsafe Unmanaged.passUnretained(self).toOpaque()
-        let code = unsafe makeSession(role, userData, room, &raw)
+        let code = unsafe makeSession(role, userData, memory, &raw)
         guard code == 0 else { throw HTTP2SessionError(Int(code)) }
         try announce()
     }
@@ -150,6 +150,11 @@ package final class HTTP2Session {
         precondition(!isBusy, "an HTTP/2 session was closed from inside one of its calls")
         unsafe raw = nil
         unsafe nghttp2_session_del(session)
+    }
+
+    /// Gives memory back that it does not need while no stream is open. Called now and then.
+    package func giveBackMemory() {
+        if openStreams == 0 { memory?.giveBack() }
     }
 
     /// How many frames wait to be sent, answers and what the protocol asks for.
@@ -572,7 +577,7 @@ private func session<Result>(
 private let failed = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
 
 private func makeSession(
-    _ role: HTTP2Session.Role, _ userData: UnsafeMutableRawPointer, _ room: FrameRoom?,
+    _ role: HTTP2Session.Role, _ userData: UnsafeMutableRawPointer, _ memory: SessionMemory?,
     _ raw: inout OpaquePointer?
 ) -> Int32 {
     var callbacks: OpaquePointer?
@@ -642,10 +647,10 @@ private func makeSession(
     }
     switch role {
     case .server:
-        guard let room else {
+        guard let memory else {
             return unsafe nghttp2_session_server_new2(&raw, callbacks, userData, options)
         }
-        code = unsafe room.make { memory in
+        code = unsafe memory.make { memory in
             unsafe nghttp2_session_server_new3(&raw, callbacks, userData, options, memory)
         }
     case .client: code = unsafe nghttp2_session_client_new2(&raw, callbacks, userData, options)

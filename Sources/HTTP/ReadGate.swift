@@ -25,8 +25,8 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let loopReadBytes = 8 << 20
     /// What is read at first; more when it was not enough.
     private static let readBytesFirst = 2 << 10
-    /// A connection that was silent for so long keeps no buffer for its next read.
-    private static let idleLimit = TimeAmount.seconds(5)
+    /// A connection that was silent for so long keeps no memory for what comes next.
+    package static let idleLimit = TimeAmount.seconds(5)
 
     /// What is worked on at most when a few bytes ask for much: two requests of a page.
     private static let sliceBytesOfPages = 64

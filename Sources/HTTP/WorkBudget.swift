@@ -92,10 +92,11 @@ package struct WorkBudget {
     }
 
     /// A request was complete. Who sends such may have to wait, but is not ended.
-    package mutating func earn(bytes: Int) {
+    /// - Parameter isTaken: not refused, for whatever reason.
+    package mutating func earn(bytes: Int, isTaken: Bool = true) {
         credit = max(credit, -limits.debt / 2)
         add(limits.request + bytes * limits.byte)
-        isProven = credit > 0
+        if isTaken { isProven = credit > 0 }
     }
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.

@@ -306,7 +306,9 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
             { reader.finish(later: acknowledgement, resume: { [weak self] in self?.resume(request) }) },
             bytes: { excused($0, reader) })
         if reader.isInflating { return }
-        if answer?.isOurs ?? true { account.earn(bytes: reader.finishedBytes) }
+        if answer?.isOurs ?? true {
+            account.earn(bytes: reader.finishedBytes, isTaken: answer?.isTaken ?? true)
+        }
         if let answer { self.answer(answer) }
     }
 

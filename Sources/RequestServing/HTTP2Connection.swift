@@ -168,7 +168,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
         }
-        if answer.isOurs { account.earn(bytes: reader.finishedBytes) }
+        if answer.isOurs { account.earn(bytes: reader.finishedBytes, isTaken: answer.isTaken) }
         self.answer(stream, answer)
     }
 
@@ -224,7 +224,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         keeper.answered()
         // Refused before it was complete, for reasons that are ours.
         if !stream.peerEnded, case .failed(let failure) = answer, failure.retryAfterSeconds != nil {
-            account.earn(bytes: 0)
+            account.earn(bytes: 0, isTaken: false)
         }
         slots[stream.slot].answered = tools.now
         let response =
@@ -247,6 +247,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         guard let handler else { return }
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
         account.gate?.giveBackBuffer(now)
+        if now - handler.lastRead >= ReadGate.idleLimit { handler.session?.giveBackMemory() }
         let pauses = service.routes.shouldPause
         if pauses { excusePause(now) }
         lastChecked = now

@@ -13,8 +13,9 @@ final class Inflation {
     static let pieceBytes = 256 << 10
 
     let received: Payload
-    /// What it inflates to, as far as that is known.
-    let whole: Payload
+    /// What it inflates to, as far as that is known. Made when it is needed: many bodies wait for their turn.
+    private(set) lazy var whole = Payload(capacity: roomBytes, pool: tools.pool, ledger: tools.ledger)
+    private let tools: LoopTools
     private let encoding: ContentEncoding
     private let limitBytes: Int
     private let decoders: Decoders
@@ -26,11 +27,12 @@ final class Inflation {
         self.received = received
         self.encoding = encoding
         self.limitBytes = limitBytes
+        self.tools = tools
         decoders = tools.decoders
-        // Four times is what telemetry usually inflates to; the decoder asks for more when it needs it.
-        let room = min(4 * received.bytes.readableBytes, limitBytes)
-        whole = Payload(capacity: room, pool: tools.pool, ledger: tools.ledger)
     }
+
+    /// Four times is what telemetry usually inflates to; the decoder asks for more when it needs it.
+    private var roomBytes: Int { min(4 * received.bytes.readableBytes, limitBytes) }
 
     /// Decompresses what does not take long.
     /// - Parameter mayWait: whether there are pieces for the rest; else all of it is done.
@@ -50,7 +52,12 @@ final class Inflation {
                 return .failure(error)
             }
         }
-        if result == nil { whole.bytes.clear() }
+        if result == nil { forget() }
+    }
+
+    /// What was decompressed in vain takes no memory.
+    private func forget() {
+        whole = Payload(capacity: 0, pool: tools.pool, ledger: tools.ledger)
     }
 
     /// Decompresses a piece more.
