@@ -180,16 +180,23 @@ package struct HTTP1RequestParser {
         // The end is looked for in what is new only, so that a head that trickles in costs no more than another.
         let from = max(begin, scanned - 3)
         guard let end = unsafe Self.endOfHead(bytes, from: from) else {
-            if bytes.count - begin > Self.headBytesMax { throw .headTooLarge(limit: Self.headBytesMax) }
             // Such a head may never end as ours do: its client would wait for an answer.
-            if unsafe Self.hasBareLineFeed(bytes, from: max(begin, scanned)) { throw .bareLineFeed }
+            if unsafe Self.hasBareLineFeed(bytes, max(begin, scanned)..<bytes.count) { throw .bareLineFeed }
+            if bytes.count - begin > Self.headBytesMax { throw .headTooLarge(limit: Self.headBytesMax) }
             consumed += begin
             state = .head(scanned: bytes.count - begin)
             return .needMore
         }
-        if end - begin > Self.headBytesMax { throw .headTooLarge(limit: Self.headBytesMax) }
+        let parsed: Head
+        do throws(HTTP1Error) {
+            if end - begin > Self.headBytesMax { throw .headTooLarge(limit: Self.headBytesMax) }
+            parsed = try unsafe parse(UnsafeRawBufferPointer(rebasing: bytes[begin..<end]), head)
+        } catch {
+            // The same error however the bytes come.
+            if unsafe Self.hasBareLineFeed(bytes, begin..<end) { throw .bareLineFeed }
+            throw error
+        }
         consumed += end
-        let parsed = try unsafe parse(UnsafeRawBufferPointer(rebasing: bytes[begin..<end]), head)
         if let length = parsed.contentLength {
             state = .length(missing: length)
         } else {
@@ -198,8 +205,8 @@ package struct HTTP1RequestParser {
         return .head(parsed)
     }
 
-    private static func hasBareLineFeed(_ bytes: UnsafeRawBufferPointer, from: Int) -> Bool {
-        for index in from..<bytes.count where unsafe bytes[index] == lf {
+    private static func hasBareLineFeed(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
+        for index in range where unsafe bytes[index] == lf {
             if unsafe index == 0 || bytes[index - 1] != cr { return true }
         }
         return false

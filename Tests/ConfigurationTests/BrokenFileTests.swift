@@ -303,18 +303,10 @@ extension BrokenFile {
         BrokenFile(
             name: "nothing at all", yaml: "# nothing yet",
             expected: """
-                gateway.yaml:1:1: error: no receiver is configured
+                gateway.yaml:1:1: error: the configuration is empty
                    1 | # nothing yet
                      | ^
-                   help: add one under "receivers:", such as otlp, and name it in a pipeline
-                gateway.yaml:1:1: error: no exporter is configured
-                   1 | # nothing yet
-                     | ^
-                   help: add one under "exporters:", such as otlp, and name it in a pipeline
-                gateway.yaml:1:1: error: service must have at least one pipeline
-                   1 | # nothing yet
-                     | ^
-                   help: add "pipelines:" under "service:"
+                   help: write receivers:, exporters: and service: {pipelines: …}
                 """),
         BrokenFile(
             name: "unknown types, ids and sections",

@@ -141,10 +141,26 @@ struct TelemetryConfigTests {
         #expect(config.traces.processors.isEmpty)
     }
 
+    @Test("views that drop metrics take them off the pages; others say that they have no effect")
+    func views() {
+        let (config, problems) = read(
+            """
+            metrics:
+              level: detailed
+              views:
+                - {selector: {instrument_name: otelcol_exporter_*, meter_name: x}, stream: {aggregation: {drop: {}}}}
+                - {selector: {instrument_name: a}, stream: {name: b}}
+            """)
+        #expect(config.metrics.dropped == ["otelcol_exporter_*"])
+        #expect(problems.count == 1 && problems.allSatisfy { $0.hasPrefix("warning") }, "\(problems)")
+    }
+
     @Test(
         "what the gateway cannot do about itself is said",
         arguments: [
-            "metrics: {views: [{a: 1}]}", "metrics: {readers: [{}]}", "metrics: {readers: [{pull: }]}",
+            "metrics: {level: detailed, views: [{a: 1}]}",
+            "metrics: {views: [{selector: {instrument_name: a}, stream: {aggregation: {drop: }}}]}",
+            "metrics: {readers: [{}]}", "metrics: {readers: [{pull: }]}",
             "x: 1", "metrics: {readers: [{periodic: {}}]}", "traces: {processors: [{}]}",
             "logs: {processors: [{simple: }]}", "traces: {sampler: {jaeger_remote: {a: 1}}}",
             "traces: {propagators: [x]}", "traces: {sampler: {trace_id_ratio_based: {ratio: 1.5}}}",
