@@ -119,7 +119,7 @@ let package = Package(
                 "AuditExporter", "LoadBalancingExporter", "NopExporter", "NopReceiver", "HealthCheck",
                 "FileStorage",
                 "OTLPClient",
-                "ZPages",
+                "ZPages", "BasicAuth", "BearerTokenAuth", "HeadersSetter",
                 nioCore, nioPosix, logging,
             ]),
         component(
@@ -240,7 +240,7 @@ let package = Package(
             ["Configuration", "MetricStreams", "Pipeline", "OTLP", "RegularExpression", logging]),
         component(
             "OTLPExporter", in: "Exporters/",
-            ["Configuration", "Pipeline", "OTLPClient", nioCore]),
+            ["Configuration", "HTTP", "Pipeline", "OTLP", "OTLPClient", nioCore]),
         component(
             "LoadBalancingExporter", in: "Exporters/",
             ["Configuration", "Pipeline", "OTLP", "OTLPClient", "HTTP", nioCore, logging]),
@@ -280,6 +280,12 @@ let package = Package(
         component(
             "ZPages", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
+        component(
+            "BasicAuth", in: "Extensions/", ["Configuration", "HTTP", "OTLP", "Pipeline", nioCore, logging]),
+        component(
+            "BearerTokenAuth", in: "Extensions/", ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
+        component(
+            "HeadersSetter", in: "Extensions/", ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
         component(
             "FileStorage", in: "Extensions/",
             ["Compression", "Configuration", "Pipeline", "OTLP", nioCore, nioPosix, logging]),
@@ -476,6 +482,9 @@ let package = Package(
                 nioEmbedded, logging,
             ]),
         tests(of: "ZPages", ["HTTP", "Pipeline", "OTLP", "Configuration", nioCore, nioPosix, logging]),
+        tests(of: "BasicAuth", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
+        tests(of: "BearerTokenAuth", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
+        tests(of: "HeadersSetter", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
         tests(of: "HealthCheck", ["HTTP", "Pipeline", "Configuration", nioCore, nioPosix]),
         tests(
             of: "FileStorage",

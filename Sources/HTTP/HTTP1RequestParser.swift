@@ -5,6 +5,7 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
     case badRequestLine
     case badVersion
     case badField(name: String)
+    case bareLineFeed
     case foldedField
     case noHost
     case severalHosts
@@ -31,6 +32,7 @@ package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
         case .badVersion: "the version is neither HTTP/1.1 nor HTTP/1.0"
         case .badField(let name):
             "the header has a line that is no field, or has forbidden bytes: \"\(name)\""
+        case .bareLineFeed: "a line of the header ends in a line feed without a carriage return"
         case .foldedField: "a field goes on in the next line, which is obsolete"
         case .noHost: "the host field is missing"
         case .severalHosts: "there is more than one host field"
@@ -179,6 +181,8 @@ package struct HTTP1RequestParser {
         let from = max(begin, scanned - 3)
         guard let end = unsafe Self.endOfHead(bytes, from: from) else {
             if bytes.count - begin > Self.headBytesMax { throw .headTooLarge(limit: Self.headBytesMax) }
+            // Such a head may never end as ours do: its client would wait for an answer.
+            if unsafe Self.hasBareLineFeed(bytes, from: max(begin, scanned)) { throw .bareLineFeed }
             consumed += begin
             state = .head(scanned: bytes.count - begin)
             return .needMore
@@ -192,6 +196,13 @@ package struct HTTP1RequestParser {
             state = .chunkSize
         }
         return .head(parsed)
+    }
+
+    private static func hasBareLineFeed(_ bytes: UnsafeRawBufferPointer, from: Int) -> Bool {
+        for index in from..<bytes.count where unsafe bytes[index] == lf {
+            if unsafe index == 0 || bytes[index - 1] != cr { return true }
+        }
+        return false
     }
 
     private static func endOfHead(_ bytes: UnsafeRawBufferPointer, from: Int) -> Int? {

@@ -58,7 +58,7 @@ final class GRPCBalancer: GRPCChannelOwner {
         self.resolver = resolver
         self.eventLoop = eventLoop
         self.logger = logger
-        isLiteral = SocketAddress.literal(settings.channel.host, port: settings.channel.port) != nil
+        isLiteral = SocketAddress.literal(settings.channel.peerHost, port: settings.channel.peerPort) != nil
     }
 
     /// Makes a unary call. `done` is called once, later, on the event loop.
@@ -167,8 +167,8 @@ final class GRPCBalancer: GRPCChannelOwner {
     // MARK: - Resolving
 
     private func resolveIfDue() {
-        let host = settings.channel.host
-        let port = settings.channel.port
+        let host = settings.channel.peerHost
+        let port = settings.channel.peerPort
         if isLiteral {
             if channels.isEmpty, let address = SocketAddress.literal(host, port: port) { use([address]) }
             return
@@ -193,7 +193,7 @@ final class GRPCBalancer: GRPCChannelOwner {
             }
             use(found)
         case .success, .failure:
-            var reason = "the name \(settings.channel.host) has no addresses"
+            var reason = "the name \(settings.channel.peerHost) has no addresses"
             if case .failure(let error) = result { reason = "\(error)" }
             nextResolution = lastResolution + backoff
             backoff = min(.nanoseconds(backoff.nanoseconds / 5 * 8), Self.backoffMax)

@@ -21,8 +21,13 @@ final class GRPCChannel: GRPCConnectionOwner {
     struct Settings: Sendable {
         var host: String
         var port: Int
+        /// What is connected to: the proxy, or the server itself.
+        var peerHost: String { proxy?.host ?? host }
+        var peerPort: Int { proxy?.port ?? port }
         /// nil = plain text.
         var tls: ClientTLS?
+        /// Through which connections go; nil: directly.
+        var proxy: HTTPProxy?
         var keepalive: GRPCConnection.Keepalive?
         var http2 = HTTP2Settings()
     }
@@ -151,6 +156,10 @@ final class GRPCChannel: GRPCConnectionOwner {
                 channel.eventLoop.makeCompletedFuture {
                     // Once for each address that is tried; those tried in vain end without having opened.
                     let connection = try bound.value.prepare(channel)
+                    if let proxy = settings.proxy {
+                        try channel.pipeline.syncOperations.addHandler(
+                            ProxyTunnel(proxy, host: settings.host, port: settings.port))
+                    }
                     try settings.tls?.addHandler(to: channel, host: settings.host)
                     try channel.pipeline.syncOperations.addHandler(
                         HTTP2Handler(role: .client, settings: settings.http2, delegate: connection))

@@ -81,6 +81,8 @@ package struct OTLPExporterConfig: Sendable, Equatable {
     package var sendingQueue = SendingQueueConfig()
     /// Key `retry_on_failure`.
     package var retryOnFailure = RetryConfig()
+    /// Default none. Key `auth`.
+    package var auth: ClientAuthenticationConfig?
 
     package init() {}
 
@@ -126,7 +128,14 @@ package struct OTLPExporterConfig: Sendable, Equatable {
         connections = section.int("connections", default: connections, in: 1...64)
         sendingQueue = SendingQueueConfig(of: section)
         retryOnFailure = RetryConfig(of: section)
-        section.notSupportedYet("auth", "write the credentials under \"headers\"")
+        auth = ClientAuthenticationConfig(of: section)
+        if let type = auth?.authenticator.type, !usesTLS,
+            ClientAuthenticationConfig.secretTypes.contains(type)
+        {
+            section.report(
+                "auth", error: "\(type) needs TLS: gRPC sends no credentials over plain text",
+                help: "remove tls::insecure, or write the header under \"headers\"")
+        }
         section.notSupportedYet("middlewares")
         section.finish()
     }

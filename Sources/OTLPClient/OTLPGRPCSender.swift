@@ -13,32 +13,42 @@ package import Pipeline
 package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let signal: Signal
+    private let fields: [(name: String, value: String)]
+    /// The same as HTTP/2 sends them.
     private let head: HTTP2Fields
+    private let auth: (any ClientAuthenticator)?
     private let balancer: GRPCBalancer
     private let encoder: BodyCompressor?
     private let eventLoop: any EventLoop
+    private let calls: CallMetrics?
 
     /// Reads the certificates, which blocks.
     /// - Parameter version: of the gateway, for `user-agent`.
     package convenience init(
         _ config: OTLPExporterConfig, signal: Signal, version: String, eventLoop: any EventLoop,
-        logger: Logger
+        logger: Logger, auth: (any ClientAuthenticator)? = nil, calls: CallMetrics? = nil
     ) throws(TLSProblem) {
         let tls = config.usesTLS ? try ClientTLS(config.tls, protocols: ["h2"], logger: logger) : nil
         self.init(
             config, tls: tls, signal: signal, version: version, resolver: SystemResolver.shared,
-            eventLoop: eventLoop, logger: logger)
+            eventLoop: eventLoop, logger: logger, auth: auth, calls: calls)
     }
 
-    /// - Parameter tls: what several senders share; nil = plain text.
+    /// - Parameters:
+    ///   - tls: what several senders share; nil = plain text.
+    ///   - calls: counts them; nil: nobody wants to know.
     package init(
         _ config: OTLPExporterConfig, tls: ClientTLS?, signal: Signal, version: String,
-        resolver: any AddressResolver, eventLoop: any EventLoop, logger: Logger
+        resolver: any AddressResolver, eventLoop: any EventLoop, logger: Logger,
+        auth: (any ClientAuthenticator)? = nil, calls: CallMetrics? = nil
     ) {
+        self.auth = auth
+        self.calls = calls
         self.signal = signal
         self.eventLoop = eventLoop
         encoder = config.bodyCompression.map { BodyCompressor($0) }
-        head = Self.head(config, signal, version)
+        fields = Self.fields(config, signal, version)
+        head = HTTP2Fields(fields.map { ($0.name, $0.value) })
         let keepalive = config.keepalive.map {
             GRPCConnection.Keepalive(
                 time: TimeAmount($0.time), timeout: TimeAmount($0.timeout),
@@ -46,15 +56,20 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
         }
         let settings = GRPCBalancer.Settings(
             channel: GRPCChannel.Settings(
-                host: config.endpoint.host, port: config.endpoint.port, tls: tls, keepalive: keepalive),
+                host: config.endpoint.host, port: config.endpoint.port, tls: tls,
+                // As gRPC's clients do, which tunnel plain text, too.
+                proxy: ProxyEnvironment.process.proxy(
+                    host: config.endpoint.host, port: config.endpoint.port, isTLS: true),
+                keepalive: keepalive),
             policy: config.balancerName, connections: config.connections,
             waitForReady: config.waitForReady)
         balancer = GRPCBalancer(settings, resolver: resolver, eventLoop: eventLoop, logger: logger)
     }
 
-    private static func head(_ config: OTLPExporterConfig, _ signal: Signal, _ version: String) -> HTTP2Fields
-    {
-        var fields = [
+    private static func fields(
+        _ config: OTLPExporterConfig, _ signal: Signal, _ version: String
+    ) -> [(name: String, value: String)] {
+        var fields: [(name: String, value: String)] = [
             (":method", "POST"), (":scheme", config.usesTLS ? "https" : "http"), (":path", signal.grpcPath),
             (":authority", config.authority ?? config.endpoint.description), ("te", "trailers"),
             ("content-type", "application/grpc"),
@@ -66,7 +81,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             fields.append(("grpc-timeout", timeoutText(TimeAmount(config.timeout))))
         }
         for header in config.headers { fields.append((header.name.lowercased(), header.value.value)) }
-        return HTTP2Fields(fields)
+        return fields
     }
 
     /// A time as `grpc-timeout` writes it: at most eight digits and a unit, the finest that fits.
@@ -90,9 +105,9 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             body.reserveCapacity(batch.sliceCount + 1)
             body.append(Self.prefix(isCompressed: false, batch.bytes))
             for slice in batch.slices { body.append(slice.bytes) }
-            call(body, deadline, done)
+            call(batch, body, deadline, done)
         case .members(let members, let bytes):
-            call([Self.prefix(isCompressed: true, bytes)] + members, deadline, done)
+            call(batch, [Self.prefix(isCompressed: true, bytes)] + members, deadline, done)
         case .compress:
             compress(batch, deadline, done)
         }
@@ -109,7 +124,7 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
             switch result {
             case .success(let members):
                 let bytes = members.reduce(0) { $0 + $1.readableBytes }
-                sender.call([Self.prefix(isCompressed: true, bytes)] + members, deadline, done)
+                sender.call(batch, [Self.prefix(isCompressed: true, bytes)] + members, deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be compressed: \(error)", after: nil))
             }
@@ -128,8 +143,29 @@ package final class OTLPGRPCSender: BatchSender, @unchecked Sendable {
         return prefix
     }
 
-    private func call(_ body: [ByteBuffer], _ deadline: NIODeadline, _ done: @escaping (SendResult) -> Void) {
-        balancer.call(head, body: body, deadline: deadline) { done(GRPCAnswer.result($0)) }
+    private func call(
+        _ batch: Batch, _ body: [ByteBuffer], _ deadline: NIODeadline,
+        _ done: @escaping (SendResult) -> Void
+    ) {
+        var head = head
+        if let auth {
+            do throws(ClientAuthenticationFault) {
+                var fields = fields
+                try auth.edits(for: batch).apply(to: &fields)
+                head = HTTP2Fields(fields.map { ($0.name.lowercased(), $0.value) })
+            } catch {
+                let bound = NIOLoopBound(done, eventLoop: eventLoop)
+                return eventLoop.execute { bound.value(.permanent(error.message)) }
+            }
+        }
+        let began = eventLoop.now
+        let bytes = body.reduce(0) { $0 + $1.readableBytes }
+        balancer.call(head, body: body, deadline: deadline) { [calls, eventLoop] result in
+            calls?.observe(
+                status: Int(result.code.rawValue), duration: eventLoop.now - began, requestBytes: bytes,
+                responseBytes: result.response.count)
+            done(GRPCAnswer.result(result))
+        }
     }
 }
 

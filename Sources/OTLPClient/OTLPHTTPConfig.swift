@@ -71,6 +71,10 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     package var sendingQueue = SendingQueueConfig()
     /// Key `retry_on_failure`.
     package var retryOnFailure = RetryConfig()
+    /// Default what `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say. Key `proxy_url`.
+    package var proxy: HTTPProxy?
+    /// Default none. Key `auth`.
+    package var auth: ClientAuthenticationConfig?
 
     package init() {}
 
@@ -109,8 +113,8 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
         _ = section.bufferSize("write_buffer_size", default: 524_288)
         section.withoutEffect("read_buffer_size", "answers are a few bytes")
         section.withoutEffect("write_buffer_size", "a batch is written at once")
-        section.notSupportedYet("proxy_url", "the destination is asked directly")
-        section.notSupportedYet("auth", "write the credentials under \"headers\"")
+        proxy = section.proxyURL()
+        auth = ClientAuthenticationConfig(of: section)
         section.notSupportedYet("middlewares")
         section.ignored("profiles_endpoint", "profiles are not received")
         if let cookies = section.section("cookies") {

@@ -22,21 +22,28 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     private let compressed: HTTPClientRequest
     private let encoder: HTTPBodyEncoder
     private let eventLoop: any EventLoop
+    private let auth: (any ClientAuthenticator)?
+    private let calls: CallMetrics?
 
     /// Reading more of a response is of no use: an export response is a few bytes.
     private static let responseBytesMax = 64 << 10
 
     /// Reads the certificates, which blocks.
-    /// - Parameter version: of the gateway, for `User-Agent`.
+    /// - Parameters:
+    ///   - version: of the gateway, for `User-Agent`.
+    ///   - calls: counts them; nil: nobody wants to know.
     /// - Throws: the configuration names no URL for the signal, or certificates cannot be used.
     package init(
-        _ config: OTLPHTTPConfig, signal: Signal, version: String, eventLoop: any EventLoop, logger: Logger
+        _ config: OTLPHTTPConfig, signal: Signal, version: String, eventLoop: any EventLoop, logger: Logger,
+        auth: (any ClientAuthenticator)? = nil, calls: CallMetrics? = nil
     ) throws(OTLPHTTPSenderError) {
         guard let url = config.urls[signal] else {
             throw OTLPHTTPSenderError(
                 description: "either endpoint or \(signal.name)_endpoint must be specified")
         }
         self.eventLoop = eventLoop
+        self.auth = auth
+        self.calls = calls
         encoder = HTTPBodyEncoder(config)
         plain = Self.template(config, url, version, encoding: nil)
         compressed = Self.template(config, url, version, encoding: config.compression.rawValue)
@@ -56,6 +63,10 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
             config.idleConnTimeout > .zero ? TimeAmount(config.idleConnTimeout) : .hours(24 * 365)
         options.keepsAlive = !config.disableKeepAlives
         options.responseBytesMax = responseBytesMax
+        options.proxy =
+            config.proxy
+            ?? ProxyEnvironment.process.proxy(
+                host: url.origin.host, port: url.origin.port, isTLS: url.origin.scheme == .https)
         options.pingAfter =
             config.http2ReadIdleTimeout > .zero ? TimeAmount(config.http2ReadIdleTimeout) : nil
         options.pingTimeout = TimeAmount(config.http2PingTimeout)
@@ -97,8 +108,8 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     package func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
         eventLoop.preconditionInEventLoop()
         switch encoder.plan(batch) {
-        case .plain(let body): post(plain, body, deadline, done)
-        case .gzip(let body): post(compressed, body, deadline, done)
+        case .plain(let body): post(batch, plain, body, deadline, done)
+        case .gzip(let body): post(batch, compressed, body, deadline, done)
         case .encode: encode(batch, deadline, done)
         }
     }
@@ -113,7 +124,7 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
             switch result {
             case .success(let body):
                 sender.post(
-                    sender.encoder.compresses ? sender.compressed : sender.plain, body, deadline, done)
+                    batch, sender.encoder.compresses ? sender.compressed : sender.plain, body, deadline, done)
             case .failure(let error):
                 done(.retryable("the batch could not be encoded: \(error)", after: nil))
             }
@@ -126,13 +137,27 @@ package final class OTLPHTTPSender: BatchSender, @unchecked Sendable {
     }
 
     private func post(
-        _ template: HTTPClientRequest, _ body: [ByteBuffer], _ deadline: NIODeadline,
+        _ batch: Batch, _ template: HTTPClientRequest, _ body: [ByteBuffer], _ deadline: NIODeadline,
         _ done: @escaping (SendResult) -> Void
     ) {
         var request = template
+        do throws(ClientAuthenticationFault) {
+            try auth?.edits(for: batch).apply(to: &request.headers)
+        } catch {
+            let bound = NIOLoopBound(done, eventLoop: eventLoop)
+            return eventLoop.execute { bound.value(.permanent(error.message)) }
+        }
         request.body = body
         let bound = NIOLoopBound(done, eventLoop: eventLoop)
-        client.send(request, deadline: deadline).whenComplete { result in
+        let began = eventLoop.now
+        let bytes = body.reduce(0) { $0 + $1.readableBytes }
+        client.send(request, deadline: deadline).whenComplete { [calls, eventLoop] result in
+            if let calls {
+                let response = try? result.get()
+                calls.observe(
+                    status: response?.status ?? 0, duration: eventLoop.now - began, requestBytes: bytes,
+                    responseBytes: response?.body.readableBytes ?? 0)
+            }
             switch result {
             case .success(let response): bound.value(HTTPAnswer.result(response))
             case .failure(let error as HTTPClientError) where !error.isRetryable:

@@ -17,6 +17,8 @@ extension SendingQueue {
         let inFlight: Gauge
         let batchItems: Histogram?
         let batchBytes: Histogram?
+        let enqueuedItems: Histogram?
+        let enqueuedBytes: Histogram?
 
         /// Makes the counters of an exporter's node.
         /// - Parameter detailed: whether the sizes of what is sent are counted, too.
@@ -49,6 +51,8 @@ extension SendingQueue {
             guard detailed else {
                 batchItems = nil
                 batchBytes = nil
+                enqueuedItems = nil
+                enqueuedBytes = nil
                 return
             }
             batchItems = registry.histogram(
@@ -57,6 +61,13 @@ extension SendingQueue {
             batchBytes = registry.histogram(
                 "otelcol_exporter_queue_batch_send_size_bytes",
                 help: "Bytes of a batch that is sent, not compressed.", bounds: Histogram.byteBounds,
+                labels: labels)
+            enqueuedItems = registry.histogram(
+                "otelcol_exporter_queue_batch_enqueue_size", help: "Items of what the queue took at once.",
+                bounds: Histogram.itemBounds, labels: labels)
+            enqueuedBytes = registry.histogram(
+                "otelcol_exporter_queue_batch_enqueue_size_bytes",
+                help: "Bytes of what the queue took at once, not compressed.", bounds: Histogram.byteBounds,
                 labels: labels)
         }
 

@@ -182,16 +182,19 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
         guard accepting.load(ordering: .acquiring) else {
             return Refusal(.shuttingDown, "exporter \(name) is stopping")
         }
-        let weight = weight(items: batch.items, bytes: batch.bytes)
+        let (items, bytes) = (batch.items, batch.bytes)
+        let weight = weight(items: items, bytes: bytes)
         guard reserve(weight) else { return full }
         let isTaken = mailbox.post(batch) {
             batch.enter()
-            if isNew { counters.taken.add(batch.items) }
+            if isNew { counters.taken.add(items) }
         }
         guard isTaken else {
             size.subtract(weight, ordering: .relaxed)
             return full
         }
+        counters.enqueuedItems?.observe(Double(items))
+        counters.enqueuedBytes?.observe(Double(bytes))
         return nil
     }
 

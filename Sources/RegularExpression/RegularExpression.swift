@@ -102,8 +102,11 @@ package final class RegularExpression: Sendable {
         _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
-        if unsafe ranges == nil, from == 0, let literal = unsafe literal {
-            return unsafe literal.occurs(in: utf8, whole: whole)
+        var from = from
+        if let literal = unsafe literal {
+            guard let start = unsafe literal.search(utf8, from: from, whole: whole) else { return false }
+            if unsafe literal.isAll && ranges == nil { return true }
+            from = start
         }
         let wanted = unsafe ranges?.count ?? 0
         return unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in

@@ -8,6 +8,8 @@ final class RequestCounters: Sendable {
     let accepted: Counter
     /// Items that the pipelines did not take; the client was told to come again.
     let refused: Counter
+    /// Items that were read and then not handed on: the receiver itself had no memory for what it makes of them.
+    let failed: Counter
     /// Requests turned away before their body was read, so that nobody knows how many items they held.
     let refusedRequests: Counter
     /// Requests whose body could not be decoded: badly framed, badly compressed, or not what its type says.
@@ -19,12 +21,15 @@ final class RequestCounters: Sendable {
     /// The receiver's id and how requests come to it.
     let receiver: String
     let transport: String
+    /// Counts how long requests took; nil unless that is wanted.
+    let calls: ServedCalls?
 
     /// - Parameter logger: names services whose texts are not UTF-8.
     init(
         registry: MetricRegistry, source: NodeAccount, receiver: String, transport: String, signal: Signal,
-        logger: Logger
+        calls: ServedCalls? = nil, logger: Logger
     ) {
+        self.calls = calls
         self.receiver = receiver
         self.transport = transport
         let labels: MetricLabels = ["receiver": receiver, "transport": transport]
@@ -34,6 +39,10 @@ final class RequestCounters: Sendable {
             labels: labels)
         refused = registry.counter(
             "otelcol_receiver_refused_\(items)", help: "Items that the pipelines did not take.",
+            labels: labels)
+        failed = registry.counter(
+            "otelcol_receiver_failed_\(items)",
+            help: "Items that were read and not handed on, for want of memory in the receiver itself.",
             labels: labels)
         let bySignal = labels.adding("signal", signal.name)
         repairs = TextRepairs(registry: registry, labels: bySignal, signal: signal, logger: logger)

@@ -112,6 +112,8 @@ final class RequestReader {
     private var refusal: Answer.Failure?
     /// What the request holds, once that is known.
     private var items = 0
+    /// When the request began, where that is counted.
+    private var began = NIODeadline.distantPast
 
     /// What is asked for when the size of a body is not known.
     private static let unknownBodyBytes = 16 << 10
@@ -168,6 +170,7 @@ final class RequestReader {
         announcedBytes = 0
         bodyBytes = 0
         capacity = 0
+        if target.counters.calls != nil { began = .now() }
         if let tracer = tools.tracer, let head { span = RequestSpan(tracer, target, head) }
         if limits.isGRPC {
             // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
@@ -227,6 +230,7 @@ final class RequestReader {
     ///   - resume: called when a large body was decompressed in pieces; `finish` is to be called again then. Nil: at once.
     /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isInflating`.
     func finish(later: () -> Acknowledgement, resume: (() -> Void)? = nil) -> Answer? {
+        let calls = target?.counters.calls
         let answer: Answer?
         do throws(Answer.Failure) {
             answer = try handOn(later, resume)
@@ -236,6 +240,7 @@ final class RequestReader {
         }
         if isInflating { return nil }
         if let span { span.end(answer, items) }
+        if let calls, let answer { calls.ended(answer, form, began: began, bytes: finishedBytes) }
         abandon()
         return answer
     }
@@ -274,14 +279,15 @@ final class RequestReader {
             payload = try fromJSON(payload, target)
         }
         payload.client = client
-        if let metadata {
-            if let refusal = admit(bytes: metadata.byteCount) { throw refusal }
-            payload.metadata = metadata
-        }
+        payload.metadata = metadata
         let summary = try checked(&payload, target)
         items = summary.items
+        if let metadata, let refusal = admit(bytes: metadata.byteCount) {
+            target.counters.failed.add(items)
+            throw refusal
+        }
         if summary.items == 0 { return .accepted }
-        let acknowledgement = target.input.answersLater ? later() : nil
+        let acknowledgement = target.input.answersLater ? counted(later(), target) : nil
         let batch = Batch(
             target.signal, payload: payload, items: summary.items, acknowledgement: acknowledgement)
         batch.entry = Batch.Entry(target.counters.accepted, items: summary.items)
@@ -290,6 +296,16 @@ final class RequestReader {
             throw Answer.Failure(refusal)
         }
         return acknowledgement == nil ? .accepted : nil
+    }
+
+    /// An acknowledgement that is counted when it comes, where calls are.
+    private func counted(_ acknowledgement: Acknowledgement, _ target: Target) -> Acknowledgement {
+        guard let calls = target.counters.calls else { return acknowledgement }
+        let (form, began, bytes) = (form, began, finishedBytes)
+        return Acknowledgement { outcome in
+            calls.ended(Answer(outcome), form, began: began, bytes: bytes)
+            acknowledgement.settle(outcome)
+        }
     }
 
     /// Forgets the request and releases its memory; what still comes of it is thrown away.
@@ -309,6 +325,7 @@ final class RequestReader {
 
     private func fail(_ failure: Answer.Failure) -> Answer.Failure {
         if let span { span.end(.failed(failure), 0) }
+        target?.counters.calls?.ended(.failed(failure), form, began: began, bytes: bodyBytes)
         abandon()
         return failure
     }
@@ -493,7 +510,10 @@ final class RequestReader {
         } catch {
             throw undecodable(error, target)
         }
-        if let refusal = admit(bytes: repair.byteCount) { throw refusal }
+        if let refusal = admit(bytes: repair.byteCount) {
+            target.counters.failed.add(repair.summary.items)
+            throw refusal
+        }
         let repaired = Payload(capacity: repair.byteCount, pool: tools.pool, ledger: tools.ledger)
         repaired.metadata = payload.metadata
         repaired.client = payload.client

@@ -111,7 +111,7 @@ package final class RequestServer: Sendable {
         responseHeaders: [(name: String, value: String)] = [], cors: CORSConfig? = nil
     ) -> ProtocolService {
         let targets = served.map { served -> (path: String, target: Target) in
-            (served.path, target(served, transport, style: style))
+            (served.path, target(served, transport, style: style, isGRPC: limits.isGRPC))
         }
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets, choosing: choice),
@@ -126,10 +126,16 @@ package final class RequestServer: Sendable {
             memory: memory)
     }
 
-    private func target(_ served: ServedRequests, _ transport: String, style: AnswerStyle) -> Target {
+    /// - Parameter isGRPC: nil for packets, which nobody answers.
+    private func target(
+        _ served: ServedRequests, _ transport: String, style: AnswerStyle, isGRPC: Bool? = nil
+    ) -> Target {
+        let calls =
+            context.gateway.isDetailed
+            ? isGRPC.map { ServedCalls(context.registry, isGRPC: $0, path: served.path) } : nil
         let counters = RequestCounters(
             registry: context.registry, source: served.output.account, receiver: context.name,
-            transport: transport, signal: served.signal, logger: context.logger)
+            transport: transport, signal: served.signal, calls: calls, logger: context.logger)
         return Target(
             signal: served.signal, input: served.output.input, counters: counters,
             translator: served.translator, style: style)

@@ -1,6 +1,8 @@
 internal import AttributesProcessor
 internal import AuditExporter
+internal import BasicAuth
 internal import BatchProcessor
+internal import BearerTokenAuth
 internal import CountConnector
 internal import CumulativeToDelta
 internal import DebugExporter
@@ -14,6 +16,7 @@ internal import FilterProcessor
 internal import ForwardConnector
 internal import GroupByAttributes
 internal import GroupByTrace
+internal import HeadersSetter
 internal import HealthCheck
 internal import Interval
 internal import JaegerReceiver
@@ -101,5 +104,8 @@ package let builtInComponents: [ComponentType] = [
 
     .healthCheck,
     .fileStorage,
+    .basicAuth,
+    .bearerTokenAuth,
+    .headersSetter,
     .zpages,
 ]

@@ -104,9 +104,8 @@ struct ConfigTests {
                 "exporters::loki::endpoint: is Loki's OTLP endpoint; this exporter pushes to /loki/api/v1/push"
             ),
             (
-                "{endpoint: \"http://l\", auth: {authenticator: basicauth}}",
-                "exporters::loki::auth: is not supported yet; write the credentials under \"headers\", or "
-                    + "user:password@ in the endpoint"
+                "{endpoint: \"http://l\", auth: {}}",
+                "exporters::loki::auth: requires an \"authenticator\""
             ),
             (
                 "{endpoint: \"http://l\", mapping: old}",

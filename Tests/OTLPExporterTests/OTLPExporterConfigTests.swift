@@ -131,8 +131,8 @@ struct OTLPExporterConfigTests {
                 "exporters::otlp/tempo::tls::ca_file: cannot read \"/x\": No such file or directory"
             ),
             (
-                "{endpoint: \"a:1\", tls: {insecure: true}, auth: {authenticator: x}}",
-                "exporters::otlp/tempo::auth: is not supported yet; write the credentials under \"headers\""
+                "{endpoint: \"a:1\", tls: {insecure: true}, auth: {authenticator: basicauth/x}}",
+                "exporters::otlp/tempo::auth: basicauth needs TLS: gRPC sends no credentials over plain text"
             ),
             (
                 "{endpoint: \"a:1\", tls: {insecure: true}, balancer_name: least_request}",

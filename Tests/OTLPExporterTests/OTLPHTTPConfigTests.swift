@@ -100,8 +100,8 @@ import Testing
             "compression: snappy\ncompression_params: {level: 3}",
             "compression_params::level: has no effect without compression: gzip or zstd"
         ),
-        ("proxy_url: http://p", "proxy_url: is not supported yet; the destination is asked directly"),
-        ("auth: {authenticator: x}", "auth: is not supported yet; write the credentials under \"headers\""),
+        ("proxy_url: socks5://p", "proxy_url: is a proxy of the scheme socks5, which is not supported yet"),
+        ("auth: {authenticator: \"\"}", "auth::authenticator: requires an \"authenticator\""),
         ("cookies: {enabled: true}", "cookies::enabled: is not supported yet"),
         ("encoding: xml", "encoding: unknown value \"xml\""), ("timeout: 5", "timeout: expected a duration"),
         ("tls: {insecure: true}", "tls::insecure: has no effect: the scheme of the endpoint decides"),

@@ -256,3 +256,50 @@ def test_checkpoints_are_timestamped(gateway, clients, tmp_path, owned):
     with pytest.raises(subprocess.CalledProcessError):
         service.openssl("ts", "-verify", "-data", other, "-in", answer, *trust)
     assert log.verify("--checkpoint", note).returncode == 0
+
+
+def test_the_last_checkpoint_is_timestamped_at_the_stop(gateway, clients, tmp_path, owned):
+    """If it failed, what came in the last minutes before a stop would be under no timestamp until the gateway is back."""
+    (tmp_path / "tsa").mkdir()
+    service = TimestampService(tmp_path / "tsa")
+    owned.callback(service.stop)
+    log, stamps = SQLiteLog(tmp_path), tmp_path / "stamps"
+    stamps.mkdir()
+    keys = {"endpoint": service.endpoint, "folder": str(stamps), "interval": "1h"}
+    running = gateway(log.config(timestamp=keys, checkpoint_interval="1h", checkpoint_records=5))
+    client = clients.grpc(running)
+    client.export(events([uuid.uuid4() for _ in range(5)]))
+    wait_until((stamps / "5.tsr").exists, "the first timestamp")
+    client.export(events([uuid.uuid4() for _ in range(2)]))
+    running.stop()
+    trust = ["-CAfile", service.certificate]
+    service.openssl("ts", "-verify", "-data", stamps / "7.checkpoint", "-in", stamps / "7.tsr", *trust)
+    assert log.verify("--checkpoint", stamps / "7.checkpoint").returncode == 0
+    # A service that is away does not hold up the stop.
+    service.refuses = True
+    running = gateway(log.config(timestamp=keys, checkpoint_interval="1h"))
+    clients.grpc(running).export(events([uuid.uuid4()]))
+    running.stop()
+    assert "An audit checkpoint was not timestamped." in running.log
+    assert not (stamps / "8.tsr").exists()
+
+
+def test_checkpoints_go_to_another_exporter(gateway, clients, tmp_path):
+    """If it failed, an operator would believe that checkpoints leave the machine, and a log written anew would pass."""
+    log, kept = SQLiteLog(tmp_path), tmp_path / "checkpoints.json"
+    settings = log.config(checkpoint_exporter="file", checkpoint_interval="1h")
+    settings["exporters"]["file"] = {"path": str(kept)}
+    running = gateway(settings)
+    clients.grpc(running).export(events([uuid.uuid4() for _ in range(5)]))
+    running.stop()
+    (line,) = kept.read_text().splitlines()
+    (record,) = json.loads(line)["resourceLogs"][0]["scopeLogs"][0]["logRecords"]
+    assert record["eventName"] == "sluice.audit.checkpoint"
+    assert record["body"]["stringValue"] == log.run("checkpoint").stdout
+    assert {each["key"]: each["value"] for each in record["attributes"]} == {
+        "sluice.audit.origin": {"stringValue": "audit.example.com/gateway-0"},
+        "sluice.audit.size": {"intValue": "5"},
+    }
+    note = tmp_path / "note"
+    note.write_text(record["body"]["stringValue"])
+    assert log.verify("--checkpoint", note).returncode == 0

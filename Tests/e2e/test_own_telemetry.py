@@ -118,22 +118,32 @@ def test_all_three_signals_arrive(gateway, backend, http_backend, clients, form)
 NAMES = [
     *(
         f"otelcol_{part}_{items}"
-        for part in ("receiver_accepted", "receiver_refused", "exporter_sent", "exporter_send_failed",
-                     "exporter_enqueue_failed", "processor_memory_limiter_accepted")
+        for part in ("receiver_accepted", "receiver_refused", "receiver_failed", "exporter_sent",
+                     "exporter_send_failed", "exporter_enqueue_failed", "processor_memory_limiter_accepted",
+                     "processor_memory_limiter_refused")
         for items in ("spans", "metric_points", "log_records")
     ),
-    *(f"otelcol_exporter_queue_{part}" for part in ("size", "capacity", "batch_send_size", "batch_send_size_bytes")),
+    *(f"otelcol_exporter_queue_{part}" for part in (
+        "size", "capacity", "batch_send_size", "batch_send_size_bytes", "batch_enqueue_size",
+        "batch_enqueue_size_bytes")),
     *(
         f"otelcol_processor_{part}"
         for part in ("incoming_items", "outgoing_items", "batch_batch_send_size", "batch_batch_send_size_bytes",
-                     "batch_batch_size_trigger_send", "batch_timeout_trigger_send", "batch_metadata_cardinality")
+                     "batch_batch_size_trigger_send", "batch_timeout_trigger_send", "batch_metadata_cardinality",
+                     "internal_duration")
     ),
     *(
         f"otelcol_process_{part}"
         for part in ("uptime", "cpu_seconds", "memory_rss", "runtime_heap_alloc_bytes",
-                     "runtime_total_sys_memory_bytes")
+                     "runtime_total_alloc_bytes", "runtime_total_sys_memory_bytes")
     ),
     "otelcol_exporter_in_flight_requests",
+    *(f"rpc_{side}_{part}" for side in ("server", "client") for part in ("duration", "request_size", "response_size")),
+]
+HTTP_NAMES = [
+    f"http_{side}_{part}"
+    for side in ("server", "client")
+    for part in ("request_duration", "request_body_size", "response_body_size")
 ]
 
 
@@ -142,7 +152,8 @@ def test_the_collectors_names_arrive(gateway, backend, clients):
     sink, own = backend(), backend()
     telemetry = {"metrics": {"level": "detailed", "readers": [
         {"periodic": {"interval": 100, "exporter": FORMS["grpc"](own)}}]}}
-    processors = {"memory_limiter": {"check_interval": "1s", "limit_mib": 500}, "batch": {"timeout": "20ms"}}
+    processors = {"memory_limiter": {"check_interval": "1s", "limit_mib": 500},
+                  "attributes": {"actions": [{"key": "a", "value": 1, "action": "insert"}]}, "batch": {"timeout": "20ms"}}
     started = gateway(config({"otlp": exporter(sink)}, processors, telemetry=telemetry))
     client = clients.grpc(started)
     for request in (data.spans(2), data.records(2), data.points(2)):
@@ -156,6 +167,66 @@ def test_the_collectors_names_arrive(gateway, backend, clients):
         return sorted(set(NAMES) - names)
 
     wait_until(lambda: not missing(), lambda: missing())
+
+
+def page_of(started):
+    return fetch(f"http://{LOOPBACK}:{started.metrics_port}/metrics")[1]
+
+
+def samples(page, name, **labels):
+    """The values of a family's series that have these labels, from a page in text."""
+    found = []
+    for line in page.splitlines():
+        if line.startswith(name + "{") and all(f'{key}="{value}"' in line for key, value in labels.items()):
+            found.append(float(line.rsplit(" ", 1)[1]))
+    return found
+
+
+def test_calls_over_http_are_measured(gateway, http_backend, clients):
+    """If it failed, nobody could tell a slow backend from a slow gateway, nor see who sends what is refused."""
+    sink = http_backend()
+    started = gateway(config({"otlp_http": {"endpoint": sink.url, "compression": "none"}}, signals=["traces"],
+                             telemetry={"metrics": {"level": "detailed"}}))
+    client = clients.http(started)
+    client.export(data.spans(3))
+    wait_until(lambda: len(sink.received("traces")) == 1, "the spans")
+    answer = client.post(b"\xff\xff")
+    assert answer[0] == 400
+    wait_until(lambda: all(f"# TYPE {name} histogram" in page_of(started) for name in HTTP_NAMES), "all names")
+    page = page_of(started)
+    route = {"http_request_method": "POST", "http_route": "/v1/traces"}
+    assert samples(page, "http_server_request_duration_count", http_response_status_code=200, **route) == [1]
+    assert samples(page, "http_server_request_duration_count", http_response_status_code=400, **route) == [1]
+    assert 0 < samples(page, "http_server_request_duration_sum", http_response_status_code=200)[0] < 60
+    size = samples(page, "http_server_request_body_size_sum", http_response_status_code=200)
+    assert size == [len(data.spans(3).SerializeToString())]
+    assert samples(page, "http_server_request_body_size_sum", http_response_status_code=400) == [2]
+    sent = {"http_response_status_code": 200, "server_address": LOOPBACK}
+    assert samples(page, "http_client_request_duration_count", **sent) == [1]
+    assert samples(page, "http_client_request_body_size_sum", **sent) == size
+
+
+@pytest.mark.parametrize("level, names", [
+    ("basic", []),
+    ("normal", ["otelcol_processor_batch_timeout_trigger_send", "otelcol_processor_internal_duration",
+                "otelcol_processor_memory_limiter_accepted_spans"]),
+])
+def test_a_level_shows_its_metrics_and_no_more(gateway, backend, clients, level, names):
+    """If it failed, whoever asks for little would pay for much, or the other way round."""
+    sink = backend()
+    processors = {"memory_limiter": {"check_interval": "1s", "limit_mib": 500},
+                  "attributes": {"actions": [{"key": "a", "value": 1, "action": "insert"}]}, "batch": {"timeout": "20ms"}}
+    started = gateway(config({"otlp": exporter(sink)}, processors, telemetry={"metrics": {"level": level}}))
+    clients.grpc(started).export(data.spans(2))
+    wait_until(lambda: len(sink.received("traces")) == 1, "the spans")
+    page = page_of(started)
+    shown = [line.split()[2] for line in page.splitlines() if line.startswith("# TYPE")]
+    above = [name for name in shown if name.startswith(("otelcol_processor_batch_", "otelcol_processor_memory_limiter_"))
+             or name == "otelcol_processor_internal_duration"]
+    assert bool(above) == bool(names) and set(names) <= set(above)
+    assert {"otelcol_receiver_accepted_spans", "otelcol_processor_incoming_items"} <= set(shown)
+    assert not [name for name in shown if name.startswith(("rpc_", "http_")) or name.endswith(("send_size_bytes",
+                                                                                             "enqueue_size"))]
 
 
 def test_it_never_feeds_itself(gateway, backend, clients):

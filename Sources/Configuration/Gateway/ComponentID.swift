@@ -79,7 +79,7 @@ package struct PipelineID: Hashable, Sendable, CustomStringConvertible {
 
 extension String {
     /// Without blanks at both ends.
-    var trimmed: String {
+    package var trimmed: String {
         var rest = Substring(self)
         while rest.first?.isWhitespace ?? false { rest.removeFirst() }
         while rest.last?.isWhitespace ?? false { rest.removeLast() }

@@ -19,6 +19,7 @@ struct GatewayReader {
     }
 
     func read() -> GatewayConfig {
+        guard !top.keys.isEmpty else { return empty() }
         let receivers = define(.receiver)
         let processors = define(.processor)
         let exporters = define(.exporter)
@@ -83,6 +84,18 @@ struct GatewayReader {
             serviceExtensions: started, pipelines: pipelines, telemetry: telemetry,
             auditExporter: auditExporter?.id, effective: top.map,
             paths: top.paths)
+    }
+
+    /// Says once that nothing is there.
+    private func empty() -> GatewayConfig {
+        top.report(
+            nil, error: "the configuration is empty",
+            help: "write receivers:, exporters: and service: {pipelines: …}")
+        top.finish()
+        return GatewayConfig(
+            receivers: [], processors: [], exporters: [], connectors: [], extensions: [],
+            serviceExtensions: [], pipelines: [], telemetry: TelemetryConfig(), auditExporter: nil,
+            effective: top.map, paths: top.paths)
     }
 
     // MARK: Definitions

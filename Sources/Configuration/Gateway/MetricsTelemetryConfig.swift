@@ -24,6 +24,9 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
     /// `…::prometheus::with_resource_constant_labels`.
     package var resourceLabels: ResourceLabels?
 
+    /// Names of metrics that are not shown; `*` is any text, `?` one character. Default none. Key `views`, those with
+    /// `aggregation: {drop: {}}`.
+    package var dropped: [String] = []
     /// Where metrics are sent to. Default nowhere. Key `readers[]::periodic`.
     package var periodic: [PeriodicReaderConfig] = []
 
@@ -39,7 +42,7 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
 
     package init(_ section: ConfigSection) {
         level = section.choice("level", default: .normal, anyCase: true)
-        section.notSupportedYet("views", "all metrics are kept")
+        dropped = Self.dropped(section, level)
         if section.has("address") {
             endpoint = section.endpoint("address", default: Self.defaultEndpoint)
             section.report(
@@ -60,6 +63,34 @@ package struct MetricsTelemetryConfig: Sendable, Equatable {
             periodic = []
         }
         section.finish()
+    }
+
+    private static func dropped(_ section: ConfigSection, _ level: Level) -> [String] {
+        guard let views = section.sectionList("views") else { return [] }
+        if level != .detailed, !views.isEmpty {
+            section.report(
+                "views",
+                error: "service::telemetry::metrics::views can only be set when "
+                    + "service::telemetry::metrics::level is detailed", help: "write level: detailed")
+        }
+        return views.compactMap { view in
+            let selector = view.section("selector")
+            let name = selector?.optionalString("instrument_name")
+            selector?.allowAnyKey()
+            let stream = view.section("stream")
+            let aggregation = stream?.section("aggregation")
+            let isDrop = aggregation?.isWritten("drop") ?? false
+            aggregation?.allowAnyKey()
+            stream?.allowAnyKey()
+            guard isDrop, let name else {
+                view.report(
+                    nil,
+                    warning: "has no effect: only a selector with instrument_name whose stream has "
+                        + "aggregation: {drop: {}} changes anything here")
+                return nil
+            }
+            return name
+        }
     }
 
     private mutating func pullEndpoint(_ reader: ConfigSection) -> EndpointConfig? {

@@ -15,6 +15,17 @@ extension ConfigSection {
         } ?? []
     }
 
+    /// A list of texts that must not be shown; empty when absent.
+    package func secretList(_ key: String) -> [Secret] {
+        paths.secrets.insert(path(of: key))
+        return elements(key) { item in
+            if case .string(let text) = item.content { return Secret(text) }
+            return item.isScalar && !item.isNull ? Secret(item.original) : nil
+        } expected: {
+            "a text"
+        } ?? []
+    }
+
     /// A list of numbers; nil when absent.
     package func doubleList(_ key: String) -> [Double]? {
         elements(key) { item in

@@ -38,6 +38,8 @@ package struct AuditConfig: Sendable, Equatable {
     package var checkpointRecords = 10_000
     /// The file that always has the last checkpoint. Default none. Key `checkpoint_file`.
     package var checkpointFile: String?
+    /// The exporter that gets each checkpoint as a log record. Default none. Key `checkpoint_exporter`.
+    package var checkpointExporter: ComponentID?
     /// Default none. Key `timestamp`.
     package var timestamp: Timestamp?
     /// `queue_size`, `on_permanent_failure` and `divide_refused_batches`; the rest is fixed.
@@ -63,6 +65,7 @@ package struct AuditConfig: Sendable, Equatable {
         checkpointRecords = section.int(
             "checkpoint_records", default: checkpointRecords, in: 1...1_000_000_000)
         checkpointFile = section.optionalString("checkpoint_file")
+        checkpointExporter = section.componentID("checkpoint_exporter")
         if let stamps = section.section("timestamp") { readTimestamp(stamps) }
         sendingQueue.onPermanentFailure = section.componentID("on_permanent_failure")
         sendingQueue.dividesRefused = section.bool("divide_refused_batches", default: true)
@@ -133,5 +136,11 @@ package struct AuditConfig: Sendable, Equatable {
 }
 
 extension AuditConfig: ComponentConfig {
-    package var references: [ComponentReference] { sendingQueue.references }
+    package var references: [ComponentReference] {
+        var references = sendingQueue.references
+        if let checkpointExporter {
+            references.append(ComponentReference(checkpointExporter, .exporter, key: "checkpoint_exporter"))
+        }
+        return references
+    }
 }

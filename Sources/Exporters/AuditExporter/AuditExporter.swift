@@ -46,6 +46,7 @@ package final class AuditExporter: Consumer, PipelineComponent {
                 keeper?.saveTimestamp($0, $1, in: timestamp.folder, $2)
             }
         }
+        if let id = config.checkpointExporter { keeper.notices = CheckpointNotices(id, context) }
         sender = AuditSender(keeper, eventLoop: context.eventLoop)
         checkpointInterval = config.checkpointInterval
         queue = SendingQueue(
@@ -74,7 +75,10 @@ package final class AuditExporter: Consumer, PipelineComponent {
         try await queue.start()
     }
 
-    package func stop(until deadline: NIODeadline) async -> Remainder { await queue.stop(until: deadline) }
+    package func stop(until deadline: NIODeadline) async -> Remainder {
+        sender.stops(by: deadline)
+        return await queue.stop(until: deadline)
+    }
 
     /// Takes a batch even when the queue is full, and refuses it then: behind a fan-out the client would otherwise hear that all is
     /// well, since another exporter took the same data.
@@ -99,6 +103,7 @@ final class AuditSender: BatchSender, @unchecked Sendable {
     private let keeper: LogKeeper
     private let eventLoop: any EventLoop
     private var timer: RepeatedTask?
+    private var deadline: NIODeadline?
 
     /// A stop does not wait longer for a store that does not answer.
     private static let closeTimeout = TimeAmount.seconds(5)
@@ -118,6 +123,11 @@ final class AuditSender: BatchSender, @unchecked Sendable {
         }
     }
 
+    /// Says until when `close` may wait for the last checkpoint's timestamp. Any thread.
+    func stops(by deadline: NIODeadline) {
+        eventLoop.execute { [self] in self.deadline = deadline }
+    }
+
     func send(_ batch: Batch, deadline: NIODeadline, done: @escaping (SendResult) -> Void) {
         eventLoop.preconditionInEventLoop()
         let bound = NIOLoopBound(done, eventLoop: eventLoop)
@@ -129,7 +139,6 @@ final class AuditSender: BatchSender, @unchecked Sendable {
     func close() -> EventLoopFuture<Void> {
         eventLoop.preconditionInEventLoop()
         timer?.cancel()
-        keeper.timestamper?.close()
         let closed = eventLoop.makePromise(of: Void.self)
         let timeout = eventLoop.scheduleTask(in: Self.closeTimeout) { closed.succeed() }
         keeper.close { [eventLoop] in
@@ -138,6 +147,9 @@ final class AuditSender: BatchSender, @unchecked Sendable {
                 closed.succeed()
             }
         }
-        return closed.futureResult
+        return closed.futureResult.flatMap { [self] in
+            keeper.timestamper?.close(by: deadline ?? .now() + Self.closeTimeout)
+                ?? eventLoop.makeSucceededVoidFuture()
+        }
     }
 }

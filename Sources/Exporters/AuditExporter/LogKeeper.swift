@@ -9,8 +9,8 @@ import Synchronization
 /// Keeps one audit log, on a thread of its own: what comes while a commit is under way is committed together afterwards. Any thread.
 final class LogKeeper: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Thread only` are touched by jobs of `thread` only, which runs one at a
-    // time; `inbox` and `timestamper` are set
-    // before any other thread sees this.
+    // time; `inbox`, `timestamper` and `notices` are set before any
+    // other thread sees this.
     private let config: AuditConfig
     private let keys: [SigningKey]
     private let makeStore: @Sendable () -> any AuditStore
@@ -252,6 +252,8 @@ final class LogKeeper: @unchecked Sendable {
 
     /// Gets every checkpoint. Set before `open`.
     var timestamper: Timestamper?
+    /// Gets every checkpoint. Set before `open`.
+    var notices: CheckpointNotices?
 
     /// Writes a timestamped checkpoint and its timestamp. Any thread.
     /// - Parameter done: hears what went wrong, on the log's thread; nil when both files are there.
@@ -273,6 +275,7 @@ final class LogKeeper: @unchecked Sendable {
 
     private func push(_ checkpoint: StoredCheckpoint) {
         timestamper?.offer(checkpoint)
+        notices?.send(checkpoint, origin: config.origin)
         guard let path = config.checkpointFile else { return }
         do throws(KeyError) {
             try KeyFile.replace(path, Array(checkpoint.note.utf8))

@@ -10,7 +10,7 @@ import Synchronization
 /// Has checkpoints timestamped by an RFC 3161 service: what it signs existed before its time, whoever has the log's key.
 /// `offer` from any thread, everything else on its event loop.
 final class Timestamper: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): made anywhere; `timer`, `stamped` and `isAsking` are used on `eventLoop` only.
+    // SAFETY (@unchecked Sendable): made anywhere; the variables are used on `eventLoop` only.
     private let config: AuditConfig.Timestamp
     private let client: HTTPClient
     private let eventLoop: any EventLoop
@@ -19,9 +19,13 @@ final class Timestamper: @unchecked Sendable {
     private let latest = Mutex<StoredCheckpoint?>(nil)
     private let save: Save
     private var timer: RepeatedTask?
+    /// The sizes of the checkpoints that were timestamped and asked for last.
     private var stamped: UInt64?
+    private var asked: UInt64?
     private var isAsking = false
     private var isClosed = false
+    /// Waits for the last checkpoint's timestamp.
+    private var ending: (promise: EventLoopPromise<Void>, deadline: NIODeadline)?
 
     /// Writes a checkpoint and the answer that timestamps it, elsewhere than on the event loop; then says what went wrong.
     typealias Save =
@@ -61,19 +65,42 @@ final class Timestamper: @unchecked Sendable {
         }
     }
 
-    /// Ends the timer and the connection.
-    func close() {
-        eventLoop.execute { [self] in
-            isClosed = true
-            timer?.cancel()
-            // Nothing is asked any more; a connection that does not close ends with the process.
+    /// Has the last checkpoint timestamped, if it is not yet, and ends the connection. After the last `offer`; on the event loop.
+    /// - Parameter deadline: when it is not waited for any more.
+    func close(by deadline: NIODeadline) -> EventLoopFuture<Void> {
+        isClosed = true
+        timer?.cancel()
+        let promise = eventLoop.makePromise(of: Void.self)
+        ending = (promise, deadline)
+        let timeout = eventLoop.scheduleTask(deadline: deadline) { [self] in
+            if stamped != latest.withLock({ $0?.size }) { fail("the stop does not wait any longer") }
+            end()
+        }
+        if !isAsking { ask() }
+        return promise.futureResult.always { [client] _ in
+            timeout.cancel()
+            // A connection that does not close ends with the process.
             _ = client.close()
         }
     }
 
+    private func end() {
+        ending?.promise.succeed()
+        ending = nil
+    }
+
+    /// After an answer. While it ends, a checkpoint that came meanwhile is asked for, and none twice.
+    private func goOn() {
+        guard ending != nil else { return }
+        if latest.withLock({ $0?.size }) == asked { end() } else { ask() }
+    }
+
     private func ask() {
-        guard let checkpoint = latest.withLock({ $0 }), checkpoint.size != stamped, !isAsking else { return }
+        guard !isAsking, let checkpoint = latest.withLock({ $0 }), checkpoint.size != stamped else {
+            return end()
+        }
         isAsking = true
+        asked = checkpoint.size
         let query = TimestampQuery(Hash256(of: Array(checkpoint.note.utf8)))
         var fields = [(name: "content-type", value: "application/timestamp-query")]
         if let authorization = config.url.basicAuthorization {
@@ -82,7 +109,8 @@ final class Timestamper: @unchecked Sendable {
         let request = HTTPClientRequest(
             method: "POST", target: config.url.target, headers: fields, body: [ByteBuffer(bytes: query.bytes)]
         )
-        client.send(request, deadline: .now() + Self.timeout).whenComplete { [self] result in
+        let deadline = min(.now() + Self.timeout, ending?.deadline ?? .distantFuture)
+        client.send(request, deadline: deadline).whenComplete { [self] result in
             isAsking = false
             switch result {
             case .success(let answer):
@@ -96,6 +124,7 @@ final class Timestamper: @unchecked Sendable {
                         if let problem { return fail(problem) }
                         stamped = checkpoint.size
                         metrics.timestamps.add(1)
+                        goOn()
                     }
                 }
             case .failure(let error): fail("\(error)")
@@ -107,6 +136,7 @@ final class Timestamper: @unchecked Sendable {
     private func fail(_ problem: String) {
         metrics.failedTimestamps.add(1)
         logger.error("An audit checkpoint was not timestamped.", metadata: ["error": "\(problem)"])
+        goOn()
     }
 }
 

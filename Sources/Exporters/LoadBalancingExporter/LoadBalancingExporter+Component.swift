@@ -66,6 +66,7 @@ private struct LoadBalancingSetup: ComponentConfig {
     /// Without a storage: it is refused above.
     var references: [ComponentReference] {
         otlp.sendingQueue.references.filter { $0.target == .exporter }
+            + (otlp.auth.map { [$0.reference(in: ["protocol", "otlp"])] } ?? [])
     }
 
     func check(usedFor signals: Set<Signal>, _ section: ConfigSection) {
@@ -95,7 +96,10 @@ extension LoadBalancer {
             let sender = OTLPGRPCSender(
                 otlp.sending(to: endpoint), tls: tls, signal: context.signal,
                 version: context.gateway.version, resolver: SystemResolver.shared, eventLoop: loop,
-                logger: logger)
+                logger: logger, auth: context.authenticator(otlp.auth),
+                calls: CallMetrics(
+                    of: context, isGRPC: true, path: context.signal.grpcPath, host: endpoint.host,
+                    port: endpoint.port))
             return SendingQueue(
                 name: "\(context.name) (\(endpoint))", config: otlp.sendingQueue,
                 retry: otlp.retryOnFailure, timeout: TimeAmount(otlp.timeout), sender: sender,

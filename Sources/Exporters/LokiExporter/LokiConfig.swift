@@ -51,6 +51,10 @@ package struct LokiConfig: Sendable, Equatable {
     package private(set) var sendingQueue = SendingQueueConfig()
     /// Key `retry_on_failure`.
     package private(set) var retryOnFailure = RetryConfig()
+    /// Default what `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say. Key `proxy_url`.
+    package private(set) var proxy: HTTPProxy?
+    /// Default none. Key `auth`.
+    package private(set) var auth: ClientAuthenticationConfig?
     /// Keys `mapping`, `default_labels_enabled`, `otlp_config`, `tenant_metadata_key`, `tenant::from_hints`, `limits`, `max_push_bytes` and
     /// `max_push_entries`.
     var encoding = EncoderSettings()
@@ -76,6 +80,8 @@ package struct LokiConfig: Sendable, Equatable {
         encoding = EncoderSettings(section)
         readTenant(section)
         readOtherClientKeys(section)
+        auth = ClientAuthenticationConfig(of: section)
+        proxy = section.proxyURL()
         section.finish()
     }
 
@@ -139,11 +145,8 @@ package struct LokiConfig: Sendable, Equatable {
         for key in ["http2_read_idle_timeout", "http2_ping_timeout", "force_attempt_http2"] {
             section.ignored(key, "pushes go over HTTP/1.1")
         }
-        section.notSupportedYet("proxy_url")
         section.notSupportedYet("cookies")
         section.notSupportedYet("middlewares")
-        section.notSupportedYet(
-            "auth", "write the credentials under \"headers\", or user:password@ in the endpoint")
     }
 }
 

@@ -2,7 +2,9 @@ internal import OTLP
 package import Pipeline
 
 extension LokiConfig: ComponentConfig {
-    package var references: [ComponentReference] { sendingQueue.references }
+    package var references: [ComponentReference] {
+        sendingQueue.references + (auth.map { [$0.reference()] } ?? [])
+    }
 }
 
 extension ComponentType {
@@ -11,7 +13,7 @@ extension ComponentType {
         config, context in
         let sender = try LokiSender(
             config, name: context.name, version: context.gateway.version, registry: context.registry,
-            eventLoop: context.eventLoop, logger: context.logger)
+            eventLoop: context.eventLoop, auth: context.authenticator(config.auth), logger: context.logger)
         // A batch is several pushes, each with the timeout of its own.
         return SendingQueue(config.sendingQueue, retry: config.retryOnFailure, sender: sender, context)
     }

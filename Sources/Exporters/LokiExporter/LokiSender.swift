@@ -40,6 +40,7 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     /// Whether the last push that was divided failed in every part, and nothing was stored since.
     var dividesInVain = false
     let dividesRefused: Bool
+    private let auth: (any ClientAuthenticator)?
 
     /// Compressed pushes of all batches that wait for another attempt, in bytes; beyond, no batch that is in trouble
     /// adds to them.
@@ -54,12 +55,17 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
     /// - Throws: the files of `tls` cannot be used.
     package convenience init(
         _ config: LokiConfig, name: String, version: String, registry: MetricRegistry,
-        eventLoop: any EventLoop, logger: Logger
+        eventLoop: any EventLoop, auth: (any ClientAuthenticator)? = nil, logger: Logger
     ) throws(TLSProblem) {
         var options = HTTPClient.Options()
         options.connectionsMax = config.sendingQueue.numConsumers
         options.idleTimeout = TimeAmount(config.idleConnectionTimeout)
         options.keepsAlive = !config.disableKeepAlives
+        let origin = config.url.origin
+        options.proxy =
+            config.proxy
+            ?? ProxyEnvironment.process.proxy(
+                host: origin.host, port: origin.port, isTLS: origin.scheme == .https)
         if config.url.origin.scheme == .https {
             options.tls = try ClientTLS(
                 config.tls, protocols: HTTPClient.Options.protocols(http2: false), logger: logger)
@@ -68,13 +74,15 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
             origin: config.url.origin, options: options, eventLoop: eventLoop, logger: logger)
         self.init(
             config, transport: client, name: name, version: version, registry: registry,
-            eventLoop: eventLoop, logger: logger)
+            eventLoop: eventLoop, auth: auth, logger: logger)
     }
 
     init(
         _ config: LokiConfig, transport: any PushTransport, name: String, version: String,
-        registry: MetricRegistry, eventLoop: any EventLoop, logger: Logger, heldBytesMax: Int = 32 << 20
+        registry: MetricRegistry, eventLoop: any EventLoop, auth: (any ClientAuthenticator)? = nil,
+        logger: Logger, heldBytesMax: Int = 32 << 20
     ) {
+        self.auth = auth
         self.heldBytesMax = heldBytesMax
         encoders = EncoderPool(config.encoding)
         self.transport = transport
@@ -170,7 +178,17 @@ package final class LokiSender: PartialBatchSender, @unchecked Sendable {
         }
         let ownDeadline = timeout > .zero ? eventLoop.now + timeout : .distantFuture
         let bound = NIOLoopBound((self, push, delivery), eventLoop: eventLoop)
-        transport.send(request.make(push), deadline: min(ownDeadline, delivery.deadline)).whenComplete {
+        let edits: [HeaderEdit]
+        do throws(ClientAuthenticationFault) {
+            edits = try auth?.edits(for: delivery.batch) ?? []
+        } catch {
+            counters.rejected.add()
+            settle(push, delivery, rejected: push.entries, error.message)
+            report("auth", error.message, advice: "see the extension that \"auth\" names", push.entries)
+            return goOn(delivery)
+        }
+        transport.send(request.make(push, edits), deadline: min(ownDeadline, delivery.deadline)).whenComplete
+        {
             let (sender, push, delivery) = bound.value
             switch $0 {
             case .success(let response):

@@ -1,5 +1,6 @@
 internal import Configuration
 internal import HTTP
+internal import Pipeline
 
 /// What every request to Loki has in common.
 struct PushRequest: Sendable {
@@ -24,12 +25,14 @@ struct PushRequest: Sendable {
     }
 
     /// The request of a push.
-    func make(_ push: Push) -> HTTPClientRequest {
+    /// - Parameter edits: what an authenticator changes.
+    func make(_ push: Push, _ edits: [HeaderEdit] = []) -> HTTPClientRequest {
         var fields = headers
         if let tenant = push.tenant {
             fields.removeAll { $0.name.lowercased() == Self.tenantHeader.lowercased() }
             fields.append((Self.tenantHeader, tenant))
         }
+        edits.apply(to: &fields)
         return HTTPClientRequest(method: "POST", target: url.target, headers: fields, body: [push.body])
     }
 }

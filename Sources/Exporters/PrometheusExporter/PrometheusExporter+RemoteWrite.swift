@@ -2,7 +2,9 @@ internal import OTLP
 package import Pipeline
 
 extension RemoteWriteConfig: ComponentConfig {
-    package var references: [ComponentReference] { queue.references }
+    package var references: [ComponentReference] {
+        queue.references + (auth.map { [$0.reference(in: hasClientSection ? ["http"] : [])] } ?? [])
+    }
 }
 
 extension ComponentType {

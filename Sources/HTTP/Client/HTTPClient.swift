@@ -29,6 +29,8 @@ package final class HTTPClient: @unchecked Sendable {
         package var keepsAlive = true
         /// For the name, the connection and TLS.
         package var connectTimeout = TimeAmount.seconds(10)
+        /// Through which connections go; nil: directly.
+        package var proxy: HTTPProxy?
         /// The largest body that `send` collects.
         package var responseBytesMax = 64 << 10
 
@@ -130,7 +132,7 @@ package final class HTTPClient: @unchecked Sendable {
     ) -> HTTPClientCall {
         eventLoop.preconditionInEventLoop()
         let call = HTTPClientCall(
-            request, client: self, bodyDeadline: bodyDeadline, onHead: onHead, onBytes: onBytes)
+            throughProxy(request), client: self, bodyDeadline: bodyDeadline, onHead: onHead, onBytes: onBytes)
         if let problem = request.problem {
             failSoon(call, .badRequest(problem))
             return call
@@ -158,6 +160,17 @@ package final class HTTPClient: @unchecked Sendable {
             waiting.append(call)
         }
         connectIfNeeded()
+    }
+
+    /// The request as a proxy of `http` wants it: with the whole URL (RFC 9112 §3.2.2).
+    private func throughProxy(_ request: HTTPClientRequest) -> HTTPClientRequest {
+        guard let proxy = options.proxy, origin.scheme == .http else { return request }
+        var request = request
+        request.target = "\(origin)\(request.target)"
+        if let authorization = proxy.authorization {
+            request.headers.append(("Proxy-Authorization", authorization))
+        }
+        return request
     }
 
     /// Callers are told after they have asked, not while they ask.
@@ -235,7 +248,7 @@ package final class HTTPClient: @unchecked Sendable {
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try bound.value.prepare(channel) }
             }
-            .connect(host: origin.host, port: origin.port)
+            .connect(host: options.proxy?.host ?? origin.host, port: options.proxy?.port ?? origin.port)
             .whenComplete { result in
                 let client = bound.value
                 switch result {
@@ -247,6 +260,10 @@ package final class HTTPClient: @unchecked Sendable {
 
     private func prepare(_ channel: any Channel) throws {
         guard origin.scheme == .https, let tls = options.tls else { return }
+        if let proxy = options.proxy {
+            try channel.pipeline.syncOperations.addHandler(
+                ProxyTunnel(proxy, host: origin.host, port: origin.port))
+        }
         try tls.addHandler(to: channel, host: origin.host)
         try channel.pipeline.syncOperations.addHandler(HandshakeWaiter())
     }

@@ -115,6 +115,9 @@ package struct ComponentContext: Sendable {
         return storage
     }
 
+    /// The extension with this id; nil in a trial of the pipelines, and when it was not checked to be there.
+    package func `extension`(_ id: ComponentID) -> (any Component)? { neighbours.extensions[id] }
+
     /// The same, or nil in a trial of the pipelines, where no extensions run.
     package func storageIfStarted(_ id: ComponentID) -> (any StorageExtension)? {
         neighbours.extensions[id] as? any StorageExtension

@@ -32,6 +32,8 @@ package struct ComponentType: Sendable {
     package enum Capability: String, Sendable {
         /// Keeps sending queues on disk: `StorageExtension`.
         case storage
+        /// Puts credentials on what exporters send: `ClientAuthenticator`.
+        case clientAuthentication
     }
 
     package let kind: ComponentKind

@@ -20,6 +20,7 @@ package final class EditingProcessor: Consumer, PipelineComponent {
     private let left: Counter
     private let dropped: Counter
     private let invalid: Counter
+    private let duration: Histogram
     private let startTransform: @Sendable () async throws -> Void
     private let stopTransform: @Sendable (NIODeadline) async -> Remainder
 
@@ -46,6 +47,9 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         left = account.counter(
             .left, "otelcol_processor_outgoing_items", help: "Items that the processor sent on.",
             labels: labels)
+        duration = context.registry.histogram(
+            "otelcol_processor_internal_duration", help: "Seconds that the processor worked on a request.",
+            bounds: Self.durationBounds, labels: labels)
         made = account.counter(.made)
         dropped = account.counter(.dropped(dropReason))
         invalid = account.counter(.dropped(.invalid))
@@ -123,8 +127,15 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         var emptied: [Acknowledgement] = []
     }
 
+    /// In seconds: most processors need microseconds.
+    private static let durationBounds: [Double] = [
+        0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10,
+    ]
+
     private func edit(_ batch: Batch) -> Result<Edited, Refusal> {
-        editors.withEditor { loan in
+        let start = SystemClock.monotonicNanoseconds()
+        defer { duration.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9) }
+        return editors.withEditor { loan in
             Result { () throws(Refusal) in
                 var edited = Edited(batch: Batch(batch.signal, reservingSlices: batch.sliceCount))
                 for slice in try transform.needsWholeBatch ? joined(batch) : batch.slices {

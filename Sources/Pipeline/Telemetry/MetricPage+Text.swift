@@ -34,6 +34,7 @@ package struct MetricPageStyle: Sendable {
 /// What a metric of ours is measured in, by its name.
 package enum MetricUnit: String, Sendable {
     case seconds = "s"
+    case milliseconds = "ms"
     case bytes = "By"
     case spans = "{spans}"
     case points = "{datapoints}"
@@ -44,6 +45,7 @@ package enum MetricUnit: String, Sendable {
     var suffix: String? {
         switch self {
         case .seconds: "seconds"
+        case .milliseconds: "milliseconds"
         case .bytes: "bytes"
         case .spans, .points, .records, .requests: nil
         }
@@ -54,7 +56,10 @@ package enum MetricUnit: String, Sendable {
         switch name {
         case "otelcol_process_uptime": self = .seconds
         case "otelcol_process_memory_rss": self = .bytes
-        case _ where name.hasSuffix("_seconds"): self = .seconds
+        case _ where name.hasPrefix("rpc_") && name.hasSuffix("_duration"): self = .milliseconds
+        case _ where name.hasSuffix("_seconds") || name.hasSuffix("_duration"): self = .seconds
+        case _ where name.hasPrefix("rpc_") && name.hasSuffix("_size"): self = .bytes
+        case _ where name.hasSuffix("_body_size"): self = .bytes
         case _ where name.hasSuffix("_bytes"): self = .bytes
         case _ where name.hasSuffix("_spans"): self = .spans
         case _ where name.hasSuffix("_metric_points"): self = .points

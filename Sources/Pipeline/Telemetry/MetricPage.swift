@@ -58,6 +58,12 @@ package struct MetricPage: ~Copyable {
         sums = [:]
     }
 
+    /// Takes families off the page whose names are these; `*` is any text, `?` one character.
+    mutating func remove(_ names: [String]) {
+        guard !names.isEmpty else { return }
+        families = families.filter { family in !names.contains { family.key.matches(wildcards: $0) } }
+    }
+
     /// Puts one series of a counter.
     package mutating func counter(_ name: String, help: String, labels: MetricLabels = [:], _ value: UInt64) {
         put(name, .counter, help, labels, .whole(Int64(clamping: value)))

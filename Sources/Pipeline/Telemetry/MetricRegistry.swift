@@ -31,6 +31,7 @@ package final class MetricRegistry: Sendable {
         var kinds: [String: MetricKind] = [:]
         var collectors: [@Sendable (inout MetricPage) -> Void] = []
         var accounts: [NodeAccount] = []
+        var hidden: [String] = []
     }
 
     private let state = Mutex(State())
@@ -96,6 +97,11 @@ package final class MetricRegistry: Sendable {
         registerNew(name, help, labels, .gauge, .observedGauge(read))
     }
 
+    /// Keeps families off all pages whose names are these; `*` is any text, `?` one character.
+    package func hide(_ names: [String]) {
+        state.withLock { $0.hidden += names }
+    }
+
     /// Adds a closure that puts samples on each page after everything else was read; `page.reading(of:)` is a node as this
     /// page shows it. Runs on the thread that scrapes, without a lock, in the order of adding; it must be quick and must not
     /// block.
@@ -112,7 +118,9 @@ package final class MetricRegistry: Sendable {
 
     /// All metrics as they are now. Any thread; as `render`.
     package func gather() -> MetricPage {
-        let (accounts, entries, collectors) = state.withLock { ($0.accounts, $0.entries, $0.collectors) }
+        let (accounts, entries, collectors, hidden) = state.withLock {
+            ($0.accounts, $0.entries, $0.collectors, $0.hidden)
+        }
         var page = MetricPage()
         for account in accounts { page.read(account) }
         for (key, entry) in entries { Self.put(entry, of: key, on: &page) }
@@ -120,6 +128,7 @@ package final class MetricRegistry: Sendable {
             collect(&page)
         }
         page.putSums()
+        page.remove(hidden)
         return page
     }
 

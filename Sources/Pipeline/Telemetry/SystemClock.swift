@@ -11,6 +11,15 @@ package enum SystemClock {
     /// User and system time of all threads of the process.
     static func processCPUNanoseconds() -> Int64 { read(CLOCK_PROCESS_CPUTIME_ID) }
 
+    /// Pages that the process has touched for the first time.
+    static func processPageFaults() -> Int {
+        var usage = rusage()
+        // SAFETY: the kernel writes one rusage, `usage`, which outlives the call.
+        let code = unsafe getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
+        precondition(code == 0, "Linux always knows what the process has used")
+        return usage.ru_minflt + usage.ru_majflt
+    }
+
     private static func read(_ clock: clockid_t) -> Int64 {
         var time = timespec()
         // SAFETY: the kernel writes one timespec, `time`, which outlives the call.

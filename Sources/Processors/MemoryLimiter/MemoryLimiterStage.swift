@@ -5,6 +5,7 @@ package import Pipeline
 /// read. Any thread.
 package final class MemoryLimiterStage: Consumer, PipelineComponent {
     private let accepted: Counter
+    private let refused: Counter
     private let next: any Consumer
     private let limiter: any AdmissionControl
     private let behind: PipelineInput
@@ -17,6 +18,10 @@ package final class MemoryLimiterStage: Consumer, PipelineComponent {
         accepted = account.counter(
             .passed, "otelcol_processor_memory_limiter_accepted_\(context.signal.itemNoun)",
             help: "Items that passed the memory limiter.", labels: ["processor": context.name])
+        refused = context.registry.counter(
+            "otelcol_processor_memory_limiter_refused_\(context.signal.itemNoun)",
+            help: "Items that were read and found no memory behind the limiter.",
+            labels: ["processor": context.name])
         // It takes nothing that it does not hand on.
         let labels: MetricLabels = ["processor": context.name, "otel_signal": context.signal.name]
         account.show(
@@ -31,7 +36,10 @@ package final class MemoryLimiterStage: Consumer, PipelineComponent {
 
     package func consume(_ batch: Batch) -> Refusal? {
         let items = batch.items
-        if let refusal = next.consume(batch) { return refusal }
+        if let refusal = next.consume(batch) {
+            if refusal.reason == .memory { refused.add(items) }
+            return refusal
+        }
         accepted.add(items)
         return nil
     }

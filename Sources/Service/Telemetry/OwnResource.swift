@@ -1,4 +1,5 @@
 internal import Configuration
+internal import Pipeline
 
 /// What the gateway says that it is: `service.name`, `service.version`, `service.instance.id`, and what
 /// `service::telemetry::resource` adds, sets, or with nothing takes away.
@@ -21,32 +22,9 @@ struct OwnResource: Sendable {
     func constantLabels(_ choice: MetricsTelemetryConfig.ResourceLabels?) -> [(name: String, value: String)] {
         guard let choice else { return [] }
         return attributes.filter { attribute in
-            choice.included.contains { Self.matches(attribute.name, $0) }
-                && !choice.excluded.contains { Self.matches(attribute.name, $0) }
+            choice.included.contains { attribute.name.matches(wildcards: $0) }
+                && !choice.excluded.contains { attribute.name.matches(wildcards: $0) }
         }
-    }
-
-    /// Whether a name is what a pattern says: `*` is any text, `?` one character.
-    private static func matches(_ name: String, _ pattern: String) -> Bool {
-        let (name, pattern) = (Array(name.unicodeScalars), Array(pattern.unicodeScalars))
-        var (at, place) = (0, 0)
-        var star: (pattern: Int, name: Int)?
-        while at < name.count {
-            if place < pattern.count, pattern[place] == "*" {
-                star = (place, at)
-                place += 1
-            } else if place < pattern.count, pattern[place] == "?" || pattern[place] == name[at] {
-                at += 1
-                place += 1
-            } else if let last = star {
-                star = (last.pattern, last.name + 1)
-                place = last.pattern + 1
-                at = last.name + 1
-            } else {
-                return false
-            }
-        }
-        return pattern[place...].allSatisfy { $0 == "*" }
     }
 
     /// RFC 9562, version 4.

@@ -26,6 +26,8 @@ struct OwnTelemetry {
         let registry = context.registry
         ProcessMetrics.register(in: registry, residentSize: context.residentSize)
         ProcessMetrics.registerTargetInfo(in: registry, attributes: resource.attributes)
+        if config.metrics.level == .basic { registry.hide(Self.aboveBasic) }
+        registry.hide(config.metrics.dropped)
         let ledger = context.ledger
         registry.observeGauge(
             "sluice_memory_ledger_bytes", help: "Bytes of request bodies admitted and not yet released."
@@ -43,6 +45,12 @@ struct OwnTelemetry {
         let spans = try add(config.traces.processors, .traces, "traces::processors", request, context, quiet)
         addTracer(spans, &context, wantsTraceLog: wantsTraceLog)
     }
+
+    /// What is counted from `level: normal` on; what `detailed` adds is not made before.
+    private static let aboveBasic = [
+        "otelcol_processor_batch_*", "otelcol_processor_memory_limiter_*",
+        "otelcol_processor_internal_duration",
+    ]
 
     private mutating func addMetrics(
         _ request: OwnRequest, _ context: GatewayContext, _ quiet: Logger

@@ -18,6 +18,12 @@ package struct RemoteWriteConfig: Sendable, Equatable {
     package private(set) var queue = SendingQueueConfig()
     /// Default: 50ms first, 200ms at most, for 1m. Key `retry_on_failure`.
     package private(set) var retryOnFailure = RetryConfig()
+    /// Default what `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` say. Key `proxy_url`.
+    package private(set) var proxy: HTTPProxy?
+    /// Default none. Key `auth`.
+    package private(set) var auth: ClientAuthenticationConfig?
+    /// Whether the keys of the client are those of a section `http`.
+    private(set) var hasClientSection = false
     /// Bytes of a request before compression. Default 3000000. Key `max_batch_size_bytes`.
     package private(set) var batchBytesMax = 3_000_000
     /// How metrics become series.
@@ -26,6 +32,7 @@ package struct RemoteWriteConfig: Sendable, Equatable {
     /// Reads and checks the section; problems go to its diagnostics.
     package init(_ section: ConfigSection) {
         let client = section.section("http") ?? section
+        hasClientSection = section.has("http")
         readClient(client)
         readQueue(section)
         batchBytesMax = section.int(
@@ -83,9 +90,9 @@ package struct RemoteWriteConfig: Sendable, Equatable {
         ] {
             section.ignored(key, "there is one connection, over HTTP/1.1")
         }
-        for key in ["proxy_url", "cookies", "middlewares"] { section.notSupportedYet(key) }
-        section.notSupportedYet(
-            "auth", "write the credentials under \"headers\", or user:password@ in the endpoint")
+        proxy = section.proxyURL()
+        for key in ["cookies", "middlewares"] { section.notSupportedYet(key) }
+        auth = ClientAuthenticationConfig(of: section)
     }
 
     private mutating func readQueue(_ section: ConfigSection) {

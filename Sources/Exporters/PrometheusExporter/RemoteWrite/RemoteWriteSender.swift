@@ -31,6 +31,7 @@ package final class RemoteWriteSender: PartialBatchSender, @unchecked Sendable {
     private let client: HTTPClient
     private let target: String
     private let headers: [(name: String, value: String)]
+    private let auth: (any ClientAuthenticator)?
     private let timeout: TimeAmount
     private let eventLoop: any EventLoop
     private let logger: Logger
@@ -53,6 +54,11 @@ package final class RemoteWriteSender: PartialBatchSender, @unchecked Sendable {
         target = config.url.target
         var options = HTTPClient.Options()
         options.connectionsMax = 1
+        let origin = config.url.origin
+        options.proxy =
+            config.proxy
+            ?? ProxyEnvironment.process.proxy(
+                host: origin.host, port: origin.port, isTLS: origin.scheme == .https)
         if config.url.origin.scheme == .https {
             options.tls = try ClientTLS(
                 config.tls, protocols: HTTPClient.Options.protocols(http2: false), logger: logger)
@@ -73,6 +79,7 @@ package final class RemoteWriteSender: PartialBatchSender, @unchecked Sendable {
             headers.append(("Authorization", basic))
         }
         self.headers = headers
+        auth = context.authenticator(config.auth)
         let registry = context.registry
         let labels: MetricLabels = ["exporter": context.name]
         failedTranslations = registry.counter(
@@ -147,6 +154,12 @@ package final class RemoteWriteSender: PartialBatchSender, @unchecked Sendable {
     }
 
     private func send(_ request: WriteRequest, _ delivery: Delivery) {
+        var headers = headers
+        do throws(ClientAuthenticationFault) {
+            try auth?.edits(for: delivery.batch).apply(to: &headers)
+        } catch {
+            return reject(request, delivery, error.message)
+        }
         let own = timeout > .zero ? eventLoop.now + timeout : .distantFuture
         let bound = NIOLoopBound((self, request, delivery), eventLoop: eventLoop)
         client.send(
