@@ -76,8 +76,11 @@ package final class EnvelopeTable {
         return id
     }
 
-    /// One reference more.
-    package func retain(_ id: ID) { entries[Int(id)].references += 1 }
+    /// One reference more. Returns how many bytes the fields of a scope and of its resource have.
+    func retain(_ id: ID) -> Int {
+        entries[Int(id)].references += 1
+        return entries[Int(id)].bytes.count + entries[Int(entries[Int(id)].parent)].bytes.count
+    }
 
     /// One reference less; the last one forgets the entry.
     package func release(_ id: ID) {

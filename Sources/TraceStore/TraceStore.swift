@@ -10,31 +10,10 @@ package final class TraceStore {
     /// Which trace, as long as it is in the store.
     package typealias Index = Int
 
-    private struct Record {
-        var trace = TraceID(low: 0, high: 0)
-        var chain = SpanChain()
-        var arrival = NIODeadline.distantPast
-        /// When the owner noted something.
-        var noted = NIODeadline.distantPast
-        /// Set by the owner.
-        var note: UInt8 = 0
-        /// Tells the traces apart that have had this index.
-        var generation: UInt32 = 0
-        /// The neighbours in the order of arrival.
-        var older: Int32 = -1
-        var newer: Int32 = -1
-    }
-
     package let envelopes: EnvelopeTable
     private let ledger: MemoryLedger?
-    private var records: ContiguousArray<Record> = []
-    private var free: [Int32] = []
-    private var indices = HashIndex()
+    private var table = TraceTable()
     private let pool = FragmentPool()
-    private var oldestIndex: Int32 = -1
-    private var newestIndex: Int32 = -1
-    /// Bytes of all spans in the store and of what keeps them, without resources and scopes.
-    package private(set) var bytes = 0
 
     /// Charged for a trace beside its fragments: its record and its place in the table.
     package static let recordBytes = 160
@@ -45,97 +24,61 @@ package final class TraceStore {
     }
 
     deinit {
-        var index = oldestIndex
-        while index >= 0 {
-            free(records[Int(index)].chain)
-            index = records[Int(index)].newer
-        }
+        for chain in table.chains { free(chain) }
         ledger?.release(bytes)
     }
 
     /// Traces in the store.
-    package var count: Int { indices.count }
+    package var count: Int { table.count }
+    /// Bytes of all spans in the store and of what keeps them, without resources and scopes.
+    package var bytes: Int { table.bytes }
     /// The trace that came first of those in the store.
-    package var oldest: Index? { oldestIndex < 0 ? nil : Int(oldestIndex) }
+    package var oldest: Index? { table.oldest }
     /// The one that came next after this one.
-    package func newer(than index: Index) -> Index? {
-        let newer = records[index].newer
-        return newer < 0 ? nil : Int(newer)
+    package func newer(than index: Index) -> Index? { table.newer(than: index) }
+
+    package func find(_ trace: TraceID) -> Index? { table.find(trace) }
+
+    /// A trace and what the owner has noted of it.
+    package func findNoted(_ trace: TraceID) -> (index: Index, note: UInt8)? {
+        guard let index = table.find(trace) else { return nil }
+        return (index, table[index].note)
     }
 
-    package func find(_ trace: TraceID) -> Index? {
-        let index = indices.find(trace.low, trace.high)
-        return index < 0 ? nil : Int(index)
-    }
-
-    package func trace(_ index: Index) -> TraceID { records[index].trace }
-    package func chain(_ index: Index) -> SpanChain { records[index].chain }
-    package func arrival(_ index: Index) -> NIODeadline { records[index].arrival }
-    package func generation(_ index: Index) -> UInt32 { records[index].generation }
+    package func trace(_ index: Index) -> TraceID { table[index].trace }
+    package func chain(_ index: Index) -> SpanChain { table[index].chain }
+    package func arrival(_ index: Index) -> NIODeadline { table[index].arrival }
+    package func generation(_ index: Index) -> UInt32 { table[index].generation }
 
     /// What the owner has noted of a trace; 0 for a new one.
-    package func note(_ index: Index) -> UInt8 { records[index].note }
+    package func note(_ index: Index) -> UInt8 { table[index].note }
+    /// What the owner has noted of a trace that has spans; nil when the index has another generation or no spans.
+    package func noteOfSpans(_ index: Index, _ generation: UInt32) -> UInt8? {
+        table.noteOfSpans(index, generation)
+    }
     /// When that was.
-    package func noted(_ index: Index) -> NIODeadline { records[index].noted }
+    package func noted(_ index: Index) -> NIODeadline { table[index].noted }
 
     /// Notes something of a trace.
     package func note(_ index: Index, _ note: UInt8, at now: NIODeadline) {
-        records[index].note = note
-        records[index].noted = now
+        table.note(index, note, at: now)
     }
 
     /// A new trace without spans.
     /// Precondition: `find` has not found it.
     package func add(_ trace: TraceID, at now: NIODeadline) -> Index {
-        let index: Int
-        if let reused = free.popLast() {
-            index = Int(reused)
-        } else {
-            records.append(Record())
-            index = records.count - 1
-        }
-        let generation = records[index].generation &+ 1
-        records[index] = Record(trace: trace, arrival: now, generation: generation, older: newestIndex)
-        if newestIndex >= 0 {
-            records[Int(newestIndex)].newer = Int32(index)
-        } else {
-            oldestIndex = Int32(index)
-        }
-        newestIndex = Int32(index)
-        let known = indices.count
-        indices.set(trace.low, trace.high, to: Int32(index))
-        precondition(indices.count > known, "a trace was added twice")
-        charge(Self.recordBytes)
-        return index
+        ledger?.charge(Self.recordBytes)
+        return table.add(trace, at: now)
     }
 
     /// Forgets a trace and its spans.
     package func remove(_ index: Index) {
-        let record = records[index]
-        free(record.chain)
-        if record.older >= 0 {
-            records[Int(record.older)].newer = record.newer
-        } else {
-            oldestIndex = record.newer
-        }
-        if record.newer >= 0 {
-            records[Int(record.newer)].older = record.older
-        } else {
-            newestIndex = record.older
-        }
-        indices.remove(record.trace.low, record.trace.high)
-        // What still refers to it refers to nothing.
-        records[index] = Record(generation: record.generation &+ 1)
-        free.append(Int32(index))
-        charge(-Self.recordBytes)
+        free(table.remove(index))
+        ledger?.release(Self.recordBytes)
     }
 
     /// Takes the spans out; the trace stays, without any. The caller frees them.
-    package func takeChain(_ index: Index) -> SpanChain {
-        let chain = records[index].chain
-        records[index].chain = SpanChain()
-        return chain
-    }
+    package func takeChain(_ index: Index) -> SpanChain { table.takeChain(index) }
 
     /// Keeps a group's spans with its trace.
     /// - Returns: the group alone, borrowed from the trace.
@@ -143,8 +86,9 @@ package final class TraceStore {
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ grouper: TraceGrouper,
         to index: Index
     ) -> SpanChain {
-        let chain = makeChain(group, envelope, of: request, grouper)
-        records[index].chain.append(chain)
+        let chain = copy(group, envelope, of: request, grouper)
+        table.append(chain, to: index, charge: group.bytes + Fragment.headerBytes)
+        ledger?.charge(group.bytes + Fragment.headerBytes)
         return chain
     }
 
@@ -152,29 +96,36 @@ package final class TraceStore {
     package func makeChain(
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ grouper: TraceGrouper
     ) -> SpanChain {
+        charge(group.bytes + Fragment.headerBytes)
+        return copy(group, envelope, of: request, grouper)
+    }
+
+    private func copy(
+        _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ grouper: TraceGrouper
+    ) -> SpanChain {
         let fragment = Fragment(
             bytes: group.bytes, spans: group.spans, envelope: envelope, in: pool)
         // SAFETY: the fragment was made for the group's bytes.
         unsafe grouper.copy(group, of: request, into: fragment.content)
-        envelopes.retain(envelope)
-        charge(group.bytes + Fragment.headerBytes)
-        let around = envelopes.byteCount(envelope) + envelopes.byteCount(envelopes.resource(of: envelope))
         var chain = SpanChain()
-        chain.append(fragment, envelopeBytes: around, group.summary)
+        chain.append(fragment, envelopeBytes: envelopes.retain(envelope), group.summary)
         return chain
     }
 
     /// Frees spans that were taken out.
     package func free(_ chain: SpanChain) {
+        guard !chain.isEmpty else { return }
+        var freed = 0
         for fragment in chain.fragments {
-            charge(-(fragment.byteCount + Fragment.headerBytes))
+            freed += fragment.byteCount + Fragment.headerBytes
             envelopes.release(fragment.envelope)
             fragment.free(in: pool)
         }
+        charge(-freed)
     }
 
     private func charge(_ delta: Int) {
-        bytes += delta
+        table.bytes += delta
         ledger?.charge(delta)
     }
 }

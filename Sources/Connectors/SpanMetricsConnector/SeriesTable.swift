@@ -214,13 +214,15 @@ struct SeriesTable {
     /// - Parameter duration: nil for what has none.
     mutating func count(_ index: Int32, duration: Double?, now: UInt64) {
         let place = Int(index) * stride
+        let bucket = duration == nil || bounds.isEmpty ? nil : bucket(of: duration ?? 0)
+        var tallies = tallies.mutableSpan
         tallies[place] &+= 1
         tallies[place + 2] = now
         tallies[place + 3] |= 1
         guard let duration else { return }
         tallies[place + 1] = (Double(bitPattern: tallies[place + 1]) + duration).bitPattern
-        if !bounds.isEmpty {
-            tallies[place + Self.tallyHead + bucket(of: duration)] &+= 1
+        if let bucket {
+            tallies[place + Self.tallyHead + bucket] &+= 1
         } else {
             series[Int(index)].exponential?.add(duration)
         }

@@ -4,13 +4,19 @@ internal import TraceStore
 
 /// All policies of a sampler, and what they have said. Event loop only.
 final class PolicySet {
-    private struct Member {
+    /// A class, so that asking it counts one reference instead of those of all its metrics.
+    private final class Member {
         let policy: any SamplingPolicy
         let metrics: TailSamplingMetrics.OfPolicy
         var nanoseconds: UInt64 = 0
+
+        init(_ policy: any SamplingPolicy, _ metrics: TailSamplingMetrics.OfPolicy) {
+            self.policy = policy
+            self.metrics = metrics
+        }
     }
 
-    private var members: [Member]
+    private let members: [Member]
     private let endsAtFirstMatch: Bool
     private let errors: Counter
     /// Whether some of them drop.
@@ -21,7 +27,7 @@ final class PolicySet {
     init(_ config: TailSamplingConfig, _ metrics: TailSamplingMetrics) {
         // What drops wins whatever others say, so it is asked first.
         let policies = config.policies.filter(\.drops) + config.policies.filter { !$0.drops }
-        members = policies.map { Member(policy: $0.make(), metrics: metrics.policy($0.name)) }
+        members = policies.map { Member($0.make(), metrics.policy($0.name)) }
         usesSummary = members.contains(where: \.policy.usesSummary)
         drops = policies.contains(where: \.drops)
         endsAtFirstMatch = config.samplesOnFirstMatch
@@ -32,18 +38,18 @@ final class PolicySet {
     func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
         var result = Verdict.notSampled
         var clock = NIODeadline.now()
-        for index in members.indices {
-            members[index].metrics.executions.add(1)
+        for member in members {
+            member.metrics.executions.add(1)
             do throws(PolicyError) {
-                let verdict = try members[index].policy.decide(trace, now: now)
-                members[index].metrics.count(verdict, trace)
+                let verdict = try member.policy.decide(trace, now: now)
+                member.metrics.count(verdict, trace)
                 if verdict == .dropped { result = .dropped }
                 if verdict == .sampled, result == .notSampled { result = .sampled }
             } catch {
                 errors.add(1)
             }
             let next = NIODeadline.now()
-            members[index].nanoseconds += UInt64((next - clock).nanoseconds)
+            member.nanoseconds += UInt64((next - clock).nanoseconds)
             clock = next
             if result == .dropped || result == .sampled && endsAtFirstMatch { break }
         }
@@ -52,10 +58,10 @@ final class PolicySet {
 
     /// Moves the time that policies took to their metrics.
     func showTimes() {
-        for index in members.indices {
-            let microseconds = members[index].nanoseconds / 1000
-            members[index].nanoseconds -= microseconds * 1000
-            members[index].metrics.microseconds.add(microseconds)
+        for member in members {
+            let microseconds = member.nanoseconds / 1000
+            member.nanoseconds -= microseconds * 1000
+            member.metrics.microseconds.add(microseconds)
         }
     }
 }

@@ -43,10 +43,7 @@ extension TailSampler {
 
     private func next(of queue: inout CircularBuffer<Ticket>, _ now: NIODeadline) -> TraceStore.Index? {
         while let ticket = queue.first {
-            let isOpen =
-                store.generation(ticket.index) == ticket.generation
-                && Self.isUndecided(store.note(ticket.index)) && !store.chain(ticket.index).isEmpty
-            guard isOpen else {
+            guard isOpen(ticket.index, ticket.generation) else {
                 queue.removeFirst()
                 continue
             }
@@ -81,13 +78,14 @@ extension TailSampler {
             metrics.notSampled.add(chain.spans)
             store.free(chain)
         }
-        store.note(index, isSampled ? State.sampled : State.notSampled, at: eventLoop.now)
         if isSampled, sampledCache.isOn {
             sampledCache.insert(trace)
             store.remove(index)
         } else if !isSampled, notSampledCache.isOn {
             notSampledCache.insert(trace)
             store.remove(index)
+        } else {
+            store.note(index, isSampled ? State.sampled : State.notSampled, at: eventLoop.now)
         }
     }
 
@@ -95,9 +93,7 @@ extension TailSampler {
     func shrink(_ now: NIODeadline) {
         guard config.bytesMax > 0 else { return }
         while store.bytes > config.bytesMax, let ticket = waiting.popFirst() {
-            guard store.generation(ticket.index) == ticket.generation,
-                Self.isUndecided(store.note(ticket.index)), !store.chain(ticket.index).isEmpty
-            else { continue }
+            guard isOpen(ticket.index, ticket.generation) else { continue }
             metrics.decidedEarly.add(1)
             decide(ticket.index, now)
             emit(all: true)
@@ -108,9 +104,7 @@ extension TailSampler {
     func finishTraces() {
         let now = eventLoop.now
         while let ticket = waiting.popFirst() {
-            guard store.generation(ticket.index) == ticket.generation,
-                Self.isUndecided(store.note(ticket.index)), !store.chain(ticket.index).isEmpty
-            else { continue }
+            guard isOpen(ticket.index, ticket.generation) else { continue }
             if config.dropsPendingAtStop {
                 let chain = store.takeChain(ticket.index)
                 metrics.evicted.add(chain.spans)

@@ -227,11 +227,11 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     private func arrive(
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ now: NIODeadline
     ) {
-        if let index = store.find(group.trace) {
-            switch store.note(index) {
+        if let (index, note) = store.findNoted(group.trace) {
+            switch note {
             case State.sampled, State.notSampled:
                 metrics.lateAge.observe(Double((now - store.noted(index)).nanoseconds) / 1e9)
-                late(group, envelope, of: request, isSampled: store.note(index) == State.sampled)
+                late(group, envelope, of: request, isSampled: note == State.sampled)
             default: add(group, envelope, of: request, to: index, now)
             }
             return
@@ -275,12 +275,14 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
             settle(index, .notSampled)
             return
         }
-        let generation = store.generation(index)
         if group.hasRoot, config.waitAfterRoot > .zero {
             rooted.append(
-                Ticket(index: index, generation: generation, due: now + TimeAmount(config.waitAfterRoot)))
+                Ticket(
+                    index: index, generation: store.generation(index),
+                    due: now + TimeAmount(config.waitAfterRoot)))
         }
         guard config.strategy == .spanIngest else { return }
+        let generation = store.generation(index)
         if let known = touchedPlaces[index], touched[known].generation == generation {
             touched[known].chains.append(came)
         } else {
@@ -306,14 +308,17 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         }
     }
 
+    /// Whether a trace is still the one of this generation, undecided and not empty.
+    func isOpen(_ index: TraceStore.Index, _ generation: UInt32) -> Bool {
+        store.noteOfSpans(index, generation).map(Self.isUndecided) ?? false
+    }
+
     static func isUndecided(_ note: UInt8) -> Bool { note == State.undecided || note == State.toBeSampled }
 
     /// `span-ingest`: what came of a trace is looked at by itself.
     private func decideWhatCame(_ now: NIODeadline) {
         for part in touched {
-            guard store.generation(part.index) == part.generation,
-                Self.isUndecided(store.note(part.index)), !store.chain(part.index).isEmpty
-            else { continue }
+            guard isOpen(part.index, part.generation) else { continue }
             let trace = store.trace(part.index)
             for chain in part.chains {
                 switch policies.decide(TraceView(trace, chain, store.envelopes), now: now) {
