@@ -145,6 +145,13 @@ struct EditingProcessorTests {
         }
     }
 
+    /// Asks for the fields of each item by position.
+    private final class Indexing: RequestTransform {
+        func apply(to request: RequestEditor, _ context: EditContext) {
+            request.forEachItem { request.fieldCount($0.item) > 0 ? .keep : .remove }
+        }
+    }
+
     /// Admits so many bytes in all.
     private final class Room: AdmissionControl {
         let ledger: MemoryLedger
@@ -193,7 +200,7 @@ struct EditingProcessorTests {
         let request = Batch(.traces)
         request.append(
             Slice(Payload(ByteBuffer(bytes: writer.bytes)), offset: 0, count: writer.bytes.count, items: 1))
-        let processor = EditingProcessor(Growing(), context, next: PipelineInput(sink))
+        let processor = EditingProcessor(Indexing(), context, next: PipelineInput(sink))
         #expect(processor.consume(request)?.reason == .memory)
         #expect(ledger.bytes < 1 << 20)
     }
