@@ -225,7 +225,8 @@ import Testing
         #expect(
             Set(values.keys) == [
                 "otelcol_process_uptime", "otelcol_process_cpu_seconds", "otelcol_process_memory_rss",
-                "otelcol_process_runtime_heap_alloc_bytes", "otelcol_process_runtime_total_sys_memory_bytes",
+                "otelcol_process_runtime_heap_alloc_bytes", "otelcol_process_runtime_total_alloc_bytes",
+                "otelcol_process_runtime_total_sys_memory_bytes",
             ])
         #expect(values["otelcol_process_cpu_seconds"] ?? 0 > 0)
         #expect(values["otelcol_process_memory_rss"] ?? 0 > 1_000_000)
