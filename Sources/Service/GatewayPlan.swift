@@ -17,6 +17,7 @@ package struct GatewayPlan: Sendable {
     package let configuration: String
     /// What can be built.
     private let types: [ComponentType]
+    private let unbuiltExtensions: Set<ComponentID>
 
     /// A configured component.
     struct Part: Sendable {
@@ -61,6 +62,7 @@ package struct GatewayPlan: Sendable {
         telemetry = config.telemetry
         pipelines = config.pipelines
         extensions = config.serviceExtensions
+        unbuiltExtensions = config.unbuiltExtensions
         var components: [ComponentKind: [ComponentID: Part]] = [:]
         for kind in ComponentKind.allCases {
             for component in config.components(kind) {
@@ -144,6 +146,7 @@ extension GatewayPlan {
     private func check(
         _ reference: ComponentReference, _ capability: ComponentType.Capability, _ section: ConfigSection
     ) {
+        if unbuiltExtensions.contains(reference.id) { return }
         let isThere =
             extensions.contains(reference.id)
             && part(.extension, reference.id).type.capabilities.contains(capability)

@@ -1,12 +1,13 @@
 """Exporters send the credentials that extensions hold."""
 
 import base64
+import json
 
 import pytest
 
 import data
 from conftest import backends, config, exporter, otlp
-from gateway import wait_until
+from gateway import command, wait_until
 from http_backend import HTTPBackend
 
 
@@ -79,3 +80,16 @@ def test_the_clients_tenant_goes_on_with_its_data(gateway, http_backend, clients
     for head in heads(sink):
         assert head["x-source"] == "gateway" and "x-absent" not in head and "x-old" not in head
     wait_until(lambda: "2 source keys found in the context" in started.log, "the refusal")
+
+
+def test_an_extension_that_is_not_built_is_one_error(tmp_path):
+    """If it failed, an operator would look for two mistakes where there is one."""
+    settings = config({"otlp_http": {"endpoint": "https://h", "auth": {"authenticator": "oauth2client"}}},
+                      signals=["traces"])
+    settings["extensions"] = {"oauth2client": {"client_id": "a"}}
+    settings["service"]["extensions"] = ["oauth2client"]
+    file = tmp_path / "gateway.yaml"
+    file.write_text(json.dumps(settings, indent=1))
+    result = command("validate", "--config", file)
+    assert result.returncode != 0 and result.stderr.count(": error: ") == 1, result.stderr
+    assert 'extension "oauth2client" is not built into this version yet' in result.stderr

@@ -98,6 +98,8 @@ def test_all_three_signals_arrive(gateway, backend, http_backend, clients, form)
     kind, accepted = points(own, "otelcol_receiver_accepted_spans")
     assert kind == "sum" and accepted[(("receiver", "otlp"), ("transport", "grpc"))].as_int == 7
     assert points(own, "otelcol_process_memory_rss")[0] == "gauge"
+    wait_until(lambda: sum(p.count for p in points(own, "otelcol_processor_batch_batch_send_size")[1].values()) == 2,
+               "both batches")
     kind, sizes = points(own, "otelcol_processor_batch_batch_send_size")
     assert kind == "histogram"
     size = sizes[(("processor", "batch"),)]

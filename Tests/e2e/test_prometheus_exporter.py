@@ -482,3 +482,20 @@ def test_pipelines_of_other_signals_are_refused(tmp_path):
     )
     done = command("validate", "--config", file)
     assert done.returncode == 1 and "prometheus" in done.stderr
+
+
+def test_who_finds_the_page_finds_receivers_too(gateway):
+    """If it failed, whoever waits for the page and then sends would be turned away now and then."""
+    for _ in range(5):
+        page, receiver = free_port(), free_port()
+        running = gateway(
+            config({"prometheus": {"endpoint": f"{LOOPBACK}:{page}"}}, signals=["metrics"],
+                   receivers=otlp(http={"endpoint": f"{LOOPBACK}:{receiver}"})), is_ready=False)
+
+        def opened(port):
+            with socket.socket() as probe:
+                return probe.connect_ex((LOOPBACK, port)) == 0
+
+        wait_until(lambda: opened(page), lambda: running.log, interval=0.0005)
+        assert opened(receiver), running.log
+        running.stop()

@@ -49,6 +49,8 @@ package struct GatewayConfig {
     /// Merged and expanded, for printing.
     let effective: ConfigMap
     let paths: ReadPaths
+    /// Extensions that are written and of types that are not built, which was said: naming them is no second error.
+    package var unbuiltExtensions: Set<ComponentID> = []
 
     /// The component with an id, nil when there is none.
     package func component(_ kind: ComponentKind, _ id: ComponentID) -> Component? {

@@ -77,13 +77,15 @@ struct GatewayReader {
                     help: "write exporter: audit, and name audit under exporters of a logs pipeline")
             }
         }
-        return GatewayConfig(
+        var config = GatewayConfig(
             receivers: components(.receiver, receivers), processors: components(.processor, processors),
             exporters: components(.exporter, exporters), connectors: components(.connector, connectors),
             extensions: components(.extension, extensions),
             serviceExtensions: started, pipelines: pipelines, telemetry: telemetry,
             auditExporter: auditExporter?.id, effective: top.map,
             paths: top.paths)
+        config.unbuiltExtensions = Set(extensions.written).subtracting(extensions.usable.map(\.id))
+        return config
     }
 
     /// Says once that nothing is there.

@@ -28,7 +28,7 @@ private final class ServedPrometheusExporter: PipelineComponent {
 
     var input: PipelineInput { PipelineInput(exporter) }
 
-    func start() async throws {
+    func serve() async throws {
         _ = try await page.start()
     }
 

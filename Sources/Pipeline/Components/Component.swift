@@ -8,6 +8,10 @@ package protocol Component: AnyObject, Sendable {
     /// Gets ready for data. Once; what stands behind has started. The default does nothing.
     /// - Throws: why the gateway cannot start, as a sentence that names the key to change.
     func start() async throws
+    /// Opens pages: once every node has started, so that who finds a page finds receivers that listen, too. The default does
+    /// nothing.
+    /// - Throws: why the gateway cannot start, as `start`.
+    func serve() async throws
     /// Takes nothing more, hands on what it holds, and lets go of what it uses. What cannot be handed on by `deadline` is
     /// counted as dropped. Once, after `start`, also when that failed; everything before has stopped, everything behind
     /// still runs. The default does nothing.
@@ -16,6 +20,7 @@ package protocol Component: AnyObject, Sendable {
 
 extension Component {
     package func start() async throws {}
+    package func serve() async throws {}
     package func stop(until deadline: NIODeadline) async -> Remainder { Remainder() }
 }
 

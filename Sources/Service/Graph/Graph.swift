@@ -14,13 +14,14 @@ final class Graph: Sendable {
         self.nodes = nodes
     }
 
-    /// Starts every node after those behind it.
+    /// Starts every node after those behind it, then opens their pages.
     /// - Throws: what the first one says that cannot start; it and those before it in this order are to be stopped.
     func start() async throws {
         for node in nodes {
             started.withLock { $0 += 1 }
             try await node.component.start()
         }
+        for node in nodes { try await node.component.serve() }
     }
 
     /// Stops every node that was asked to start before those behind it; nodes of one level at a time.
