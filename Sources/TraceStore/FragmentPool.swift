@@ -17,8 +17,10 @@ final class FragmentPool {
     private var current: UnsafeMutableRawPointer?
     /// Where the next fragment goes in the current slab.
     private var position = 0
-    private var spare: [UnsafeMutableRawPointer] = unsafe []
+    private(set) var spare: [UnsafeMutableRawPointer] = unsafe []
     private var slabsInUse = 0
+    /// The most slabs that were in use lately; `trim` brings it down.
+    private var recentPeak = 0
 
     // SAFETY (all below): a slab has `slabBytes` from an address that is a multiple of it, so that a fragment's address
     // tells its slab; its first word counts the fragments that live in it.
@@ -63,18 +65,23 @@ final class FragmentPool {
         unsafe current = unsafe slab
         position = Self.slabHeader
         slabsInUse += 1
+        recentPeak = max(recentPeak, slabsInUse)
+    }
+
+    /// Half as many empty slabs as were in use lately: a fresh page costs several times what it costs to copy spans
+    /// into it, so what a burst needed is not given back before the next one can use it.
+    private var spareMax: Int { Self.spareMin + recentPeak / 2 }
+
+    /// Gives back what has not been needed for a while, or at all at the moment.
+    func trim(all: Bool) {
+        recentPeak = all ? slabsInUse : max(slabsInUse, recentPeak - (recentPeak + 15) / 16)
+        while unsafe spare.count > spareMax { unsafe Self.unmap(spare.removeLast()) }
     }
 
     /// Keeps an empty slab for later, or gives it back to the system.
     private func retire(_ slab: UnsafeMutableRawPointer) {
         slabsInUse -= 1
-        if unsafe spare.count < Self.spareMin + slabsInUse / 2 {
-            unsafe spare.append(slab)
-        } else {
-            unsafe Self.unmap(slab)
-            // What was much in use is not kept for ever.
-            if unsafe spare.count > Self.spareMin + slabsInUse { unsafe Self.unmap(spare.removeLast()) }
-        }
+        if unsafe spare.count < spareMax { unsafe spare.append(slab) } else { unsafe Self.unmap(slab) }
     }
 
     private static func map() -> UnsafeMutableRawPointer {

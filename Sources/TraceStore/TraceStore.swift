@@ -124,6 +124,13 @@ package final class TraceStore {
         charge(-freed)
     }
 
+    /// Gives empty memory back: a part of it, when called about every second, or all that is more than half of what is in
+    /// use.
+    package func trim(all: Bool = false) { pool.trim(all: all) }
+
+    /// How many empty slabs are kept for the next spans.
+    var spareSlabs: Int { unsafe pool.spare.count }
+
     private func charge(_ delta: Int) {
         table.bytes += delta
         ledger?.charge(delta)

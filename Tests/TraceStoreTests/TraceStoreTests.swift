@@ -74,6 +74,29 @@ struct TraceStoreTests {
         #expect(store.count == 0 && store.envelopes.count == 0 && ledger.bytes == 0 && store.bytes == 0)
     }
 
+    /// Otherwise each burst of spans would wait for fresh pages of the kernel, or the memory of the largest one would never be
+    /// given back.
+    @Test("empty memory is kept for a while, half of what was in use")
+    func spareMemory() {
+        let store = TraceStore(ledger: nil)
+        func fillAndEmpty() {
+            #expect(put(RequestBuilder.makeTraces(spans: 40_000), store) == 40_000)
+            while let oldest = store.oldest { store.remove(oldest) }
+        }
+        fillAndEmpty()
+        let kept = store.spareSlabs
+        #expect(kept > 30)
+        store.trim()
+        #expect((20...kept).contains(store.spareSlabs))
+        for _ in 0..<200 { store.trim() }
+        let least = store.spareSlabs
+        #expect(least < 20)
+        fillAndEmpty()
+        #expect(store.spareSlabs == kept)
+        store.trim(all: true)
+        #expect(store.spareSlabs == least)
+    }
+
     /// Otherwise what has just come would be evicted instead of what came first.
     @Test("traces are in the order of their first spans, whichever go in between")
     func order() {

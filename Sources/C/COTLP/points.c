@@ -60,6 +60,11 @@ cotlp_hash cotlp_hash_bytes(const cotlp_hash_key *key, cotlp_hash from, const ui
 int cotlp_read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *value) {
     uint64_t result = 0;
     const uint8_t *p = *at;
+    if (end - p >= 2 && p[0] >= 0x80 && p[1] < 0x80) {
+        *value = (uint64_t)p[0] - 0x80 + ((uint64_t)p[1] << 7);
+        *at = p + 2;
+        return 1;
+    }
     for (unsigned shift = 0; shift < 70 && p < end; shift += 7) {
         uint8_t byte = *p++;
         result |= (uint64_t)(byte & 0x7f) << (shift < 64 ? shift : 63);

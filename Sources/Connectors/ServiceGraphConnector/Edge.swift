@@ -72,7 +72,7 @@ struct Edge {
         client = half.service
         clientSeconds = half.seconds
         if let labels = half.labels { clientLabels = labels }
-        peer = half.peer?.array ?? []
+        peer = half.peer
         if let database = half.database {
             connection = .database
             server = database.array
@@ -92,7 +92,7 @@ struct EdgeHalf {
     let isRoot: Bool
     var labels: AttributeList?
     /// Of a client.
-    var peer: WireBytes?
+    var peer: [UInt8] = []
     /// Of a client that calls a database.
     var database: WireBytes?
 }

@@ -38,6 +38,8 @@ struct EdgeStore {
     }
 
     var count: Int { indices.count }
+    /// Edges that wait or have waited, as far as the queue knows of them.
+    var tickets: Int { queue.count }
 
     func find(_ key: HashKey) -> Int32? {
         let index = indices.find(key.low, key.high)

@@ -194,6 +194,8 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
             release(oldest)
             left -= 1
         }
+        // Nothing ticks when nothing waits.
+        store.trim(all: true)
         inMemory.set(store.count)
         schedule()
     }

@@ -9,6 +9,7 @@ extension TailSampler {
     /// Decides what is due. Every second.
     func tick() {
         eventLoop.preconditionInEventLoop()
+        store.trim()
         guard !isDeciding else { return }
         isDeciding = true
         roundStart = .now()
