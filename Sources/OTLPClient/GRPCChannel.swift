@@ -158,7 +158,9 @@ final class GRPCChannel: GRPCConnectionOwner {
                     let connection = try bound.value.prepare(channel)
                     if let proxy = settings.proxy {
                         try channel.pipeline.syncOperations.addHandler(
-                            ProxyTunnel(proxy, host: settings.host, port: settings.port))
+                            ProxyTunnel(proxy, host: settings.host, port: settings.port) { fault in
+                                bound.value.connectionFailed(fault.description)
+                            })
                     }
                     try settings.tls?.addHandler(to: channel, host: settings.host)
                     try channel.pipeline.syncOperations.addHandler(

@@ -25,9 +25,10 @@ struct Literal {
                 text.append(escaped)
                 rest.removeFirst()
             } else if byte >= 0x80 || Self.special.contains(byte) {
-                // Of an alternative nothing is known; what may be repeated may be missing.
+                // Of an alternative nothing is known; what may be repeated may be missing, also behind an empty group
+                // or quotation.
                 if rest.contains(UInt8(ascii: "|")) || byte == UInt8(ascii: "|") { return nil }
-                if "*?{".utf8.contains(byte) { _ = text.popLast() }
+                if #"*?{(\"#.utf8.contains(byte) { _ = text.popLast() }
                 isAll = false
                 break
             } else {

@@ -78,6 +78,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     func connectionClosed(reason: String) {
         connections.remove(self)
         handler = nil
+        // Whoever still decompresses stops.
+        for slot in slots { slot.reader.abandon() }
         slots.removeAll()
         memory.end()
         service.logger.debug("Connection closed.", metadata: ["reason": "\(reason)"])
@@ -176,7 +178,12 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private func resume(slot: Int, id: Int32) {
         guard slot < slots.count, let stream = slots[slot].stream, stream.id == id else { return }
         tools.now = tools.eventLoop.now
-        complete(stream, slots[slot].reader)
+        if tools.now <= slots[slot].deadline {
+            complete(stream, slots[slot].reader)
+        } else {
+            slots[slot].reader.abandon()
+            answer(stream, .failed(.timeoutExpired))
+        }
         handler?.flushSoon()
     }
 
@@ -279,7 +286,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         if stream.answered { return now - slot.answered >= unreadLimit }
         if now > slot.deadline { return true }
         if let limit = times.write, now - slot.began >= limit { return true }
-        guard slot.reader.isReading else { return false }
+        // The client has sent all of a body that waits to be decompressed.
+        guard slot.reader.isReading, !slot.reader.isInflating else { return false }
         if let limit = times.read, now - slot.began >= limit { return true }
         return now - slot.reader.lastProgress >= Connections.stallLimit
     }
@@ -306,9 +314,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         return slots.compactMap { slot in
             guard let stream = slot.stream else { return nil }
             let moved = stream.answered ? slot.answered : slot.reader.lastProgress
-            guard stream.answered || slot.reader.isReading, now - moved >= Connections.shortStallLimit else {
-                return nil
-            }
+            guard stream.answered || (slot.reader.isReading && !slot.reader.isInflating),
+                now - moved >= Connections.shortStallLimit
+            else { return nil }
             let id = stream.id
             return StalledRequest(fullness: slot.reader.fullness) { [self] in
                 guard stream.id == id else { return }

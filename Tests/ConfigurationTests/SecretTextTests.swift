@@ -63,6 +63,8 @@ import Testing
         ("{api_key: hunter2, b: c}", 1, "{api_key: [REDACTED], b: c}"),
         ("headers:\n- name: a\n  value: hunter2", 3, "  value: [REDACTED]"),
         ("bearer_token: \"hunter2\" # old", 1, "bearer_token: [REDACTED]"),
+        ("proxy_url: \"http://me:hunter2@proxy:1\"", 1, "proxy_url: \"http://[REDACTED]@proxy:1\""),
+        ("{a: socks5://me:hun@ter2@h/x@y, b: z@z}", 1, "{a: socks5://[REDACTED]@h/x@y, b: z@z}"),
         ("token_file: /run/x", 1, "token_file: /run/x"), ("endpoint: h:1", 1, "endpoint: h:1"),
         ("password:", 1, "password:"), ("headers:\n  a: b\nendpoint: h:1", 3, "endpoint: h:1"),
     ])

@@ -27,7 +27,10 @@ import Testing
     @Test func textsThatPatternsBeginWithMatchAsRE2Does() throws {
         var random = SystemRandomNumberGenerator()
         let letters = ["a", "b", "ab", "/", "\\.", "\\-", "-", "\n"]
-        let more = [".", "[ab]", "a*", "b?", "a+", "(a|b)", "a{0,2}", "|b", "\\d", "\\b", "(?:a)", "ü"]
+        let more = [
+            ".", "[ab]", "a*", "b?", "a+", "(a|b)", "a{0,2}", "|b", "\\d", "\\b", "(?:a)", "ü", "(?i)*",
+            "\\Q\\E*", "()?",
+        ]
         for round in 0..<6000 {
             func some(_ most: Int, _ pieces: [String]) -> String {
                 (0..<Int.random(in: 0...most, using: &random)).map { _ in

@@ -12,10 +12,10 @@ from gateway import LOOPBACK, free_port
 
 class Proxy:
     """Keeps the first lines of what it was asked, in `asked`, and their header fields, in `heads`. `names` says where a name
-    that nobody else knows is; `credentials` is what `Proxy-Authorization` must say."""
+    that nobody else knows is; `credentials` is what `Proxy-Authorization` must say; so many requests are refused first."""
 
-    def __init__(self, names=None, credentials=None):
-        self.names, self.credentials = names or {}, credentials
+    def __init__(self, names=None, credentials=None, refused=0):
+        self.names, self.credentials, self.refused = names or {}, credentials, refused
         self.asked, self.heads = [], []
         self.port = free_port()
         owner = self
@@ -52,9 +52,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def is_allowed(self):
         self.proxy.asked.append(self.requestline)
         self.proxy.heads.append(self.headers)
-        if self.proxy.credentials in (None, self.headers["Proxy-Authorization"]):
+        is_known = self.proxy.credentials in (None, self.headers["Proxy-Authorization"])
+        if is_known and self.proxy.refused == 0:
             return True
-        self.send_response(407)
+        if is_known:
+            self.proxy.refused -= 1
+        self.send_response(502 if is_known else 407)
         self.send_header("Content-Length", "0")
         self.end_headers()
         return False

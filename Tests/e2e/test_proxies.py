@@ -76,6 +76,17 @@ def test_grpc_goes_through_a_tunnel_that_the_environment_names(gateway, backend,
     assert set(way.asked) == {f"CONNECT backend.test:{sink.port} HTTP/1.1"}
 
 
+def test_grpc_comes_again_after_a_proxy_that_refused(gateway, backend, proxy, clients):
+    """If it failed, a proxy that is away for a moment would end the export until somebody restarts the gateway."""
+    sink = backend()
+    way = proxy(names={"backend.test": (LOOPBACK, sink.port)}, refused=2)
+    started = gateway(config({"otlp": exporter(f"backend.test:{sink.port}")}, signals=["traces"]),
+                      env={"HTTPS_PROXY": way.url})
+    clients.grpc(started).export(data.spans(3))
+    wait_until(lambda: sink.received("traces"), lambda: started.log)
+    assert f"the proxy {LOOPBACK}:{way.port} refused a connection to backend.test:{sink.port}: 502" in started.log
+
+
 def test_no_proxy_and_this_host_are_reached_directly(gateway, backend, proxy, clients):
     """If it failed, data for the neighbour in the same pod would leave the house."""
     sink, way = backend(), proxy()

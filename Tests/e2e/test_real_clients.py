@@ -306,8 +306,9 @@ def test_wildcards_are_both_families(tmp_path, gateway, kind):
         [BINARY, "run", "--config", file, "--health-endpoint", f"{host}:{probes}" if kind < 2 else f"[::]:{probes}"],
         stderr=subprocess.DEVNULL)
     try:
-        wait_until(lambda: reaches(LOOPBACK, ports[1]) and reaches(LOOPBACK, ports[0]), "the gateway listens")
-        for port in [page, health, own, probes, *ports]:
+        opened = [page, health, own, probes, *ports]
+        wait_until(lambda: all(reaches(LOOPBACK, port) for port in opened), "the gateway listens")
+        for port in opened:
             assert reaches("127.0.0.1", port) and reaches("::1", port), port
     finally:
         process.terminate()

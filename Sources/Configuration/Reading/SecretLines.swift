@@ -31,6 +31,22 @@ enum SecretLines {
             if !rest[..<end].allSatisfy({ $0 == " " }) { out += " " + Secret.placeholder }
             rest = rest[end...]
         }
+        return withoutUserInformation(out + rest)
+    }
+
+    /// A line without what stands in front of an `@` in URLs: names and passwords.
+    private static func withoutUserInformation(_ line: String) -> String {
+        var out = ""
+        var rest = Substring(line)
+        while let scheme = rest.firstRange(of: "://") {
+            out += rest[..<scheme.upperBound]
+            rest = rest[scheme.upperBound...]
+            // A password may hold what is special elsewhere: up to the last `@` before the path.
+            let authority = rest.prefix { !"/?# \"'".contains($0) }
+            guard let at = authority.lastIndex(of: "@") else { continue }
+            out += Secret.placeholder
+            rest = rest[at...]
+        }
         return out + rest
     }
 

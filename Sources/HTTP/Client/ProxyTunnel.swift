@@ -13,6 +13,7 @@ package final class ProxyTunnel: ChannelInboundHandler, RemovableChannelHandler 
 
     private let proxy: HTTPProxy
     private let target: String
+    private let onFailure: (ProxyFault) -> Void
     private var received = ByteBuffer()
     private var timer: Scheduled<Void>?
     private var isOver = false
@@ -20,8 +21,12 @@ package final class ProxyTunnel: ChannelInboundHandler, RemovableChannelHandler 
     /// - Parameters:
     ///   - host: of the server behind the proxy; a name is the proxy's to resolve.
     ///   - port: of the same.
-    package init(_ proxy: HTTPProxy, host: String, port: Int) {
+    ///   - onFailure: called once when there will be no tunnel, before the channel is closed. On its event loop.
+    package init(
+        _ proxy: HTTPProxy, host: String, port: Int, onFailure: @escaping (ProxyFault) -> Void = { _ in }
+    ) {
         self.proxy = proxy
+        self.onFailure = onFailure
         target = host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
     }
 
@@ -45,8 +50,8 @@ package final class ProxyTunnel: ChannelInboundHandler, RemovableChannelHandler 
             if received.readableBytes > Self.headBytesMax { fail(context, "answered with no HTTP") }
             return
         }
-        let line = String(
-            decoding: head.prefix { $0 != UInt8(ascii: "\r") && $0 != UInt8(ascii: "\n") }, as: UTF8.self)
+        // What is not printable has no place in a log.
+        let line = String(decoding: head.prefix(200).prefix { (0x20...0x7E).contains($0) }, as: UTF8.self)
         let words = line.split(separator: " ", maxSplits: 2)
         guard words.count >= 2, words[0].hasPrefix("HTTP/1."), let status = Int(words[1]) else {
             return fail(context, "answered with no HTTP")
@@ -88,12 +93,14 @@ package final class ProxyTunnel: ChannelInboundHandler, RemovableChannelHandler 
         guard !isOver else { return }
         isOver = true
         timer?.cancel()
-        context.fireErrorCaught(ProxyFault(description: "the proxy \(proxy.host):\(proxy.port) \(reason)"))
+        let fault = ProxyFault(description: "the proxy \(proxy.host):\(proxy.port) \(reason)")
+        onFailure(fault)
+        context.fireErrorCaught(fault)
         context.close(promise: nil)
     }
 }
 
 /// Why a proxy gives no connection.
-struct ProxyFault: Error, CustomStringConvertible {
-    let description: String
+package struct ProxyFault: Error, CustomStringConvertible {
+    package let description: String
 }

@@ -5,7 +5,7 @@ internal import NIOPosix
 internal import Synchronization
 
 /// The text of a small file, such as a token, that others replace while the gateway runs. Read once a second; a file that
-/// cannot be read leaves the text as it was. Any thread.
+/// cannot be read, or is empty, leaves the text as it was. Any thread.
 package final class WatchedFile: Sendable {
     private struct State {
         var text = ""
@@ -66,9 +66,12 @@ package final class WatchedFile: Sendable {
     }
 
     private func read() -> Result<Void, ConfigFileError> {
-        ConfigEnvironment.process.file(path).map { text in
+        ConfigEnvironment.process.file(path).flatMap { text in
             let trimmed = text.trimmed
+            // Perhaps it is just being written.
+            guard !trimmed.isEmpty else { return .failure(.unreadable(reason: "it is empty")) }
             state.withLock { $0.text = trimmed }
+            return .success(())
         }
     }
 }

@@ -5,6 +5,8 @@
 struct EditorBudget {
     @unsafe private struct State {
         var granted = Int.max
+        /// Bytes of the lists.
+        var lists = 0
         var isExhausted = false
         var ask: (Int) -> Int? = { _ in nil }
     }
@@ -32,9 +34,13 @@ struct EditorBudget {
 
     func reset() { unsafe state.pointee.isExhausted = false }
 
-    /// Whether so many bytes may be held. Once they may not, nothing more is asked for until `reset`.
+    /// Says how many bytes the lists have.
+    func hold(lists bytes: Int) { unsafe state.pointee.lists = bytes }
+
+    /// Whether so many bytes may be held beside the lists. Once they may not, nothing more is asked for until `reset`.
     @discardableResult
-    func allows(_ bytes: Int) -> Bool {
+    func allows(_ more: Int) -> Bool {
+        let bytes = unsafe more + state.pointee.lists
         guard unsafe bytes > state.pointee.granted else { return true }
         guard unsafe !state.pointee.isExhausted, let granted = unsafe state.pointee.ask(bytes) else {
             unsafe state.pointee.isExhausted = true

@@ -120,7 +120,7 @@ extension WireBytes {
             guard let field = rest.next() else {
                 return AttributeSearch(position: position, start: start, contentStart: start, end: -1)
             }
-            if field.number == number, KeyValueParts.isKey(key, of: field.bytes) {
+            if field.number == number, field.isBytes, KeyValueParts.isKey(key, of: field.bytes) {
                 return AttributeSearch(
                     position: position, start: field.start, contentStart: field.contentStart, end: field.end)
             }

@@ -124,15 +124,18 @@ extension RequestEditor {
     // MARK: - Changing
 
     /// Replaces a field, or removes it (number 0). An attribute keeps its key.
-    /// - Returns: false: there is no room for more patches, make a row.
+    /// - Returns: false: make a row. There is no room for more patches, or another message was opened later.
     func patch(_ place: Place) -> Bool {
         let index = Int(place.message)
         var row = messages[index]
         if row.firstPatch < 0 {
+            // Patches are given back in the order of the messages.
+            guard index + 1 == messages.count else { return false }
             row.firstPatch = Int32(truncatingIfNeeded: patches.count)
             messages[index].firstPatch = row.firstPatch
+            let bytes = patches.bytes
             patches.reserve(Self.patchesMax)
-            if index + 1 < messages.count { pinnedPatches = patches.count }
+            if patches.bytes != bytes { holdLists() }
         }
         let end = Int(row.firstPatch + row.patchCount)
         var slot = end

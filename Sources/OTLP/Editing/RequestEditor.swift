@@ -49,6 +49,8 @@ public final class RequestEditor {
         /// Its patches; -1 while there is none, and once there is a row.
         var firstPatch: Int32 = -1
         var patchCount: Int32 = 0
+        /// Patches that there were when it was opened.
+        var patchBase: Int32 = 0
         /// Fields in the source; -1 while nobody walked over all.
         var sourceFields: Int32 = -1
         /// -1 for the request.
@@ -64,8 +66,6 @@ public final class RequestEditor {
     let messages = EditorList<Message>(capacity: 16)
     let entries = EditorList<Entry>(capacity: 256)
     let patches = EditorList<Place>(capacity: 64)
-    /// Patches below it may belong to a message that stays open longer than one opened later.
-    var pinnedPatches = 0
     let budget: EditorBudget
     let kept: EditorBytes
     /// Messages behind whose entries stand those of one that was opened before them, and grew.
@@ -98,8 +98,9 @@ public final class RequestEditor {
     private func reset() {
         messages.removeLast(to: 0)
         entries.removeLast(to: 0)
+        // What is written to where there is no memory.
+        entries.append(Entry(number: 0, kind: .bytes))
         patches.removeLast(to: 0)
-        pinnedPatches = 0
         kept.removeAll()
         budget.reset()
         pinned = 0..<0
@@ -133,7 +134,11 @@ public final class RequestEditor {
 
     private func openMessage(_ source: WireBytes, parent: Int32, position: Int32) -> MessageID {
         forgetFound()
-        messages.append(Message(source: source, parent: parent, position: position))
+        let bytes = messages.bytes
+        var message = Message(source: source, parent: parent, position: position)
+        message.patchBase = Int32(truncatingIfNeeded: patches.count)
+        messages.append(message)
+        if messages.bytes != bytes { holdLists() }
         return MessageID(index: Int32(truncatingIfNeeded: messages.count - 1))
     }
 
@@ -148,12 +153,13 @@ public final class RequestEditor {
         let index = Int(message.index)
         let first = entries.count
         pin(above: message)
+        let bytes = entries.bytes
         let source = messages[index].source
         var hasRoom = true
         if source.count > Self.countedBytes {
             var count = 0
             for _ in source.fields { count += 1 }
-            hasRoom = budget.allows(workingBytes + count * MemoryLayout<Entry>.stride)
+            hasRoom = budget.allows(kept.bytes + count * MemoryLayout<Entry>.stride)
         }
         var fields = (hasRoom ? source : .none).fields
         entries.appendAll { Entry(next: &fields) }
@@ -162,7 +168,14 @@ public final class RequestEditor {
         messages[index].count = count
         messages[index].capacity = count
         if messages[index].firstPatch >= 0 { applyPatches(message) }
+        if entries.bytes != bytes { holdLists() }
         return messages[index]
+    }
+
+    /// Asks for what the lists take, once one has grown.
+    func holdLists() {
+        budget.hold(lists: messages.bytes + entries.bytes + patches.bytes)
+        budget.allows(kept.bytes)
     }
 
     /// Opens the message in the field at a position; the same id while it is open.
@@ -203,13 +216,10 @@ public final class RequestEditor {
         let closing = id.index
         let message = messages[Int(closing)]
         guard message.parent >= 0, isLast(closing) else { return }
-        let place = Int(messages[Int(message.parent)].first + message.position)
+        let place = entryIndex(of: message)
         if entries[place].child == closing {
             if message.isChanged {
-                // Most likely larger than what is folded: not measured to find out.
-                guard message.source.count <= Self.foldedBytesMax,
-                    let content = folded(closing, atMost: Self.foldedBytesMax)
-                else { return }
+                guard let content = folded(closing, atMost: Self.foldedBytesMax) else { return }
                 entries[place].content = content
                 entries[place].isNew = true
             }
@@ -218,7 +228,7 @@ public final class RequestEditor {
         messages.removeLast(to: Int(closing))
         if message.first >= 0, !pinned.contains(closing) { entries.removeLast(to: Int(message.first)) }
         pinned = min(pinned.lowerBound, closing)..<min(pinned.upperBound, closing)
-        if message.firstPatch >= 0 { patches.removeLast(to: max(Int(message.firstPatch), pinnedPatches)) }
+        patches.removeLast(to: Int(message.patchBase))
     }
 
     /// A changed message larger than this stays open.
@@ -247,8 +257,25 @@ public final class RequestEditor {
     @inline(__always)
     func entryIndex(_ message: MessageID, _ position: Int) -> Int {
         let row = row(message)
-        precondition(position >= 0 && position < Int(row.count), "the message has no such field")
+        guard position >= 0, position < Int(row.count) else {
+            precondition(isOutOfMemory, "the message has no such field")
+            return nowhere()
+        }
         return Int(row.first) + position
+    }
+
+    /// The entry of its parent in which a message stands.
+    @inline(__always)
+    private func entryIndex(of message: Message) -> Int {
+        let parent = messages[Int(message.parent)]
+        return message.position < parent.count ? Int(parent.first + message.position) : nowhere()
+    }
+
+    /// An entry for what is asked of a row for which there was no memory; such a request is refused.
+    @inline(never)
+    private func nowhere() -> Int {
+        entries[0] = Entry(number: 0, kind: .bytes)
+        return 0
     }
 
     /// The position of the last field of a number.
@@ -267,6 +294,7 @@ public final class RequestEditor {
     func appendEntry(_ message: MessageID, _ entry: Entry) -> Int {
         let index = Int(message.index)
         let row = row(message)
+        let bytes = entries.bytes
         let end = Int(row.first + row.capacity)
         if row.count < row.capacity {
             entries[Int(row.first + row.count)] = entry
@@ -282,6 +310,7 @@ public final class RequestEditor {
                 copying: Int(row.first)..<Int(row.first + row.count), reserving: Int(spare), filler: entry)
         }
         messages[index].count += 1
+        if entries.bytes != bytes { holdLists() }
         return Int(row.count)
     }
 
@@ -292,7 +321,7 @@ public final class RequestEditor {
             messages[index].isChanged = true
             let parent = messages[index].parent
             guard parent >= 0 else { return }
-            let place = Int(messages[Int(parent)].first + messages[index].position)
+            let place = entryIndex(of: messages[index])
             // A message whose field was replaced or removed meanwhile changes nothing.
             guard entries[place].child == index else { return }
             entries[place].isVirtual = false

@@ -225,6 +225,44 @@ struct RequestEditorTests {
         editor.open(.none)
         #expect(editor.workingBytes < 2 << 20)
     }
+
+    /// One small request of a client must not take a hundred times its size, whatever is done to each item.
+    @Test("what is kept for one item is given back with it")
+    func memoryIsThatOfOneItem() {
+        var writer = ProtoWriter()
+        writer.message(1) { entry in
+            entry.message(1) { _ in }
+            for _ in 0..<20 {
+                entry.message(2) { scope in
+                    scope.message(1) { _ in }
+                    for _ in 0..<5_000 { scope.message(2) { $0.field(9, []) } }
+                }
+            }
+        }
+        let table = { (item: ItemPlace) in self.editor.attributes(item.item, Field.Span.attributes) }
+        let edits: [(ItemPlace) -> Keep] = [
+            { _ in .remove },
+            {
+                // A patch, then a row.
+                self.editor.set(self.key("a"), to: .bool(true), in: table($0))
+                self.editor.removeAll($0.item)
+                return .remove
+            },
+            {
+                self.editor.set(
+                    self.key("a"), to: .int(1),
+                    in: self.editor.attributes($0.scope.scope, Field.Scope.attributes))
+                return .remove
+            },
+        ]
+        for edit in edits {
+            writer.bytes.withUnsafeBytes { buffer in
+                editor.open(WireBytes(buffer))
+                editor.forEachItem { edit($0) }
+                #expect(editor.workingBytes < 4 << 20)
+            }
+        }
+    }
 }
 
 extension ProtoWriter {

@@ -152,6 +152,21 @@ struct EditingProcessorTests {
         }
     }
 
+    /// Finds an attribute, looks at another, and sets the first one.
+    private final class Setting: RequestTransform {
+        func apply(to request: RequestEditor, _ context: EditContext) {
+            request.forEachItem { item in
+                let table = request.attributes(item.item, Field.Span.attributes)
+                guard let position = request.find(request.keep("a"), in: table) else { return .keep }
+                _ = request.value(request.keep("b"), in: table)
+                request.setValue(table, at: position, to: .bool(true))
+                request.rename(table, at: position, to: request.keep("c"))
+                request.removeAttribute(table, at: position)
+                return .keep
+            }
+        }
+    }
+
     /// Admits so many bytes in all.
     private final class Room: AdmissionControl {
         let ledger: MemoryLedger
@@ -195,13 +210,20 @@ struct EditingProcessorTests {
         ledger.limit(by: room)
         var writer = ProtoWriter()
         writer.message(1) {
-            $0.message(2) { $0.message(2) { span in for _ in 0..<500_000 { span.field(9, []) } } }
+            $0.message(2) {
+                $0.message(2) { span in
+                    for key in ["a", "b"] { span.message(9) { $0.field(1, Array(key.utf8)) } }
+                    for _ in 0..<500_000 { span.field(9, []) }
+                }
+            }
         }
         let request = Batch(.traces)
         request.append(
             Slice(Payload(ByteBuffer(bytes: writer.bytes)), offset: 0, count: writer.bytes.count, items: 1))
-        let processor = EditingProcessor(Indexing(), context, next: PipelineInput(sink))
-        #expect(processor.consume(request)?.reason == .memory)
+        for transform in [Indexing(), Setting()] as [any RequestTransform] {
+            let processor = EditingProcessor(transform, context, next: PipelineInput(sink))
+            #expect(processor.consume(request)?.reason == .memory)
+        }
         #expect(ledger.bytes < 1 << 20)
     }
 
