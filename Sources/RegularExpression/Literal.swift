@@ -28,7 +28,7 @@ struct Literal {
                 // Of an alternative nothing is known; what may be repeated may be missing, also behind an empty group
                 // or quotation.
                 if rest.contains(UInt8(ascii: "|")) || byte == UInt8(ascii: "|") { return nil }
-                if #"*?{(\"#.utf8.contains(byte) { _ = text.popLast() }
+                if #"*?+{(\"#.utf8.contains(byte) { _ = text.popLast() }
                 isAll = false
                 break
             } else {

@@ -94,13 +94,8 @@ package struct ServiceGraph {
 
     /// Finds the edge of a span, or begins one; a whole one is counted.
     private mutating func join(_ half: EdgeHalf, _ trace: WireBytes, _ id: WireBytes, _ now: UInt64) {
-        // A span's id of any other length than 8 is none.
-        var from = WireHash(low: 0, high: 0)
-        if id.count == 8 {
-            // SAFETY: there are eight bytes.
-            from = WireHash(low: unsafe id.unsafeBytes.loadUnaligned(as: UInt64.self), high: 1)
-        }
-        let hash = hasher.hash(trace, from: from)
+        // Both are hashed as bytes: an id as what the hash of the trace starts from gave equal hashes for ids that repeat a byte.
+        let hash = hasher.hash(id, from: hasher.hash(trace, from: WireHash(low: 0, high: 0)))
         let key = HashKey(low: hash.low, high: hash.high)
         if let index = store.find(key) {
             if store.add(half, to: index) { complete(store.remove(index), now) }
