@@ -40,8 +40,11 @@ final class PieceQueue: @unchecked Sendable {
     }
 
     private func serve() {
-        isScheduled = false
-        guard let work = begun ?? next() else { return }
+        // What is added meanwhile is seen at the end, where it is known how long to wait.
+        guard let work = begun ?? next() else {
+            isScheduled = false
+            return
+        }
         let began = ThreadTime.nanoseconds()
         var time = TimeAmount.zero
         var isDone = false
@@ -54,6 +57,7 @@ final class PieceQueue: @unchecked Sendable {
         let owes = !work.account.work.isProven
         if isDone { work.account.pieceWorkEnded() }
         if work.account.work.isOverdrawn { work.account.end?(.time) }
+        isScheduled = false
         if begun != nil || waiting.count > 0 {
             schedule(owes ? max(Self.pause, .nanoseconds(time.nanoseconds * 3 / 2)) : Self.pause)
         }

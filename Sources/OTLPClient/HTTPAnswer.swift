@@ -136,7 +136,7 @@ enum HTTPAnswer {
 
     private static func remedy(_ status: Int) -> String {
         switch status {
-        case 401, 403: "; check the credentials under \"headers\""
+        case 401, 403: "; check the credentials under \"headers\" or \"auth\""
         case 404, 405: "; check the path of the endpoint"
         default: ""
         }

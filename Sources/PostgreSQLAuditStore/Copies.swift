@@ -242,7 +242,9 @@ private struct FieldReader {
         var text = unsafe FieldReader(tags, from: 0)
         guard text.skip("{\"arrayValue\":{\"values\":[") else { return false }
         if dimensions == 1 {
-            guard let count = array.load(Int32.self), array.load(Int32.self) == 1 else { return false }
+            guard let count = array.load(Int32.self), count > 0, array.load(Int32.self) == 1 else {
+                return false
+            }
             for index in 0..<count {
                 guard let tag = unsafe array.next(), index == 0 || text.skip(","),
                     text.skip("{\"stringValue\":\""), unsafe text.skip(tag: tag), text.skip("\"}")

@@ -7,7 +7,7 @@
 
 #include "points.h"
 
-/// A Span. Of a field that comes several times the last counts.
+/// A Span. Of a field that comes several times the last counts, but for a `kind` that is not wanted: it ends the reading.
 typedef struct cotlp_span {
     cotlp_run trace_id;
     cotlp_run span_id;
