@@ -82,7 +82,7 @@ let package = Package(
         .executableTarget(
             name: "Sluice",
             dependencies: [
-                "Service", "AuditLog", "Configuration", "OTLP", "Pipeline", "PostgreSQLAuditStore",
+                "Service", "AuditLog", "Configuration", "HTTP", "OTLP", "Pipeline", "PostgreSQLAuditStore",
                 "SQLiteAuditStore", "Statements",
                 logging,
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),

@@ -154,7 +154,11 @@ package final class HTTP2Session {
 
     /// Gives memory back that it does not need while no stream is open. Called now and then.
     package func giveBackMemory() {
-        if openStreams == 0 { memory?.giveBack() }
+        guard openStreams == 0, !isBusy else { return }
+        memory?.giveBack()
+        freeSlots = []
+        slots = []
+        if headerStream == nil { headers.giveBack(keepingBytes: 0) }
     }
 
     /// How many frames wait to be sent, answers and what the protocol asks for.

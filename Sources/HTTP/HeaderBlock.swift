@@ -22,7 +22,7 @@ package final class HeaderBlock {
     private var fields: UnsafeMutablePointer<Field>
     private var fieldCapacity = 0
     /// More room than this is not kept between two sections.
-    private static let keptBytesMax = 4096
+    package static let keptBytesMax = 4096
     private var fieldCount = 0
     /// How many fields there are. Computed: access to a stored property that other modules see is checked at run time.
     package private(set) var count: Int {
@@ -44,9 +44,9 @@ package final class HeaderBlock {
     /// Names and values together, in bytes.
     package var byteCount: Int { used }
 
-    /// Gives back room that only a large section needs, and forgets its fields.
-    package func giveBack() {
-        guard storeCapacity > Self.keptBytesMax || fieldCapacity * 12 > Self.keptBytesMax else { return }
+    /// Gives back room that is larger, and forgets its fields: by default what only a large section needs.
+    package func giveBack(keepingBytes kept: Int = keptBytesMax) {
+        guard storeCapacity > kept || fieldCapacity * 12 > kept else { return }
         removeAll()
         storeCapacity = 0
         fieldCapacity = 0

@@ -1,4 +1,5 @@
 package import NIOCore
+internal import Synchronization
 
 /// The time that one connection may take from its event loop beyond what its requests are worth.
 ///
@@ -30,8 +31,18 @@ package struct WorkBudget {
     }
 
     /// How much longer than on the machine of the measurements work takes here: slow or emulated processors, builds
-    /// without the optimizer, instrumented ones. At least 1. Measured once, in a fraction of a millisecond.
-    package static let slowness: Int = {
+    /// without the optimizer, instrumented ones. At least 1. Measured, unless it is set before the first connection.
+    package static var slowness: Int {
+        get {
+            let given = given.load(ordering: .relaxed)
+            return given > 0 ? given : measured
+        }
+        set { given.store(newValue, ordering: .relaxed) }
+    }
+    private static let given = Atomic(0)
+
+    /// Measured once, in a fraction of a millisecond.
+    private static let measured: Int = {
         var (leastHash, leastAllocation) = (Int.max, Int.max)
         var hash: UInt64 = 0xcbf2_9ce4_8422_2325
         for _ in 0..<5 {

@@ -254,7 +254,11 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         guard let handler else { return }
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
         account.gate?.giveBackBuffer(now)
-        if now - handler.lastRead >= ReadGate.idleLimit { handler.session?.giveBackMemory() }
+        if now - handler.lastRead >= ReadGate.idleLimit, memory.openStreams == 0 {
+            handler.session?.giveBackMemory()
+            slots = []
+            memory.slots = 0
+        }
         let pauses = service.routes.shouldPause
         if pauses { excusePause(now) }
         lastChecked = now

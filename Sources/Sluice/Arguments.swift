@@ -106,6 +106,11 @@ struct Arguments {
             help: "How long a stop may take before what is left is given up. 25.", commands: [.run]),
         Option(name: "--loops", value: "NUMBER", help: "Event loops. One a core.", commands: [.run]),
         Option(
+            name: "--slowness", value: "NUMBER",
+            help:
+                "How much longer than usual work takes here, for what a connection may take of an event loop. Measured.",
+            commands: [.run]),
+        Option(
             name: "--mode", value: "redacted|unredacted", help: "Whether secrets are shown. redacted.",
             commands: [.printConfig]),
         Option(

@@ -1,4 +1,5 @@
 import Configuration
+import HTTP
 import Logging
 import NIOCore
 import OTLP
@@ -79,6 +80,9 @@ struct Sluice {
     private static func run(_ arguments: Arguments) async throws(UsageError) -> Exit {
         let timeout = try arguments.number("--shutdown-timeout", default: 25, in: 1...86_400)
         let loops = try arguments.number("--loops", default: System.coreCount, in: 1...1024)
+        if arguments.value("--slowness") != nil {
+            WorkBudget.slowness = try arguments.number("--slowness", default: 1, in: 1...1_000_000)
+        }
         let probes = try probes(arguments)
         // A closed pipe and a file at its limit are errors of the write, not the end of the process.
         signal(SIGPIPE, SIG_IGN)
