@@ -1,9 +1,9 @@
 internal import Glibc
 
 /// Processor time of the calling thread.
-enum ThreadTime {
+package enum ThreadTime {
     /// Nanoseconds since the thread began.
-    static func nanoseconds() -> Int64 {
+    package static func nanoseconds() -> Int64 {
         var time = timespec()
         // SAFETY: fills the value, which outlives the call.
         unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)

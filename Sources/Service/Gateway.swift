@@ -42,10 +42,15 @@ package final class Gateway: Sendable {
         logger: Logger
     ) throws(GatewayError) {
         ResidentSize.giveBackLargeBlocksAtOnce()
-        group = MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
+        let isDetailed = plan.telemetry.metrics.level == .detailed
+        let registry = MetricRegistry()
+        group =
+            isDetailed
+            ? MultiThreadedEventLoopGroup(numberOfThreads: loopCount, metricsDelegate: LoopWatch(registry))
+            : MultiThreadedEventLoopGroup(numberOfThreads: loopCount)
         var context = GatewayContext(
-            version: version, group: group, residentSize: try Self.residentSize(),
-            isDetailed: plan.telemetry.metrics.level == .detailed, logger: logger)
+            version: version, group: group, registry: registry, residentSize: try Self.residentSize(),
+            isDetailed: isDetailed, logger: logger)
         health = context.health
         context.overview = plan.overview
         let telemetry = try OwnTelemetry(
