@@ -22,7 +22,10 @@ final class LoopWatch: NIOEventLoopMetricsDelegate {
     }
 
     func processedTick(info: NIOEventLoopTickInfo) {
-        guard let thread = ofThread.currentValue else { return ofThread.currentValue = Thread() }
+        guard let thread = ofThread.currentValue else {
+            ofThread.currentValue = Thread()
+            return
+        }
         let now = ThreadTime.nanoseconds()
         seconds.observe(Double(now - thread.nanoseconds) / 1e9)
         thread.nanoseconds = now
