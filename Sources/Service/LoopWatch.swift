@@ -6,7 +6,8 @@ internal import Pipeline
 /// Measures for how long event loops do not look at their sockets, at `level: detailed`: the processor time that a loop's
 /// thread takes between two looks. What others had of the processor meanwhile does not count. On each loop's own thread.
 final class LoopWatch: NIOEventLoopMetricsDelegate {
-    private final class Thread {
+    // SAFETY (@unchecked Sendable): touched by the thread whose variable it is.
+    private final class Thread: @unchecked Sendable {
         var nanoseconds = ThreadTime.nanoseconds()
     }
 
