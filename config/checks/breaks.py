@@ -309,6 +309,20 @@ BREAKS = (
         f"{ARGOCD}/dev.yaml",
         "project:",
     ),
+    Break(
+        "graph",
+        f"{BASE}-01/autoecoops.yaml",
+        "tempo.platform-03:4317",
+        "tempo.platform-03:4318",
+        "no Service tempo",
+    ),
+    Break(
+        "graph",
+        f"{BASE}-02/prometheus.yml",
+        "alertmanager-2.alertmanager-peers",
+        "alertmanager-2.alertmanagers",
+        "no Service alertmanagers",
+    ),
     # Resources.
     Break(
         "graph",
@@ -333,6 +347,24 @@ BREAKS = (
         "a digest that is none",
         f"{POLICIES}/admission/images.yaml",
         "pinned by its digest",
+    ),
+    Break(
+        "policies",
+        "config/deploy/base/kustomization.yaml",
+        "- name: docker.io/grafana/grafana #",
+        "- name: docker.io/grafana/grafana\n    newName: quay.io/grafana/grafana #",
+        "Images come from",
+        f"{BASE}-03/grafana.yaml",
+        "containers:",
+    ),
+    Break(
+        "policies",
+        f"{BASE}-03/loki.yaml",
+        "runAsNonRoot: true",
+        "runAsNonRoot: false",
+        "must run with runAsNonRoot",
+        f"{BASE}-03/loki.yaml",
+        "securityContext:",
     ),
     Break(
         "gateway",

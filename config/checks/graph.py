@@ -8,7 +8,7 @@ from .manifests import resources
 from .network import network
 from .overlay import Overlay, containers
 from .pinned import PINNED
-from .references import argocd, references
+from .references import addresses, argocd, references
 from .yaml_lines import documents
 
 # Made outside Git: config/README.md says by whom. cert-manager makes others, for its Certificates and Ingresses.
@@ -28,7 +28,7 @@ def check_graph(tree):
                     each if isinstance(each, Finding) else resource.finding("graph", *each)
                     for each in check(resource, overlay)
                 ]
-    findings += argocd(tree, overlays)
+    findings += argocd(tree, overlays) + addresses(tree, overlays)
     # One source file may be in several overlays.
     return list({(each.file, each.line, each.text.split(": ", 1)[-1]): each for each in findings}.values())
 

@@ -1,5 +1,7 @@
 """Whether what a resource names is there: accounts, roles, gateways, listeners, certificates, policies; Argo CD's paths."""
 
+import re
+
 from .findings import Finding
 from .overlay import WORKLOADS, containers
 from .yaml_lines import documents, line_at
@@ -124,6 +126,31 @@ REFERENCES = {
     "BackendTrafficPolicy": targets,
     "BackendTLSPolicy": targets,
 }
+
+
+ADDRESS = re.compile(r"\b([a-z][a-z0-9-]*)\.(platform-0[123])(?:\.svc(?:\.[a-z.]+)?)?:(\d+)\b")
+REPLICA = re.compile(r"\b[a-z-]+-\d+\.([a-z][a-z0-9-]*):(\d+)\b")
+
+
+def addresses(tree, by_overlay):
+    """NAME.NAMESPACE:PORT in any file, and REPLICA-0.NAME:PORT within a namespace: the Service is there, with that port."""
+    services = {
+        (each.name, each.namespace, port["port"])
+        for overlay in by_overlay.values()
+        for each in overlay.of("Service")
+        for port in each.content["spec"]["ports"]
+    }
+    findings = []
+    for path in tree.files("config/deploy/base/**/*.y*ml", "config/deploy/overlays/**/*.y*ml"):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            wanted = [(name, space, int(port)) for name, space, port in ADDRESS.findall(line)]
+            space = next((part for part in path.parts if part.startswith("platform-0")), "")
+            wanted += [(name, space, int(port)) for name, port in REPLICA.findall(line)]
+            for name, space, port in wanted:
+                if (name, space, port) not in services:
+                    words = f"there is no Service {name} with the port {port} in {space}"
+                    findings.append(Finding(tree.name(path), number, "graph", words))
+    return findings
 
 
 def argocd(tree, by_overlay):

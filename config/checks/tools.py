@@ -9,6 +9,7 @@ import yaml
 
 from .findings import BIN, Finding, line_of, run
 from .manifests import build, overlays, resources
+from .overlay import WORKLOADS
 from .yaml_lines import documents, line_at
 
 CHECKOV = BIN.parent.parent / "checkov" / "bin" / "checkov"
@@ -137,30 +138,39 @@ def permissions(tree, path):
 
 
 def check_policies(tree):
-    """The admission policy's expressions on pods that it must take and pods that it must not."""
+    """The admission policy's expressions on pods that it must take, pods that it must not, and the overlays' own pods."""
     findings = []
     path = tree.path("config/deploy/policies/admission/images.yaml")
     text = path.read_text()
     policy = next(yaml.safe_load_all(text))
     cases = yaml.safe_load((pathlib.Path(__file__).parent / "admission.yaml").read_text())
     for case in cases:
-        variables = {}
-        pod = {"object": {"spec": case["spec"]}}
-        for each in policy["spec"]["variables"]:
-            variables[each["name"]] = cel.evaluate(each["expression"], pod)
-        refused = [
-            each["message"]
-            for each in policy["spec"]["validations"]
-            if not cel.evaluate(each["expression"], {**pod, "variables": variables})
-        ]
-        wanted = case.get("refused")
+        refused, wanted = refusals(policy, case["spec"]), case.get("refused")
         if bool(refused) != bool(wanted) or wanted and not any(wanted in words for words in refused):
             words = (
                 f"the pod \"{case['pod']}\" gives {refused or 'no refusal'}, to be {wanted or 'no refusal'}"
             )
             line = line_of(text, wanted or refused[0][:40])
             findings.append(Finding(tree.name(path), line, "policies", words))
+    for resource in resources(tree):
+        if resource.kind not in WORKLOADS:
+            continue
+        for words in refusals(policy, resource.content["spec"]["template"]["spec"]):
+            place = ["spec", "template", "spec", "containers" if "mage" in words else "securityContext"]
+            findings.append(resource.finding("policies", f"our own policy refuses its pods: {words}", place))
     return findings
+
+
+def refusals(policy, spec):
+    """What a ValidatingAdmissionPolicy says against a pod."""
+    pod, variables = {"object": {"spec": spec}}, {}
+    for each in policy["spec"]["variables"]:
+        variables[each["name"]] = cel.evaluate(each["expression"], pod)
+    return [
+        each["message"]
+        for each in policy["spec"]["validations"]
+        if not cel.evaluate(each["expression"], {**pod, "variables": variables})
+    ]
 
 
 def check_sbom(tree):
