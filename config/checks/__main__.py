@@ -5,9 +5,10 @@ import os
 import pathlib
 import sys
 import time
+import traceback
 
-from . import dashboards, files, graph, manifests, rules, selftest, terraform, tools
-from .findings import Tree
+from . import compose, dashboards, files, graph, manifests, rules, secrets, selftest, terraform, tools
+from .findings import Finding, Tree
 
 CHECKS = {
     "yaml": files.check_yaml,
@@ -23,14 +24,23 @@ CHECKS = {
     "dashboards": dashboards.check_dashboards,
     "workflows": tools.check_workflows,
     "image": files.check_image,
+    "compose": compose.check_compose,
+    "secrets": secrets.check_secrets,
     "sbom": tools.check_sbom,
     "terraform": terraform.check_terraform,
 }
 
 
-def timed(check, tree):
+def timed(name, tree):
+    """What a check finds, and its seconds. A file that it cannot even read does not keep the others from theirs."""
     begin = time.monotonic()
-    return check(tree), time.monotonic() - begin
+    try:
+        found = CHECKS[name](tree)
+    except Exception as error:  # pylint: disable=broad-except
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        words = f"the check did not end: {type(error).__name__} in {place.name}: {' '.join(str(error).split())[:300]}"
+        found = [Finding("config/checks/__main__.py", 1, name, words)]
+    return found, time.monotonic() - begin
 
 
 def main(arguments):
@@ -48,7 +58,7 @@ def main(arguments):
     begin, findings, tree = time.monotonic(), [], Tree(root, binary)
     # Most of them wait for a program of their own.
     with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
-        started = {name: pool.submit(timed, CHECKS[name], tree) for name in arguments or CHECKS}
+        started = {name: pool.submit(timed, name, tree) for name in arguments or CHECKS}
         for name, future in started.items():
             found, seconds = future.result()
             findings += found

@@ -51,9 +51,13 @@ def check_dashboards(tree):
         except ValueError as error:
             findings.append(Finding(tree.name(path), getattr(error, "lineno", 1), "dashboards", str(error)))
             continue
-        problems = [*top(dashboard), *layout(dashboard, text)]
+        problems = [*top(dashboard), *layout(dashboard, text), *foreign(dashboard, text)]
         for panel in panels(dashboard):
-            problems += [(panel_line(text, panel), words) for words in panel_problems(panel, dashboard)]
+            line = panel_line(text, panel)
+            problems += [(line, words) for words in panel_problems(panel, dashboard)]
+            for target in panel.get("targets") or []:
+                query = line_of(text, json.dumps(target.get("expr", ""), ensure_ascii=False), line)
+                problems += [(query, words) for words in query_problems(target, dashboard)]
         uid = dashboard.get("uid")
         if uid in uids:
             problems.append((line_of(text, '"uid"'), f"the uid {uid} is that of {uids[uid]}, too"))
@@ -70,6 +74,39 @@ def top(dashboard):
             yield 1, f"it has no {key}"
     if dashboard.get("id") is not None:
         yield 1, 'it has an "id", which is of one Grafana\'s own database'
+
+
+def foreign(dashboard, text):
+    """What Grafana's own schema of dashboards does not know: it would be lost, or is misspelt."""
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard
+
+    register_default_plugins()
+    try:
+        kept = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        yield 1, f"Grafana's schema does not take it: {type(error).__name__}: {error}"
+        return
+    for key, where in lost(dashboard, kept, ""):
+        # Grafana writes the definition of a variable itself, for people; its schema has only the query.
+        if key != "definition":
+            yield line_of(text, f'"{key}":'), f"Grafana's schema has no {where}.{key}"
+
+
+def lost(given, kept, where):
+    """(key, path) of what is in the first and not in the second."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key, value in given.items():
+            if key not in kept:
+                yield key, where
+            else:
+                yield from lost(value, kept[key], f"{where}.{key}")
+    elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        for index, pair in enumerate(zip(given, kept)):
+            yield from lost(*pair, f"{where}[{index}]")
+    elif given != kept:
+        yield where.rpartition(".")[2], f"{where.rpartition('.')[0]} with the value {given!r}"
 
 
 def layout(dashboard, text):
@@ -108,21 +145,24 @@ def panel_problems(panel, dashboard):
             yield f"the data source {source['uid']} is no variable of the dashboard"
     if not panel.get("targets"):
         yield "the panel asks nothing"
-    for target in panel.get("targets") or []:
-        query = target.get("expr", "")
-        if not query:
-            yield f"query {target.get('refId')} is empty"
-        for name in re.findall(r"\$\{?(\w+)", query):
-            if name not in variables and not name.startswith("__"):
-                yield f"${name} is no variable of the dashboard"
-        if (
-            re.search(r"\b(rate|increase)\([^()]*\[\d+[smh]\]", query)
-            and "[1h]" not in query
-            and "[15m]" not in query
-        ):
-            yield "a rate over a fixed time misses samples at other resolutions: $__rate_interval"
-        if "histogram_quantile" in query and not re.search(r"by \([^)]*\ble\b", query):
-            yield "histogram_quantile needs sum by (le)"
+
+
+def query_problems(target, dashboard):
+    variables = {each["name"] for each in dashboard["templating"]["list"]}
+    query = target.get("expr", "")
+    if not query:
+        yield f"query {target.get('refId')} is empty"
+    for name in re.findall(r"\$\{?(\w+)", query):
+        if name not in variables and not name.startswith("__"):
+            yield f"${name} is no variable of the dashboard"
+    if (
+        re.search(r"\b(rate|increase)\([^()]*\[\d+[smh]\]", query)
+        and "[1h]" not in query
+        and "[15m]" not in query
+    ):
+        yield "a rate over a fixed time misses samples at other resolutions: $__rate_interval"
+    if "histogram_quantile" in query and not re.search(r"by \([^)]*\ble\b", query):
+        yield "histogram_quantile needs sum by (le)"
 
 
 def datasources(tree):

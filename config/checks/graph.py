@@ -2,61 +2,35 @@
 
 import re
 
+from .findings import Finding
+from .grace import GRACE_REST
 from .manifests import resources
+from .network import network
+from .overlay import Overlay, containers
+from .pinned import PINNED
+from .references import addresses, argocd, references
+from .yaml_lines import documents
 
-PINNED = re.compile(r"^[a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}$")
-WORKLOADS = ("Deployment", "StatefulSet", "DaemonSet", "Job")
-# Made outside Git: config/README.md says by whom.
-EXTERNAL_SECRETS = {
-    "alertmanager-receivers",
-    "grafana-admin",
-    "sluice-certificate",
-    "telemetry-certificate",
-    "otlp-http-tls",
-    "otlp-grpc-tls",
-}
-# Seconds that are left after the drain until the kubelet kills the gateway.
-GRACE_REST = 10
-
-
-class Overlay:
-    """The resources of one overlay, to look things up."""
-
-    def __init__(self, found):
-        self.all = found
-
-    def names(self, kind, namespace):
-        return {each.name for each in self.all if each.kind == kind and each.namespace == namespace}
-
-    def pods(self, namespace):
-        """Workloads of a namespace with their pod template's labels."""
-        for each in self.all:
-            if each.kind in WORKLOADS and each.namespace == namespace:
-                yield each, each.content["spec"]["template"]["metadata"].get("labels") or {}
+# Made outside Git: config/README.md says by whom. cert-manager makes others, for its Certificates and Ingresses.
+EXTERNAL_SECRETS = {"alertmanager-receivers", "grafana-admin"}
 
 
 def check_graph(tree):
     """Volumes, ports, selectors, probes, images, grace: each refers to something that is there."""
-    findings = []
-    by_overlay = {}
+    findings, by_name = [], {}
     for resource in resources(tree):
-        by_overlay.setdefault(resource.overlay, []).append(resource)
-    for found in by_overlay.values():
-        overlay = Overlay(found)
-        for resource in found:
-            for check in CHECKS.get(resource.kind, ()):
-                findings += [resource.finding("graph", text, path) for text, path in check(resource, overlay)]
+        by_name.setdefault(resource.overlay, []).append(resource)
+    overlays = {name: Overlay(tree, found) for name, found in by_name.items()}
+    for overlay in overlays.values():
+        for resource in overlay.all:
+            for check in (references, *CHECKS.get(resource.kind, ())):
+                findings += [
+                    each if isinstance(each, Finding) else resource.finding("graph", *each)
+                    for each in check(resource, overlay)
+                ]
+    findings += argocd(tree, overlays) + addresses(tree, overlays)
     # One source file may be in several overlays.
     return list({(each.file, each.line, each.text.split(": ", 1)[-1]): each for each in findings}.values())
-
-
-def containers(resource):
-    """Each container with its path."""
-    base = ["spec", "template", "spec"]
-    spec = resource.content["spec"]["template"]["spec"]
-    for key in ("initContainers", "containers"):
-        for index, container in enumerate(spec.get(key) or []):
-            yield container, [*base, key, index]
 
 
 def selector(resource, overlay):
@@ -105,9 +79,19 @@ def volumes(resource, overlay):
         if "configMap" in volume and volume["configMap"]["name"] not in overlay.names(
             "ConfigMap", resource.namespace
         ):
-            yield f"there is no ConfigMap {volume['configMap']['name']} in {resource.namespace}", where
-        if "secret" in volume and volume["secret"]["secretName"] not in EXTERNAL_SECRETS:
-            yield f"there is no Secret {volume['secret']['secretName']}, and none is made outside Git", where
+            yield f"there is no ConfigMap {volume['configMap']['name']} in {resource.namespace}", [
+                *where,
+                "configMap",
+                "name",
+            ]
+        secrets = {*EXTERNAL_SECRETS, *overlay.certificates(resource.namespace)}
+        if "secret" in volume and volume["secret"]["secretName"] not in secrets:
+            yield f"there is no Secret {volume['secret']['secretName']}, and none is made outside Git", [
+                *where,
+                "secret",
+                "secretName",
+            ]
+        yield from files_of(resource, overlay, name, volume, where)
     for index, each in enumerate(resource.content["spec"].get("volumeClaimTemplates") or []):
         if each["metadata"]["name"] not in mounted:
             yield f"the claim \"{each['metadata']['name']}\" is not mounted", [
@@ -117,13 +101,54 @@ def volumes(resource, overlay):
             ]
 
 
+def files_of(resource, overlay, name, volume, where):
+    """Files of a ConfigMap that a volume picks, or that a container is started with, are in it."""
+    source = overlay.find("ConfigMap", (volume.get("configMap") or {}).get("name"), resource.namespace)
+    if source is None:
+        return
+    keys = source.content.get("data") or {}
+    items = volume["configMap"].get("items")
+    for index, item in enumerate(items or []):
+        if item["key"] not in keys:
+            yield f"{source} has no {item['key']}", [*where, "configMap", "items", index, "key"]
+    files = {item["path"] for item in items} if items else set(keys)
+    for container, path in containers(resource):
+        for mount in container.get("volumeMounts") or []:
+            if mount["name"] != name:
+                continue
+            below = mount["mountPath"].rstrip("/") + "/"
+            for index, argument in enumerate(container.get("args") or []):
+                file = argument.partition("=")[2]
+                if file.startswith(below) and file.removeprefix(below) not in files:
+                    yield f"{argument}: {source} has no {file.removeprefix(below)}", [*path, "args", index]
+
+
 def images(resource, overlay):
     for container, path in containers(resource):
-        if not PINNED.match(container["image"]) or set(container["image"].rpartition(":")[2]) == {"0"}:
-            yield f"the image {container['image']} is not pinned by a digest (NAME@sha256:64 hex digits)", [
-                *path,
-                "image",
-            ]
+        image = container["image"]
+        if PINNED.match(image):
+            continue
+        words = f"the image {image} is not pinned by a digest (NAME@sha256:64 hex digits)"
+        yield chosen(resource, overlay, image, words) or (words, [*path, "image"])
+
+
+def chosen(resource, overlay, image, words):
+    """The finding at the line of the kustomization that gives the image its tag or digest; None if none does."""
+    deploy = overlay.tree.path("config/deploy")
+    own = deploy / "overlays" / resource.overlay
+    for folder in (
+        own,
+        deploy / "base",
+        *sorted(deploy.glob("base/*")),
+        *sorted(deploy.glob("components/*")),
+    ):
+        path = folder / "kustomization.yaml"
+        for document in documents(path.read_text()) if path.is_file() else []:
+            for entry in document.get("images") or []:
+                if entry["name"] == re.split(r"@|:(?!.*/)", image)[0]:
+                    line = entry.lines.get("digest", entry.lines.get("newTag", entry.line))
+                    return Finding(overlay.tree.name(path), line, "graph", f"{resource}: {words}")
+    return None
 
 
 def probes(resource, overlay):
@@ -149,13 +174,20 @@ def probes(resource, overlay):
                 yield f"{kind} asks the port {action.get('port')}, which the container does not have", [
                     *path,
                     kind,
+                    "httpGet" if "httpGet" in probe else "tcpSocket",
+                    "port",
                 ]
             if (
                 kind == "livenessProbe"
                 and action.get("path", "").endswith("/ready")
                 and container["name"] == "sluice"
             ):
-                yield "livenessProbe asks /health/ready, which is 503 while the gateway drains", [*path, kind]
+                yield "livenessProbe asks /health/ready, which is 503 while the gateway drains", [
+                    *path,
+                    kind,
+                    "httpGet",
+                    "path",
+                ]
 
 
 def grace(resource, overlay):
@@ -164,7 +196,12 @@ def grace(resource, overlay):
     for container, path in containers(resource):
         hook = (container.get("lifecycle") or {}).get("preStop") or {}
         if "exec" in hook:
-            yield "preStop runs a command; the image has no shell: use preStop.sleep", [*path, "lifecycle"]
+            yield "preStop runs a command; the image has no shell: use preStop.sleep", [
+                *path,
+                "lifecycle",
+                "preStop",
+                "exec",
+            ]
         timeouts = [
             each.partition("=")[2]
             for each in container.get("args") or []
@@ -185,12 +222,13 @@ def resources_of(resource, overlay):
     for container, path in containers(resource):
         wanted, limits = (container.get("resources", {}).get(key) or {} for key in ("requests", "limits"))
         if not wanted.get("memory") or wanted["memory"] != limits.get("memory"):
-            yield "memory limit and request differ or are missing", [*path, "resources"]
+            yield "memory limit and request differ or are missing", [*path, "resources", "limits", "memory"]
         if container["name"] == "sluice" and not re.fullmatch(r"[0-9]+", str(limits.get("cpu", "1"))):
             yield f"CPU limit {limits['cpu']} is not whole CPUs: event loops follow it", [
                 *path,
                 "resources",
                 "limits",
+                "cpu",
             ]
 
 
@@ -198,7 +236,7 @@ def service(resource, overlay):
     wanted = resource.content["spec"].get("selector") or {}
     matched = [each for each, labels in overlay.pods(resource.namespace) if wanted.items() <= labels.items()]
     if not matched:
-        yield f"its selector {wanted} matches no pods", ["spec", "selector"]
+        yield f"its selector {wanted} matches no pods", ["spec", "selector", *list(wanted)[:1]]
     names = {
         port["name"]
         for each in matched
@@ -207,7 +245,36 @@ def service(resource, overlay):
     }
     for index, port in enumerate(resource.content["spec"].get("ports") or []):
         if matched and port.get("targetPort") not in names:
-            yield f"targetPort {port.get('targetPort')} is not a port of its pods", ["spec", "ports", index]
+            yield f"targetPort {port.get('targetPort')} is not a port of its pods", [
+                "spec",
+                "ports",
+                index,
+                "targetPort",
+            ]
+
+
+def rollout(resource, overlay):
+    """A surge pod finds a node: with one gateway a node it would wait for ever for one more."""
+    spec = resource.content["spec"]["template"]["spec"]
+    base = ["spec", "template", "spec"]
+    rolling = (resource.content["spec"].get("strategy") or {}).get("rollingUpdate") or {}
+    if rolling.get("maxUnavailable", "25%") not in (0, "0", "0%"):
+        return
+    affinity = (spec.get("affinity") or {}).get("podAntiAffinity") or {}
+    if affinity.get("requiredDuringSchedulingIgnoredDuringExecution"):
+        yield "required anti-affinity, and no pod may be unavailable: the surge pod has no node", [
+            *base,
+            "affinity",
+        ]
+    for index, spread in enumerate(spec.get("topologySpreadConstraints") or []):
+        # Counted together with the old ones, the surge pod is one too many on its node.
+        if spread["whenUnsatisfiable"] == "DoNotSchedule" and not spread.get("matchLabelKeys"):
+            yield "DoNotSchedule counts old pods, too, and none may be unavailable: the surge pod has no node", [
+                *base,
+                "topologySpreadConstraints",
+                index,
+                "whenUnsatisfiable",
+            ]
 
 
 def stateful(resource, overlay):
@@ -222,7 +289,7 @@ def selects_pods(resource, overlay):
     wanted = (spec.get(key) or {}).get("matchLabels") or {}
     matched = [each for each, labels in overlay.pods(resource.namespace) if wanted.items() <= labels.items()]
     if not matched:
-        yield f"its selector {wanted} matches no pods", ["spec", key]
+        yield f"its selector {wanted} matches no pods", ["spec", key, "matchLabels", *list(wanted)[:1]]
     ports = {
         port["name"]
         for each in matched
@@ -238,51 +305,59 @@ def selects_pods(resource, overlay):
                     index,
                     "ports",
                     number,
+                    "port",
                 ]
 
 
 def scaled(resource, overlay):
-    target = resource.content["spec"]["scaleTargetRef"]
-    if target["name"] not in overlay.names(target["kind"], resource.namespace):
-        yield f"scales {target['kind']} {target['name']}, which is not there", ["spec", "scaleTargetRef"]
+    reference = resource.content["spec"]["scaleTargetRef"]
+    target = overlay.find(reference["kind"], reference["name"], resource.namespace)
+    if target is None:
+        yield f"scales {reference['kind']} {reference['name']}, which is not there", [
+            "spec",
+            "scaleTargetRef",
+            "name",
+        ]
+    elif "replicas" in target.content["spec"]:
+        words = f"has replicas, and {resource} scales it: each apply takes the autoscaler's number back"
+        yield target.finding("graph", words, ["spec", "replicas"])
 
 
 def backends(resource, overlay):
     """Services behind Ingresses and routes exist and have the port."""
-    wanted = []
+    for name, port, path in wanted_services(resource):
+        service = overlay.find("Service", name, resource.namespace)
+        if service is None:
+            yield f"there is no Service {name}", [*path, "name"]
+            continue
+        have = service.content["spec"]["ports"]
+        if port not in [each["port"] for each in have] + [each["name"] for each in have]:
+            yield f"Service {name} has no port {port}", [
+                *path,
+                "port",
+                "name" if isinstance(port, str) else "number",
+            ]
+
+
+def wanted_services(resource):
+    """(name, name or number of the port, path)"""
     for index, rule in enumerate(resource.content["spec"].get("rules") or []):
         for number, path in enumerate((rule.get("http") or {}).get("paths") or []):
-            place = ["spec", "rules", index, "http", "paths", number]
-            wanted.append((path["backend"]["service"]["name"], path["backend"]["service"]["port"], place))
+            service = path["backend"]["service"]
+            place = ["spec", "rules", index, "http", "paths", number, "backend", "service"]
+            yield service["name"], service["port"].get("name") or service["port"]["number"], place
         for number, backend in enumerate(rule.get("backendRefs") or []):
-            wanted.append(
-                (
-                    backend["name"],
-                    {"number": backend.get("port")},
-                    ["spec", "rules", index, "backendRefs", number],
-                )
-            )
-    for name, port, place in wanted:
-        for each in overlay.all:
-            if each.kind == "Service" and each.name == name and each.namespace == resource.namespace:
-                ports = each.content["spec"]["ports"]
-                if not any(
-                    port.get("name") == have["name"] or port.get("number") == have["port"] for have in ports
-                ):
-                    yield f"Service {name} has no port {port}", place
-                break
-        else:
-            yield f"there is no Service {name}", place
+            yield backend["name"], backend.get("port"), ["spec", "rules", index, "backendRefs", number]
 
 
 POD_CHECKS = (selector, volumes, images, probes, grace, resources_of)
 CHECKS = {
-    "Deployment": POD_CHECKS,
+    "Deployment": (*POD_CHECKS, rollout),
     "StatefulSet": (*POD_CHECKS, stateful),
     "DaemonSet": POD_CHECKS,
     "Service": (service,),
     "PodDisruptionBudget": (selects_pods,),
-    "NetworkPolicy": (selects_pods,),
+    "NetworkPolicy": (selects_pods, network),
     "HorizontalPodAutoscaler": (scaled,),
     "Ingress": (backends,),
     "GRPCRoute": (backends,),

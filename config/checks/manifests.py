@@ -1,9 +1,11 @@
 """The overlays as kustomize builds them: each resource with the file that it came from."""
 
 import functools
+import inspect
 import json
 import os
 import pathlib
+import re
 import tempfile
 
 import jsonschema
@@ -60,7 +62,20 @@ def build(tree, folder):
     if done.returncode == 0 and not done.stderr.strip():
         return done.stdout, []
     words = done.stderr.strip().splitlines()[-1:] or ["no output"]
-    return done.stdout, [Finding(f"{tree.name(folder)}/kustomization.yaml", 1, "kustomize", words[0][:400])]
+    return done.stdout, [Finding(*place(tree, folder, words[0]), "kustomize", words[0][:400])]
+
+
+def place(tree, folder, words):
+    """The file and line that kustomize's words are about: the key or the name that they quote, or line 1."""
+    path = folder / "kustomization.yaml"
+    text = path.read_text()
+    for word in re.findall(r"'([^' ]+)'|\"([^\" ]+)\"", words):
+        name = (word[0] or word[1]).rpartition("/")[2]
+        for needle in (f"- {name}", f"{name}:"):
+            for number, line in enumerate(text.splitlines(), 1):
+                if line.strip().startswith(needle):
+                    return tree.name(path), number
+    return tree.name(path), 1
 
 
 def with_origins(tree, folder):
@@ -118,17 +133,23 @@ def custom_findings(finding, content):
         yield finding(f"there is no schema for {content.get('apiVersion')} {content.get('kind')}", ["kind"])
         return
     for error in jsonschema.Draft202012Validator(schema).iter_errors(content):
-        path = list(error.absolute_path)
-        if error.validator == "additionalProperties":
-            # The key that is too much, not what it is in.
-            path.append(next(key for key in error.instance if key not in error.schema["properties"]))
-        yield finding(error.message[:300], path)
+        yield finding(error.message[:300], [*error.absolute_path, *surplus(error)])
+
+
+def surplus(error):
+    """The key that is too much, not what it is in."""
+    if error.validator != "additionalProperties":
+        return []
+    return [key for key in error.instance if key not in error.schema.get("properties", {})][:1]
 
 
 def check_schemas(tree):
     """Every resource is what the API servers of the supported versions take."""
     import kubernetes_validate
+    from kubernetes_validate import utils
 
+    # It reads megabytes of definitions for every resource anew.
+    utils.schema_contents = functools.cache(inspect.unwrap(utils.schema_contents))
     findings, seen = [], set()
     for resource in resources(tree):
         content = resource.content
@@ -146,7 +167,7 @@ def check_schemas(tree):
                 break
             except kubernetes_validate.ValidationError as error:
                 text = f"Kubernetes {version}: {error.message[:300]}"
-                findings.append(resource.finding("schemas", text, list(error.path)))
+                findings.append(resource.finding("schemas", text, [*error.path, *surplus(error)]))
                 break
     return findings + applied_files(tree)
 

@@ -55,3 +55,13 @@ def metrics(text):
             if matcher.name == "__name__":
                 names.update(alternatives(matcher.value))
     return names
+
+
+def values(text, label):
+    """What the selectors of a query want a label to be equal to."""
+    return {
+        matcher.value
+        for selector in selectors(promql_parser.parse(plain(text)))
+        for matcher in selector.matchers.matchers
+        if matcher.name == label and str(matcher.op) in ("MatchOp.Equal", "=")
+    }

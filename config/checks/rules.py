@@ -13,10 +13,11 @@ import urllib.request
 import yaml
 
 from .findings import Finding, line_of, run
-from .promql import metrics
+from .promql import metrics, values
 from .yaml_lines import documents
 
 RULES = "config/alerts/*.rules.yaml"
+CONFIGURATION = "config/deploy/base/platform-02/prometheus.yml"
 SEVERITIES = ("critical", "warning", "info")
 # What promtool 2.42 of Debian does not know of Prometheus 3.
 NEWER_KEYS = ("scrape_native_histograms",)
@@ -35,7 +36,9 @@ def check_rules(tree):
         done = run("promtool", "test", "rules", path.name, cwd=path.parent)
         if done.returncode:
             words = " ".join(done.stderr.split() + done.stdout.split())
-            findings.append(Finding(tree.name(path), 1, "rules", words[:600]))
+            failed = re.search(r'alertname="(\w+)"', words)
+            line = line_of(path.read_text(), f"name: {failed[1]}") if failed else 1
+            findings.append(Finding(tree.name(path), line, "rules", words[:600]))
     for path in tree.files("config/alerts/generate", "config/dashboards/generate"):
         done = run(path, "--check")
         findings += [at(tree, path, words) for words in done.stdout.splitlines()]
@@ -112,8 +115,19 @@ def prometheus(tree):
             file.write_text(yaml.safe_dump(content))
             done = run("promtool", "check", "config", file)
         if done.returncode:
-            findings.append(Finding(tree.name(path), 1, "rules", " ".join(done.stderr.split())[-300:]))
+            words = " ".join(done.stderr.split())[-300:]
+            findings.append(Finding(tree.name(path), quoted_line(path, words), "rules", words))
     return findings
+
+
+def quoted_line(path, words):
+    """The line of a YAML file that holds what a program's words quote last; 1 where none does."""
+    text = path.read_text()
+    for word in reversed(re.findall(r'"([\w.-]+)"', words)):
+        line = line_of(text, f": {word}")
+        if line > 1:
+            return line
+    return 1
 
 
 def alertmanager(tree):
@@ -127,8 +141,20 @@ def alertmanager(tree):
         if done.returncode:
             words = " ".join((done.stdout + done.stderr).split())
             line = re.search(r"line (\d+)", words)
-            findings.append(Finding(tree.name(path), int(line[1]) if line else 1, "rules", words[-300:]))
+            line = int(line[1]) if line else quoted_line(path, words)
+            findings.append(Finding(tree.name(path), line, "rules", words[-300:]))
+        findings += inhibited(tree, path)
     return findings
+
+
+def inhibited(tree, path):
+    """Alerts that Alertmanager's configuration names are in the rules."""
+    alerts = {rule["alert"] for _, rule in each_rule(tree) if "alert" in rule}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        for names in re.findall(r'alertname=~?"([\w|]+)"', line):
+            for name in names.split("|"):
+                if name not in alerts:
+                    yield Finding(tree.name(path), number, "rules", f"there is no alert {name}")
 
 
 # ---- does every metric exist? ----
@@ -190,23 +216,33 @@ def known_metrics(tree):
     """What rules and panels may read: the page, what the rules record, and what others show."""
     listed = yaml.safe_load((pathlib.Path(__file__).parent / "metrics.yaml").read_text())
     recorded = {rule["record"] for _, rule in each_rule(tree) if "record" in rule}
-    return page_of(tree) | recorded | {name for names in listed.values() for name in names}
+    return page_of(tree) | recorded | {name for group in listed.values() for name in group["metrics"]}
+
+
+def scrape_jobs(tree):
+    content = yaml.safe_load(tree.path(CONFIGURATION).read_text())
+    return {each["job_name"] for each in content["scrape_configs"]}
 
 
 def check_metrics(tree):
-    """Each expression of a rule or a panel parses as PromQL 3, and each of its metrics exists."""
+    """Each expression of a rule or a panel parses as PromQL 3; each of its metrics and jobs exists."""
     from .dashboards import expressions
 
-    known, findings = known_metrics(tree), []
+    known, jobs, findings = known_metrics(tree), scrape_jobs(tree), []
     queries = [(path, rule.lines["expr"], rule["expr"]) for path, rule in each_rule(tree)]
     queries += expressions(tree)
     for path, line, query in queries:
+        text = path.read_text()
         try:
             missing = sorted(metrics(query) - known)
+            strangers = sorted(values(query, "job") - jobs)
         except ValueError as error:
             findings.append(Finding(tree.name(path), line, "metrics", f"{query!r}: {error}"))
             continue
         for name in missing:
-            text = f"the metric {name} is on no gateway's page, is not recorded, and is not in config/checks/metrics.yaml"
-            findings.append(Finding(tree.name(path), line, "metrics", text))
+            words = f"the metric {name} is on no gateway's page, is not recorded, and is not in config/checks/metrics.yaml"
+            findings.append(Finding(tree.name(path), line_of(text, name, line), "metrics", words))
+        for name in strangers:
+            words = f"no scrape of config/deploy's prometheus.yml is the job {name}"
+            findings.append(Finding(tree.name(path), line_of(text, name, line), "metrics", words))
     return findings

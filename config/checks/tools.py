@@ -8,7 +8,9 @@ import cel
 import yaml
 
 from .findings import BIN, Finding, line_of, run
-from .manifests import overlays, build
+from .manifests import build, overlays, resources
+from .overlay import WORKLOADS
+from .yaml_lines import documents, line_at
 
 CHECKOV = BIN.parent.parent / "checkov" / "bin" / "checkov"
 USES = re.compile(r"^\s*(?:- )?uses:\s*(\S+)")
@@ -58,13 +60,29 @@ def check_checkov(tree):
         return [
             Finding("config/deploy", 1, "checkov", f"checkov gave no report: {done.stderr.strip()[-300:]}")
         ]
+    by_name = {
+        (each.overlay, f"{each.kind}.{each.namespace or 'default'}.{each.name}"): each
+        for each in resources(tree)
+    }
     for each in report.get("results", {}).get("failed_checks", []):
         overlay = pathlib.Path(each["file_path"]).stem
-        place = f"config/deploy/overlays/{overlay}/kustomization.yaml"
-        findings.append(
-            Finding(place, 1, "checkov", f"{each['check_id']} {each['resource']}: {each['check_name']}")
-        )
+        words = f"{each['check_id']} {each['resource']}: {each['check_name']}"
+        resource = by_name.get((overlay, each["resource"]))
+        if resource is None:
+            place = f"config/deploy/overlays/{overlay}/kustomization.yaml"
+            findings.append(Finding(place, 1, "checkov", words))
+        else:
+            findings.append(resource.finding("checkov", words, key_of(each)))
     return findings
+
+
+def key_of(failed):
+    """The path of the first key that a check of checkov looked at: "[spec/]containers/[0]/securityContext"."""
+    keys = (failed.get("check_result") or {}).get("evaluated_keys") or []
+    if not keys or not isinstance(keys[0], str):
+        return ["kind"]
+    steps = [int(step[1:-1]) if step.startswith("[") else step for step in keys[0].split("/") if step]
+    return steps if steps[:1] == ["spec"] and "template" in steps else ["spec", "template", *steps]
 
 
 def check_workflows(tree):
@@ -77,12 +95,15 @@ def check_workflows(tree):
             if used and not ACTION.match(used[1]) and not used[1].startswith("./"):
                 words = f"the action {used[1]} is not pinned by a commit (40 hex digits)"
                 findings.append(Finding(tree.name(path), number, "workflows", words))
+        findings += permissions(tree, path)
     if not paths:
         return findings
     done = run(BIN / "actionlint", "-no-color", "-oneline", "-shellcheck", "shellcheck", *paths)
     for line in done.stdout.splitlines():
         path, number, _, words = line.split(":", 3)
-        findings.append(Finding(tree.name(tree.root / path), int(number), "workflows", words.strip()))
+        findings.append(
+            Finding(tree.name(pathlib.Path.cwd() / path), int(number), "workflows", words.strip())
+        )
     done = run(BIN / "zizmor", "--offline", "--no-config", "--persona", "regular", "--format", "json", *paths)
     try:
         report = json.loads(done.stdout)
@@ -103,30 +124,53 @@ def check_workflows(tree):
     return findings
 
 
+def permissions(tree, path):
+    """A workflow grants nothing; each job names what it needs, and that is never everything."""
+    (content,) = documents(path.read_text())
+    places = [("the workflow", content, content.get("permissions") == {})]
+    places += [(f"the job {name}", job, job.get("permissions")) for name, job in content["jobs"].items()]
+    for name, holder, well in places:
+        given = holder.get("permissions")
+        if well and not isinstance(given, str):
+            continue
+        words = f"{name} has the permissions {given}; a workflow has {{}}, a job those that it needs, by name"
+        yield Finding(tree.name(path), line_at(holder, ["permissions"]), "workflows", words)
+
+
 def check_policies(tree):
-    """The admission policy's expressions on pods that it must take and pods that it must not."""
+    """The admission policy's expressions on pods that it must take, pods that it must not, and the overlays' own pods."""
     findings = []
     path = tree.path("config/deploy/policies/admission/images.yaml")
     text = path.read_text()
     policy = next(yaml.safe_load_all(text))
     cases = yaml.safe_load((pathlib.Path(__file__).parent / "admission.yaml").read_text())
     for case in cases:
-        variables = {}
-        pod = {"object": {"spec": case["spec"]}}
-        for each in policy["spec"]["variables"]:
-            variables[each["name"]] = cel.evaluate(each["expression"], pod)
-        refused = [
-            each["message"]
-            for each in policy["spec"]["validations"]
-            if not cel.evaluate(each["expression"], {**pod, "variables": variables})
-        ]
-        wanted = case.get("refused")
+        refused, wanted = refusals(policy, case["spec"]), case.get("refused")
         if bool(refused) != bool(wanted) or wanted and not any(wanted in words for words in refused):
             words = (
                 f"the pod \"{case['pod']}\" gives {refused or 'no refusal'}, to be {wanted or 'no refusal'}"
             )
-            findings.append(Finding(tree.name(path), line_of(text, "validations:"), "policies", words))
+            line = line_of(text, wanted or refused[0][:40])
+            findings.append(Finding(tree.name(path), line, "policies", words))
+    for resource in resources(tree):
+        if resource.kind not in WORKLOADS:
+            continue
+        for words in refusals(policy, resource.content["spec"]["template"]["spec"]):
+            place = ["spec", "template", "spec", "containers" if "mage" in words else "securityContext"]
+            findings.append(resource.finding("policies", f"our own policy refuses its pods: {words}", place))
     return findings
+
+
+def refusals(policy, spec):
+    """What a ValidatingAdmissionPolicy says against a pod."""
+    pod, variables = {"object": {"spec": spec}}, {}
+    for each in policy["spec"]["variables"]:
+        variables[each["name"]] = cel.evaluate(each["expression"], pod)
+    return [
+        each["message"]
+        for each in policy["spec"]["validations"]
+        if not cel.evaluate(each["expression"], {**pod, "variables": variables})
+    ]
 
 
 def check_sbom(tree):
@@ -135,4 +179,10 @@ def check_sbom(tree):
     done = run(BIN / "python", script, "--binary", tree.binary, "--check")
     if done.returncode == 0:
         return []
-    return [Finding(tree.name(script), 1, "sbom", (done.stderr or done.stdout).strip()[-400:])]
+    words = (done.stderr or done.stdout).strip()[-400:]
+    named = re.match(r"(\S+?):(\d+): (.*)", words)
+    if named:
+        return [Finding(named[1], int(named[2]), "sbom", named[3])]
+    quoted = re.search(r'"([\w.+-]+)"', words)
+    line = line_of(script.read_text(), f'"{quoted[1]}"') if quoted else 1
+    return [Finding(tree.name(script), line, "sbom", words)]

