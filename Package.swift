@@ -243,7 +243,7 @@ let package = Package(
             ["Configuration", "HTTP", "Pipeline", "OTLP", "OTLPClient", nioCore]),
         component(
             "LoadBalancingExporter", in: "Exporters/",
-            ["Configuration", "Pipeline", "OTLP", "OTLPClient", "HTTP", nioCore, logging]),
+            ["Configuration", "Pipeline", "OTLP", "OTLPClient", "HTTP", "Kubernetes", nioCore, logging]),
         component(
             "LokiExporter", in: "Exporters/",
             [
@@ -461,7 +461,10 @@ let package = Package(
             ]),
         tests(
             of: "LoadBalancingExporter",
-            ["Pipeline", "OTLP", "HTTP", "Configuration", nioCore, nioPosix, nioEmbedded, logging]),
+            [
+                "Pipeline", "OTLP", "HTTP", "Configuration", "Kubernetes", nioCore, nioPosix, nioEmbedded,
+                logging,
+            ]),
         tests(
             of: "LokiExporter",
             [

@@ -31,6 +31,9 @@ package struct KubernetesAccount: Sendable {
     /// Of the server's certificates.
     package let authorityPath: String?
 
+    /// The namespace that the process runs in; nil when nothing says so. Reads a file.
+    package var namespace: String? { Self.firstWord(Self.folder + "namespace") }
+
     package init(origin: HTTPOrigin, tokenPath: String? = nil, authorityPath: String? = nil) {
         self.origin = origin
         self.tokenPath = tokenPath
@@ -46,12 +49,26 @@ package struct KubernetesAccount: Sendable {
             origin: HTTPOrigin(scheme: .https, host: host, port: port), tokenPath: Self.folder + "token",
             authorityPath: Self.folder + "ca.crt")
     }
+
+    private static let fileBytesMax = 1 << 16
+
+    /// A file up to the first blank; nil when it cannot be read. Blocks.
+    fileprivate static func firstWord(_ path: String) -> String? {
+        // SAFETY: the path is a C string for the call.
+        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { Glibc.close(file) }
+        var bytes = [UInt8](repeating: 0, count: fileBytesMax)
+        // SAFETY: the kernel writes at most the count.
+        let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
+        guard count > 0 else { return nil }
+        return String(decoding: bytes[..<count].prefix { $0 > 0x20 }, as: UTF8.self)
+    }
 }
 
 /// Asks with the token of a service account. Event loop only.
 package final class AccountTransport: KubernetesTransport {
     private static let pageBytesMax = 64 << 20
-    private static let tokenBytesMax = 1 << 16
 
     private let account: KubernetesAccount
     private let eventLoop: any EventLoop
@@ -112,22 +129,10 @@ package final class AccountTransport: KubernetesTransport {
     private func authorization() -> EventLoopFuture<[(name: String, value: String)]> {
         guard let path = account.tokenPath else { return eventLoop.makeSucceededFuture([]) }
         return NIOThreadPool.singleton.runIfActive(eventLoop: eventLoop) {
-            guard let text = Self.token(path) else {
+            guard let text = KubernetesAccount.firstWord(path) else {
                 throw KubernetesProblem("the token in \(path) cannot be read")
             }
             return [(name: "Authorization", value: "Bearer \(text)")]
         }
-    }
-
-    private static func token(_ path: String) -> String? {
-        // SAFETY: the path is a C string for the call.
-        let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
-        guard file >= 0 else { return nil }
-        defer { Glibc.close(file) }
-        var bytes = [UInt8](repeating: 0, count: tokenBytesMax)
-        // SAFETY: the kernel writes at most the count.
-        let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
-        guard count > 0 else { return nil }
-        return String(decoding: bytes[..<count].prefix { $0 > 0x20 }, as: UTF8.self)
     }
 }

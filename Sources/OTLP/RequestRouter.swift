@@ -1,11 +1,3 @@
-/// What decides where an item goes.
-package enum RoutingKey: Sendable {
-    /// The trace id of a span or log record; of one without, the bytes of its resource. Not for metrics.
-    case traceID
-    /// `service.name` of the resource; nothing, where it has none.
-    case service
-}
-
 /// Divides requests between destinations, each item by its key.
 ///
 /// One walk over a request notes runs of items, scopes and resources that go the same way; then each destination's part
@@ -40,9 +32,9 @@ package struct RequestRouter {
     /// Elements for which memory is kept between requests.
     private static let keptMax = 1 << 14
 
-    private let key: RoutingKey
+    let key: RoutingKey
     private let shape: RequestShape
-    private let traceIDField: UInt32
+    let traceIDField: UInt32
     private var runs: [[Run]]
     private var resources: [Envelope] = []
     private var scopes: [Envelope] = []
@@ -57,7 +49,7 @@ package struct RequestRouter {
 
     /// - Parameter destinations: at least 1.
     package init(_ signal: Signal, key: RoutingKey, destinations: Int) {
-        self.key = signal == .metrics ? .service : key
+        self.key = signal == .metrics && key == .traceID ? .service : key
         shape = RequestShape(signal)
         traceIDField = signal == .logs ? Field.LogRecord.traceID : Field.Span.traceID
         runs = Array(repeating: [], count: destinations)
@@ -81,15 +73,16 @@ package struct RequestRouter {
                 ownBytes += field.end - field.start
                 continue
             }
-            switch key {
-            case .service:
-                let items = shape.countItems(field.bytes, level: 1, limit: .max - 1)
-                let place = destination(Self.serviceHash(field.bytes))
-                if items > 0 {
-                    append(Run(level: 0, parent: 0, start: field.start, end: field.end, items: items), place)
-                }
-            case .traceID:
+            guard key.keepsResources else {
                 walk(message, field, destination)
+                continue
+            }
+            let items = shape.countItems(field.bytes, level: 1, limit: .max - 1)
+            let hash = key == .service ? Self.serviceHash(field.bytes) : Self.attributesHash(field.bytes)
+            if items > 0 {
+                append(
+                    Run(level: 0, parent: 0, start: field.start, end: field.end, items: items),
+                    destination(hash))
             }
         }
         var only: Int?
@@ -137,7 +130,7 @@ package struct RequestRouter {
         }
     }
 
-    // MARK: - By trace
+    // MARK: - By trace or metric
 
     private mutating func walk(_ message: WireBytes, _ entry: WireField, _ destination: (UInt64) -> Int) {
         let resource = resources.count
@@ -195,7 +188,12 @@ package struct RequestRouter {
                 continue
             }
             let place: Int
-            if let trace = traceID(field.bytes) {
+            var items = 1
+            if key == .metric || key == .stream {
+                items = shape.countItems(field.bytes, level: 3, limit: .max - 1)
+                guard items > 0 else { continue }
+                place = destination(metricHash(field.bytes, resourceEntry, &without))
+            } else if let trace = traceID(field.bytes) {
                 if trace != lastTrace {
                     lastTrace = trace
                     lastDestination = destination(RoutingHash.of(trace.low, trace.high))
@@ -205,8 +203,8 @@ package struct RequestRouter {
                 place = without ?? destination(Self.resourceHash(resourceEntry.bytes))
                 without = place
             }
-            own.add(1, place)
-            append(Run(level: 2, parent: scope, start: field.start, end: field.end, items: 1), place)
+            own.add(items, place)
+            append(Run(level: 2, parent: scope, start: field.start, end: field.end, items: items), place)
         }
         guard !own.isDivided else {
             scopes[scope] = envelope
@@ -224,48 +222,6 @@ package struct RequestRouter {
                 Run(level: 1, parent: resource, start: entry.start, end: entry.end, items: own.items), place)
             whole.add(own.items, place)
         }
-    }
-
-    /// The trace id of an item; nil for one that has none that is valid: 16 bytes, not all zero.
-    private func traceID(_ item: WireBytes) -> (low: UInt64, high: UInt64)? {
-        for field in item.fields where field.number == traceIDField {
-            let id = field.bytes
-            guard id.count == 16 else { return nil }
-            // SAFETY: there are sixteen bytes.
-            let low = unsafe UInt64(littleEndian: id.unsafeBytes.loadUnaligned(as: UInt64.self))
-            let high = unsafe UInt64(
-                littleEndian: id.unsafeBytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self))
-            return low | high == 0 ? nil : (low, high)
-        }
-        return nil
-    }
-
-    // MARK: - By resource
-
-    private static func resourceHash(_ entry: WireBytes) -> UInt64 {
-        for field in entry.fields where field.number == Field.ResourceEntry.resource && field.isBytes {
-            return RoutingHash.of(field.bytes)
-        }
-        return RoutingHash.of([])
-    }
-
-    private static func serviceHash(_ entry: WireBytes) -> UInt64 {
-        for field in entry.fields where field.number == Field.ResourceEntry.resource && field.isBytes {
-            for attribute in field.bytes.fields where attribute.number == Field.Resource.attributes {
-                var isName = false
-                var text: WireBytes?
-                for part in attribute.bytes.fields {
-                    if part.number == Field.KeyValue.key { isName = part.bytes == "service.name" }
-                    if part.number == Field.KeyValue.value {
-                        for value in part.bytes.fields where value.number == Field.AnyValue.string {
-                            text = value.bytes
-                        }
-                    }
-                }
-                if isName, let text { return RoutingHash.of(text) }
-            }
-        }
-        return RoutingHash.of([])
     }
 
     // MARK: - Writing

@@ -102,6 +102,7 @@ package struct OTLPExporterConfig: Sendable, Equatable {
     package init(_ section: ConfigSection, endpoint hasEndpoint: Bool = true) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
+        section.formerlyOfExporters()
         if hasEndpoint {
             readEndpoint(section)
         } else {

@@ -96,6 +96,7 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
     package init(_ section: ConfigSection) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
+        section.formerlyOfExporters()
         section.misplaced(["level"], under: "compression_params")
         readURLs(section)
         encoding = section.choice("encoding", default: .proto)

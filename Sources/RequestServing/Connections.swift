@@ -3,6 +3,7 @@ internal import HTTP
 internal import Logging
 internal import NIOCore
 internal import Pipeline
+internal import Synchronization
 
 /// What one protocol of a receiver is made of. Immutable; any thread.
 final class ProtocolService: Sendable {
@@ -14,6 +15,7 @@ final class ProtocolService: Sendable {
     let ends: ConnectionEnds
     /// Of the whole receiver.
     let memory: IncompleteMemory
+    private let hasToldOfTLS = Atomic<Bool>(false)
 
     init(
         routes: Routes, writer: AnswerWriter, cors: CORSPolicy? = nil, logger: Logger, resets: StreamResets,
@@ -27,6 +29,14 @@ final class ProtocolService: Sendable {
         self.writer = writer
         self.cors = cors
         self.logger = logger
+    }
+
+    /// Says once that clients speak TLS to a server that has none.
+    func tellOfTLS() {
+        guard !hasToldOfTLS.exchange(true, ordering: .relaxed) else { return }
+        logger.warning(
+            "A client speaks TLS to a server that has none, and was turned away. Not told again.",
+            metadata: ["help": "write tls with cert_file and key_file for the server, or http:// at the client"])
     }
 
     /// Judges a request's head: where its body goes, or why nowhere.

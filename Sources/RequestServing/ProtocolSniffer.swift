@@ -8,8 +8,11 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
     typealias InboundIn = ByteBuffer
 
     private static let preface: [UInt8] = Array("PRI".utf8)
+    /// The first byte of a TLS handshake (RFC 8446 §5.1), with which no method begins.
+    private static let handshake: UInt8 = 0x16
     private let connections: Connections
     private let timeout: TimeAmount
+    private let onTLS: () -> Void
     private let decide: (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
     private var seen = ByteBuffer()
     private var context: ChannelHandlerContext?
@@ -17,13 +20,15 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
 
     /// - Parameters:
     ///   - timeout: how long a client may take for its first bytes.
+    ///   - onTLS: called when a client speaks TLS, which should have been taken off before.
     ///   - decide: adds the handlers of the protocol behind this one.
     init(
-        connections: Connections, timeout: TimeAmount,
+        connections: Connections, timeout: TimeAmount, onTLS: @escaping () -> Void,
         decide: @escaping (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
     ) {
         self.connections = connections
         self.timeout = timeout
+        self.onTLS = onTLS
         self.decide = decide
     }
 
@@ -40,6 +45,12 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         seen.writeImmutableBuffer(unwrapInboundIn(data))
+        if seen.readableBytesView.first == Self.handshake {
+            // It would wait for the other half of the handshake for as long as it may.
+            onTLS()
+            close()
+            return
+        }
         let count = min(seen.readableBytes, Self.preface.count)
         let isHTTP2 = seen.readableBytesView.prefix(count).elementsEqual(Self.preface.prefix(count))
         if isHTTP2, count < Self.preface.count { return }

@@ -171,7 +171,7 @@ final class RequestReader {
         bodyBytes = 0
         capacity = 0
         if target.counters.calls != nil { began = .now() }
-        if let tracer = tools.tracer, let head { span = RequestSpan(tracer, target, head) }
+        if let tracer = tools.tracer, let head { span = .begin(tracer, target, head) }
         if limits.isGRPC {
             // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
             if let refusal = admit(bytes: 0) { return fail(refusal) }

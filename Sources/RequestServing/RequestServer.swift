@@ -196,7 +196,9 @@ package final class RequestServer: Sendable {
             service
         ) { pipeline, connections, account, address in
             try pipeline.addHandler(
-                ProtocolSniffer(connections: connections, timeout: http1.readHeader) { isHTTP2, pipeline in
+                ProtocolSniffer(
+                    connections: connections, timeout: http1.readHeader, onTLS: service.tellOfTLS
+                ) { isHTTP2, pipeline in
                     if isHTTP2 {
                         let connection = HTTP2Connection(
                             service: service, tools: connections.tools, connections: connections,

@@ -8,12 +8,17 @@ final class RequestSpan {
     private let open: Tracer.Open
     private let target: Target
 
-    /// nil when this request is not among those that are kept, or is telemetry of this gateway itself.
-    init?(_ tracer: Tracer, _ target: Target, _ head: HeaderBlock) {
+    /// nil when this request is not among those that are kept, or is telemetry of this gateway itself. No initializer that
+    /// fails: that would make an object for each request first.
+    static func begin(_ tracer: Tracer, _ target: Target, _ head: HeaderBlock) -> RequestSpan? {
         let open = tracer.begin(
-            "receiver/\(target.counters.receiver)/\(Self.verbs[target.signal] ?? "")", .server,
+            "receiver/\(target.counters.receiver)/\(verbs[target.signal] ?? "")", .server,
             parent: head["traceparent"])
         guard let open, head[Tracer.instanceHeader] != tracer.instance else { return nil }
+        return RequestSpan(tracer, open, target)
+    }
+
+    private init(_ tracer: Tracer, _ open: Tracer.Open, _ target: Target) {
         self.tracer = tracer
         self.open = open
         self.target = target

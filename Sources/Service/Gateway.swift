@@ -51,6 +51,11 @@ package final class Gateway: Sendable {
         var context = GatewayContext(
             version: version, group: group, registry: registry, residentSize: try Self.residentSize(),
             isDetailed: isDetailed, logger: logger)
+        for problem in ProxyEnvironment.process.problems {
+            logger.warning(
+                "A proxy of the environment is not used; its destinations are asked directly.",
+                metadata: ["error": "\(problem)"])
+        }
         health = context.health
         context.overview = plan.overview
         let telemetry = try OwnTelemetry(

@@ -77,6 +77,45 @@ struct SectionTests {
     }
 
     @Test(
+        "what a misspelt key leaves missing is no second error, in its section or in the one whose list it is in"
+    )
+    func followUps() {
+        func problems(_ yaml: String, _ read: (ConfigSection) -> Void) -> [String] {
+            let diagnostics = Diagnostics()
+            read(section(yaml, diagnostics))
+            return diagnostics.items.map { "\($0.path): \($0.message)" }
+        }
+        func lacks(_ section: ConfigSection, _ key: String) {
+            if section.optionalString(key) == nil { section.report(nil, error: "requires \(key)") }
+        }
+        // Before and after the misspelt key is found.
+        for finishesFirst in [true, false] {
+            let found = problems("Path: x\nlist: [{Key: a}, {key: b}]\nother: {}") { keys in
+                let items = keys.sectionList("list") ?? []
+                let other = keys.section("other")
+                if finishesFirst { keys.accept("path") }
+                for item in items { _ = item.optionalString("key") }
+                if finishesFirst { keys.finish() }
+                lacks(keys, "path")
+                keys.report("list", error: "an entry has no key")
+                other?.report(nil, error: "requires something else")
+                keys.finish()
+            }
+            #expect(
+                found == [
+                    "s: unknown key \"Path\"", "s::list::0: unknown key \"Key\"",
+                    "s::other: requires something else",
+                ], "\(found)")
+        }
+        // Nothing like it is known: two facts.
+        let found = problems("url: x") { keys in
+            lacks(keys, "endpoint")
+            keys.finish()
+        }
+        #expect(found == ["s: requires endpoint", "s: unknown key \"url\""])
+    }
+
+    @Test(
         "what means off is no use of a feature that is missing",
         arguments: [
             ("a:", false), ("a: false", false), ("a: 0", false), ("a: \"\"", false), ("a: []", false),

@@ -165,7 +165,7 @@ struct TelemetryConfigTests {
             "logs: {processors: [{simple: }]}", "traces: {sampler: {jaeger_remote: {a: 1}}}",
             "traces: {propagators: [x]}", "traces: {sampler: {trace_id_ratio_based: {ratio: 1.5}}}",
             "metrics: {readers: [{periodic: {exporter: {otlp: {endpoint: \"http://<host>:1\"}}}}]}",
-            "metrics: {readers: [{periodic: {exporter: {otlp: {temporality_preference: delta}}}}]}",
+            "metrics: {readers: [{periodic: {exporter: {otlp: {temporality_preference: lowmemory}}}}]}",
             "logs: {processors: [{batch: {max_queue_size: 1, max_export_batch_size: 2, exporter: {otlp: }}}]}",
             "logs: {sampling: {tick: 0s}}", "logs: {level: loud}",
         ])

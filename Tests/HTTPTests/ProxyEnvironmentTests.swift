@@ -21,6 +21,21 @@ struct ProxyEnvironmentTests {
         #expect(proxy([:], "example.com") == nil)
     }
 
+    @Test("a proxy that cannot be used is named, without its password")
+    func problems() {
+        func problems(_ variables: [String: String]) -> [String] {
+            ProxyEnvironment { variables[$0] }.problems
+        }
+        let named = problems(["HTTPS_PROXY": "socks5://me:secret@a:1", "http_proxy": "https://b:2"])
+        #expect(
+            named == [
+                "HTTP_PROXY is a proxy of the scheme https, which is not supported yet",
+                "HTTPS_PROXY is a proxy of the scheme socks5, which is not supported yet",
+            ])
+        #expect(problems(["HTTP_PROXY": "http://me:secret@a:99999"]).first?.contains("secret") == false)
+        #expect(problems(["HTTP_PROXY": "a:1", "HTTPS_PROXY": "http://b"]) == [])
+    }
+
     @Test("credentials become Proxy-Authorization")
     func credentials() throws {
         #expect(try HTTPProxy("http://me:pass@p:3128").authorization == "Basic bWU6cGFzcw==")

@@ -50,6 +50,38 @@ struct LoadBalancingConfigTests {
         #expect(config.resolver == .dns(dns))
     }
 
+    @Test("a service of the cluster, and what else keeps items together")
+    func kubernetes() {
+        let (config, _, problems) = read(
+            """
+            routing_key: resource
+            resolver: {k8s: {service: lb-svc.kube-public, ports: [15317, "16317"], timeout: 2s, return_hostnames: true}}
+            """)
+        var service = LoadBalancingConfig.Kubernetes()
+        (service.service, service.namespace) = ("lb-svc", "kube-public")
+        service.ports = [15317, 16317]
+        service.timeout = .seconds(2)
+        service.usesHostNames = true
+        #expect(problems.isEmpty && config.resolver == .kubernetes(service) && config.routingKey == .resource)
+        guard case .kubernetes(let usual) = read("resolver: {k8s: {service: a}}").0.resolver else {
+            Issue.record("not k8s")
+            return
+        }
+        #expect(usual.namespace == nil && usual.ports == [4317] && usual.timeout == .seconds(1))
+        #expect(read("{routing_key: metric, resolver: {dns: {hostname: a}}}").0.routingKey == .metric)
+        #expect(read("{routing_key: streamID, resolver: {dns: {hostname: a}}}").0.routingKey == .stream)
+        for (yaml, words) in [
+            ("{k8s: {ports: [1]}}", "requires a \"service\""),
+            ("{k8s: {service: a.}}", "requires a \"service\""),
+            ("{k8s: {service: \"a:4317\"}}", "must be a name and a namespace"),
+            ("{k8s: {service: a, ports: [0]}}", "between 1 and 65535"),
+            ("{k8s: {service: a}, dns: {hostname: b}}", "names dns and k8s"),
+        ] {
+            let problems = read("resolver: \(yaml)").2
+            #expect(problems.count == 1 && problems[0].contains(words), "\(yaml): \(problems)")
+        }
+    }
+
     @Test("backends may be written with and without a port")
     func hostnames() {
         let (config, _, problems) = read(
@@ -68,7 +100,7 @@ struct LoadBalancingConfigTests {
         "an exporter that could not send is refused, with what to write instead",
         arguments: [
             ("{}", ": requires a \"resolver\""),
-            ("resolver: {}", "::resolver: names neither static nor dns"),
+            ("resolver: {}", "::resolver: names none of static, dns and k8s"),
             ("resolver: {static: {}}", "::resolver::static: requires at least one of \"hostnames\""),
             (
                 "resolver: {static: {hostnames: [a, \"a:4317\"]}}",
@@ -93,20 +125,20 @@ struct LoadBalancingConfigTests {
             ),
             (
                 "resolver: {static: {hostnames: [a]}, dns: {hostname: a}}",
-                "::resolver: names both static and dns"
+                "::resolver: names static and dns"
             ),
             (
-                "resolver: {k8s: {service: tempo}}",
-                "::resolver::k8s: is not supported yet; write dns with the name of a service that has the backends'"
-                    + " addresses, as a headless one has"
+                "resolver: {aws_cloud_map: {namespace: a}}",
+                "::resolver::aws_cloud_map: is not supported yet; write dns with the name of a service that has the"
+                    + " backends' addresses, as a headless one has"
             ),
             (
-                "{routing_key: streamID, resolver: {dns: {hostname: a}}}",
-                "::routing_key: \"streamID\" is not supported yet; use traceID or service"
+                "{routing_key: attributes, resolver: {dns: {hostname: a}}}",
+                "::routing_key: \"attributes\" is not supported yet; use traceID, service, resource, metric or streamID"
             ),
             (
                 "{routing_key: trace, resolver: {dns: {hostname: a}}}",
-                "::routing_key: unknown value \"trace\"; must be traceID or service"
+                "::routing_key: unknown value \"trace\"; must be traceID, service, resource, metric or streamID"
             ),
             (
                 "{hostnames: [a], resolver: {static: {hostnames: [a]}}}",

@@ -11,7 +11,19 @@ private func content(_ number: Int, in message: [UInt8]) -> [UInt8]? {
 private func place(_ item: ItemInContext, _ signal: Signal, _ key: RoutingKey, _ destinations: Int) -> Int {
     let resource = content(1, in: item.around[1])
     var bytes: [UInt8] = []
-    if key == .service {
+    if key == .resource || key == .stream {
+        // In any order: a sum.
+        let sum = plainFields(resource ?? []).filter { $0.number == 1 && $0.wireType == 2 }
+            .reduce(UInt64(0)) { $0 &+ RoutingHash.of($1.content) }
+        func bytes(_ word: UInt64) -> [UInt8] { (0..<8).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
+        let hash = RoutingHash.of(bytes(sum) + bytes(0))
+        guard key == .stream else { return Int(hash % UInt64(destinations)) }
+        let name = RoutingHash.of(content(1, in: item.around[3]) ?? [])
+        return Int(RoutingHash.of(bytes(name) + bytes(hash)) % UInt64(destinations))
+    }
+    if key == .metric {
+        bytes = content(1, in: item.around[3]) ?? []
+    } else if key == .service {
         for attribute in plainFields(resource ?? []) where attribute.number == 1 && attribute.wireType == 2 {
             guard content(1, in: attribute.content) == Array("service.name".utf8),
                 let value = content(2, in: attribute.content), let text = content(1, in: value)
@@ -70,7 +82,8 @@ struct RequestRouterTests {
         "requests of every shape: every item is at the one destination that its key has, in order, in its envelopes",
         arguments: [
             (Signal.traces, RoutingKey.traceID), (.traces, .service), (.logs, .traceID), (.logs, .service),
-            (.metrics, .service),
+            (.metrics, .service), (.traces, .resource), (.metrics, .resource), (.metrics, .metric),
+            (.metrics, .stream),
         ])
     func anyRequest(signal: Signal, key: RoutingKey) throws {
         var divided = 0
@@ -78,7 +91,7 @@ struct RequestRouterTests {
             var router = RequestRouter(signal, key: key, destinations: destinations)
             for seed in 0..<200 as Range<UInt64> {
                 var request = RandomRequest.make(signal, seed: seed &* 31 &+ UInt64(destinations))
-                if key == .service { request = withServices(request, signal, seed) }
+                if key.keepsResources { request = withServices(request, signal, seed) }
                 try check(request, signal, key, &router, destinations, seed)
                 if parts(request, &router, destinations).count(where: { $0 != nil }) > 1 { divided += 1 }
             }

@@ -59,7 +59,7 @@ struct SeriesLabelTests {
             request(
                 [gauge("a", point(1, [("x_y", "3"), ("x.y", "1"), ("x/y", "2"), ("job", "own")]))],
                 resource: [("service.name", "svc")]))
-        #expect(under.samples() == ["a{job=\"own;svc\",x_y=\"1;2;3\"} 1"])
+        #expect(under.samples() == ["a{exported_job=\"own\",x_y=\"1;2;3\",job=\"svc\"} 1"])
     }
 
     @Test("Labels without a value are none to Prometheus, so they must not make another series")
@@ -207,6 +207,30 @@ struct SeriesLabelTests {
         let under = StoreUnderTest()
         under.take(histogram("h", histogramPoint([1], [], [("le", "x"), ("quantile", "y")])))
         #expect(under.samples().last == "h_count{exported_le=\"x\",exported_quantile=\"y\"} 1")
+    }
+
+    /// Prometheus takes nothing of a page on which a label is there twice.
+    @Test("A resource's own le stands in no bucket's way")
+    func reservedOfResources() {
+        var all = ResourceLabels()
+        all.included = ["*"]
+        let under = StoreUnderTest(resourceLabels: all)
+        under.take(request([histogram("h", histogramPoint([1, 1], [1]))], resource: [("le", "x")]))
+        #expect(under.samples().first?.contains("{exported_le=\"x\",le=\"1\"}") == true, "\(under.samples())")
+    }
+
+    @Test("Series say who sends whatever attributes their points have, so that they join with target_info")
+    func identityOfPoints() {
+        let under = StoreUnderTest()
+        let target = [("service.name", "svc"), ("service.instance.id", "i"), ("pod", "1")]
+        under.take(request([gauge("g", point(1, [("job", "own"), ("instance", "mine")]))], resource: target))
+        under.take(request([gauge("free", point(2, [("job", "own")]))], resource: []))
+        let samples = under.samples()
+        #expect(
+            samples.contains(
+                "g{exported_instance=\"mine\",exported_job=\"own\",instance=\"i\",job=\"svc\"} 1"),
+            "\(samples)")
+        #expect(samples.contains("free{job=\"own\"} 2"), "\(samples)")
     }
 
     @Test(

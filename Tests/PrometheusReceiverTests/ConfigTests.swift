@@ -81,7 +81,7 @@ func readJob(_ lines: String, global: String = "") -> (job: ScrapeConfig, proble
         #expect(job.limits.bodySize == 10 << 20 && job.limits.samples == 10 && job.limits.targets == 3)
         #expect(job.staticGroups[0].targets.count == 2 && job.staticGroups[0].labels["shard"] == "7")
         #expect(job.fileDiscovery[0].refreshInterval == .seconds(30))
-        #expect(job.kubernetesDiscovery[0].selector.label == "app=x")
+        #expect(job.kubernetesDiscovery[0].selectors[.pod]?.label == "app=x")
         #expect(job.targetRelabelling.map(\.action) == [.replace, .keep])
         #expect(job.externalLabels == [Label("cluster", "c")])
         #expect(job.protocols == [.protobuf, .text004])
@@ -115,7 +115,11 @@ func readJob(_ lines: String, global: String = "") -> (job: ScrapeConfig, proble
         ("relabel_configs: [{action: lowercase, target_label: $1}]", "takes no groups"),
         ("file_sd_configs: [{files: [/a.txt]}]", "must end with"),
         ("file_sd_configs: [{}]", "requires \"files\""),
-        ("kubernetes_sd_configs: [{role: node}]", "not supported yet"),
+        ("kubernetes_sd_configs: [{role: ingress}]", "not supported yet"),
+        (
+            "kubernetes_sd_configs: [{role: node, selectors: [{role: pod, label: a}]}]",
+            "\"pod\" is not asked for"
+        ),
         ("kubernetes_sd_configs: [{}]", "requires \"role\""),
         ("kubernetes_sd_configs: [{role: pod, api_server: x}]", "has no scheme"),
         ("consul_sd_configs: [{server: x}]", "file_sd_configs"),

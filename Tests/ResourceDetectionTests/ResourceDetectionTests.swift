@@ -59,6 +59,80 @@ struct ResourceDetectionTests {
         }
     }
 
+    @Test(
+        "keys of eks that need more than this version has are taken when they are off, and teach when they are on"
+    )
+    func eksKeys() {
+        let off = Self.read(
+            "{detectors: [eks], eks: {node_from_env_var: N, resource_attributes: {k8s.cluster.name: {enabled: false}}}}"
+        )
+        #expect(!off.1.hasErrors && off.1.render().contains("has no effect"), "\(off.1.render())")
+        let on = Self.read(
+            "{detectors: [eks], eks: {resource_attributes: {k8s.cluster.name: {enabled: true}}}}"
+        ).1
+        #expect(on.items.count == 1 && on.render().contains("OTEL_RESOURCE_ATTRIBUTES"), "\(on.render())")
+        let gke = Self.read("detectors: [gke]").1
+        #expect(gke.items.count == 1 && gke.render().contains("write gcp"), "\(gke.render())")
+    }
+
+    // MARK: - Managed platforms
+
+    @Test("platforms that tell by the environment are told, and elsewhere nothing is")
+    func managedPlatforms() async throws {
+        #expect(
+            try await Self.detect("detectors: [lambda, elastic_beanstalk, heroku, aks]", Self.probe([:]))
+                == [])
+        let lambda = Self.probe([
+            "AWS_LAMBDA_FUNCTION_NAME": "f", "AWS_REGION": "eu-1", "AWS_LAMBDA_FUNCTION_VERSION": "7",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "s", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "g",
+        ])
+        #expect(
+            try await Self.detect(
+                "{detectors: [lambda], lambda: {resource_attributes: {faas.instance: {enabled: false}}}}",
+                lambda)
+                == [
+                    "cloud.provider=aws", "cloud.platform=aws_lambda", "faas.name=f", "cloud.region=eu-1",
+                    "faas.version=7", "faas.max_memory=128", "aws.log.group.names=[\"g\"]",
+                    "aws.log.stream.names=[\"s\"]",
+                ])
+        let heroku = Self.probe([
+            "HEROKU_DYNO_ID": "d", "HEROKU_APP_ID": "a", "HEROKU_APP_NAME": "n", "HEROKU_SLUG_COMMIT": "c",
+            "HEROKU_RELEASE_CREATED_AT": "t", "HEROKU_RELEASE_VERSION": "v1",
+        ])
+        #expect(
+            try await Self.detect("detectors: [heroku]", heroku) == [
+                "cloud.provider=heroku", "service.instance.id=d", "heroku.app.id=a", "service.name=n",
+                "heroku.release.creation_timestamp=t", "service.version=v1", "heroku.release.commit=c",
+            ])
+        let root = FileManager.default.temporaryDirectory.appending(path: UUID().uuidString)
+        defer { try? FileManager.default.removeItem(at: root) }
+        let file = root.appending(path: "var/elasticbeanstalk/xray/environment.conf")
+        try FileManager.default.createDirectory(
+            at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
+        try #"{"deployment_id":23,"version_label":"v2","environment_name":"prod"}"#.write(
+            to: file, atomically: true, encoding: .utf8)
+        #expect(
+            try await Self.detect("detectors: [elasticbeanstalk]", Self.probe([:], root: root.path)) == [
+                "cloud.provider=aws", "cloud.platform=aws_elastic_beanstalk", "deployment.environment=prod",
+                "service.version=v2", "service.instance.id=23",
+            ])
+    }
+
+    @Test("a cluster on Azure is one of AKS; a machine without a cluster is none")
+    func aks() async throws {
+        let server = try await Self.server(["/metadata/instance/compute": "{}"])
+        var probe = Self.probe(["KUBERNETES_SERVICE_HOST": "10.0.0.1"])
+        probe.azureEndpoint = "http://127.0.0.1:\(server.port)"
+        #expect(
+            try await Self.detect("detectors: [aks]", probe) == [
+                "cloud.provider=azure", "cloud.platform=azure_aks",
+            ])
+        probe.variable = { _ in nil }
+        #expect(try await Self.detect("detectors: [aks]", probe) == [])
+        try await server.close()
+    }
+
     // MARK: - system
 
     @Test("the system tells its host, and more when it is asked")
@@ -272,7 +346,7 @@ struct ResourceDetectionTests {
         "configurations that are not valid are refused",
         arguments: [
             ("detectors: [nowhere]", "invalid detector key: nowhere"),
-            ("detectors: [lambda]", "invalid detector key: lambda; it is not supported yet"),
+            ("detectors: [consul]", "invalid detector key: consul; it is not supported yet"),
             ("system: {hostname_sources: [guess]}", "invalid hostname source: guess"),
             ("system: {resource_attributes: {host.nam: {enabled: true}}}", "unknown key \"host.nam\""),
             ("ec2: {tags: [a]}", "not supported yet"), ("azure: {tags: ['(']}", "is no regular expression"),

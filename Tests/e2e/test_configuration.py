@@ -511,3 +511,110 @@ def test_placeholders_are_named_as_such(tmp_path, exporter):
     result = validate(tmp_path, text)
     assert result.returncode == 1 and result.stderr.count("error: ") == 1
     assert "still has the placeholder <" in result.stderr and "help: " in result.stderr
+
+
+# Sections as public configurations write them, by the kind of component and the signal that it is used with.
+FIELD = {
+    "backends of a cluster": ("exporters", "loadbalancing", "traces", """
+    routing_key: service
+    protocol: {otlp: {tls: {insecure: true}}}
+    resolver: {k8s: {service: samplers.observability, ports: [4317, 14317]}}"""),
+    "one metric, one backend": ("exporters", "loadbalancing", "metrics", """
+    routing_key: metric
+    protocol: {otlp: {timeout: 1s}}
+    resolver: {dns: {hostname: gateways.observability, quarantine: {enabled: true}}}"""),
+    "one stream, one backend": ("exporters", "load_balancing", "metrics", """
+    routing_key: streamID
+    protocol: {otlp: }
+    resolver: {static: {hostnames: [a, b]}}"""),
+    "kubelets and endpoints": ("receivers", "prometheus", "metrics", """
+    config:
+      scrape_configs:
+        - job_name: cadvisor
+          scheme: https
+          bearer_token_file: /var/run/secrets/kubernetes.io/serviceaccount/token
+          kubernetes_sd_configs: [{role: node}]
+          relabel_configs:
+            - {target_label: __metrics_path__, replacement: /metrics/cadvisor}
+            - {action: labelmap, regex: __meta_kubernetes_node_label_(.+)}
+        - job_name: endpoints
+          kubernetes_sd_configs: [{role: endpoints, namespaces: {names: [a]}, selectors: [{role: pod, label: app=x}]}]
+        - job_name: slices
+          kubernetes_sd_configs: [{role: endpointslice}]
+        - job_name: services
+          kubernetes_sd_configs: [{role: service}]"""),
+    "every cloud": ("processors", "resourcedetection", "traces", """
+    detectors: [env, system, gcp, ecs, ec2, azure, aks, eks, lambda, elastic_beanstalk, heroku]
+    eks: {node_from_env_var: K8S_NODE_NAME}
+    timeout: 2s"""),
+    "owners of pods": ("processors", "k8sattributes", "logs", """
+    extract: {labels: [{tag_name: a, key: b, from: replicaset}]}"""),
+    "ballast": ("extensions", "memory_ballast", "traces", """
+    size_in_percentage: 30"""),
+    "created metrics": ("exporters", "prometheusremotewrite", "metrics", """
+    endpoint: http://prometheus:9090/api/v1/write
+    export_created_metric: {enabled: true}"""),
+    "the exporter of a connector": ("connectors", "servicegraph", "traces", """
+    metrics_exporter: prometheus
+    latency_histogram_buckets: [100ms, 1s]"""),
+    "cache of deltas": ("connectors", "spanmetrics", "traces", """
+    aggregation_temporality: AGGREGATION_TEMPORALITY_DELTA
+    delta_temporality: {metric_timestamp_cache_size: 100}"""),
+}
+
+
+def around_section(kind, name, signal, body):
+    """A configuration that uses a component."""
+    parts = {"receivers": "", "processors": "", "exporters": "", "connectors": "", "extensions": ""}
+    parts[kind] = f"\n  {name}:{body}"
+    parts["receivers"] += "\n  otlp: {protocols: {grpc: }}"
+    parts["exporters"] += "\n  nop:"
+    used = {other: f"[{name}]" if kind == other else "[]" for other in parts}
+    receivers = f"[otlp, {name}]" if kind == "receivers" else "[otlp]"
+    exporters = f"[nop, {name}]" if kind in ("exporters", "connectors") else "[nop]"
+    more = f"\n    metrics: {{receivers: [{name}], exporters: [nop]}}" if kind == "connectors" else ""
+    return "".join(f"{key}:{text}\n" for key, text in parts.items()) + (
+        f"service:\n  extensions: {used['extensions']}\n  pipelines:\n"
+        f"    {signal}: {{receivers: {receivers}, processors: {used['processors']}, exporters: {exporters}}}{more}\n"
+    )
+
+
+@pytest.mark.parametrize("name", FIELD)
+def test_sections_of_public_configurations(tmp_path, name):
+    """If it failed, a configuration that runs everywhere else would not run here."""
+    result = validate(tmp_path, around_section(*FIELD[name]))
+    assert result.returncode == 0, result.stderr
+
+
+MISTAKES = {
+    "a key of a filter in capitals": ("processors", "filter", "metrics", """
+    metrics: {exclude: {match_type: strict, resource_attributes: [{Key: service.name}]}}""", 'did you mean "key"?'),
+    "a key of an action in capitals": ("processors", "attributes", "traces", """
+    actions: [{Key: a, value: b, action: insert}]""", 'did you mean "key"?'),
+    "a required key in capitals": ("exporters", "otlp", "traces", """
+    Endpoint: tempo:4317""", 'did you mean "endpoint"?'),
+    "a default in another language": ("exporters", "file", "traces", """
+    path: ${OUTPUT:/tmp/spans.json}""", "write ${env:OUTPUT:-/tmp/spans.json}"),
+    "targets by an allocator": ("receivers", "prometheus", "metrics", """
+    config: {scrape_configs: []}
+    target_allocator: {endpoint: http://allocator}""", 'remove "target_allocator"'),
+    "a batcher of an exporter": ("exporters", "otlphttp", "traces", """
+    endpoint: http://tempo:4318
+    batcher: {enabled: true}""", "write sending_queue: {batch: {…}}"),
+    "a detector of old": ("processors", "resourcedetection", "traces", """
+    detectors: [env, gke]""", "write gcp"),
+    "a processor of old": ("processors", "queued_retry", "traces", """
+    num_workers: 4""", "write sending_queue and retry_on_failure there"),
+    "labels of old": ("exporters", "loki", "logs", """
+    endpoint: http://loki:3100/loki/api/v1/push
+    labels: {attributes: {severity: ""}}""", "action: index_label"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_one_mistake_is_one_error(tmp_path, name):
+    """If it failed, who brings an older configuration would search for faults that are none."""
+    *section, help_text = MISTAKES[name]
+    result = validate(tmp_path, around_section(*section))
+    assert result.returncode == 1 and result.stderr.count(" error: ") == 1, result.stderr
+    assert help_text in result.stderr, result.stderr

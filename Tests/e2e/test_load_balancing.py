@@ -373,7 +373,7 @@ exporters:
   loadbalancing:
     routing_key: traceID
     protocol: {otlp: {tls: {insecure: true}, sending_queue: {storage: file_storage}}}
-    resolver: {k8s: {service: tempo}}
+    resolver: {aws_cloud_map: {namespace: tempo}}
 service: {pipelines: {metrics: {receivers: [otlp], exporters: [loadbalancing]}}}
 """
     path.write_text(text)
@@ -382,7 +382,7 @@ service: {pipelines: {metrics: {receivers: [otlp], exporters: [loadbalancing]}}}
     for words in (
         "exporters::loadbalancing::routing_key",
         '"traceID" is none for metrics',
-        "exporters::loadbalancing::resolver::k8s",
+        "exporters::loadbalancing::resolver::aws_cloud_map",
         "is not supported yet; write dns",
         "exporters::loadbalancing::protocol::otlp::sending_queue::storage",
     ):

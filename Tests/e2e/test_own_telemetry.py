@@ -171,6 +171,42 @@ def test_the_collectors_names_arrive(gateway, backend, clients):
     wait_until(lambda: not missing(), lambda: missing())
 
 
+def test_differences_where_a_backend_wants_them(gateway, backend, clients):
+    """If it failed, backends that take deltas alone would refuse what the gateway says about itself, or count it twice."""
+    sink, own = backend(), backend()
+    exporter_of = {"otlp": {**FORMS["grpc"](own)["otlp"], "temporality_preference": "delta"}}
+    started = gateway(config({"otlp": exporter(sink)}, signals=["traces"], telemetry={
+        "metrics": {"level": "detailed", "readers": [{"periodic": {"interval": 50, "exporter": exporter_of}}]}}))
+    client, name = clients.grpc(started), "otelcol_receiver_accepted_spans"
+
+    def sent():
+        """All points of the counter in order, by transport."""
+        found = []
+        for request in own.received("metrics"):
+            for metric in request.resource_metrics[0].scope_metrics[0].metrics:
+                if metric.name == name:
+                    assert metric.sum.aggregation_temporality == 1
+                    assert metric.sum.is_monotonic
+                    found += [p for p in metric.sum.data_points if attributes(p).get("transport") == "grpc"]
+                if metric.name == "rpc_server_duration":
+                    assert metric.histogram.aggregation_temporality == 1
+        return found
+
+    client.export(data.spans(3))
+    wait_until(lambda: sum(p.as_int for p in sent()) == 3, lambda: sent())
+    client.export(data.spans(4))
+    wait_until(lambda: sum(p.as_int for p in sent()) == 7, lambda: sent())
+    # Some that say nothing new: nothing is counted twice, and no time is left out.
+    before = len(sent())
+    wait_until(lambda: len(sent()) >= before + 3, "more requests")
+    points = sent()
+    assert sum(p.as_int for p in points) == 7
+    for earlier, later in zip(points, points[1:]):
+        assert earlier.time_unix_nano == later.start_time_unix_nano
+    gauges = {m.name: m for m in own.received("metrics")[-1].resource_metrics[0].scope_metrics[0].metrics}
+    assert gauges["otelcol_process_memory_rss"].gauge.data_points[0].as_int > 0
+
+
 def page_of(started):
     return fetch(f"http://{LOOPBACK}:{started.metrics_port}/metrics")[1]
 

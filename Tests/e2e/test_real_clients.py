@@ -2,6 +2,7 @@
 
 import json
 import socket
+import ssl
 import subprocess
 
 import cramjam
@@ -320,6 +321,16 @@ def test_an_explicit_address_is_that_address(gateway):
     started = gateway(config({"nop": {}}))
     assert reaches(LOOPBACK, started.http_port) and not reaches("::1", started.http_port)
     assert reaches(LOOPBACK, started.grpc_port) and not reaches("::1", started.grpc_port)
+
+
+def test_a_client_with_tls_is_turned_away_at_once(gateway):
+    """If it failed, a client whose URL begins with https would hang, and nobody would learn why."""
+    started = gateway(config({"nop": {}}))
+    with socket.create_connection((LOOPBACK, started.http_port), timeout=30) as plain:
+        with pytest.raises((ssl.SSLError, ConnectionError)) as failure:
+            ssl.create_default_context().wrap_socket(plain, server_hostname="gateway")
+    assert not isinstance(failure.value, TimeoutError)
+    wait_until(lambda: "A client speaks TLS to a server that has none" in started.log, lambda: started.log)
 
 
 def lz4(payload):

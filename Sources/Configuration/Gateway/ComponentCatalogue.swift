@@ -128,7 +128,7 @@ package struct ComponentCatalogue: Sendable {
             metricsgeneration remotetap schema sumologic experimental_metricsgeneration queuebatch resource_detection \
             k8s_attributes group_by_attrs group_by_trace metrics_transform cumulative_to_delta delta_to_cumulative \
             delta_to_rate log_dedup metrics_generation remote_tap geoip unroll dnslookup lookup spanmetrics \
-            servicegraph metricstarttime metric_start_time
+            servicegraph metricstarttime metric_start_time queued_retry
             """
         ),
         (

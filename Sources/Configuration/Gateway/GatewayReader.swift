@@ -149,6 +149,7 @@ struct GatewayReader {
     /// Extensions of the Collector that are about its own runtime: they stop nobody.
     private static let withoutEffect = [
         "pprof": "remove it; it serves profiles of Go's runtime, for which Linux has perf",
+        "memory_ballast": "remove it; there is no garbage collector that it could help",
         "cgroup_runtime":
             "remove it; memory_limiter's limit_percentage and the event loops follow the cgroup already",
     ]

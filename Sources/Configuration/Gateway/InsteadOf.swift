@@ -22,7 +22,7 @@ private let nearestBuilt = [
     "otel_arrow": "use otlp, which the other side understands, too",
     "simpleprometheus": "write the target under the prometheus receiver's scrape_configs",
     "otelarrow": "use otlp, which the other side understands, too",
-    "memory_ballast": "remove it; there is no garbage collector that it could help",
+    "queued_retry": "the exporters have it: write sending_queue and retry_on_failure there",
     "queuebatch": "write sending_queue::batch in the exporters, or use the batch processor",
     "oauth2client": "let a proxy beside the gateway add the token",
     "sigv4auth": "let a proxy beside the gateway sign the requests (aws-sigv4-proxy)",

@@ -27,6 +27,10 @@ package struct TelemetryExporterConfig: Sendable, Equatable {
     package var certificateFile: String?
     package var keyFile: String?
 
+    /// Whether counters and histograms say what came since they were last sent; gauges are as they are. Default false. Key
+    /// `temporality_preference`: cumulative or delta. Of metrics only.
+    package var sendsDeltas = false
+
     package init() {}
 
     /// Reads `exporter` of a section; nil when there is none that can be used, which is reported.
@@ -95,9 +99,10 @@ package struct TelemetryExporterConfig: Sendable, Equatable {
                 nil, error: "has a client certificate without its key, or a key without its certificate",
                 help: "write both, or neither")
         }
-        _ = section.choice(
-            "temporality_preference", of: ["cumulative"], default: "cumulative",
-            notYet: ["delta", "low_memory", "lowmemory"])
+        sendsDeltas =
+            section.choice(
+                "temporality_preference", of: ["cumulative", "delta"], default: "cumulative",
+                notYet: ["low_memory", "lowmemory"]) == "delta"
         _ = section.choice(
             "default_histogram_aggregation", of: ["explicit_bucket_histogram"],
             default: "explicit_bucket_histogram", notYet: ["base2_exponential_bucket_histogram"])

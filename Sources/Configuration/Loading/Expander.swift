@@ -146,8 +146,15 @@ struct Expander {
 
     private mutating func fail<Value>(_ message: String, _ place: Place, help: String? = nil) -> Value? {
         diagnostics.error(message, path: place.path, at: place.origin, help: help)
-        failures += 1
+        failed(place)
         return nil
+    }
+
+    /// The value is missing: what its reader says to that is no second error.
+    private mutating func failed(_ place: Place) {
+        failures += 1
+        let parts = place.path.split(separator: "::", omittingEmptySubsequences: false)
+        diagnostics.noteIncomplete(parts.dropLast().joined(separator: "::"))
     }
 
     /// The value behind a reference, its own references followed.
@@ -181,7 +188,13 @@ struct Expander {
             fallback = String(reference[mark...].dropFirst(2))
         }
         guard isVariableName(name) else {
-            return fail(ConfigLoader.badName(name), place, help: "write $${ for a literal ${")
+            // Other programs write the default behind the colon alone.
+            let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+            let hasDefault = parts.count == 2 && isVariableName(String(parts[0]))
+            return fail(
+                ConfigLoader.badName(name), place,
+                help: hasDefault
+                    ? "for a default write ${env:\(parts[0]):-\(parts[1])}" : "write $${ for a literal ${")
         }
         if let value = environment.variable(name) { return typed(value, name: "env:" + name, place) }
         if let fallback {
@@ -221,7 +234,7 @@ struct Expander {
             diagnostics.error(
                 "\(quoted(withoutUser(url))) \(error.message)", path: place.path, at: place.origin,
                 help: "name a server that answers 200", showsLine: withoutUser(url) == url)
-            failures += 1
+            failed(place)
             return nil
         case .success(var text):
             if text.last?.isNewline ?? false { text.removeLast() }

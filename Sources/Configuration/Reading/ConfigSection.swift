@@ -218,7 +218,15 @@ package final class ConfigSection {
     ) {
         if let key { broken.insert(key) }
         diagnostics.error(
-            message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help, showsLine: showsLine)
+            message, path: key.map(path(of:)) ?? path, at: place(of: key), help: help, showsLine: showsLine,
+            section: section(of: key))
+    }
+
+    /// The section that a problem with a key is about: the key's when it opens one, this one when the key is not there, none
+    /// when it has a value of its own.
+    private func section(of key: String?) -> String? {
+        guard let key, let entry = map.entry(key), !entry.value.isNull else { return path }
+        return entry.value.isScalar ? nil : path(of: key)
     }
 
     /// Reports something that works, though probably not as meant. Parameters as for an error.
@@ -265,9 +273,19 @@ package final class ConfigSection {
         if has(key) { report(key, warning: "has no effect: " + reason) }
     }
 
+    /// True when a key's value asks for something: it is neither empty nor false, 0, or an empty list or section.
+    package func asksForSomething(_ key: String) -> Bool {
+        map.entry(key)?.value.isSomething ?? false
+    }
+
     /// Names keys that people write here and that belong somewhere else, such as `insecure` under `tls`.
     package func misplaced(_ keys: [String], under section: String) {
         for key in keys { misplacedKeys[key] = "write it under \"\(section):\"" }
+    }
+
+    /// Says what is written today instead of keys of older Collectors: such a key is unknown, with this help.
+    package func formerly(_ keys: [String: String]) {
+        misplacedKeys.merge(keys) { own, _ in own }
     }
 
     /// Takes all keys as they are; `finish()` will not complain about any.
@@ -294,6 +312,7 @@ package final class ConfigSection {
         for child in children.values.joined() { child.finish() }
         guard !acceptsAnyKey else { return }
         for entry in map.entries where !asked.contains(entry.key) {
+            if nearest(entry.key, in: asked) != nil { diagnostics.noteIncomplete(path) }
             diagnostics.error(
                 "unknown key \(quoted(entry.key))", path: path, at: entry.keyOrigin,
                 help: help(for: entry.key))

@@ -24,11 +24,15 @@ package final class Diagnostics {
         package let origin: ConfigOrigin?
         /// False when the line may hold a secret.
         let showsLine: Bool
+        /// The section that it is about as a whole, such as one in which something is missing; nil for a single value.
+        var section: String?
     }
 
     private var collected: [Item] = []
     private var seen: Set<String> = []
     private var saidOnce: Set<String> = []
+    /// Sections of which a key is misspelt or has no value for another reason that is told.
+    private var incomplete: Set<String> = []
     /// Whether a file that is missing is a warning: where a configuration is only checked, its files may be elsewhere.
     package var toleratesMissingFiles = false
 
@@ -48,15 +52,30 @@ package final class Diagnostics {
 
     /// Collects an error. The same problem reported twice is kept once.
     ///
-    /// - Parameter showsLine: false leaves out the source line, which may hold a secret.
+    /// - Parameters:
+    ///   - showsLine: false leaves out the source line, which may hold a secret.
+    ///   - section: the section that the error is about as a whole: it is left out when a misspelt key there explains it.
     package func error(
         _ message: String, path: String = "", at origin: ConfigOrigin? = nil, help: String? = nil,
-        showsLine: Bool = true
+        showsLine: Bool = true, section: String? = nil
     ) {
+        if let section, incomplete.contains(section) { return }
         add(
             Item(
                 severity: .error, path: path, message: message, help: help ?? Self.help(for: path),
-                origin: origin, showsLine: showsLine))
+                origin: origin, showsLine: showsLine, section: section))
+    }
+
+    /// Says that an error has been told about a key of a section: what that section seems to lack, or the one in whose list
+    /// it is an item, is no second error.
+    func noteIncomplete(_ section: String) {
+        var sections = [section]
+        let parts = section.split(separator: "::", omittingEmptySubsequences: false)
+        if parts.count > 2, Int(parts[parts.count - 1]) != nil {
+            sections += [1, 2].map { parts.dropLast($0).joined(separator: "::") }
+        }
+        incomplete.formUnion(sections)
+        collected.removeAll { $0.section.map(sections.contains) ?? false }
     }
 
     /// What to do about an error whose reporter knows nothing better: every error says something.

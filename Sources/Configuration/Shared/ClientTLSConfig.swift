@@ -72,3 +72,13 @@ package struct ServerTLSConfig: Sendable, Equatable {
 private func isHostByte(_ byte: UInt8) -> Bool {
     isLetter(byte) || isDigit(byte) || "-._".utf8.contains(byte)
 }
+
+extension ConfigSection {
+    /// Keys that exporters of older Collectors had.
+    package func formerlyOfExporters() {
+        formerly([
+            "batcher": "write sending_queue: {batch: {…}}", "tls_settings": "write tls",
+            "per_rpc_auth": "write auth: {authenticator: …}",
+        ])
+    }
+}

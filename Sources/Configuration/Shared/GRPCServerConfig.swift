@@ -60,6 +60,7 @@ package struct GRPCServerConfig: Sendable, Equatable {
         readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil
     ) {
         self.init(endpoint: section.endpoint("endpoint", default: endpoint))
+        section.formerly(["tls_settings": "write tls", "tls_credentials": "write tls"])
         section.tcpOnly()
         let size = section.int("max_recv_msg_size_mib", default: maxRecvMsgSizeMib, in: 0...2047)
         maxRecvMsgSizeMib = size == 0 ? 4 : size

@@ -48,6 +48,11 @@ package struct HTTPServerConfig: Sendable, Equatable {
         readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil
     ) {
         self.init(endpoint: section.endpoint("endpoint", default: endpoint))
+        section.formerly([
+            "cors_allowed_origins": "write cors: {allowed_origins: […]}",
+            "cors_allowed_headers": "write cors: {allowed_headers: […]}", "tls_settings": "write tls",
+            "tls_credentials": "write tls",
+        ])
         section.tcpOnly()
         let size = section.int("max_request_body_size", default: maxRequestBodySize, in: 0...Int(Int32.max))
         maxRequestBodySize = size == 0 ? 20_971_520 : size

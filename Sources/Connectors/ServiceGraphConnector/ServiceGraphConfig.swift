@@ -67,6 +67,7 @@ package struct ServiceGraphConfig: ComponentConfig {
         flushInterval = section.duration("metrics_flush_interval", default: flushInterval)
         timestampOffset = section.duration("metrics_timestamp_offset", default: .zero)
         seriesMax = section.int("max_series", default: seriesMax, in: 1...Int(Int32.max))
+        section.ignored("metrics_exporter", "metrics go to the pipelines that name this connector")
         section.finish()
     }
 

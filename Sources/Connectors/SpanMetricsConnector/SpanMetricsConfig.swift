@@ -191,7 +191,11 @@ package struct SpanMetricsConfig: ComponentConfig {
         resourcesMax = section.int(
             "resource_metrics_cache_size", default: resourcesMax, in: 1...Int(Int32.max))
         resourceKeys = section.stringList("resource_metrics_key_attributes").map { AttributeKey($0) }
+        let starts = section.section("delta_temporality") ?? section
         startsMax = section.int("metric_timestamp_cache_size", default: startsMax, in: 1...Int(Int32.max))
+        if starts !== section {
+            startsMax = starts.int("metric_timestamp_cache_size", default: startsMax, in: 1...Int(Int32.max))
+        }
         seriesPerResourceMax = section.int("aggregation_cardinality_limit", default: 0)
         seriesMax = section.int("max_series", default: seriesMax, in: 1...Int(Int32.max / 64))
     }

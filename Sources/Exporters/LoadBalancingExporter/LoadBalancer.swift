@@ -1,5 +1,6 @@
 package import Configuration
 package import HTTP
+package import Kubernetes
 package import Logging
 package import NIOCore
 package import OTLP
@@ -32,6 +33,8 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
         package let logger: Logger
         /// Whether backends get gzip members as they came.
         package let keepsGzip: Bool
+        /// The cluster that `resolver::k8s` asks; nil outside of one.
+        let cluster: KubernetesAccount?
         /// Makes a queue, with its sender, for one backend. Any thread; must not block.
         package let makeQueue: @Sendable (EndpointConfig) -> SendingQueue
 
@@ -39,8 +42,10 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
         package init(
             name: String, signal: Signal, queue: SendingQueueConfig, counters: SendingQueue.Counters,
             resolver: any AddressResolver, eventLoop: any EventLoop, registry: MetricRegistry, logger: Logger,
-            keepsGzip: Bool = false, makeQueue: @escaping @Sendable (EndpointConfig) -> SendingQueue
+            keepsGzip: Bool = false, cluster: KubernetesAccount? = nil,
+            makeQueue: @escaping @Sendable (EndpointConfig) -> SendingQueue
         ) {
+            self.cluster = cluster
             self.name = name
             self.signal = signal
             self.queue = queue
@@ -69,7 +74,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
     private let key: RoutingKey
     private let state = Mutex(State())
     private let givenUp = Atomic<Int>(0)
-    private let poller: ResolverPoll?
+    private let source: (any BackendSource)?
 
     /// - Parameter config: of the exporter.
     package init(_ config: LoadBalancingConfig, parts: Parts) {
@@ -78,10 +83,10 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
         key = config.key(for: parts.signal)
         switch config.resolver {
         case .fixed(let endpoints):
-            poller = nil
+            source = nil
             use(endpoints)
-        case .dns(let dns):
-            poller = ResolverPoll(dns, parts)
+        case .dns(let dns): source = ResolverPoll(dns, parts)
+        case .kubernetes(let service): source = ServiceEndpoints(service, parts)
         }
         register()
     }
@@ -93,10 +98,10 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
     package var stopsReading: Bool { parts.queue.blockOnOverflow }
 
     package var input: PipelineInput {
-        // Divided requests are compressed anew; a service's mostly are whole.
+        // Divided requests are compressed anew; those of a service or resource mostly are whole.
         PipelineInput(
             self, admission: stopsReading ? [self] : [], answersLater: answersLater,
-            keepsGzip: key == .service && parts.keepsGzip)
+            keepsGzip: key.keepsResources && parts.keepsGzip)
     }
 
     /// Says who gets what no backend will ever take. Before the first batch; any thread.
@@ -239,7 +244,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
 
     /// Asks for the backends and goes on asking. Once.
     package func resolve() -> EventLoopFuture<Void> {
-        poller?.start(self) ?? parts.eventLoop.makeSucceededVoidFuture()
+        source?.start(self) ?? parts.eventLoop.makeSucceededVoidFuture()
     }
 
     package func stop(until deadline: NIODeadline) async -> Remainder {
@@ -247,7 +252,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
             state.accepting = false
             return (state.routes.backends + state.leaving).map { $0.queue }
         }
-        poller?.stop()
+        source?.stop()
         let left = await withTaskGroup(of: Int.self) { group in
             for queue in queues { group.addTask { await queue.drain(until: deadline) } }
             return await group.reduce(0, +)

@@ -9,6 +9,25 @@ package struct LoadBalancingConfig: Sendable, Equatable {
         case fixed([EndpointConfig])
         /// The addresses of a name. Key `dns`.
         case dns(DNS)
+        /// The endpoints of a service of the cluster. Key `k8s`.
+        case kubernetes(Kubernetes)
+    }
+
+    /// `resolver::k8s`.
+    package struct Kubernetes: Sendable, Equatable {
+        /// The service's name. Required, no default. Key `service`, before the first dot.
+        package var service = ""
+        /// nil: the one that the gateway runs in. Key `service`, behind the first dot.
+        package var namespace: String?
+        /// Of every endpoint; each is a backend. Default 4317. Key `ports`.
+        package var ports = [4317]
+        /// How long the start waits for the first answer. Default 1s, more than 0. Key `timeout`.
+        package var timeout: Duration = .seconds(1)
+        /// Whether backends are known by their host names, which a stateful set gives them. Default false. Key
+        /// `return_hostnames`.
+        package var usesHostNames = false
+
+        package init() {}
     }
 
     /// `resolver::dns`.
@@ -45,11 +64,14 @@ package struct LoadBalancingConfig: Sendable, Equatable {
         _ section: ConfigSection, readProtocol: (ConfigSection) -> Void, readShared: () -> Void = {}
     ) {
         switch section.choice(
-            "routing_key", of: ["traceID", "service", ""], default: "",
-            notYet: ["resource", "metric", "streamID", "attributes"])
+            "routing_key", of: ["traceID", "service", "resource", "metric", "streamID", ""], default: "",
+            notYet: ["attributes"])
         {
         case "traceID": routingKey = .traceID
         case "service": routingKey = .service
+        case "resource": routingKey = .resource
+        case "metric": routingKey = .metric
+        case "streamID": routingKey = .stream
         default: break
         }
         if let protocols = section.section("protocol"), let otlp = protocols.section("otlp") {
@@ -62,29 +84,35 @@ package struct LoadBalancingConfig: Sendable, Equatable {
     }
 
     private mutating func readResolver(_ section: ConfigSection) {
-        let example = "write resolver: {static: {hostnames: [\"host:4317\"]}} or {dns: {hostname: name}}"
+        let example =
+            "write resolver: {static: {hostnames: [\"host:4317\"]}}, {dns: {hostname: name}} or {k8s: {service: name}}"
         guard let resolver = section.section("resolver") else {
             if !section.has("resolver") {
                 section.report(nil, error: "requires a \"resolver\"", help: example)
             }
             return
         }
-        let instead =
-            "write dns with the name of a service that has the backends' addresses, as a headless one has"
-        resolver.notSupportedYet("k8s", instead)
-        resolver.notSupportedYet("aws_cloud_map", instead)
-        let fixed = resolver.optionalSection("static")
-        let dns = resolver.optionalSection("dns")
-        switch (fixed, dns) {
-        case (let fixed?, nil): self.resolver = .fixed(Self.hostnames(fixed))
-        case (nil, let dns?): self.resolver = .dns(DNS(dns))
-        case (nil, nil):
-            if !resolver.has("k8s"), !resolver.has("aws_cloud_map") {
-                section.report("resolver", error: "names neither static nor dns", help: example)
-            }
-        case (.some(let fixed), .some(let dns)):
-            _ = (Self.hostnames(fixed), DNS(dns))
-            section.report("resolver", error: "names both static and dns", help: "remove one of them")
+        resolver.notSupportedYet(
+            "aws_cloud_map",
+            "write dns with the name of a service that has the backends' addresses, as a headless one has")
+        var named: [String] = []
+        if let fixed = resolver.optionalSection("static") {
+            self.resolver = .fixed(Self.hostnames(fixed))
+            named.append("static")
+        }
+        if let dns = resolver.optionalSection("dns") {
+            self.resolver = .dns(DNS(dns))
+            named.append("dns")
+        }
+        if let cluster = resolver.optionalSection("k8s") {
+            self.resolver = .kubernetes(Kubernetes(cluster))
+            named.append("k8s")
+        }
+        if named.isEmpty, !resolver.has("aws_cloud_map") {
+            section.report("resolver", error: "names none of static, dns and k8s", help: example)
+        } else if named.count > 1 {
+            section.report(
+                "resolver", error: "names \(named.joined(separator: " and "))", help: "remove all but one")
         }
     }
 
@@ -150,5 +178,39 @@ extension LoadBalancingConfig.DNS {
         }
         interval = section.duration("interval", default: interval, in: .milliseconds(1) ... .longest)
         timeout = section.duration("timeout", default: timeout, in: .milliseconds(1) ... .longest)
+        section.ignored("quarantine", "what is for a dead backend waits in its queue and is retried")
+    }
+}
+
+extension LoadBalancingConfig.Kubernetes {
+    fileprivate init(_ section: ConfigSection) {
+        self.init()
+        let parts = section.string("service", default: "").split(
+            separator: ".", omittingEmptySubsequences: false)
+        service = parts.first.map(String.init) ?? ""
+        namespace = parts.count > 1 ? String(parts[1]) : nil
+        if service.isEmpty || namespace == "", !section.isBroken("service") {
+            section.report(
+                section.has("service") ? "service" : nil, error: "requires a \"service\"",
+                help: "write its name and namespace: samplers.observability")
+        } else if parts.contains(where: { !$0.utf8.allSatisfy(Self.isNameByte) }) {
+            section.report(
+                "service", error: "\"\(parts.joined(separator: "."))\" must be a name and a namespace",
+                help:
+                    "write small letters, digits and -, such as samplers.observability, and ports under \"ports\""
+            )
+        }
+        let texts = section.scalarList("ports") ?? []
+        let numbers = texts.compactMap { text in Int(text).flatMap { (1...65535).contains($0) ? $0 : nil } }
+        if numbers.count < texts.count {
+            section.report("ports", error: "must be numbers between 1 and 65535", help: "write ports: [4317]")
+        }
+        if !numbers.isEmpty { ports = numbers }
+        timeout = section.duration("timeout", default: timeout, in: .milliseconds(1) ... .longest)
+        usesHostNames = section.bool("return_hostnames", default: false)
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        (0x61...0x7A).contains(byte) || (0x30...0x39).contains(byte) || byte == UInt8(ascii: "-")
     }
 }

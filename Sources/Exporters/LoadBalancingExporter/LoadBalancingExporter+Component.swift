@@ -1,5 +1,6 @@
 internal import Configuration
 internal import HTTP
+internal import Kubernetes
 internal import Logging
 internal import NIOCore
 internal import OTLP
@@ -70,11 +71,20 @@ private struct LoadBalancingSetup: ComponentConfig {
     }
 
     func check(usedFor signals: Set<Signal>, _ section: ConfigSection) {
-        guard config.routingKey == .traceID, signals.contains(.metrics) else { return }
-        section.report(
-            "routing_key",
-            error: "\"traceID\" is none for metrics, and a pipeline of metrics uses the exporter",
-            help: "write routing_key: service, or an exporter of its own for metrics")
+        switch config.routingKey {
+        case .traceID where signals.contains(.metrics):
+            section.report(
+                "routing_key",
+                error: "\"traceID\" is none for metrics, and a pipeline of metrics uses the exporter",
+                help: "write routing_key: service, or an exporter of its own for metrics")
+        case .metric, .stream:
+            guard let other = signals.first(where: { $0 != .metrics }) else { return }
+            section.report(
+                "routing_key",
+                error: "is one for metrics alone, and a pipeline of \(other.name) uses the exporter",
+                help: "write routing_key: service, or an exporter of its own for \(other.name)")
+        default: break
+        }
     }
 }
 
@@ -88,7 +98,8 @@ extension LoadBalancer {
         let parts = Parts(
             name: context.name, signal: context.signal, queue: otlp.sendingQueue, counters: counters,
             resolver: SystemResolver.shared, eventLoop: context.eventLoop, registry: context.registry,
-            logger: context.logger, keepsGzip: otlp.keepsGzip
+            logger: context.logger, keepsGzip: otlp.keepsGzip,
+            cluster: KubernetesAccount(variable: ConfigEnvironment.process.variable)
         ) { endpoint in
             let loop = context.gateway.group.next()
             var logger = context.logger

@@ -4,8 +4,29 @@ internal import Logging
 internal import NIOCore
 internal import Pipeline
 
+/// Tells a balancer its backends while the gateway runs. Any thread.
+protocol BackendSource: AnyObject, Sendable {
+    /// Begins. Once.
+    /// - Returns: when the first answer has come, or is overdue.
+    func start(_ balancer: LoadBalancer) -> EventLoopFuture<Void>
+    /// Ends; nothing is told any more.
+    func stop()
+}
+
+extension LoadBalancer {
+    /// Of a name with more addresses the first ones are used, by their texts.
+    static let backendsMax = 256
+
+    /// Makes what a source names the backends. Gateways that hear of them in another order leave out the same.
+    func use(found endpoints: some Sequence<EndpointConfig>) {
+        var known: Set<String> = []
+        let distinct = endpoints.filter { known.insert("\($0)").inserted }
+        use(Array(distinct.sorted { "\($0)" < "\($1)" }.prefix(Self.backendsMax)))
+    }
+}
+
 /// Asks again and again for the addresses of a name. Everything on one event loop, but for `start` and `stop`.
-final class ResolverPoll: @unchecked Sendable {
+final class ResolverPoll: BackendSource, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables are touched on `parts.eventLoop` only.
     private let dns: LoadBalancingConfig.DNS
     private let parts: LoadBalancer.Parts
@@ -19,9 +40,6 @@ final class ResolverPoll: @unchecked Sendable {
     private var isLate = false
     private var reported = ""
     private var first: EventLoopPromise<Void>?
-
-    /// Of a name with more addresses the first ones are used, by their texts.
-    private static let backendsMax = 256
 
     init(_ dns: LoadBalancingConfig.DNS, _ parts: LoadBalancer.Parts) {
         self.dns = dns
@@ -85,14 +103,8 @@ final class ResolverPoll: @unchecked Sendable {
                     reported = ""
                     parts.logger.info("The backends' name can be resolved again.")
                 }
-                var endpoints: [EndpointConfig] = []
-                for address in addresses {
-                    let endpoint = EndpointConfig(host: address.ipAddress ?? "", port: dns.port)
-                    if !endpoints.contains(endpoint) { endpoints.append(endpoint) }
-                }
-                // Gateways that get the addresses in another order must leave out the same.
-                endpoints.sort { "\($0)" < "\($1)" }
-                balancer?.use(Array(endpoints.prefix(Self.backendsMax)))
+                balancer?.use(
+                    found: addresses.map { EndpointConfig(host: $0.ipAddress ?? "", port: dns.port) })
                 endFirst()
             case .success where !isLate: failed("the name \(dns.hostname) has no addresses")
             case .failure(let error) where !isLate: failed("\(error)")

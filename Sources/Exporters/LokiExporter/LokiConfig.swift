@@ -67,7 +67,14 @@ package struct LokiConfig: Sendable, Equatable {
     package init(_ section: ConfigSection) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
+        section.formerlyOfExporters()
         section.misplaced(["attributes_config"], under: "otlp_config")
+        section.formerly([
+            "labels": "write otlp_config: {resource_attributes: {attributes_config: "
+                + "[{action: index_label, attributes: [service.name]}]}}",
+            "format": "with mapping: legacy the attribute loki.format says it",
+            "tenant_id": "write headers: {X-Scope-OrgID: …}",
+        ])
         readEndpoint(section)
         tls = section.clientTLS(schemeDecides: true)
         headers = section.headers("headers")

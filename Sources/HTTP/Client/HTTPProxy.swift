@@ -16,6 +16,12 @@ package struct HTTPProxy: Sendable, Hashable {
         port = url.origin.port
         authorization = url.basicAuthorization
     }
+
+    /// Why a text names no proxy, without the text, in which a password may be.
+    fileprivate static func reason(_ problem: HTTPURLProblem) -> String {
+        guard case .otherScheme(let scheme) = problem else { return problem.withoutText }
+        return "is a proxy of the scheme \(scheme), which is not supported yet"
+    }
 }
 
 /// The proxies that the environment names: `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY`, or the same in small letters, with
@@ -24,8 +30,11 @@ package struct ProxyEnvironment: Sendable {
     private let http: HTTPProxy?
     private let https: HTTPProxy?
     private let exceptions: [Exception]
+    /// Variables that name no proxy which can be used, and why, without their values: these may hold passwords. They count
+    /// as not set.
+    package let problems: [String]
 
-    /// This process's. A variable that names no proxy that can be used counts as not set.
+    /// This process's.
     package static let process = ProxyEnvironment(ConfigEnvironment.process.variable)
 
     /// - Parameter variable: the value of a variable, nil when it is not set.
@@ -33,8 +42,17 @@ package struct ProxyEnvironment: Sendable {
         func value(_ name: String) -> String? {
             [name, name.lowercased()].lazy.compactMap(variable).first { !$0.isEmpty }
         }
-        http = value("HTTP_PROXY").flatMap { try? HTTPProxy($0) }
-        https = value("HTTPS_PROXY").flatMap { try? HTTPProxy($0) }
+        var problems: [String] = []
+        func proxy(_ name: String) -> HTTPProxy? {
+            guard let text = value(name) else { return nil }
+            do throws(HTTPURLProblem) { return try HTTPProxy(text) } catch {
+                problems.append("\(name) \(HTTPProxy.reason(error))")
+                return nil
+            }
+        }
+        http = proxy("HTTP_PROXY")
+        https = proxy("HTTPS_PROXY")
+        self.problems = problems
         exceptions = (value("NO_PROXY") ?? "").split(separator: ",").compactMap { Exception($0) }
     }
 
@@ -107,12 +125,8 @@ extension ConfigSection {
         } catch {
             // A password may be in it.
             let isSecret = text.contains("@")
-            let reason: String
-            if case .otherScheme(let scheme) = error {
-                reason = "is a proxy of the scheme \(scheme), which is not supported yet"
-            } else {
-                reason = isSecret ? error.withoutText : "\(error)"
-            }
+            var reason = HTTPProxy.reason(error)
+            if !isSecret, reason == error.withoutText { reason = "\(error)" }
             report(
                 "proxy_url", error: reason, help: "write proxy_url: http://host:port", showsLine: !isSecret)
             return nil

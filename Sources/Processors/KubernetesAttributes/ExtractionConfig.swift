@@ -10,6 +10,7 @@ package struct ExtractionConfig: Sendable, Equatable {
         case namespace
         case node
         case deployment
+        case replicaset
         case statefulset
         case daemonset
         case job
@@ -34,6 +35,11 @@ package struct ExtractionConfig: Sendable, Equatable {
                 "container.id", "container.image.tags", "container.image.repo_digests", "service.namespace",
                 "service.name", "service.version", "service.instance.id",
             ])
+    /// Names that the first Collectors had.
+    private static let formerly = [
+        "podName": "k8s.pod.name", "podUID": "k8s.pod.uid", "deployment": "k8s.deployment.name",
+        "namespace": "k8s.namespace.name", "node": "k8s.node.name", "startTime": "k8s.pod.start_time",
+    ]
     static let defaults = [
         "k8s.namespace.name", "k8s.pod.name", "k8s.pod.uid", "k8s.pod.start_time", "k8s.deployment.name",
         "k8s.node.name", "container.image.name", "container.image.tag",
@@ -51,7 +57,16 @@ package struct ExtractionConfig: Sendable, Equatable {
         if let names = section.optionalStringList("metadata") {
             metadata = Set(names)
             for name in names where !Self.known.contains(name) {
-                section.report("metadata", error: "\"\(name)\" is not a supported metadata field")
+                guard name != "k8s.cluster.name" else {
+                    section.report(
+                        "metadata", warning: "\"\(name)\" has no effect: no cluster knows its own name",
+                        help: "take it off, and set it with the resource processor")
+                    continue
+                }
+                section.report(
+                    "metadata", error: "\"\(name)\" is not a supported metadata field",
+                    help: Self.formerly[name].map { "write \($0)" }
+                        ?? "known: " + Self.known.sorted().joined(separator: ", "))
             }
         }
         labels = (section.sectionList("labels") ?? []).map(FieldRule.init)

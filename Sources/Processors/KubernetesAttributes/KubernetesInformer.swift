@@ -120,8 +120,9 @@ package final class KubernetesInformer: Component, @unchecked Sendable {
         )
         let kinds: [Kind] = [
             (
-                "replicasets", "/apis/apps/v1", nil, nil,
+                "replicasets", "/apis/apps/v1", .replicaset, nil,
                 extraction.wants("k8s.deployment.uid") || extraction.needs(.deployment)
+                    || extraction.needs(.replicaset)
             ),
             (
                 "deployments", "/apis/apps/v1", .deployment, "k8s.deployment.uid",

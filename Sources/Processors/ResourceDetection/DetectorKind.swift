@@ -10,18 +10,29 @@ package enum DetectorKind: String, Sendable, CaseIterable {
     case gcp
     case azure
     case openshift
+    case lambda
+    case elasticBeanstalk = "elastic_beanstalk"
+    case heroku
+    case aks
+
+    /// Other names of detectors, and of the sections of their settings.
+    static let otherNames = ["k8snode": k8sNode, "elasticbeanstalk": elasticBeanstalk]
 
     /// The detector of a name in `detectors`.
     package init?(name: String) {
-        self.init(rawValue: name == "k8snode" ? "k8s_api" : name)
+        guard let kind = Self.otherNames[name] ?? DetectorKind(rawValue: name) else { return nil }
+        self = kind
     }
 
     /// Detectors of the Collector that this version does not have.
     static let notYet: Set<String> = [
-        "akamai", "aks", "alibaba_ecs", "consul", "digitalocean", "dynatrace", "elastic_beanstalk",
-        "elasticbeanstalk",
-        "heroku", "hetzner", "kubeadm", "lambda", "nova", "oraclecloud", "scaleway", "tencent_cvm", "upcloud",
-        "vultr",
+        "akamai", "alibaba_ecs", "consul", "digitalocean", "dynatrace", "hetzner", "kubeadm", "nova",
+        "oraclecloud", "scaleway", "tencent_cvm", "upcloud", "vultr",
+    ]
+
+    /// What is written instead of a detector by those who remember an older Collector, or its cloud.
+    static let instead = [
+        "gke": "gcp", "gce": "gcp", "aws": "ec2", "k8s_node": "k8s_api", "kubernetes": "k8s_api",
     ]
 
     /// What it may set, and whether it does unless told otherwise.
@@ -68,7 +79,29 @@ package enum DetectorKind: String, Sendable, CaseIterable {
                 "host.name",
                 "azure.vm.name", "azure.vm.size", "azure.vm.scaleset.name", "azure.resourcegroup.name")
         case .openshift: on("k8s.cluster.name", "cloud.provider", "cloud.platform", "cloud.region")
+        case .lambda:
+            on(
+                "cloud.provider", "cloud.platform", "cloud.region", "faas.name", "faas.version",
+                "faas.instance", "faas.max_memory", "aws.log.group.names", "aws.log.stream.names")
+        case .elasticBeanstalk:
+            on(
+                "cloud.provider", "cloud.platform", "deployment.environment", "service.instance.id",
+                "service.version")
+        case .heroku:
+            on(
+                "cloud.provider", "heroku.app.id", "heroku.release.commit",
+                "heroku.release.creation_timestamp", "service.instance.id", "service.name", "service.version")
+        case .aks: on("cloud.provider", "cloud.platform")
         }
+    }
+
+    /// What the Collector's detector may set beside that, when it is told to.
+    var attributesNotBuilt: [String] {
+        guard self == .eks else { return [] }
+        return [
+            "cloud.account.id", "cloud.availability_zone", "cloud.region", "host.id", "host.image.id",
+            "host.name", "host.type", "k8s.cluster.name",
+        ]
     }
 
     private func on(_ names: String...) -> [(name: String, isOn: Bool)] { names.map { ($0, true) } }

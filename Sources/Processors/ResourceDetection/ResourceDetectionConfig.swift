@@ -34,12 +34,7 @@ package struct ResourceDetectionConfig: ComponentConfig {
             detectors = []
             for name in names {
                 guard let kind = DetectorKind(name: name) else {
-                    let why = DetectorKind.notYet.contains(name) ? "; it is not supported yet" : ""
-                    section.report(
-                        "detectors", error: "invalid detector key: \(name)\(why)",
-                        help: why.isEmpty
-                            ? "write some of \(DetectorKind.allCases.map(\.rawValue).joined(separator: ", "))"
-                            : "take \(name) off the list; env takes what OTEL_RESOURCE_ATTRIBUTES says")
+                    Self.refuse(name, section)
                     continue
                 }
                 if !detectors.contains(kind) { detectors.append(kind) }
@@ -49,12 +44,25 @@ package struct ResourceDetectionConfig: ComponentConfig {
         timeout = section.duration("timeout", default: timeout, in: .milliseconds(1) ... .seconds(300))
         refreshInterval = section.duration("refresh_interval", default: refreshInterval)
         failsOnMissing = section.bool("fail_on_missing_metadata", default: false)
-        for name in DetectorKind.allCases.map(\.rawValue) + ["k8snode"] {
+        for name in DetectorKind.allCases.map(\.rawValue) + DetectorKind.otherNames.keys.sorted() {
             guard let kind = DetectorKind(name: name), let own = section.section(name) else { continue }
             readAttributes(kind, own)
             readSettings(kind, own)
         }
         section.finish()
+    }
+
+    private static func refuse(_ name: String, _ section: ConfigSection) {
+        let isKnown = DetectorKind.notYet.contains(name)
+        let known = DetectorKind.allCases.map(\.rawValue).joined(separator: ", ")
+        let help =
+            isKnown
+            ? "take \(name) off the list; env takes what OTEL_RESOURCE_ATTRIBUTES says"
+            : DetectorKind.instead[name].map { "write \($0)" } ?? "write some of \(known)"
+        section.report(
+            "detectors",
+            error: "invalid detector key: \(name)" + (isKnown ? "; it is not supported yet" : ""),
+            help: help)
     }
 
     private mutating func readAttributes(_ kind: DetectorKind, _ section: ConfigSection) {
@@ -64,6 +72,15 @@ package struct ResourceDetectionConfig: ComponentConfig {
         for (name, isOn) in kind.resourceAttributes {
             guard let attribute = list.section(name) else { continue }
             attributes[kind, default: [:]][name] = attribute.bool("enabled", default: isOn)
+        }
+        for name in kind.attributesNotBuilt {
+            guard let attribute = list.section(name) else { continue }
+            if attribute.bool("enabled", default: false) {
+                list.report(
+                    name, error: "is not supported yet: it needs signed requests, or the server of metadata",
+                    help: "add ec2 to detectors, which has what the server of metadata says, and write "
+                        + "k8s.cluster.name into OTEL_RESOURCE_ATTRIBUTES for env")
+            }
         }
     }
 
@@ -100,7 +117,12 @@ package struct ResourceDetectionConfig: ComponentConfig {
                     section.report("tags", error: "\"\(tag)\" is no regular expression: \(error)")
                 }
             }
-        case .env, .eks, .ecs, .gcp: break
+        case .eks:
+            section.ignored("node_from_env_var", "the API server's version says that it is EKS")
+            section.ignored("max_attempts", "each detector is tried until the timeout")
+            section.ignored("max_backoff", "each detector is tried until the timeout")
+            if section.bool("fail_on_missing_metadata", default: false) { failsOnMissing = true }
+        case .env, .ecs, .gcp, .lambda, .elasticBeanstalk, .heroku, .aks: break
         }
     }
 

@@ -80,8 +80,15 @@ final class OwnMetrics: Component {
     private let registry: MetricRegistry
     private let interval: TimeAmount
     private let eventLoop: any EventLoop
-    private let startNanoseconds = SystemClock.unixNanoseconds()
     private let task = Mutex<RepeatedTask?>(nil)
+    private let sent: Mutex<Sent>
+
+    private struct Sent {
+        /// nil: what is sent is cumulative.
+        var last: LastValues?
+        /// Since when what is sent next has come.
+        var startNanoseconds = SystemClock.unixNanoseconds()
+    }
 
     init(
         _ config: PeriodicReaderConfig, _ exporter: OwnExporter, _ request: OwnRequest,
@@ -93,6 +100,7 @@ final class OwnMetrics: Component {
         self.registry = registry
         interval = TimeAmount(config.interval)
         self.eventLoop = eventLoop
+        sent = Mutex(Sent(last: config.exporter.sendsDeltas ? LastValues() : nil))
     }
 
     func start() async throws {
@@ -105,8 +113,12 @@ final class OwnMetrics: Component {
     }
 
     private func collect() {
-        let (items, points) = OwnRequest.metrics(
-            registry.gather(), from: startNanoseconds, to: SystemClock.unixNanoseconds())
+        let (items, points) = sent.withLock { sent in
+            let now = SystemClock.unixNanoseconds()
+            defer { if sent.last != nil { sent.startNanoseconds = now } }
+            return OwnRequest.metrics(
+                registry.gather(), since: &sent.last, from: sent.startNanoseconds, to: now)
+        }
         exporter.send(request.request(items), items: points)
     }
 

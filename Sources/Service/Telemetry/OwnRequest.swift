@@ -96,20 +96,26 @@ struct OwnRequest: Sendable {
 
     // MARK: - Metrics
 
-    /// Metrics as they are now, and how many points they have. Sums and histograms are cumulative since `start`.
+    /// Metrics as they are now, and how many points they have. Sums and histograms are cumulative since `start`, or, with
+    /// `last`, which is brought up to date, what came since then.
     static func metrics(
-        _ page: borrowing MetricPage, from start: Int64, to now: Int64
+        _ page: borrowing MetricPage, since last: inout LastValues?, from start: Int64, to now: Int64
     ) -> (items: [[UInt8]], points: Int) {
         var items: [[UInt8]] = []
         var points = 0
         for (name, family) in page.families.sorted(by: { $0.key < $1.key }) where name != "target_info" {
             points += family.series.count
+            var series = family.series
+            if family.kind != .gauge, last != nil {
+                for (labels, value) in series { series[labels] = last?.difference(name, labels, value) }
+            }
+            let temporality: Int64 = last == nil ? 2 : 1  // AGGREGATION_TEMPORALITY_CUMULATIVE, …_DELTA
             let data = WireWriter.bytes { writer in
-                for (labels, value) in family.series {
+                for (labels, value) in series {
                     writer.field(1, point(labels, value, from: start, to: now))
                 }
                 guard family.kind != .gauge else { return }
-                writer.integer(2, 2)  // AGGREGATION_TEMPORALITY_CUMULATIVE
+                writer.integer(2, temporality)
                 if family.kind == .counter { writer.integer(3, 1) }
             }
             items.append(
@@ -142,6 +148,24 @@ struct OwnRequest: Sendable {
                 writer.packed(6, counts)
                 writer.packed(7, bounds.map(\.bitPattern))
             }
+        }
+    }
+}
+
+/// What counters and histograms had when they were last sent.
+struct LastValues {
+    private var values: [String: [MetricLabels: MetricValue]] = [:]
+
+    /// What has come to a series since; all of it for one that is new or has begun anew.
+    mutating func difference(_ name: String, _ labels: MetricLabels, _ value: MetricValue) -> MetricValue {
+        let before = values[name, default: [:]].updateValue(value, forKey: labels)
+        switch (value, before) {
+        case (.whole(let now), .whole(let then)) where now >= then: return .whole(now - then)
+        case (.number(let now), .number(let then)) where now >= then: return .number(now - then)
+        case (.histogram(let bounds, let now, let sum), .histogram(let boundsThen, let then, let sumThen))
+        where bounds == boundsThen && now.count == then.count && zip(now, then).allSatisfy({ $0 >= $1 }):
+            return .histogram(bounds: bounds, counts: zip(now, then).map { $0 - $1 }, sum: sum - sumThen)
+        default: return value
         }
     }
 }

@@ -47,6 +47,23 @@ import Testing
     }
 
     /// Guarantees: requests pass the check that every request of clients has to pass, with the right number of items.
+    /// If it failed, a backend that wants differences would add up what it has already, or miss what came.
+    @Test func differencesAreWhatCameSince() {
+        var last = LastValues()
+        func difference(_ value: MetricValue, _ labels: MetricLabels = [:]) -> MetricValue {
+            last.difference("m", labels, value)
+        }
+        #expect(difference(.whole(5)) == .whole(5) && difference(.whole(7)) == .whole(2))
+        #expect(difference(.whole(7)) == .whole(0) && difference(.whole(9), ["a": "b"]) == .whole(9))
+        // Begun anew.
+        #expect(difference(.whole(1)) == .whole(1) && difference(.whole(2)) == .whole(1))
+        func histogram(_ counts: [UInt64], _ sum: Double) -> MetricValue {
+            .histogram(bounds: [1], counts: counts, sum: sum)
+        }
+        #expect(difference(histogram([1, 2], 6)) == histogram([1, 2], 6))
+        #expect(difference(histogram([1, 4], 16)) == histogram([0, 2], 10))
+    }
+
     @Test func requestsAreValid() throws {
         let request = OwnRequest(resource(""), version: "1.2")
         func items(_ bytes: [UInt8], _ signal: Signal) throws -> Int {
@@ -63,7 +80,8 @@ import Testing
         registry.gauge("g", help: "G.").set(0)
         registry.histogram("h_bytes", help: "H.", bounds: [1, 2]).observe(1.5)
         registry.gauge("target_info", help: "").set(1)
-        let (metrics, points) = OwnRequest.metrics(registry.gather(), from: 1, to: 2)
+        var cumulative: LastValues?
+        let (metrics, points) = OwnRequest.metrics(registry.gather(), since: &cumulative, from: 1, to: 2)
         #expect(points == 4 && metrics.count == 3)
         #expect(try items(request.request(metrics), .metrics) == 4)
 

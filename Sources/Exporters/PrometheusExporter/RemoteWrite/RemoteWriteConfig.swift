@@ -46,6 +46,9 @@ package struct RemoteWriteConfig: Sendable, Equatable {
         encoding = RemoteWriteSettings(section)
         section.notSupportedYet("wal", "sending_queue::storage keeps the queue on disk")
         section.notSupportedYet("convert_explicit_histograms_to_nhcb")
+        for key in ["export_created_metric", "create_metric"] {
+            section.ignored(key, "it was removed from the Collector, and no _created series are sent")
+        }
         section.notSupportedYet("include_metadata_keys")
         section.accept("keep_classic_histograms")
         let message = section.string("protobuf_message", default: "prometheus.WriteRequest")
@@ -60,6 +63,7 @@ package struct RemoteWriteConfig: Sendable, Equatable {
     private mutating func readClient(_ section: ConfigSection) {
         section.misplaced(
             ["insecure", "insecure_skip_verify", "ca_file", "cert_file", "key_file"], under: "tls")
+        section.formerlyOfExporters()
         let example = "http://localhost:9090/api/v1/write"
         let text = section.optionalString("endpoint") ?? ""
         if text.isEmpty, !section.isBroken("endpoint") {

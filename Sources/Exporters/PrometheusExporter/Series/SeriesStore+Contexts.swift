@@ -15,8 +15,8 @@ extension SeriesStore {
         var convertedKeys: Set<[UInt8]> = []
         for (key, value) in resource
         where settings.resourceLabels.includes(String(decoding: key, as: UTF8.self)) {
-            // The resource's own `job` is not who sends: it gives way.
-            guard let label = labels.label(key, value), !identity.contains(where: { $0.name == label.name })
+            // The resource's own `job` is not who sends: it gives way. A `le` would stand beside the buckets' own.
+            guard let label = labels.label(key, value, isDistribution: true), !identity.contains(where: { $0.name == label.name })
             else { continue }
             found.append(label)
             convertedKeys.insert(key)

@@ -8,6 +8,8 @@ struct MetricRefused: Error {
 }
 
 extension SeriesStore {
+    private static let identityNames = ["job", "instance"]
+
     // MARK: - Metrics
 
     /// What a metric becomes; the store knows it from its first series on.
@@ -86,7 +88,14 @@ extension SeriesStore {
         for (key, value) in pairs {
             source = hash(value, from: hash(key, from: source))
             if context.convertedKeys.contains(key) { continue }
-            if let label = labels.label(key, value, isDistribution: isDistribution) { own.append(label) }
+            guard var label = labels.label(key, value, isDistribution: isDistribution) else { continue }
+            // Who sends keeps these names: series join with `target_info` by them.
+            if Self.identityNames.contains(label.name),
+                context.labels.contains(where: { $0.name == label.name })
+            {
+                label.name = "exported_" + label.name
+            }
+            own.append(label)
         }
         own = LabelMaker.joined(own)
         let isClash = Self.haveCommonName(own, context.labels)

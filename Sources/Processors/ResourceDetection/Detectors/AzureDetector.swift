@@ -2,12 +2,24 @@ internal import OTLP
 internal import RegularExpression
 
 extension DetectorKind {
+    /// A cluster on one of Azure's machines; nothing elsewhere.
+    func detectAKS(_ probe: Probe) async throws -> [DetectedAttribute] {
+        guard probe.variable("KUBERNETES_SERVICE_HOST") != nil else { return [] }
+        _ = try await azureCompute(probe)
+        return [
+            DetectedAttribute("cloud.provider", "azure"), DetectedAttribute("cloud.platform", "azure_aks"),
+        ]
+    }
+
+    private func azureCompute(_ probe: Probe) async throws -> JSONTree {
+        try await probe.json(
+            probe.azureEndpoint + "/metadata/instance/compute?api-version=2020-09-01&format=json",
+            headers: [(name: "Metadata", value: "True")])
+    }
+
     /// Azure's instance metadata service.
     func detectAzure(_ config: ResourceDetectionConfig, _ probe: Probe) async throws -> [DetectedAttribute] {
-        let base = probe.azureEndpoint
-        let compute = try await probe.json(
-            base + "/metadata/instance/compute?api-version=2020-09-01&format=json",
-            headers: [(name: "Metadata", value: "True")])
+        let compute = try await azureCompute(probe)
         var found = [
             DetectedAttribute("cloud.provider", "azure"), DetectedAttribute("cloud.platform", "azure_vm"),
         ]

@@ -13,6 +13,10 @@ extension DetectorKind {
         case .gcp: return try await orNothing(config) { try await detectGCP(config, probe) }
         case .azure: return try await orNothing(config) { try await detectAzure(config, probe) }
         case .openshift: return try await detectOpenShift(config, probe)
+        case .lambda: return detectLambda(probe)
+        case .elasticBeanstalk: return try await detectElasticBeanstalk(probe)
+        case .heroku: return detectHeroku(probe)
+        case .aks: return try await orNothing(config) { try await detectAKS(probe) }
         }
     }
 

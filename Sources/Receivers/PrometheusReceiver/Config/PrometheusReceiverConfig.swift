@@ -24,7 +24,8 @@ package struct PrometheusReceiverConfig: Sendable, Equatable {
         _ = section.duration("initial_scrape_offset", default: .zero)
         section.withoutEffect("initial_scrape_offset", "each target has its own moment within the interval")
         if let config = section.section("config") {
-            jobs = Self.jobs(config, trimsSuffixes: trims)
+            // What a target allocator would bring is not missing beside it.
+            jobs = Self.jobs(config, trimsSuffixes: trims, mayBeNone: section.has("target_allocator"))
         } else if !section.isBroken("config") {
             section.report(
                 nil, error: "requires \"config\"",
@@ -33,7 +34,9 @@ package struct PrometheusReceiverConfig: Sendable, Equatable {
         section.finish()
     }
 
-    private static func jobs(_ config: ConfigSection, trimsSuffixes: Bool) -> [ScrapeConfig] {
+    private static func jobs(
+        _ config: ConfigSection, trimsSuffixes: Bool, mayBeNone: Bool
+    ) -> [ScrapeConfig] {
         let refused = [
             "remote_write": "send metrics by an exporter of the gateway",
             "remote_read": "the gateway answers no queries",
@@ -44,7 +47,9 @@ package struct PrometheusReceiverConfig: Sendable, Equatable {
         ]
         for (key, reason) in refused.sorted(by: { $0.key < $1.key }) where config.isWritten(key) {
             config.accept(key)
-            if config.has(key) { config.report(key, error: "is not supported: " + reason, help: "remove it") }
+            if config.asksForSomething(key) {
+                config.report(key, error: "is not supported: " + reason, help: "remove it")
+            }
         }
         for key in ["tracing", "otlp", "runtime"] { config.ignored(key, "it is Prometheus' own") }
         let global = ScrapeDefaults(config.section("global"))
@@ -56,8 +61,10 @@ package struct PrometheusReceiverConfig: Sendable, Equatable {
             }
             jobs.append(job)
         }
-        if jobs.isEmpty, !config.isBroken("scrape_configs") {
-            config.report(nil, error: "requires \"scrape_configs\" with at least one job")
+        if jobs.isEmpty, !mayBeNone, !config.isBroken("scrape_configs") {
+            config.report(
+                nil, error: "requires \"scrape_configs\" with at least one job",
+                help: "write scrape_configs: [{job_name: a, static_configs: [{targets: [\"host:port\"]}]}]")
         }
         return jobs
     }

@@ -11,7 +11,8 @@ struct KubernetesCluster: Sendable {
     let client: ScrapeClientConfig
     /// Empty = all of them.
     let namespaces: [String]
-    let selector: KubernetesConfig.Selector
+    let role: KubernetesConfig.Role
+    let selectors: [KubernetesConfig.Role: KubernetesConfig.Selector]
     /// For `https`.
     var tls: ClientTLS?
 
@@ -32,7 +33,8 @@ struct KubernetesCluster: Sendable {
         }
         if let server = config.server {
             return KubernetesCluster(
-                server: server, client: config.client, namespaces: namespaces, selector: config.selector)
+                server: server, client: config.client, namespaces: namespaces, role: config.role,
+                selectors: config.selectors)
         }
         guard let host = environment("KUBERNETES_SERVICE_HOST"), !host.isEmpty,
             let port = environment("KUBERNETES_SERVICE_PORT").flatMap({ Int($0) })
@@ -49,27 +51,32 @@ struct KubernetesCluster: Sendable {
         let origin = HTTPOrigin(scheme: .https, host: host, port: port)
         return KubernetesCluster(
             server: HTTPURL(origin: origin, target: "/"), client: client, namespaces: namespaces,
-            selector: config.selector)
+            role: config.role, selectors: config.selectors)
     }
 
-    /// What looks for the pods, one for each namespace.
+    /// What looks for the objects, one for each namespace; nodes are in none.
     func discoveries(eventLoop: any EventLoop, logger: Logger) -> [any Discovery] {
-        let scopes: [String?] = namespaces.isEmpty ? [nil] : namespaces
+        let scopes: [String?] = namespaces.isEmpty || role == .node ? [nil] : namespaces
         return scopes.map {
             KubernetesDiscovery(self, namespace: $0, eventLoop: eventLoop, logger: logger)
         }
     }
 
-    /// The address of the pods of a namespace, or of all, with further parameters.
-    func pods(in namespace: String?, _ parameters: [(String, String)]) -> HTTPURL {
+    /// The address of the objects of a namespace, or of all, with further parameters.
+    func list(_ role: KubernetesConfig.Role, in namespace: String?, _ parameters: [(String, String)])
+        -> HTTPURL
+    {
         let scope = namespace.map { "namespaces/\(ScrapeTarget.percentEncoded($0))/" } ?? ""
         var query = parameters
-        if !selector.label.isEmpty { query.append(("labelSelector", selector.label)) }
-        if !selector.field.isEmpty { query.append(("fieldSelector", selector.field)) }
+        if let selector = selectors[role] {
+            if !selector.label.isEmpty { query.append(("labelSelector", selector.label)) }
+            if !selector.field.isEmpty { query.append(("fieldSelector", selector.field)) }
+        }
         let text = query.map { "\($0.0)=\(ScrapeTarget.percentEncoded($0.1))" }.joined(separator: "&")
+        let api = role == .endpointslice ? "/apis/discovery.k8s.io/v1" : "/api/v1"
         let base = server.path.hasSuffix("/") ? server.path.dropLast() : server.path
         return HTTPURL(
-            origin: server.origin, target: "\(base)/api/v1/\(scope)pods?\(text)",
+            origin: server.origin, target: "\(base)\(api)/\(scope)\(role.plural)?\(text)",
             basicAuthorization: server.basicAuthorization)
     }
 

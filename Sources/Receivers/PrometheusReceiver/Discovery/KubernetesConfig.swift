@@ -3,7 +3,28 @@ internal import HTTP
 
 /// One entry of `kubernetes_sd_configs`.
 struct KubernetesConfig: Sendable, Equatable {
-    /// Which pods, as the API server understands it.
+    /// What becomes targets.
+    enum Role: String, Sendable, CaseIterable {
+        case pod, node, service, endpoints, endpointslice
+
+        /// As the API server names the objects.
+        var plural: String {
+            switch self {
+            case .endpoints: rawValue
+            case .pod, .node, .service, .endpointslice: rawValue + "s"
+            }
+        }
+
+        /// The roles whose objects are asked for.
+        var asked: [Role] {
+            switch self {
+            case .pod, .node, .service: [self]
+            case .endpoints, .endpointslice: [self, .service, .pod]
+            }
+        }
+    }
+
+    /// Which objects of a role, as the API server understands it.
     struct Selector: Sendable, Equatable {
         var label = ""
         var field = ""
@@ -15,19 +36,20 @@ struct KubernetesConfig: Sendable, Equatable {
     var namespaces: [String] = []
     /// Key `namespaces::own_namespace`.
     var includesOwnNamespace = false
-    /// For role `pod`. Key `selectors`.
-    var selector = Selector()
+    /// Key `role`.
+    var role = Role.pod
+    /// By the role of the objects. Key `selectors`.
+    var selectors: [Role: Selector] = [:]
     /// Credentials and TLS; in a cluster, the pod's own token and authority unless given.
     var client = ScrapeClientConfig()
 
     init(server: HTTPURL?) { self.server = server }
 
     init(_ section: ConfigSection) {
-        let otherRoles = ["node", "service", "endpoints", "endpointslice", "ingress"]
         if !section.has("role") {
             section.report(nil, error: "requires \"role\"", help: "write role: pod")
         }
-        _ = section.choice("role", of: ["pod"], default: "pod", notYet: otherRoles)
+        role = section.choice("role", default: .pod, notYet: ["ingress"])
         if let text = section.scalar("api_server") { server = Self.url(text, section) }
         section.notSupportedYet("kubeconfig_file", "write api_server, authorization and tls_config")
         section.notSupportedYet("attach_metadata")
@@ -36,10 +58,15 @@ struct KubernetesConfig: Sendable, Equatable {
             includesOwnNamespace = section.bool("own_namespace", default: false)
         }
         for section in section.sectionList("selectors") ?? [] {
-            let role = section.scalar("role") ?? ""
-            selector.label = section.scalar("label") ?? ""
-            selector.field = section.scalar("field") ?? ""
-            if role != "pod" { section.report("role", error: "\"\(role)\" is not the role; write pod") }
+            let text = section.scalar("role") ?? ""
+            let selector = Selector(
+                label: section.scalar("label") ?? "", field: section.scalar("field") ?? "")
+            guard let role = Role(rawValue: text), self.role.asked.contains(role) else {
+                let asked = self.role.asked.map(\.rawValue).joined(separator: " or ")
+                section.report("role", error: "\"\(text)\" is not asked for; write \(asked)")
+                continue
+            }
+            selectors[role] = selector
         }
         client = ScrapeClientConfig(section)
     }

@@ -141,6 +141,6 @@ extension Pod.Container {
 }
 
 /// The strings and numbers of an object.
-private func labelList(_ reader: inout JSONReader) throws(JSONError) -> [Label] {
+func labelList(_ reader: inout JSONReader) throws(JSONError) -> [Label] {
     try texts(&reader).map { Label($0.key, $0.value) }
 }

@@ -1,0 +1,170 @@
+internal import Configuration
+internal import HTTP
+internal import Kubernetes
+internal import Logging
+internal import NIOCore
+internal import OTLP
+internal import Pipeline
+
+/// Watches the endpoints of a service of the cluster. Everything on one event loop, but for `start` and `stop`.
+///
+/// A service whose last endpoint goes keeps its backends: nobody else has what waits for them.
+final class ServiceEndpoints: BackendSource, @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): the variables are touched on `parts.eventLoop` only.
+    private let config: LoadBalancingConfig.Kubernetes
+    private let parts: LoadBalancer.Parts
+    private let successes: Counter
+    private weak var balancer: LoadBalancer?
+    private var watch: KubernetesWatch<EndpointSlice>?
+    private var slices: [String: [EndpointSlice.Endpoint]] = [:]
+    private var overdue: Scheduled<Void>?
+    private var first: EventLoopPromise<Void>?
+
+    init(_ config: LoadBalancingConfig.Kubernetes, _ parts: LoadBalancer.Parts) {
+        self.config = config
+        self.parts = parts
+        successes = parts.registry.counter(
+            "otelcol_loadbalancer_num_resolutions", help: "Questions for the backends' addresses.",
+            labels: [
+                "exporter": parts.name, "data_type": "\(parts.signal)", "resolver": "k8s", "success": "true",
+            ])
+    }
+
+    func start(_ balancer: LoadBalancer) -> EventLoopFuture<Void> {
+        parts.eventLoop.flatSubmit { [self] in
+            self.balancer = balancer
+            guard let account = parts.cluster else {
+                return parts.eventLoop.makeFailedFuture(
+                    ComponentError(
+                        "resolver::k8s: the process runs in no cluster (KUBERNETES_SERVICE_HOST is not set)"))
+            }
+            let transport: AccountTransport
+            do {
+                transport = try AccountTransport(account, eventLoop: parts.eventLoop, logger: parts.logger)
+            } catch {
+                return parts.eventLoop.makeFailedFuture(ComponentError("resolver::k8s: \(error)"))
+            }
+            balancer.noteFailure("Kubernetes has not told the endpoints of \(config.service) yet")
+            let namespace = config.namespace ?? account.namespace ?? "default"
+            begin(transport, account.origin, namespace)
+            let promise = parts.eventLoop.makePromise(of: Void.self)
+            first = promise
+            overdue = parts.eventLoop.scheduleTask(in: TimeAmount(config.timeout)) { self.endFirst() }
+            return promise.futureResult
+        }
+    }
+
+    private func begin(_ transport: AccountTransport, _ origin: HTTPOrigin, _ namespace: String) {
+        let path = "/apis/discovery.k8s.io/v1/namespaces/\(namespace)/endpointslices"
+        let selector = "labelSelector=kubernetes.io%2Fservice-name%3D\(config.service)"
+        let watch = KubernetesWatch<EndpointSlice>(
+            "endpointslices", client: transport, eventLoop: parts.eventLoop, logger: parts.logger
+        ) { parameters in
+            let query = parameters.map { "\($0.0)=\($0.1)" } + [selector]
+            return HTTPURL(origin: origin, target: path + "?" + query.joined(separator: "&"))
+        }
+        self.watch = watch
+        watch.start { [weak self] news in self?.take(news, namespace) }
+    }
+
+    func stop() {
+        parts.eventLoop.execute { [self] in
+            watch?.stop()
+            watch = nil
+            endFirst()
+        }
+    }
+
+    private func endFirst() {
+        overdue?.cancel()
+        first?.succeed()
+        first = nil
+    }
+
+    private func take(_ news: KubernetesWatch<EndpointSlice>.News, _ namespace: String) {
+        switch news {
+        case .listed(let all):
+            slices = Dictionary(all.map { ($0.name, $0.endpoints) }, uniquingKeysWith: { _, last in last })
+        case .changed(let slice): slices[slice.name] = slice.endpoints
+        case .deleted(let slice): slices[slice.name] = nil
+        }
+        successes.add(1)
+        let domain = ".\(config.service).\(namespace)"
+        let hosts = slices.values.joined().filter(\.isReady).flatMap { endpoint in
+            config.usesHostNames && !endpoint.hostName.isEmpty
+                ? [endpoint.hostName + domain] : endpoint.addresses
+        }
+        if hosts.isEmpty {
+            balancer?.noteFailure("the service \(config.service) has no endpoint that is ready")
+            parts.logger.warning(
+                "The backends' service has no endpoint that is ready. Keeping those that are known.",
+                metadata: ["service": "\(config.service)", "namespace": "\(namespace)"])
+        } else {
+            balancer?.use(
+                found: hosts.flatMap { host in config.ports.map { EndpointConfig(host: host, port: $0) } })
+        }
+        endFirst()
+    }
+}
+
+/// Some of the endpoints of a service.
+struct EndpointSlice: KubernetesObject {
+    struct Endpoint {
+        var addresses: [String] = []
+        var hostName = ""
+        /// What is not said is.
+        var isReady = true
+    }
+
+    var name = ""
+    var version = ""
+    var endpoints: [Endpoint] = []
+    var statusCode = 0
+    var statusMessage = ""
+
+    /// Reads an `EndpointSlice`, or what stands in its place.
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "metadata":
+                try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+                    switch key {
+                    case "name": name = try text(&reader)
+                    case "resourceVersion": version = try text(&reader)
+                    default: try reader.skipValue()
+                    }
+                }
+            case "endpoints":
+                try eachElement(of: &reader) { (reader) throws(JSONError) in
+                    endpoints.append(try Endpoint(&reader))
+                }
+            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
+            case "message": statusMessage = try text(&reader)
+            default: try reader.skipValue()
+            }
+        }
+    }
+}
+
+extension EndpointSlice.Endpoint {
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "addresses":
+                try eachElement(of: &reader) { (reader) throws(JSONError) in
+                    addresses.append(try text(&reader))
+                }
+            case "hostname": hostName = try text(&reader)
+            case "conditions":
+                try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+                    if key == "ready" {
+                        isReady = try reader.readNull() ? true : try reader.readBool()
+                    } else {
+                        try reader.skipValue()
+                    }
+                }
+            default: try reader.skipValue()
+            }
+        }
+    }
+}
