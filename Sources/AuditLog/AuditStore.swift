@@ -77,8 +77,8 @@ package protocol AuditStore: AnyObject {
     /// How the copies in pages are compared with their entries; nil for a store that keeps none.
     var copiedColumns: (any CopiedColumns)? { get }
 
-    /// What a store has copied of rows that are not there.
-    func strayCopies() throws(AuditStoreError) -> [AuditFinding]
+    /// What a store has that belongs to no entry: rows with numbers below 1, tiles and ids of entries that are not there.
+    func strays() throws(AuditStoreError) -> [AuditFinding]
 
     /// Checkpoints of at least a size, by size and then in the order in which they were appended, at most `limit`.
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint]

@@ -1,18 +1,5 @@
 package import Hashing
 
-/// What a verification found to be wrong: the first of each kind that hides no other.
-package struct AuditFinding: Sendable, Equatable, CustomStringConvertible {
-    /// The first record that it is about; nil when it is about none.
-    package let sequence: UInt64?
-    /// A sentence.
-    package let description: String
-
-    package init(sequence: UInt64?, description: String) {
-        self.sequence = sequence
-        self.description = description
-    }
-}
-
 /// Checks a whole log, from the rows up: each entry's form and number, its link to the one before it, the copies beside it, the
 /// kept tiles, the root, and every checkpoint. One thread, that of its store; blocks.
 package final class AuditVerifier {
@@ -34,10 +21,8 @@ package final class AuditVerifier {
 
     /// After so many findings a verification ends.
     package static let findingsMax = 20
-    /// Whole tiles, but for what is before the first one.
-    private static let rowsAtATime = 16 * HashTile.width
 
-    private let store: any AuditStore
+    private let store: SharedStore
     private let progress: (UInt64, UInt64) -> Void
 
     private var report = Report()
@@ -63,72 +48,58 @@ package final class AuditVerifier {
         _ store: any AuditStore, keyring: Keyring, foreign: [String] = [],
         progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }
     ) {
-        self.store = store
+        self.store = SharedStore(store)
         self.keyring = keyring
-        pages = CheckpointPages(store, keyring: keyring, foreign: foreign)
+        pages = CheckpointPages(self.store, keyring: keyring, foreign: foreign)
         self.progress = progress
     }
 
     /// Checks everything. The store is open for reading.
     /// - Throws: the store cannot be read.
     package func verify() throws(AuditStoreError) -> Report {
-        let before = try store.tail()
+        let before = try tail()
         guard let origin = before.origin else {
             throw AuditStoreError(.refused, "there is no audit log in this store")
         }
         // After the last checkpoint was read, which then covers nothing beyond it although a writer goes on.
-        let tail = try store.tail()
+        let tail = try tail()
         try pages.begin(origin, upTo: max(before.checkpoint?.size ?? 0, tail.size))
         if tail.checkpoint == nil {
             find(nil, "the log has no checkpoint, not even that of its creation: they were removed")
         }
         try compare()
         guard try skipDetached(tail, origin) else { return try finish(isCut: false) }
-        for finding in try store.strayCopies() { find(finding.sequence, finding.description) }
+        let strays = try store.use { store throws(AuditStoreError) in try store.strays() }
+        for finding in strays { find(finding.sequence, finding.description) }
         signed = tail.checkpoint?.size ?? 0
-        var (page, next) = (Page(), Page())
-        read(&next, from: tree.size + 1, to: tail.size)
+        let reader = PageReader(store, from: tree.size + 1, to: tail.size)
+        defer { reader.stop() }
         while tree.size < tail.size, report.findings.count < Self.findingsMax {
-            swap(&page, &next)
+            let page = reader.next()
             if let problem = page.problem { throw problem }
             guard !page.rows.rows.isEmpty else {
                 find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
                 return try finish(isCut: false)
             }
             keptTiles = page.tiles
-            let after = tree.size + UInt64(page.rows.rows.count) + 1
-            let chunks = CheckedChunk.check(page.rows, signed: signed, store.copiedColumns) {
-                read(&next, from: after, to: tail.size)
-            }
             var tiles: [HashTile] = []
-            for chunk in chunks {
+            for chunk in CheckedChunk.check(page.rows, signed: signed, store.copiedColumns) {
                 guard try check(chunk, page.rows, &tiles) else { return try finish(isCut: false) }
             }
             try check(tiles)
+            reader.giveBack(page)
             progress(tree.size, tail.size)
         }
         return try finish(isCut: tree.size == tail.size)
     }
 
-    /// What is read of a store at a time, or why it was not.
-    private struct Page {
-        var rows = RowPage()
-        var tiles: [HashTile] = []
-        var problem: AuditStoreError?
+    private func tail() throws(AuditStoreError) -> AuditTail {
+        try store.use { store throws(AuditStoreError) in try store.tail() }
     }
 
-    /// The next rows and the tiles of them; none behind the last one.
-    private func read(_ page: inout Page, from first: UInt64, to last: UInt64) {
-        page.rows.removeAll()
-        guard first <= last else { return }
-        let toTileEnd = UInt64(Self.rowsAtATime) - (first - 1) % UInt64(HashTile.width)
-        let limit = Int(min(toTileEnd, last - first + 1))
-        do throws(AuditStoreError) {
-            try store.read(&page.rows, from: first, limit: limit)
-            page.tiles = try store.tiles(
-                level: 0, from: (first - 1) / UInt64(HashTile.width), limit: limit / HashTile.width + 1)
-        } catch {
-            page.problem = error
+    private func tile(level: Int, from index: UInt64) throws(AuditStoreError) -> HashTile? {
+        try store.use { store throws(AuditStoreError) in
+            try store.tiles(level: level, from: index, limit: 1).first
         }
     }
 
@@ -189,8 +160,7 @@ package final class AuditVerifier {
         var tiles: [HashTile] = []
         while tree.size < gone {
             let index = tree.size >> 8
-            guard let kept = try store.tiles(level: 0, from: index, limit: 1).first, kept.index == index
-            else {
+            guard let kept = try tile(level: 0, from: index), kept.index == index else {
                 find(
                     tree.size + 1,
                     "tile \(index) of level 0 is missing, which is all that there is of the detached entries from "
@@ -220,7 +190,8 @@ package final class AuditVerifier {
     /// Those that the log's key has signed.
     private func detachments(_ origin: String) throws(AuditStoreError) -> [Detachment] {
         var found: [Detachment] = []
-        for stored in try store.detachments() {
+        let all = try store.use { store throws(AuditStoreError) in try store.detachments() }
+        for stored in all {
             let place = "the statement that the entries up to \(stored.last) were detached"
             guard let note = SignedNote(note: stored.note), let detachment = Detachment(text: note.text),
                 detachment.origin == origin, detachment.last == stored.last
@@ -329,7 +300,7 @@ package final class AuditVerifier {
     private func check(_ tiles: [HashTile]) throws(AuditStoreError) {
         for tile in tiles {
             var kept = tile.level == 0 ? keptTiles.first { $0.index == tile.index } : nil
-            if kept == nil { kept = try store.tiles(level: tile.level, from: tile.index, limit: 1).first }
+            if kept == nil { kept = try self.tile(level: tile.level, from: tile.index) }
             guard kept != tile else { continue }
             let place = "tile \(tile.index) of level \(tile.level)"
             let first = (tile.index << UInt64(8 * (tile.level + 1))) + 1

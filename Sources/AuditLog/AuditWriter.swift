@@ -51,12 +51,24 @@ package final class AuditWriter {
     /// Entries that no checkpoint covers.
     package var uncovered: UInt64 { tree.size - (covered ?? 0) }
 
+    /// A checkpoint that is kept elsewhere than in the store.
+    package struct KeptCheckpoint: Sendable {
+        let note: String
+        /// Where, for messages.
+        let place: String
+
+        package init(note: String, place: String) {
+            (self.note, self.place) = (note, place)
+        }
+    }
+
     /// Opens the store, and checks that its end is what the last checkpoint says.
+    /// - Parameter kept: what the log must agree with, too, if one of the keys signed it under the log's name.
     /// - Throws: also `damaged` for a log that was cut, rolled back or changed before its last checkpoint.
-    package func open() throws(AuditStoreError) {
+    package func open(after kept: KeptCheckpoint? = nil) throws(AuditStoreError) {
         try store.open(.writing(origin: origin))
         do throws(AuditStoreError) {
-            try load()
+            try load(kept)
             // Of a new log: that a log has none at all shows that they were removed.
             if covered == nil { _ = try checkpoint() }
         } catch {
@@ -65,10 +77,28 @@ package final class AuditWriter {
         }
     }
 
-    private func load() throws(AuditStoreError) {
+    /// Without it a store that was put back to an older state would be written on, and the log would have two histories.
+    private func check(_ kept: KeptCheckpoint, _ reader: MerkleReader) throws(AuditStoreError) {
+        guard let note = SignedNote(note: kept.note), let checkpoint = Checkpoint(text: note.text),
+            checkpoint.origin == origin, keys.contains(where: { note.isSigned(by: $0.verifier) })
+        else { return }
+        let isShort = checkpoint.size > tree.size
+        if !isShort, try reader.root(size: checkpoint.size) == checkpoint.root { return }
+        throw AuditStoreError(
+            .damaged,
+            "the log is not the one that the checkpoint in \(kept.place) was made of: "
+                + (isShort
+                    ? "that has \(checkpoint.size) entries and the store \(tree.size), it was rolled back or is another one"
+                    : "one of its first \(checkpoint.size) entries is another one")
+                + "; run sluice audit verify --checkpoint \(kept.place); to go on with this store all the same, move that "
+                + "file away")
+    }
+
+    private func load(_ kept: KeptCheckpoint?) throws(AuditStoreError) {
         let tail = try store.tail()
         let reader = try MerkleReader(store)
         tree = reader.tree
+        if let kept { try check(kept, reader) }
         previous = tail.last?.entryHash ?? AuditRow.firstPreviousHash
         recorded = 0
         if let last = tail.last {

@@ -19,28 +19,23 @@ struct CheckedChunk: Sendable {
     private(set) var leaves: [Hash256] = []
     private(set) var root: Hash256?
 
-    /// Checks a page's rows, and does something else meanwhile. Returns when all is done.
+    /// Checks a page's rows.
     /// - Parameters:
     ///   - signed: entries that a checkpoint covers.
     ///   - copied: for the copies that the store keeps.
     static func check(
-        _ page: RowPage, signed: UInt64, _ copied: (any CopiedColumns)?, meanwhile other: () -> Void
+        _ page: RowPage, signed: UInt64, _ copied: (any CopiedColumns)?
     ) -> [CheckedChunk] {
         guard let first = page.rows.first else { return [] }
         // The first one ends where a tile does.
         let head = min(page.rows.count, HashTile.width - Int((first.sequence - 1) % UInt64(HashTile.width)))
         let starts = [0] + Array(stride(from: head, to: page.rows.count, by: HashTile.width))
         let checked = Mutex([CheckedChunk?](repeating: nil, count: starts.count))
-        withoutActuallyEscaping(other) { other in
-            // SAFETY: one turn calls it, and it is over when the call returns.
-            nonisolated(unsafe) let other = other
-            DispatchQueue.concurrentPerform(iterations: starts.count + 1) { turn in
-                guard turn > 0 else { return unsafe other() }
-                let end = turn < starts.count ? starts[turn] : page.rows.count
-                var chunk = CheckedChunk(rows: starts[turn - 1]..<end)
-                chunk.isClean = chunk.check(page, signed, copied)
-                checked.withLock { $0[turn - 1] = chunk }
-            }
+        DispatchQueue.concurrentPerform(iterations: starts.count) { turn in
+            let end = turn + 1 < starts.count ? starts[turn + 1] : page.rows.count
+            var chunk = CheckedChunk(rows: starts[turn]..<end)
+            chunk.isClean = chunk.check(page, signed, copied)
+            checked.withLock { [chunk] in $0[turn] = chunk }
         }
         return checked.withLock { $0.compactMap(\.self) }
     }

@@ -5,20 +5,6 @@ internal import Hashing
 extension PostgreSQLAuditStore {
     package var copiedColumns: (any CopiedColumns)? { Copies() }
 
-    package func strayCopies() throws(AuditStoreError) -> [AuditFinding] {
-        let ahead = try opened().run(
-            """
-            SELECT min(sequence) FROM audit_ids
-            WHERE sequence > (SELECT coalesce(max(sequence), 0) FROM audit_entries)
-            """)
-        guard let sequence = ahead.number(0, 0) else { return [] }
-        return [
-            AuditFinding(
-                sequence: sequence,
-                description: "audit_ids says that there is an entry \(sequence), and there is none")
-        ]
-    }
-
     /// Of rows one by one nothing is asked for: all of a page come in one COPY.
     package func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError) {
         let connection = try opened()

@@ -160,7 +160,7 @@ package final class RequestServer: Sendable {
         let key = self.key(key)
         let address = try await listen(
             config.endpoint, key: key, readBytes: config.readBufferSize,
-            tls: try tls(config.tls, key, ["h2"]),
+            tls: try tls(config.tls, key, ["h2"], "grpc"),
             service
         ) { pipeline, connections, account, address in
             let connection = HTTP2Connection(
@@ -192,8 +192,8 @@ package final class RequestServer: Sendable {
         let keeping = ConnectionKeeper.Limits(config)
         let key = self.key(key)
         let address = try await listen(
-            config.endpoint, key: key, readBytes: 262_144, tls: try tls(config.tls, key, ["h2", "http/1.1"]),
-            service
+            config.endpoint, key: key, readBytes: 262_144,
+            tls: try tls(config.tls, key, ["h2", "http/1.1"], "http"), service
         ) { pipeline, connections, account, address in
             try pipeline.addHandler(
                 ProtocolSniffer(
@@ -269,12 +269,14 @@ package final class RequestServer: Sendable {
     }
 
     /// Reads the certificates; nil for plain text.
-    private func tls(_ config: ServerTLSConfig?, _ key: String, _ protocols: [String])
-        throws(RequestServerError) -> ServerTLS?
-    {
+    private func tls(
+        _ config: ServerTLSConfig?, _ key: String, _ protocols: [String], _ transport: String
+    ) throws(RequestServerError) -> ServerTLS? {
         guard let config else { return nil }
         do throws(TLSProblem) {
-            return try ServerTLS(config, protocols: protocols, logger: context.logger)
+            return try ServerTLS(
+                config, protocols: protocols, logger: context.logger,
+                refused: context.refusedClients(transport: transport))
         } catch {
             throw RequestServerError(description: "\(key)::\(error)")
         }

@@ -120,6 +120,12 @@ final class Statement {
         UInt64(bitPattern: unsafe sqlite3_column_int64(pointer, column))
     }
 
+    /// The same of one that may be below 0.
+    func signed(_ column: Int32) -> Int64 { unsafe sqlite3_column_int64(pointer, column) }
+
+    /// Whether the column is NULL.
+    func isNull(_ column: Int32) -> Bool { unsafe sqlite3_column_type(pointer, column) == SQLITE_NULL }
+
     /// As bytes.
     func bytes(_ column: Int32) -> [UInt8] {
         // SAFETY: valid until the next step; copied at once. The count is asked for after the value, as SQLite wants it.

@@ -40,7 +40,6 @@ extension SQLiteAuditStore {
     /// None: the view is made of the entries, and `audit_ids` has those of detached entries only, which nothing is left to
     /// compare with.
     package var copiedColumns: (any CopiedColumns)? { nil }
-    package func strayCopies() throws(AuditStoreError) -> [AuditFinding] { [] }
 
     static func hasTable(_ database: Database, _ name: String) throws(AuditStoreError) -> Bool {
         let select = try database.prepare("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?")

@@ -75,7 +75,8 @@ package final class Gateway: Sendable {
         let exporter = graph.nodes.first { $0.id.kind == .exporter && $0.id.id == plan.auditExporter }?
             .component
         audit = (exporter as? AuditExporter).map {
-            OwnAudit($0, version: version, configuration: plan.configuration)
+            OwnAudit(
+                $0, version: version, configuration: plan.configuration, refused: context.refusedClients)
         }
         PendingItems.register(graph.nodes, in: context.registry)
     }

@@ -1,6 +1,8 @@
 internal import AuditExporter
+internal import Configuration
 internal import Hashing
 internal import OTLP
+internal import Pipeline
 
 /// The gateway's own audit events: `service::audit`. Any thread.
 struct OwnAudit: Sendable {
@@ -8,25 +10,41 @@ struct OwnAudit: Sendable {
     private let version: String
     private let running: String
 
-    /// - Parameter configuration: the running one, in JSON without secrets.
-    init(_ exporter: AuditExporter, version: String, configuration: String) {
+    /// - Parameters:
+    ///   - configuration: the running one, in JSON without secrets.
+    ///   - refused: says which clients were turned away.
+    init(
+        _ exporter: AuditExporter, version: String, configuration: String, refused: RefusedClients
+    ) {
         self.exporter = exporter
         self.version = version
         running = configuration
+        refused.tell { [weak exporter] in exporter?.record(Self.event(of: $0), boundedAs: $0.component) }
+    }
+
+    private static func event(of client: RefusedClients.Client) -> OwnEvent {
+        var attributes: [(key: String, text: String)] = [
+            ("otelcol.component.id", client.component), ("otelcol.component.kind", client.kind.rawValue),
+            ("sluice.refusal.reason", client.reason),
+        ]
+        if let address = client.address { attributes.append(("client.address", address)) }
+        return OwnEvent(
+            "sluice.client.authenticate", action: "AUTHENTICATE", outcome: "failure", attributes)
     }
 
     func started() {
         exporter.record(
-            "sluice.config.load", action: "LOAD",
-            [
-                ("sluice.config.hash", Self.hash(running)),
-                ("sluice.config.keys", Self.list(Self.flattened(running).map(\.path))),
-            ])
-        exporter.record("sluice.gateway.start", action: "START", [("sluice.version", version)])
+            OwnEvent(
+                "sluice.config.load", action: "LOAD",
+                [
+                    ("sluice.config.hash", Self.hash(running)),
+                    ("sluice.config.keys", Self.list(Self.flattened(running).map(\.path))),
+                ]))
+        exporter.record(OwnEvent("sluice.gateway.start", action: "START", [("sluice.version", version)]))
     }
 
     func stopping() {
-        exporter.record("sluice.gateway.stop", action: "STOP", [("sluice.version", version)])
+        exporter.record(OwnEvent("sluice.gateway.stop", action: "STOP", [("sluice.version", version)]))
     }
 
     /// - Parameter changed: what is in the files now; nil when that is no configuration.
@@ -48,7 +66,8 @@ struct OwnAudit: Sendable {
                 "sluice.config.changed",
                 new.filter { olds[$0.path] != nil && olds[$0.path] != $0.value }.map(\.path))
         }
-        exporter.record("sluice.config.reload", action: "RELOAD", outcome: "failure", attributes)
+        exporter.record(
+            OwnEvent("sluice.config.reload", action: "RELOAD", outcome: "failure", attributes))
     }
 
     private static func hash(_ text: String) -> String { "\(Hash256(of: Array(text.utf8)))" }

@@ -95,6 +95,63 @@ struct AuditExporterTests {
         #expect(error?.description.contains("chmod 600") == true)
     }
 
+    /// Somebody who tries to get in all night must be in the log, and must not fill it.
+    @Test("of events that others bring about one in ten seconds is kept, and says how many there were")
+    func bounded() async throws {
+        let rig = try Rig()
+        let store = FailingStore()
+        let clock = Noted<Int64>(0)
+        let keeper = try rig.keeper(store) { clock.value }
+        try await keeper.open()
+        func refuse(_ kind: String, _ times: Int) async throws -> [String] {
+            for _ in 0..<times {
+                keeper.record(
+                    OwnEvent("a.b", action: "TRY", outcome: "failure", [("k", kind)]), boundedAs: kind)
+            }
+            keeper.recordWaiting()
+            // Behind that, on the same thread.
+            _ = try await rig.keep(Rig.records([1]), with: keeper)
+            return store.texts("sluice.events")
+        }
+        #expect(try await refuse("a", 1) == ["1"])
+        #expect(try await refuse("a", 100) == ["1"])
+        #expect(try await refuse("b", 1) == ["1", "1"])
+        clock.change { $0 = 9_999_999_999 }
+        #expect(try await refuse("a", 20) == ["1", "1"])
+        clock.change { $0 += 1 }
+        #expect(try await refuse("a", 1) == ["1", "1", "121"])
+        // While the log is away they are counted; the end waits for nobody's turn.
+        store.fails = true
+        _ = try await rig.keep(Rig.records([2]), with: keeper)
+        #expect(try await refuse("a", 7).count == 3)
+        store.fails = false
+        clock.change { $0 += 1_000_000_000 }
+        #expect(try await refuse("b", 3) == ["1", "1", "121", "3"])
+        await withCheckedContinuation { continuation in keeper.close { continuation.resume() } }
+        #expect(store.texts("sluice.events") == ["1", "1", "121", "3", "7"])
+    }
+
+    /// Who changed the store behind the gateway's back must not be out of the log again once the store is mended.
+    @Test("that the log was not what was kept in it is in the log, once, when it can be written again")
+    func damaged() async throws {
+        let rig = try Rig()
+        let store = FailingStore()
+        let clock = Noted<Int64>(0)
+        let keeper = try rig.keeper(store) { clock.value }
+        try await keeper.open()
+        keeper.record(OwnEvent("sluice.gateway.start", action: "START", []))
+        store.isDamaged = true
+        for _ in 0..<3 {
+            let answer = try await rig.keep(Rig.records([1]), with: keeper)
+            #expect(answer == "retryable: the audit log takes no events: entry 7 is there already")
+            clock.change { $0 += 1_000_000_000 }
+        }
+        #expect(rig.shows("sluice_audit_verify_failures{exporter=\"audit\"} 3"))
+        store.isDamaged = false
+        #expect(try await rig.keep(Rig.records([1]), with: keeper) == "sent")
+        #expect(store.texts("sluice.audit.error") == ["entry 7 is there already"])
+    }
+
     /// A store that goes away costs nobody an event: clients are asked to come again, and what was committed is known.
     @Test("a commit that fails refuses for the moment; the store is opened again")
     func outage() async throws {

@@ -15,6 +15,7 @@ final class FailingStore: AuditStore, Sendable {
         var rows: [AuditRow] = []
         var checkpoints: [StoredCheckpoint] = []
         var fails = false
+        var isDamaged = false
     }
 
     private let state = Mutex(State())
@@ -23,6 +24,23 @@ final class FailingStore: AuditStore, Sendable {
         get { state.withLock { $0.fails } }
         set { state.withLock { $0.fails = newValue } }
     }
+    /// Whether what is written says that somebody changed what is kept.
+    var isDamaged: Bool {
+        get { state.withLock { $0.isDamaged } }
+        set { state.withLock { $0.isDamaged = newValue } }
+    }
+
+    /// What the entries that have an attribute say there.
+    func texts(_ attribute: String) -> [String] {
+        state.withLock { state in
+            state.rows.compactMap { row in
+                let parts = String(decoding: row.entry, as: UTF8.self).split(
+                    separator: "\"\(attribute)\":{\"stringValue\":\"")
+                return parts.count == 2 ? String(parts[1].prefix { $0 != "\"" }) : nil
+            }
+        }
+    }
+
     var sequences: [UInt64] { state.withLock { $0.rows.map(\.sequence) } }
 
     func open(_ access: AuditAccess) throws(AuditStoreError) {
@@ -35,6 +53,7 @@ final class FailingStore: AuditStore, Sendable {
         }
     }
     func append(_ rows: [AuditRow], _ tiles: [HashTile]) throws(AuditStoreError) {
+        if isDamaged { throw AuditStoreError(.damaged, "entry 7 is there already") }
         if fails { throw AuditStoreError(.unavailable, "the disk is full") }
         state.withLock { $0.rows += rows }
     }
@@ -58,7 +77,7 @@ final class FailingStore: AuditStore, Sendable {
     func detach(_ detachment: StoredDetachment, through month: AuditMonth) throws(AuditStoreError) {}
     func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError) {}
     var copiedColumns: (any CopiedColumns)? { nil }
-    func strayCopies() throws(AuditStoreError) -> [AuditFinding] { [] }
+    func strays() throws(AuditStoreError) -> [AuditFinding] { [] }
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint] {
         state.withLock { Array($0.checkpoints.filter { $0.size >= size }.prefix(limit)) }
     }

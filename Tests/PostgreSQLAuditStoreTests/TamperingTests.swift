@@ -80,6 +80,41 @@ struct TamperingTests {
         #expect(report.findings.compactMap(\.sequence).min() == first, "\(report.findings)")
     }
 
+    /// What stands beside the log's own rows is read by whoever searches the tables.
+    @Test(
+        "rows, tiles and ids that belong to no entry are found",
+        arguments: [
+            (
+                """
+                INSERT INTO audit_entries SELECT -5, record_id, content_hash, recorded, created_at, "timestamp", trace_id, span_id,
+                event_name, actor, actor_type, resource, resource_type, action, outcome, decision, policy_version, compliance_tags,
+                entry FROM audit_entries WHERE sequence = 7
+                """, "a row has the number -5"
+            ),
+            (
+                "INSERT INTO audit_tiles SELECT 0, 99, hashes FROM audit_tiles WHERE tile = 0",
+                "tile 99 of level 0 was added"
+            ),
+            (
+                "INSERT INTO audit_tiles SELECT 7, 0, hashes FROM audit_tiles WHERE tile = 0",
+                "tile 0 of level 7 was added"
+            ),
+            (
+                "INSERT INTO audit_ids SELECT decode(repeat('00', 16), 'hex'), 0, content_hash FROM audit_ids WHERE sequence = 7",
+                "an id for entry 0, which"
+            ),
+        ])
+    func strays(sql: String, words: String) throws {
+        let log = try TestLog()
+        try log.fill(0..<300)
+        try log.tamper(
+            "ALTER TABLE audit_entries DROP CONSTRAINT audit_entries_sequence_check",
+            "ALTER TABLE audit_entries_2026_01 DROP CONSTRAINT IF EXISTS audit_entries_sequence_check",
+            "ALTER TABLE audit_ids DROP CONSTRAINT audit_ids_sequence_check", sql)
+        let findings = try log.verify().findings
+        #expect(findings.contains { "\($0)".contains(words) }, "\(findings)")
+    }
+
     /// A row that the writer's role put in by hand is in no tree.
     @Test("rows that did not come by the gateway are found")
     func inserted() throws {
@@ -178,7 +213,7 @@ struct TamperingTests {
             ("DELETE FROM audit_ids WHERE sequence = 10", 10, "audit_ids has not"),
             (
                 "INSERT INTO audit_ids SELECT '\\x00112233445566778899aabbccddeeff', 500, content_hash FROM audit_ids "
-                    + "WHERE sequence = 1", 500, "audit_ids says that there is an entry 500"
+                    + "WHERE sequence = 1", 500, "audit_ids has an id for entry 500"
             ),
         ])
     func copies(sql: String, first: UInt64, text: String) throws {

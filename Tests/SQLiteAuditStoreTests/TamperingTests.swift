@@ -51,6 +51,77 @@ struct TamperingTests {
         #expect(report.findings.compactMap(\.sequence).min() == first, "\(report.findings)")
     }
 
+    /// What stands beside the log's own rows is read by whoever searches the tables, and an id that was put there would have an event
+    /// acknowledged that is not kept.
+    @Test(
+        "rows, tiles and ids that belong to no entry are found",
+        arguments: [
+            (
+                "INSERT INTO audit_entries SELECT -5, zeroblob(16), content_hash, recorded, entry FROM audit_entries WHERE sequence = 7",
+                "a row has the number -5"
+            ),
+            (
+                "INSERT INTO audit_entries SELECT 0, zeroblob(16), content_hash, recorded, entry FROM audit_entries WHERE sequence = 7",
+                "a row has the number 0"
+            ),
+            (
+                "INSERT INTO audit_tiles SELECT 0, 99, hashes FROM audit_tiles WHERE tile = 0",
+                "tile 99 of level 0 was added"
+            ),
+            (
+                "INSERT INTO audit_tiles SELECT 1, 0, hashes FROM audit_tiles WHERE tile = 0",
+                "tile 0 of level 1 was added"
+            ),
+            (
+                "INSERT INTO audit_tiles SELECT 7, 0, hashes FROM audit_tiles WHERE tile = 0",
+                "tile 0 of level 7 was added"
+            ),
+            ("INSERT INTO audit_ids VALUES (zeroblob(16), 601, zeroblob(32))", "an id for entry 601, which"),
+            ("INSERT INTO audit_ids VALUES (zeroblob(16), -1, zeroblob(32))", "an id for entry -1, which"),
+            ("INSERT INTO audit_ids VALUES (zeroblob(16), 5, zeroblob(32))", "an id for entry 5, which"),
+        ])
+    func strays(sql: String, words: String) throws {
+        let log = TestLog()
+        try log.filled(600)
+        try log.tamper(sql)
+        let findings = try log.verify().findings
+        #expect(findings.contains { "\($0)".contains(words) }, "\(findings)")
+    }
+
+    /// A machine that is restored from yesterday's disk would give today's numbers to other events, and the log two histories.
+    @Test("a writer refuses a log that is behind the checkpoint that was kept, and one that is another")
+    func kept() throws {
+        let (old, other) = (TestLog(), TestLog())
+        try old.filled(300)
+        let writer = AuditWriter(SQLiteAuditStore(path: other.path), origin: "audit.test/a", keys: [old.key])
+        {
+            1
+        }
+        try writer.open()
+        _ = try writer.append([(0..<300).map { TestLog.event($0, text: "y") }])
+        let same = try #require(try writer.checkpoint())
+        _ = try writer.append([[TestLog.event(300)]])
+        let later = try #require(try writer.checkpoint())
+        writer.close()
+        func open(_ note: String) throws {
+            let writer = old.writer()
+            defer { writer.close() }
+            try writer.open(after: AuditWriter.KeptCheckpoint(note: note, place: "/kept"))
+        }
+        let behind = #expect(throws: AuditStoreError.self) { try open(later.note) }
+        #expect(behind?.kind == .damaged)
+        #expect(behind?.description.contains("has 301 entries and the store 300") == true)
+        #expect(behind?.description.contains("sluice audit verify --checkpoint /kept") == true)
+        let another = #expect(throws: AuditStoreError.self) { try open(same.note) }
+        #expect(another?.description.contains("one of its first 300 entries is another one") == true)
+        // Its own, one of another log, and none.
+        try open(try #require(try old.lastCheckpoint()).note)
+        try open(
+            SignedNote(Checkpoint(origin: "b", size: 900, root: Hash256(of: [])).text, signedBy: [old.key])
+                .note)
+        try open("")
+    }
+
     /// Somebody who knows the form rewrites the whole rest of the log, tiles included, so that it holds together.
     @Test("a log that was rewritten with all its links is found by its checkpoints")
     func rewritten() throws {

@@ -9,6 +9,8 @@ import shutil
 import sqlite3
 import threading
 import time
+import urllib.error
+import urllib.request
 import uuid
 
 import grpc
@@ -158,8 +160,42 @@ def test_what_is_no_event_is_refused_by_name(gateway, clients, log):
         client.export(large)
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert "more than 65535" in refused.value.details()
+    # Of ten megabytes: gRPC has a limit of its own, HTTP takes it in.
+    large = request([uuid.uuid4()], padding=10 << 20)
+    with pytest.raises(grpc.RpcError) as refused:
+        client.export(large)
+    assert refused.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert "max_recv_msg_size_mib" in refused.value.details()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        post(running, large)
+    assert refused.value.code == 400
+    answer = refused.value.read().decode(errors="replace")
+    assert "more than 65535; keep large data elsewhere and put its hash into the event" in answer
     running.stop()
     assert len(log.entries()) == 1
+
+
+def test_what_is_no_event_goes_to_another_exporter(gateway, clients, log):
+    """If it failed, an event with a mistake in it would be lost, or an operator could not look at it."""
+    letters = log.folder / "letters.json"
+    settings = log.config(on_permanent_failure="file")
+    settings["exporters"]["file"] = {"path": str(letters)}
+    running = gateway(settings)
+    good, bad = uuid.uuid4(), uuid.uuid4()
+    sent = request([good, bad])
+    sent.resource_logs[0].scope_logs[0].log_records[1].attributes[2].value.string_value = "robot"
+    answer = clients.grpc(running).export(sent)
+    assert answer.partial_success.rejected_log_records == 1
+    assert 'audit.actor.type is "robot"; must be user, service or system' in answer.partial_success.error_message
+    running.stop()
+    assert [texts(entry)["audit.record.id"] for entry in log.entries()] == [str(good)]
+    assert str(bad) in letters.read_text() and str(good) not in letters.read_text()
+
+
+def post(running, sent):
+    headers = {"Content-Type": "application/x-protobuf"}
+    url = f"http://127.0.0.1:{running.http_port}/v1/logs"
+    return urllib.request.urlopen(urllib.request.Request(url, sent.SerializeToString(), headers))
 
 
 def test_every_acknowledged_event_survives_kills(gateway, clients, log):
@@ -235,16 +271,48 @@ def test_who_changes_the_log_is_found(gateway, clients, log):
     assert "FAILED: the first wrong entry is 8" in found.stdout, found.stdout
 
 
-def test_what_cannot_be_kept_does_not_start(gateway, log, tmp_path):
-    """If it failed, two gateways would write one log, or a key would be used that others can read."""
-    gateway(log.config())
-    second = gateway(log.config(), is_ready=False)
-    assert second.process.wait(20) == 1
-    assert "another process writes the audit log" in second.log
+def test_what_cannot_be_kept_does_not_start(gateway, log):
+    """If it failed, two gateways would write one log, or with a key that others can read or no keyring knows."""
+    first = gateway(log.config())
+    assert "another process writes the audit log" in refused_start(gateway, log)
+    first.stop()
     log.key.chmod(0o644)
-    third = gateway(log.config(), is_ready=False)
-    assert third.process.wait(20) == 1
-    assert "chmod 600" in third.log
+    assert "chmod 600" in refused_start(gateway, log)
+    log.key.rename(log.folder / "old.pem")
+    assert command("audit", "keygen", "--origin", ORIGIN, "--key", log.key).returncode == 0
+    assert "was signed by another key; to change keys, name the old one in previous_key_file" in refused_start(
+        gateway, log
+    )
+    log.key.write_text("no key")
+    log.key.chmod(0o600)
+    assert "sluice audit keygen makes one" in refused_start(gateway, log)
+
+
+def test_a_store_that_was_put_back_does_not_start(gateway, clients, log):
+    """If it failed, a machine restored from yesterday's disk would give today's numbers to other events."""
+    kept = log.folder / "kept"
+    settings = log.config(checkpoint_file=str(kept))
+    old = log.folder / "old.db"
+    for count in (300, 20):
+        running = gateway(settings)
+        clients.grpc(running).export(request([uuid.uuid4() for _ in range(count)]))
+        running.stop()
+        if not old.exists():
+            shutil.copy(log.store, old)
+    shutil.copy(old, log.store)
+    said = refused_start(gateway, log, checkpoint_file=str(kept))
+    assert "has 320 entries and the store 300, it was rolled back or is another one" in said
+    found = log.verify("--checkpoint", kept)
+    assert found.returncode == 1 and "FAILED: the first wrong entry is 301" in found.stdout
+    kept.unlink()
+    gateway(settings).stop()
+
+
+def refused_start(gateway, log, **keys):
+    """The log of a gateway that does not start."""
+    refused = gateway(log.config(**keys), is_ready=False)
+    assert refused.process.wait(20) == 1
+    return refused.log
 
 
 @one_mount_at_a_time

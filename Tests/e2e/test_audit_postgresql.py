@@ -1,9 +1,13 @@
 """The audit log in PostgreSQL, and an independent verifier of what leaves a log, whatever its store."""
 
 import base64
+import contextlib
 import json
 import os
 import random
+import re
+import shutil
+import sqlite3
 import subprocess
 import threading
 import time
@@ -16,7 +20,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 import audit_verifier
 from audit_verifier import Checkpoint, Refused, VerifierKey
 from conftest import config
-from gateway import ROOT, command, in_namespace, wait_until
+from gateway import BINARY, ROOT, command, in_namespace, wait_until
 from postgresql import PostgreSQL
 
 ORIGIN = "audit.example.com/gateway-0"
@@ -192,6 +196,116 @@ def test_an_independent_verifier_refuses_what_was_changed(gateway, clients, any_
     for changed in (hashes[1:], hashes[:-1], hashes[::-1], [flipped(hashes[0]), *hashes[1:]], hashes + hashes[:1]):
         with pytest.raises(Refused):
             audit_verifier.check_consistency(older, newer, changed)
+
+
+# What somebody with the database does behind the gateway's back to 701 entries with checkpoints after 300, 301 and 701; the first record
+# that verify must name; and whether it needs a checkpoint from elsewhere for it, since what is left is whole in itself.
+TAMPERINGS = {
+    "changed": ("UPDATE audit_entries SET entry = {changed} WHERE sequence = 8", 8, False),
+    "removed": ("DELETE FROM audit_entries WHERE sequence = 9", 9, False),
+    "added": (
+        "INSERT INTO audit_entries SELECT 702, {other_id}, {rest} FROM audit_entries WHERE sequence = 701",
+        702,
+        False,
+    ),
+    "reordered": (
+        "UPDATE audit_entries SET sequence = 9999 WHERE sequence = 40;"
+        "UPDATE audit_entries SET sequence = 40 WHERE sequence = 41;"
+        "UPDATE audit_entries SET sequence = 41 WHERE sequence = 9999",
+        40,
+        False,
+    ),
+    "tail cut": (
+        "DELETE FROM audit_entries WHERE sequence > 650; DELETE FROM audit_checkpoints WHERE size > 650;{cut_ids}",
+        651,
+        True,
+    ),
+    "rolled back": (
+        "DELETE FROM audit_entries WHERE sequence > 301; DELETE FROM audit_checkpoints WHERE size > 301;"
+        "DELETE FROM audit_tiles WHERE tile > 0;{cut_ids}",
+        302,
+        True,
+    ),
+}
+COLUMNS = 'content_hash, recorded, created_at, "timestamp", trace_id, span_id, event_name, actor, actor_type, resource, '
+COLUMNS += "resource_type, action, outcome, decision, policy_version, compliance_tags, entry"
+
+
+def tampered(log, name, sql):
+    """A copy of the log in which somebody with all rights did this; its store."""
+    if log.server:
+        database = f"{log.database}_{name.replace(' ', '_')}"
+        login = ["-h", log.server.folder, "-U", "postgres"]
+        subprocess.run(["createdb", *login, "-T", log.database, database], check=True)
+        tables = "SELECT oid FROM pg_class WHERE relnamespace = 'sluice_audit'::regnamespace AND relkind IN ('r', 'p')"
+        off = f"FOR t IN {tables} LOOP EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', t); END LOOP;"
+        sql = sql.format(
+            changed="convert_to(replace(convert_from(entry, 'UTF8'), 'user-1', 'user-2'), 'UTF8')",
+            other_id="decode(repeat('00', 16), 'hex')",
+            rest=COLUMNS,
+            cut_ids="DELETE FROM audit_ids WHERE sequence > (SELECT max(sequence) FROM audit_entries)",
+        )
+        log.server.psql(
+            database, f"SET search_path = sluice_audit; DO $$ DECLARE t regclass; BEGIN {off} END $$; {sql}"
+        )
+        return log.server.uri(database, READER)
+    store = log.folder / f"{name}.db"
+    shutil.copy(log.store, store)
+    with contextlib.closing(sqlite3.connect(store)) as database:
+        for table in ("audit_entries", "audit_checkpoints", "audit_tiles"):
+            database.executescript(f"DROP TRIGGER {table}_no_update; DROP TRIGGER {table}_no_delete")
+        database.executescript(
+            sql.format(
+                changed="CAST(replace(CAST(entry AS TEXT), 'user-1', 'user-2') AS BLOB)",
+                other_id="zeroblob(16)",
+                rest="content_hash, recorded, entry",
+                cut_ids="",
+            )
+        )
+    return store
+
+
+def test_every_tampering_is_found_against_a_checkpoint_kept_elsewhere(gateway, clients, any_log):
+    """If it failed, whoever has the database could change the past, and the auditor's copy of a checkpoint would say that all is well."""
+    _, notes = filled(gateway, clients, any_log)
+    kept = any_log.folder / "kept"
+    kept.write_text(notes[-1])
+
+    def verify(store, *arguments):
+        return command("audit", "verify", "--store", store, "--keyring", any_log.keyring, *arguments, timeout=120)
+
+    assert verify(tampered(any_log, "same", ""), "--checkpoint", kept).returncode == 0
+    for name, (sql, first, needs_checkpoint) in TAMPERINGS.items():
+        store = tampered(any_log, name, sql)
+        found = verify(store, "--checkpoint", kept)
+        assert found.returncode == 1, name
+        assert f"FAILED: the first wrong entry is {first}\n" in found.stdout, (name, found.stdout)
+        assert verify(store).returncode == (0 if needs_checkpoint else 1), name
+
+
+def test_a_person_sees_how_far_it_is(gateway, clients, log):
+    """If it failed, who verifies a log of a year would not know whether it takes a minute or a day."""
+    filled(gateway, clients, log, (300,))
+    options = ["-X", "-q", "-h", log.server.folder, "-U", "postgres", "-d", log.database]
+    holder = subprocess.Popen(["psql", *options], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    holder.stdin.write("BEGIN; LOCK TABLE sluice_audit.audit_entries;\n")
+    holder.stdin.flush()
+    held = "SELECT count(*) FROM pg_locks WHERE relation = 'sluice_audit.audit_entries'::regclass AND "
+    wait_until(lambda: log.server.psql(log.database, held + "granted").strip() != "0", "the lock")
+    terminal, end = os.openpty()
+    arguments = ["audit", "verify", "--store", log.store, "--keyring", log.keyring]
+    verifying = subprocess.Popen([BINARY, *map(str, arguments)], stdout=subprocess.PIPE, stderr=end, text=True)
+    os.close(end)
+    # Longer than what is done at once.
+    wait_until(lambda: log.server.psql(log.database, held + "NOT granted").strip() != "0", "verify waits")
+    time.sleep(0.2)
+    holder.communicate("COMMIT;\n")
+    assert "ok: size 300" in verifying.communicate(timeout=60)[0]
+    shown = os.read(terminal, 65536).decode()
+    os.close(terminal)
+    assert re.search(r"\r\[#{30}\] 100% 300 of 300 entries, \d+/s", shown), shown
+    # Removed at the end.
+    assert shown.endswith("\r\x1b[K"), shown
 
 
 class Load:

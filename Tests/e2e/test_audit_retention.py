@@ -4,6 +4,7 @@ import datetime
 import http.server
 import json
 import signal
+import ssl
 import subprocess
 import threading
 import urllib.error
@@ -14,13 +15,15 @@ import pytest
 
 import audit_verifier
 from audit_verifier import Checkpoint
+from conftest import otlp
 from gateway import command, wait_until
 from test_audit_exporter import Log as SQLiteLog
 from test_audit_exporter import texts
 from test_audit_exporter import request as events
 from test_audit_postgresql import READER, Log, postgresql, request
+from test_tls import certificates, https_export, identity
 
-__all__ = ["postgresql"]
+__all__ = ["certificates", "postgresql"]
 
 # What a gateway of 45 days ago would see.
 PAST = """
@@ -147,6 +150,43 @@ def test_the_gateway_keeps_events_of_its_own(gateway, tmp_path):
     gateway(config).stop()
     tail = log.run("tail", "--follow", "no", "--from", 6).stdout
     assert "audit.key.rotated system sluice: ROTATE" in tail, tail
+
+
+def test_clients_that_are_turned_away_are_in_the_log(gateway, certificates, tmp_path):
+    """If it failed, somebody could try to get in all night and nobody could see it later, or would fill the log with it."""
+    log = SQLiteLog(tmp_path)
+    settings = log.config()
+    tls = {**identity(certificates, "server"), "client_ca_file": certificates.ca}
+    settings["receivers"] = otlp(grpc={"tls": tls}, http={"tls": tls})
+    settings["service"]["audit"] = {"exporter": "audit"}
+    running = gateway(settings)
+    known = (certificates.client, certificates.client_key)
+    stranger = (certificates.stranger, certificates.stranger_key)
+    port = running.http_port
+    assert https_export(port, events([uuid.uuid4()]), client_context(certificates, known), "/v1/logs") == 200
+    for _ in range(20):
+        for nobody in ((), stranger):
+            with pytest.raises(OSError):
+                https_export(port, events([uuid.uuid4()]), client_context(certificates, nobody), "/v1/logs")
+    refused = {"receiver": "otlp", "transport": "http"}
+    wait_until(lambda: running.metrics().sum("sluice_receiver_refused_clients", **refused) == 40, "40 refusals")
+    running.stop()
+    assert log.verify().returncode == 0
+    found = [texts(entry) for entry in log.entries() if entry["record"]["event_name"] == "sluice.client.authenticate"]
+    assert sum(int(each["sluice.events"]) for each in found) == 40
+    # The first one, the rest at the stop, and where that took long one each ten seconds.
+    assert 1 < len(found) < 10
+    assert {each["sluice.refusal.reason"] for each in found} <= {"no certificate", "certificate not trusted"}
+    for each in found:
+        assert (each["audit.outcome"], each["client.address"]) == ("failure", "127.0.0.1")
+        assert (each["otelcol.component.kind"], each["otelcol.component.id"]) == ("receiver", "otlp")
+
+
+def client_context(certificates, shown):
+    context = ssl.create_default_context(cafile=certificates.ca)
+    if shown:
+        context.load_cert_chain(*shown)
+    return context
 
 
 def test_own_events_need_a_log(gateway, tmp_path):

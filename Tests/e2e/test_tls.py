@@ -77,10 +77,10 @@ def grpc_export(port, request, authority, certificate=None, key=None):
         return call(request, timeout=5)
 
 
-def https_export(port, request, context):
+def https_export(port, request, context, path="/v1/traces"):
     connection = http.client.HTTPSConnection(LOOPBACK, port, timeout=5, context=context)
     try:
-        connection.request("POST", "/v1/traces", request.SerializeToString(), {"Content-Type": PROTOBUF})
+        connection.request("POST", path, request.SerializeToString(), {"Content-Type": PROTOBUF})
         return connection.getresponse().status
     finally:
         connection.close()

@@ -54,15 +54,11 @@ package final class AuditExporter: Consumer, PipelineComponent {
     }
 
     /// Keeps an event of the gateway itself, also before `start`. Any thread.
-    /// - Parameters:
-    ///   - name: the event's name.
-    ///   - action: `audit.action`, upper-case.
-    ///   - outcome: `audit.outcome`.
-    ///   - attributes: further ones, none of which has a key of the required ones.
-    package func record(
-        _ name: String, action: String, outcome: String = "success",
-        _ attributes: [(key: String, text: String)]
-    ) { keeper.record(name, action: action, outcome: outcome, attributes) }
+    /// - Parameter kind: for events that others bring about, as often as they like: of one kind one is kept in ten seconds, the last
+    ///   one, with the attribute `sluice.events`, how many it stands for. Few kinds: each is remembered.
+    package func record(_ event: OwnEvent, boundedAs kind: String? = nil) {
+        keeper.record(event, boundedAs: kind)
+    }
 
     package var input: PipelineInput {
         let behind = queue.input
@@ -102,7 +98,7 @@ final class AuditSender: BatchSender, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): made anywhere, then used on `eventLoop` only.
     private let keeper: LogKeeper
     private let eventLoop: any EventLoop
-    private var timer: RepeatedTask?
+    private var timers: [RepeatedTask] = []
     private var deadline: NIODeadline?
 
     /// A stop does not wait longer for a store that does not answer.
@@ -115,10 +111,15 @@ final class AuditSender: BatchSender, @unchecked Sendable {
 
     /// Makes checkpoints from now on until `close`. Any thread.
     func begin(every interval: Duration) {
-        let period = TimeAmount(interval)
+        let jobs: [(TimeAmount, @Sendable (LogKeeper) -> Void)] = [
+            (TimeAmount(interval), { $0.checkpoint() }), (OwnEvents.interval, { $0.recordWaiting() }),
+        ]
         eventLoop.execute { [self] in
-            timer = eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { [keeper] _ in
-                keeper.checkpoint()
+            for (period, job) in jobs {
+                timers.append(
+                    eventLoop.scheduleRepeatedTask(initialDelay: period, delay: period) { [keeper] _ in
+                        job(keeper)
+                    })
             }
         }
     }
@@ -138,7 +139,7 @@ final class AuditSender: BatchSender, @unchecked Sendable {
 
     func close() -> EventLoopFuture<Void> {
         eventLoop.preconditionInEventLoop()
-        timer?.cancel()
+        for timer in timers { timer.cancel() }
         let closed = eventLoop.makePromise(of: Void.self)
         let timeout = eventLoop.scheduleTask(in: Self.closeTimeout) { closed.succeed() }
         keeper.close { [eventLoop] in

@@ -46,7 +46,7 @@ final class LogKeeper: @unchecked Sendable {
         self.metrics = metrics
         self.logger = logger
         self.makeStore = makeStore
-        ownEvents = OwnEvents(logger: logger)
+        ownEvents = OwnEvents(target: config.origin, logger: logger)
         inbox = EventInbox(recordsMax: config.maxCommitRecords) { [unowned self] in
             thread.submit { _ in self.commit(self.inbox.next()) }
         } refuse: { [unowned self] in
@@ -81,11 +81,14 @@ final class LogKeeper: @unchecked Sendable {
         inbox.add(EventInbox.Job(batch: batch, done: done))
     }
 
-    /// Keeps an event of the gateway itself, which waits for a log that is not open.
-    func record(_ name: String, action: String, outcome: String, _ attributes: [(key: String, text: String)])
-    {
+    /// Keeps an event of the gateway itself, which waits for a log that is not open; of one kind not too often.
+    func record(_ event: OwnEvent, boundedAs kind: String? = nil) {
         ownEvents.keep()
-        ownEvents.add(name, action: action, outcome: outcome, target: config.origin, attributes)
+        if ownEvents.add(event, boundedAs: kind, now: clock()) { recordWaiting() }
+    }
+
+    /// Keeps those that wait and whose turn it is.
+    func recordWaiting() {
         thread.submit { _ in self.commitOwn() }
     }
 
@@ -103,6 +106,7 @@ final class LogKeeper: @unchecked Sendable {
     /// - Parameter done: called once, by the log's thread.
     func close(done: @escaping @Sendable () -> Void) {
         thread.submit { _ in
+            self.ownEvents.addBounded(now: self.clock(), isEnd: true)
             self.commitOwn()
             let lost = self.ownEvents.waiting.count
             if lost > 0 {
@@ -124,7 +128,7 @@ final class LogKeeper: @unchecked Sendable {
             UInt64(max(0, SystemClock.unixNanoseconds()))
         }
         do throws(AuditStoreError) {
-            try writer.open()
+            try writer.open(after: keptCheckpoint())
         } catch {
             fail(error)
             throw error
@@ -132,8 +136,8 @@ final class LogKeeper: @unchecked Sendable {
         self.writer = writer
         if writer.isKeyNew {
             let keys = keys.map(\.verifier.text).joined(separator: " ")
-            ownEvents.add(
-                "audit.key.rotated", action: "ROTATE", target: config.origin, [("sluice.audit.keys", keys)])
+            let event = OwnEvent("audit.key.rotated", action: "ROTATE", [("sluice.audit.keys", keys)])
+            ownEvents.add(event, now: clock())
         }
         commitOwn()
         // Closed again when that failed.
@@ -142,6 +146,14 @@ final class LogKeeper: @unchecked Sendable {
         metrics.show(size: writer.size, uncovered: writer.uncovered)
         logger.info(
             "The audit log is open.", metadata: ["origin": "\(config.origin)", "entries": "\(writer.size)"])
+    }
+
+    /// What `checkpoint_file` has of an earlier process, or of this one; nil for nothing that can be read.
+    private func keptCheckpoint() -> AuditWriter.KeptCheckpoint? {
+        guard let path = config.checkpointFile, let note = try? KeyFile.read(path, isPrivate: false) else {
+            return nil
+        }
+        return AuditWriter.KeptCheckpoint(note: note, place: path)
     }
 
     /// After this the store is closed: whether the last commit took place is known when it is open again.
@@ -157,8 +169,9 @@ final class LogKeeper: @unchecked Sendable {
             guard !isDamageReported else { return }
             isDamageReported = true
             ownEvents.add(
-                "audit.verify.failed", action: "VERIFY", outcome: "failure", target: config.origin,
-                [("sluice.audit.error", "\(error)")])
+                OwnEvent(
+                    "audit.verify.failed", action: "VERIFY", outcome: "failure",
+                    [("sluice.audit.error", "\(error)")]), now: clock())
         }
     }
 
@@ -204,8 +217,10 @@ final class LogKeeper: @unchecked Sendable {
 
     /// Commits what waits of the gateway's own events; what fails is tried again by the next checkpoint.
     private func commitOwn() {
+        guard let writer else { return }
+        ownEvents.addBounded(now: clock())
         let events = ownEvents.waiting
-        guard let writer, !events.isEmpty else { return }
+        guard !events.isEmpty else { return }
         do throws(AuditStoreError) {
             _ = try writer.append(events.map { [$0] })
             ownEvents.remove(events.count)

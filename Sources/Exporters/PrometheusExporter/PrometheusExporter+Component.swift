@@ -23,7 +23,8 @@ private final class ServedPrometheusExporter: PipelineComponent {
             logger: context.logger)
         page = try PageServer(
             config, name: context.name, group: context.gateway.group, exporter: exporter,
-            ledger: context.ledger, logger: context.logger)
+            ledger: context.ledger, logger: context.logger,
+            refused: context.refusedClients(transport: "http"))
     }
 
     var input: PipelineInput { PipelineInput(exporter) }

@@ -136,13 +136,22 @@ package final class ClientTLS: Sendable {
 
 /// TLS of a server's connections. Any thread.
 package final class ServerTLS: Sendable {
+    /// Hears why a client was turned away, and of its address. On the connection's loop; must not block.
+    package typealias Refused = @Sendable (_ reason: String, _ address: String?) -> Void
+
     private let cell: ContextCell
+    /// Nil when clients need no certificates.
+    private let refused: Refused?
 
     /// Reads the files. Blocks.
     /// - Parameters:
     ///   - protocols: what the server speaks, best first (ALPN).
     ///   - logger: hears of files that cannot be read again.
-    package init(_ config: ServerTLSConfig, protocols: [String], logger: Logger) throws(TLSProblem) {
+    ///   - refused: hears of clients without a certificate of `client_ca_file`.
+    package init(
+        _ config: ServerTLSConfig, protocols: [String], logger: Logger, refused: @escaping Refused
+    ) throws(TLSProblem) {
+        self.refused = config.clientCAFile == nil ? nil : refused
         cell = try ContextCell(every: config.shared.reloadInterval, logger: logger) { () throws(TLSProblem) in
             try makeTLSContext(try Self.configuration(config, protocols))
         }
@@ -174,6 +183,7 @@ package final class ServerTLS: Sendable {
     /// Adds TLS to a connection that was accepted. The connection's loop.
     package func addHandler(to channel: any Channel) throws {
         try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: cell.current))
+        if let refused { try channel.pipeline.syncOperations.addHandler(RefusedCertificates(refused)) }
     }
 }
 

@@ -15,6 +15,8 @@ package struct GatewayContext: Sendable {
     package var registry: MetricRegistry
     /// Set by components, read by health pages.
     package var health: HealthState
+    /// Clients that components turned away.
+    package let refusedClients = RefusedClients()
     /// The process's memory as the kernel counts it.
     package var residentSize: ResidentSize
     /// `service::telemetry::metrics::level` is `detailed`.

@@ -35,21 +35,24 @@ import Testing
     }
 
     private static func server(
-        _ yaml: String, _ identity: String = serverIdentity, _ protocols: [String]
+        _ yaml: String, _ identity: String = serverIdentity, _ protocols: [String],
+        refused: @escaping ServerTLS.Refused = { _, _ in }
     ) throws -> ServerTLS {
         let diagnostics = Diagnostics()
         let config = section(identity + yaml, diagnostics).serverTLS()
         #expect(!diagnostics.hasErrors, "\(diagnostics.render())")
-        return try ServerTLS(try #require(config), protocols: protocols, logger: makeSilentLogger())
+        return try ServerTLS(
+            try #require(config), protocols: protocols, logger: makeSilentLogger(), refused: refused)
     }
 
     /// One request over TLS; the server speaks HTTP/2 only.
     private static func ask(
         client clientYAML: String, server serverYAML: String = "", identity: String = serverIdentity,
-        protocols: [String] = ["h2"]
+        protocols: [String] = ["h2"], refused: @escaping ServerTLS.Refused = { _, _ in }
     ) async throws -> Result<String, HTTPClientError> {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let server = try await EchoServer.listen(group, tls: try server(serverYAML, identity, protocols))
+        let server = try await EchoServer.listen(
+            group, tls: try server(serverYAML, identity, protocols, refused: refused))
         let tls = try client(clientYAML, http2: true)
         let client = ClientUnderTest(
             group, port: server.localAddress!.port!, scheme: .https,
@@ -113,7 +116,7 @@ import Testing
         #expect(error.isRetryable)
     }
 
-    /// With `client_ca_file` only clients with a certificate of that authority come in.
+    /// With `client_ca_file` only clients with a certificate of that authority come in; who does not is told of, and nobody else.
     @Test func clientsAreAskedForTheirCertificates() async throws {
         let path = "/tmp/sluice-test-ca-\(getpid()).pem"
         let file = fopen(path, "w")!
@@ -121,10 +124,19 @@ import Testing
         fclose(file)
         defer { unlink(path) }
         let server = "client_ca_file: \(path)"
-        #expect(
-            try await Self.ask(client: Self.trust + Self.clientIdentity, server: server) == .success("/p!"))
-        let stranger = try await Self.ask(client: Self.trust, server: server)
+        let told = Noted<[String]>([])
+        func ask(_ client: String) async throws -> Result<String, HTTPClientError> {
+            try await Self.ask(client: client, server: server) { reason, address in
+                told.change { $0.append("\(reason) \(address ?? "?")") }
+            }
+        }
+        #expect(try await ask(Self.trust + Self.clientIdentity) == .success("/p!"))
+        let distrustful = try await ask(Self.clientIdentity)
+        #expect(throws: HTTPClientError.self) { try distrustful.get() }
+        #expect(told.value == [])
+        let stranger = try await ask(Self.trust)
         #expect(throws: HTTPClientError.self) { try stranger.get() }
+        #expect(told.value == ["no certificate 127.0.0.1"])
     }
 
     /// HTTP/1.1 is spoken where the server does not offer HTTP/2.

@@ -20,12 +20,14 @@ package final class PageServer: Sendable {
     ///   - exporter: writes the pages, on their own thread.
     ///   - ledger: is charged for pages.
     ///   - logger: hears of certificates that cannot be read again.
+    ///   - refused: hears of clients whose certificates are not taken.
     /// - Throws: when the certificates cannot be used.
     package init(
         _ config: PrometheusExporterConfig, name: String, group: any EventLoopGroup,
-        exporter: PrometheusExporter, ledger: MemoryLedger, logger: Logger
+        exporter: PrometheusExporter, ledger: MemoryLedger, logger: Logger,
+        refused: @escaping ServerTLS.Refused
     ) throws(PageServerError) {
-        let tls = try Self.tls(config.server.tls, name, logger)
+        let tls = try Self.tls(config.server.tls, logger, refused)
         let desk = PageDesk(
             ledger: ledger, known: { exporter.known($0) }, render: { exporter.render($0) })
         let rules = PageRules(config)
@@ -39,11 +41,11 @@ package final class PageServer: Sendable {
     }
 
     private static func tls(
-        _ config: ServerTLSConfig?, _ name: String, _ logger: Logger
+        _ config: ServerTLSConfig?, _ logger: Logger, _ refused: @escaping ServerTLS.Refused
     ) throws(PageServerError) -> ServerTLS? {
         guard let config else { return nil }
         do throws(TLSProblem) {
-            return try ServerTLS(config, protocols: ["http/1.1"], logger: logger)
+            return try ServerTLS(config, protocols: ["http/1.1"], logger: logger, refused: refused)
         } catch {
             throw PageServerError(description: "\(error)")
         }
