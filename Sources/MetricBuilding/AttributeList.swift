@@ -71,8 +71,19 @@ package struct AttributeList: Hashable, Sendable {
         count += other.count
     }
 
+    /// Adds those of the bytes of another list.
+    package mutating func add(list other: [UInt8]) {
+        bytes += other
+        Self.forEach(of: other) { _ in count += 1 }
+    }
+
     /// Writes the attributes as fields of this number.
     package func write(_ number: UInt32, into buffer: inout ProtobufBuffer) {
+        Self.forEach(of: bytes) { buffer.field(number, $0) }
+    }
+
+    /// Gives each `KeyValue`.
+    private static func forEach(of bytes: [UInt8], _ body: (ArraySlice<UInt8>) -> Void) {
         var position = 0
         while position < bytes.count {
             var length = 0
@@ -84,7 +95,7 @@ package struct AttributeList: Hashable, Sendable {
                 if byte < 0x80 { break }
                 shift += 7
             }
-            buffer.field(number, bytes[position..<position + length])
+            body(bytes[position..<position + length])
             position += length
         }
     }

@@ -57,6 +57,14 @@ public struct HashIndex: Sendable {
         }
     }
 
+    /// Asks for what `find` will look at to be brought into the cache.
+    public func prefetch(_ low: UInt64, _ high: UInt64) {
+        let home = home(low, high)
+        unsafe entries.withUnsafeBufferPointer {
+            unsafe OTLP.prefetch(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: $0[home...home])))
+        }
+    }
+
     /// Gives a key a number from 0 up, in place of the one that it has.
     public mutating func set(_ low: UInt64, _ high: UInt64, to value: Int32) {
         precondition(value >= 0, "\(value) says that there is no number")

@@ -49,17 +49,17 @@ public struct WireHasher: Sendable {
         unsafe withUnsafeBytes(of: number.littleEndian) { unsafe hash(WireBytes($0), from: from) }
     }
 
-    fileprivate func withKey<Result>(_ body: (UnsafePointer<cotlp_hash_key>) -> Result) -> Result {
+    func withKey<Result>(_ body: (UnsafePointer<cotlp_hash_key>) -> Result) -> Result {
         unsafe withUnsafePointer(to: key) { unsafe body($0) }
     }
 }
 
 extension cotlp_hash {
-    fileprivate init(_ hash: WireHash) { self.init(low: hash.low, high: hash.high) }
+    init(_ hash: WireHash) { self.init(low: hash.low, high: hash.high) }
 }
 
 extension WireHash {
-    fileprivate init(_ hash: cotlp_hash) { self.init(low: hash.low, high: hash.high) }
+    init(_ hash: cotlp_hash) { self.init(low: hash.low, high: hash.high) }
 }
 
 /// A `Metric` but for its points. Borrows as `WireBytes`.

@@ -29,21 +29,12 @@ public struct SpanFields {
         // SAFETY: the C function reads exactly these bytes, during the call.
         _ = unsafe cotlp_span_read(
             message.bytePointer, message.count, UInt32(COTLP_ANY_KIND), &span)
-        unsafe self.init(message, span)
+        unsafe self.init(span)
     }
 
-    /// Reads a `Span` message if its kind is one of these, below 32; of another one not even to its end.
-    public init?(_ message: WireBytes, kinds: ClosedRange<UInt64>) {
-        let mask = kinds.reduce(0) { $0 | 1 << UInt32($1) } as UInt32
-        var span = unsafe cotlp_span()
-        // SAFETY: as above.
-        guard unsafe cotlp_span_read(message.bytePointer, message.count, mask, &span) != 0 else { return nil }
-        unsafe self.init(message, span)
-    }
-
-    private init(_ message: WireBytes, _ span: cotlp_span) {
-        self.message = message
-        // SAFETY: the runs lie in the message.
+    /// SAFETY: the runs lie in the span's bytes.
+    init(_ span: cotlp_span) {
+        unsafe message = WireBytes(span.whole)
         unsafe traceID = WireBytes(span.trace_id)
         unsafe spanID = WireBytes(span.span_id)
         unsafe parentSpanID = WireBytes(span.parent_span_id)

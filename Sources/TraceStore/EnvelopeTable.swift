@@ -79,7 +79,12 @@ package final class EnvelopeTable {
     /// One reference more. Returns how many bytes the fields of a scope and of its resource have.
     func retain(_ id: ID) -> Int {
         entries[Int(id)].references += 1
-        return entries[Int(id)].bytes.count + entries[Int(entries[Int(id)].parent)].bytes.count
+        return wireBytes(id)
+    }
+
+    /// How many bytes the fields of a scope and of its resource have.
+    func wireBytes(_ id: ID) -> Int {
+        entries[Int(id)].bytes.count + entries[Int(entries[Int(id)].parent)].bytes.count
     }
 
     /// One reference less; the last one forgets the entry.

@@ -59,6 +59,9 @@ struct Fragment {
     /// The fields; valid until `free`.
     var fields: WireBytes { unsafe WireBytes(UnsafeRawBufferPointer(content)) }
 
+    /// Asks for the header to be brought into the cache.
+    func prefetch() { unsafe OTLP.prefetch(UnsafeRawBufferPointer(start: memory, count: Self.headerBytes)) }
+
     /// Gives the memory back to the pool that it came from. Once.
     func free(in pool: FragmentPool) { unsafe pool.free(memory, Self.headerBytes + byteCount) }
 }
@@ -102,6 +105,28 @@ package struct SpanChain {
         bytes += other.bytes
         envelopeBytes += other.envelopeBytes
         summary.add(other.summary)
+    }
+
+    /// Takes fragments out, from the first one on, as many as have at most so many bytes with what stands around them, but at
+    /// least one. The summaries stay here.
+    mutating func takeFirst(bytes most: Int, _ envelopes: EnvelopeTable) -> SpanChain {
+        var taken = SpanChain()
+        guard wireBytes > most else {
+            swap(&taken, &self)
+            return taken
+        }
+        while let fragment = first {
+            let around = envelopes.wireBytes(fragment.envelope)
+            guard taken.isEmpty || taken.wireBytes + fragment.byteCount + around <= most else { break }
+            first = fragment.next
+            if first == nil { last = nil }
+            fragment.next = nil
+            spans -= fragment.spanCount
+            bytes -= fragment.byteCount
+            envelopeBytes -= around
+            taken.append(fragment, envelopeBytes: around, SpanSummary())
+        }
+        return taken
     }
 
     /// The fragments, in order. One may be freed when the next one was asked for.

@@ -3,16 +3,18 @@ import Glibc
 /// The memory of fragments: slabs that are filled from one end to the other and used again when all in them is freed.
 ///
 /// Traces leave about in the order in which they came, so slabs become empty one after another; from the heap, holes that
-/// requests leave between fragments would cost a third of the memory again. One thread.
+/// requests leave between fragments would cost a third of the memory again. A slab is one huge page where the system has them:
+/// else each eighth span would wait for a fresh page of the kernel, and each fragment's address be looked for in page tables.
+/// One thread.
 @safe
 final class FragmentPool {
-    private static let slabBytes = 256 << 10
+    private static let slabBytes = 2 << 20
     /// Larger ones come from the heap.
     static let slabFragmentMax = 16 << 10
     /// At the start of a slab: how many of its fragments live.
     private static let slabHeader = 16
     /// Empty slabs that are kept in any case.
-    private static let spareMin = 16
+    private static let spareMin = 2
 
     private var current: UnsafeMutableRawPointer?
     /// Where the next fragment goes in the current slab.
@@ -94,6 +96,8 @@ final class FragmentPool {
         let before = (slabBytes - Int(bitPattern: all) & (slabBytes - 1)) & (slabBytes - 1)
         if before > 0 { unsafe munmap(all, before) }
         unsafe munmap(all + before + slabBytes, slabBytes - before)
+        // A system without them has small ones.
+        _ = unsafe madvise(all + before, slabBytes, MADV_HUGEPAGE)
         return unsafe all + before
     }
 

@@ -31,9 +31,14 @@ package final class TraceGrouper {
 
     /// Walks a request and gives each group of it, scope by scope, in the order of their first spans.
     ///
-    /// - Parameter body: gets the group and the entry of its scope, which is borrowed for the call.
+    /// - Parameters:
+    ///   - before: gets all groups of a scope before `body` gets the first of them.
+    ///   - body: gets the group and the entry of its scope, which is borrowed for the call.
     /// - Returns: the spans of the request.
-    package func walk(_ request: WireBytes, _ body: (SpanGroup, EnvelopeTable.ID) -> Void) -> Int {
+    package func walk(
+        _ request: WireBytes, before: ([SpanGroup]) -> Void = { _ in },
+        _ body: (SpanGroup, EnvelopeTable.ID) -> Void
+    ) -> Int {
         var spans = 0
         for resource in request.fields where Self.isResource(resource) {
             resourceFields.removeAll(keepingCapacity: true)
@@ -43,7 +48,7 @@ package final class TraceGrouper {
             }
             let owner = envelopes.acquire(resourceFields, of: request, parent: nil)
             for scope in request.fields(content) where Self.isChild(scope) {
-                spans += walk(scope, of: request, owner, body)
+                spans += walk(scope, of: request, owner, before, body)
             }
             envelopes.release(owner)
         }
@@ -61,11 +66,12 @@ package final class TraceGrouper {
 
     private func walk(
         _ field: WireField, of request: WireBytes, _ resource: EnvelopeTable.ID,
-        _ body: (SpanGroup, EnvelopeTable.ID) -> Void
+        _ before: ([SpanGroup]) -> Void, _ body: (SpanGroup, EnvelopeTable.ID) -> Void
     ) -> Int {
         let spans = scope.read(request, field.contentStart..<field.end)
         guard spans > 0 else { return 0 }
         let envelope = envelopes.acquire(scope.others, of: request, parent: resource)
+        before(scope.groups)
         for group in scope.groups { body(group, envelope) }
         envelopes.release(envelope)
         return spans
@@ -79,7 +85,7 @@ package final class TraceGrouper {
 
 /// The spans of one scope, sorted by trace. A structure: what is stored in a class is checked for overlapping changes at
 /// each step of each span.
-private struct GroupedScope {
+private struct GroupedScope: ~Copyable {
     /// Spans of a group that stand one behind the other.
     private struct Run {
         var range: Range<Int>
@@ -88,6 +94,7 @@ private struct GroupedScope {
 
     private let findsRoots: Bool
     private let summarizes: Bool
+    private var reader: SpanReader
     private(set) var groups: [SpanGroup] = []
     /// Fields that are no spans.
     private(set) var others: [Range<Int>] = []
@@ -100,6 +107,8 @@ private struct GroupedScope {
     init(findsRoots: Bool, summarizes: Bool) {
         self.findsRoots = findsRoots
         self.summarizes = summarizes
+        // All that is asked of a span is read at once, while its bytes are at hand.
+        reader = findsRoots || summarizes ? SpanReader() : .ofTraceIDs()
     }
 
     /// Sorts the spans of a scope, which is a part of the request. Returns how many there are.
@@ -110,27 +119,31 @@ private struct GroupedScope {
         others.removeAll(keepingCapacity: true)
         var spans = 0
         var last = -1
-        for field in request.fields(content) {
-            guard TraceGrouper.isChild(field) else {
-                others.append(field.start..<field.end)
-                continue
+        let start = content.lowerBound
+        reader.begin(request.part(content))
+        while true {
+            if reader.nextBeforeOther() {
+                spans += reader.count
+                for index in 0..<reader.count { last = take(index, start, last) }
+            } else if let other = reader.passOther() {
+                others.append(start + other.lowerBound..<start + other.upperBound)
+            } else {
+                return spans
             }
-            spans += 1
-            // All that is asked of a span is read at once, while its bytes are at hand.
-            let span = summarizes || findsRoots ? SpanFields(field.bytes) : nil
-            let trace = TraceID(span?.traceID ?? Self.traceID(of: field.bytes))
-            if last < 0 || groups[last].trace != trace { last = number(of: trace, at: field.start) }
-            add(field, to: last)
-            guard let span else { continue }
-            if findsRoots, span.parentSpanID.count == 0 { groups[last].hasRoot = true }
-            if summarizes { groups[last].summary.add(span) }
         }
-        return spans
     }
 
-    private static func traceID(of span: WireBytes) -> WireBytes {
-        for field in span.fields where field.number == Field.Span.traceID { return field.bytes }
-        return .none
+    /// Adds a span at hand to its group, which is returned; `last` is that of the span before.
+    private mutating func take(_ index: Int, _ start: Int, _ last: Int) -> Int {
+        let span = reader[index]
+        let field = reader.range(index)
+        let range = start + field.lowerBound..<start + field.upperBound
+        let trace = TraceID(span.traceID)
+        let group = last >= 0 && groups[last].trace == trace ? last : number(of: trace, at: range.lowerBound)
+        add(range, to: group)
+        if findsRoots, span.parentSpanID.count == 0 { groups[group].hasRoot = true }
+        if summarizes { groups[group].summary.add(span) }
+        return group
     }
 
     private mutating func number(of trace: TraceID, at start: Int) -> Int {
@@ -149,16 +162,16 @@ private struct GroupedScope {
         return groups.count - 1
     }
 
-    private mutating func add(_ field: WireField, to index: Int) {
+    private mutating func add(_ field: Range<Int>, to index: Int) {
         groups[index].spans += 1
-        groups[index].bytes += field.end - field.start
+        groups[index].bytes += field.count
         let run = groups[index].lastRun
-        if runs[run].range.upperBound == field.start {
-            runs[run].range = runs[run].range.lowerBound..<field.end
+        if runs[run].range.upperBound == field.lowerBound {
+            runs[run].range = runs[run].range.lowerBound..<field.upperBound
         } else {
             runs[run].next = runs.count
             groups[index].lastRun = runs.count
-            runs.append(Run(range: field.start..<field.end))
+            runs.append(Run(range: field))
         }
     }
 

@@ -45,6 +45,12 @@ package final class TraceStore {
         return (index, table[index].note)
     }
 
+    /// Asks for what is known of these traces to be brought into the cache: with a hundred thousand of them it is not there.
+    package func prefetch(_ groups: [SpanGroup]) { table.prefetch(groups) }
+
+    /// Likewise of a trace that is about to be taken out: its record, and its spans once the record is there.
+    package func prefetch(_ index: Index, spans: Bool) { table.prefetch(index, spans: spans) }
+
     package func trace(_ index: Index) -> TraceID { table[index].trace }
     package func chain(_ index: Index) -> SpanChain { table[index].chain }
     package func arrival(_ index: Index) -> NIODeadline { table[index].arrival }

@@ -41,6 +41,29 @@ struct TraceTable {
 
     subscript(index: Int) -> Record { records[index] }
 
+    /// Asks for what is looked at of these traces, if they are there, to be brought into the cache. Each step waits for memory
+    /// that the one before has asked for, of all traces at once.
+    func prefetch(_ groups: [SpanGroup]) {
+        guard groups.count > 1 else { return }
+        for group in groups { indices.prefetch(group.trace.low, group.trace.high) }
+        for group in groups { if let index = find(group.trace) { prefetchRecord(index) } }
+        for group in groups { if let index = find(group.trace) { records[index].chain.last?.prefetch() } }
+    }
+
+    /// Asks for a trace's record or, once that is there, its place in the index and its first spans.
+    func prefetch(_ index: Int, spans: Bool) {
+        guard spans else { return prefetchRecord(index) }
+        let record = records[index]
+        indices.prefetch(record.trace.low, record.trace.high)
+        record.chain.first?.prefetch()
+    }
+
+    private func prefetchRecord(_ index: Int) {
+        unsafe records.withUnsafeBufferPointer {
+            unsafe OTLP.prefetch(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: $0[index...index])))
+        }
+    }
+
     /// Of all traces, the first one first.
     var chains: [SpanChain] {
         var chains: [SpanChain] = []

@@ -21,6 +21,8 @@ package final class TraceWriter {
 
     /// A larger resource stands once for all of its neighbouring scopes.
     private static let repeatedBytesMax = 1024
+    /// A request with more than one part of a trace has no more bytes than that.
+    private static let requestBytesMax = 16 << 20
     private let store: TraceStore
     private let joins: Bool
     private var chain = SpanChain()
@@ -41,10 +43,12 @@ package final class TraceWriter {
     /// Takes spans over.
     package func add(_ chain: SpanChain) { self.chain.append(chain) }
 
-    /// The request of all spans that were added; nil when there are none. Frees them.
-    package func write() -> ByteBuffer? {
+    /// A request of the spans that were added, or of the first of them, and how many they are; nil when there are none. Frees
+    /// them. One trace may have more spans than any receiver takes in a request, and than a buffer can hold.
+    package func write() -> (bytes: ByteBuffer, spans: Int)? {
         guard !chain.isEmpty else { return nil }
-        collect()
+        let chain = chain.takeFirst(bytes: Self.requestBytesMax, store.envelopes)
+        collect(chain)
         let total = measure()
         var buffer = ByteBuffer()
         buffer.reserveCapacity(total)
@@ -56,13 +60,12 @@ package final class TraceWriter {
         }
         precondition(buffer.readableBytes == total, "a request has the bytes that were measured")
         store.free(chain)
-        chain = SpanChain()
         parts.removeAll(keepingCapacity: true)
         scopes.removeAll(keepingCapacity: true)
-        return buffer
+        return (buffer, chain.spans)
     }
 
-    private func collect() {
+    private func collect(_ chain: SpanChain) {
         for fragment in chain.fragments {
             parts.append(
                 Part(

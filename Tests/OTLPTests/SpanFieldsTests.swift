@@ -73,12 +73,109 @@ import Testing
     @Test func givesWantedKindsOnly() {
         func isGiven(_ kind: UInt64, _ kinds: ClosedRange<UInt64>) -> Bool {
             message {
-                if kind > 0 { $0.integer(6, kind) }
-                $0.text(5, "name")
-            }.withUnsafeBytes { SpanFields(WireBytes($0), kinds: kinds) != nil }
+                $0.message(2) {
+                    if kind > 0 { $0.integer(6, kind) }
+                    $0.text(5, "name")
+                }
+            }.withUnsafeBytes {
+                var reader = SpanReader(kinds: kinds)
+                reader.begin(WireBytes($0))
+                return reader.next()
+            }
         }
         #expect((0...6).map { isGiven($0, 2...5) } == [false, false, true, true, true, true, false])
         #expect(!isGiven(40, 2...5) && !isGiven(1 << 40 | 3, 2...5))
+    }
+
+    /// Scenario: a scope of more spans than are read at a time, with other fields between them, and what is left of it when it
+    /// ends after any of its last bytes. Guarantees: spans are read as each by itself, none is left out or given twice, and it is
+    /// known where they and the other fields are: what is counted and kept is what came.
+    @Test func readsManyAtATime() {
+        let bytes = message {
+            $0.message(1) { $0.text(1, "scope") }
+            for number in 0..<100 as Range<UInt64> {
+                $0.message(2) {
+                    $0.field(1, Array(repeating: UInt8(number), count: 16))
+                    $0.text(5, String(repeating: "n", count: Int(number) * 3))
+                    $0.integer(6, number % 7)
+                    $0.fixed64(7, number)
+                    $0.fixed64(8, number * 2)
+                }
+                if number % 40 == 39 { $0.text(3, "schema") }
+            }
+        }
+        var reader = SpanReader()
+        var some = SpanReader(kinds: 2...3)
+        for count in bytes.count - 400...bytes.count {
+            Array(bytes.prefix(count)).withUnsafeBytes { bytes in
+                let scope = WireBytes(bytes)
+                let expected: [WireField] = scope.fields.filter { $0.number == 2 }
+                var found: [SpanFields] = []
+                reader.begin(scope)
+                var fields: [Range<Int>] = []
+                while true {
+                    if reader.nextBeforeOther() {
+                        for index in 0..<reader.count {
+                            found.append(reader[index])
+                            fields.append(reader.range(index))
+                            let duration = reader.duration(index)
+                            #expect(duration == found.last?.duration)
+                        }
+                    } else if let other = reader.passOther() {
+                        fields.append(other)
+                    } else {
+                        break
+                    }
+                }
+                let ranges: [Range<Int>] = scope.fields.map { $0.start..<$0.end }
+                let values: [Found] = expected.map { Found(walking: $0.bytes) }
+                #expect(fields == ranges)
+                #expect(found.map { Found($0) } == values)
+                some.begin(scope)
+                var kinds: [UInt64] = []
+                while some.next() { for index in 0..<some.count { kinds.append(some[index].kind) } }
+                let wanted: [UInt64] = found.map(\.kind).filter { (2...3).contains($0) }
+                #expect(kinds == wanted)
+            }
+        }
+    }
+
+    /// Scenario: spans that differ in a name, a kind or a status, and in numbers of these that mean nothing. Guarantees: what
+    /// is told apart by these has hashes of its own, and only that.
+    @Test func hashesWhatIsAsked() {
+        func bytes(_ name: String, _ kind: UInt64, _ status: UInt64) -> [UInt8] {
+            message {
+                $0.message(2) {
+                    $0.text(5, name)
+                    $0.integer(6, kind)
+                    $0.message(15) { $0.integer(3, status) }
+                }
+            }
+        }
+        let all: [(String, UInt64, UInt64)] = [
+            ("a", 1, 2), ("b", 1, 2), ("a", 2, 2), ("a", 1, 1), ("a", 9, 2), ("a", 0, 2), ("a", 1, 3),
+            ("a", 1, 0),
+        ]
+        let spans: [UInt8] = all.flatMap { bytes($0.0, $0.1, $0.2) }
+        let hasher = WireHasher()
+        func groups(_ fields: SpanReader.HashedFields) -> [Int] {
+            var reader = SpanReader()
+            return spans.withUnsafeBytes {
+                reader.begin(WireBytes($0))
+                let isRead = reader.next()
+                let count = reader.count
+                #expect(isRead && count == 8)
+                reader.hash(fields, hasher, from: WireHash(low: 1 << 40, high: 1 << 50))
+                var hashes: [WireHash] = []
+                for index in 0..<count { hashes.append(reader.hash(index)) }
+                return hashes.map { hash in hashes.firstIndex(of: hash) ?? -1 }
+            }
+        }
+        #expect(groups([.name, .kind, .status]) == [0, 1, 2, 3, 4, 4, 6, 6])
+        #expect(groups([.kind]) == [0, 0, 2, 0, 4, 4, 0, 0])
+        #expect(groups([.status]) == [0, 0, 0, 3, 0, 0, 6, 6])
+        #expect(groups([.name]) == [0, 1, 0, 0, 0, 0, 0, 0])
+        #expect(groups([]) == [0, 0, 0, 0, 0, 0, 0, 0])
     }
 
     /// Scenario: values of several keys are looked for: of one length, longer than 63 bytes, twice there, not there, behind

@@ -64,6 +64,7 @@ static inline int skip(const uint8_t **at, const uint8_t *end, uint64_t tag) {
 enum {
     FIXED64 = 1,
     BYTES = 2,
+    FIXED32 = 5,
 };
 
 #define TAG(number, type) ((uint64_t)(number) << 3 | (type))

@@ -1,10 +1,7 @@
-internal import MetricBuilding
-internal import OTLP
-
 /// A request from one service to another, as far as its spans have come.
-struct Edge {
+struct Edge: BitwiseCopyable {
     /// What lies between the two.
-    enum Connection: UInt64 {
+    enum Connection: UInt8 {
         case direct
         case messaging
         case database
@@ -21,7 +18,7 @@ struct Edge {
     }
 
     /// A side that no span told of.
-    enum VirtualSide: UInt64 {
+    enum VirtualSide: UInt8 {
         case none
         case client
         case server
@@ -35,10 +32,14 @@ struct Edge {
         }
     }
 
-    var client: [UInt8] = []
-    var server: [UInt8] = []
-    /// What attributes of the client call the other side.
-    var peer: [UInt8] = []
+    /// The services, and what attributes of the client call the other side: references that are its own, as those of the
+    /// labels.
+    var client: NameTable.ID = 0
+    var server: NameTable.ID = 0
+    var peer: NameTable.ID = 0
+    /// Labels, `client_…` and `server_…`: bytes of `AttributeList`s.
+    var clientLabels: NameTable.ID = 0
+    var serverLabels: NameTable.ID = 0
     var clientSeconds = 0.0
     var serverSeconds = 0.0
     var isFailed = false
@@ -46,59 +47,53 @@ struct Edge {
     var virtualSide = VirtualSide.none
     /// Whether the server has no parent at all.
     var isRoot = false
-    /// Labels, `client_…` and `server_…`; nothing without dimensions.
-    var clientLabels: AttributeList?
-    var serverLabels: AttributeList?
 
-    /// Bytes of names and labels: clients decide how long they are.
-    var keptBytes: Int {
-        client.count + server.count + peer.count + (clientLabels?.bytes.count ?? 0)
-            + (serverLabels?.bytes.count ?? 0)
-    }
+    var isComplete: Bool { client != 0 && server != 0 }
 
-    var isComplete: Bool { !client.isEmpty && !server.isEmpty }
-
-    /// Adds what a span tells.
-    mutating func add(_ half: EdgeHalf) {
+    /// Adds what a span tells, and takes over its references.
+    mutating func add(_ half: EdgeHalf, _ names: inout NameTable) {
         if half.isFailed { isFailed = true }
         if half.isMessaging { connection = .messaging }
         guard half.isClient else {
-            server = half.service
+            names.replace(&server, by: half.service)
+            names.replace(&serverLabels, by: half.labels)
             serverSeconds = half.seconds
             isRoot = half.isRoot
-            if let labels = half.labels { serverLabels = labels }
             return
         }
-        client = half.service
+        names.replace(&client, by: half.service)
+        names.replace(&clientLabels, by: half.labels)
+        names.replace(&peer, by: half.peer)
         clientSeconds = half.seconds
-        if let labels = half.labels { clientLabels = labels }
-        peer = half.peer
-        if let database = half.database {
+        if half.database != 0 {
             connection = .database
-            server = database.array
+            names.replace(&server, by: half.database)
             serverSeconds = half.seconds
         }
     }
+
+    /// Gives up its references.
+    func release(_ names: inout NameTable) {
+        names.release(client)
+        names.release(server)
+        names.release(peer)
+        names.release(clientLabels)
+        names.release(serverLabels)
+    }
 }
 
-/// What a span tells of an edge. Borrows as `WireBytes`.
-struct EdgeHalf {
+/// What a span tells of an edge; its references are its own.
+struct EdgeHalf: BitwiseCopyable {
     let isClient: Bool
-    let service: [UInt8]
+    let service: NameTable.ID
     let seconds: Double
     let isFailed: Bool
     let isMessaging: Bool
     /// Of a server.
     let isRoot: Bool
-    var labels: AttributeList?
+    var labels: NameTable.ID = 0
     /// Of a client.
-    var peer: [UInt8] = []
+    var peer: NameTable.ID = 0
     /// Of a client that calls a database.
-    var database: WireBytes?
-}
-
-/// 128 bits that stand for something.
-struct HashKey: Equatable {
-    let low: UInt64
-    let high: UInt64
+    var database: NameTable.ID = 0
 }

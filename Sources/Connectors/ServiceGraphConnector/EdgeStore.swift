@@ -4,9 +4,11 @@ internal import Pipeline
 
 /// Edges that wait for their other half, the oldest first. One thread.
 struct EdgeStore {
-    private struct Slot {
-        var key = HashKey(low: 0, high: 0)
-        var edge: Edge?
+    /// 64 bytes: one line of the cache.
+    private struct Slot: BitwiseCopyable {
+        var low: UInt64
+        var high: UInt64
+        var edge: Edge
         var generation: UInt32 = 0
     }
 
@@ -29,8 +31,8 @@ struct EdgeStore {
     /// Tickets that are kept whatever waits.
     private static let ticketsMin = 1024
 
-    /// Charged for an edge beside its names and labels.
-    private static let edgeBytes = 400
+    /// Charged for an edge beside its names and labels: its slot, its place in the index and its tickets.
+    private static let edgeBytes = 200
 
     init(most: Int, ledger: MemoryLedger?) {
         self.most = most
@@ -46,26 +48,37 @@ struct EdgeStore {
         return index < 0 ? nil : index
     }
 
+    /// Asks for what `find` will look at to be brought into the cache.
+    func prefetch(_ key: HashKey) { indices.prefetch(key.low, key.high) }
+
+    /// Asks for an edge to be brought into the cache, if it is there.
+    func prefetchEdge(_ key: HashKey) {
+        let index = Int(indices.find(key.low, key.high))
+        guard index >= 0 else { return }
+        unsafe slots.withUnsafeBufferPointer {
+            unsafe OTLP.prefetch(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: $0[index...index])))
+        }
+    }
+
     /// Adds what a span tells to an edge where it is; whether it is whole then.
-    mutating func add(_ half: EdgeHalf, to index: Int32) -> Bool {
-        guard let before = slots[Int(index)].edge?.keptBytes else { return false }
-        slots[Int(index)].edge?.add(half)
-        uncharged += (slots[Int(index)].edge?.keptBytes ?? 0) - before
-        return slots[Int(index)].edge?.isComplete ?? false
+    mutating func add(_ half: EdgeHalf, to index: Int32, _ names: inout NameTable) -> Bool {
+        slots[Int(index)].edge.add(half, &names)
+        return slots[Int(index)].edge.isComplete
     }
 
     /// Keeps a new edge until `due`; false when there is no room.
-    mutating func insert(_ key: HashKey, _ edge: consuming Edge, due: UInt64) -> Bool {
+    mutating func insert(_ key: HashKey, _ edge: Edge, due: UInt64) -> Bool {
         guard indices.count < most else { return false }
-        uncharged += Self.edgeBytes + edge.keptBytes
+        uncharged += Self.edgeBytes
         let index: Int32
         if let reused = free.popLast() {
             index = reused
-            slots[Int(index)].key = key
+            slots[Int(index)].low = key.low
+            slots[Int(index)].high = key.high
             slots[Int(index)].edge = edge
         } else {
             index = Int32(slots.count)
-            slots.append(Slot(key: key, edge: edge))
+            slots.append(Slot(low: key.low, high: key.high, edge: edge))
         }
         indices.set(key.low, key.high, to: index)
         if queue.count >= 2 * indices.count + Self.ticketsMin { forgetTickets() }
@@ -80,13 +93,12 @@ struct EdgeStore {
 
     /// Takes an edge out.
     mutating func remove(_ index: Int32) -> Edge {
-        let key = slots[Int(index)].key
-        indices.remove(key.low, key.high)
-        let edge = slots[Int(index)].edge.take() ?? Edge()
-        uncharged -= Self.edgeBytes + edge.keptBytes
-        slots[Int(index)].generation &+= 1
+        let slot = slots[Int(index)]
+        indices.remove(slot.low, slot.high)
+        uncharged -= Self.edgeBytes
+        slots[Int(index)].generation = slot.generation &+ 1
         free.append(index)
-        return edge
+        return slot.edge
     }
 
     /// Tells the ledger what has come and gone since it was told last.

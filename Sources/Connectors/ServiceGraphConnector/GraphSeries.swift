@@ -4,95 +4,126 @@ internal import Pipeline
 
 /// What was counted of edges, by their labels. One thread.
 struct GraphSeries {
-    fileprivate struct Latency {
-        var sum = 0.0
-        var counts: [UInt64] = []
-        var exponential: ExponentialHistogram?
-
-        /// Of a series that is not in use.
-        init() {}
-
-        init(_ histogram: ServiceGraphConfig.Histogram) {
-            switch histogram {
-            case .explicit(let bounds): counts = Array(repeating: 0, count: bounds.count + 1)
-            case .exponential(let size):
-                exponential = ExponentialHistogram(sizeMax: size)
-            }
-        }
-
-        mutating func add(_ seconds: Double, _ bounds: [Double]) {
-            sum += seconds
-            exponential?.add(seconds)
-            guard !counts.isEmpty else { return }
-            var bucket = 0
-            for bound in bounds where !(seconds <= bound) { bucket &+= 1 }
-            counts[bucket] &+= 1
-        }
-    }
-
     fileprivate struct Series {
         let key: HashKey
+        /// Of which it has the references.
+        var edge = Edge()
         var labels = AttributeList()
-        var total: UInt64 = 0
-        var failed: UInt64 = 0
-        var client = Latency()
-        var server = Latency()
-        var used: UInt64 = 0
+        /// Latencies, if their buckets are not in the tallies.
+        var client: ExponentialHistogram?
+        var server: ExponentialHistogram?
         var bytes = 0
         var isInUse = false
+    }
+
+    /// Where a series' latencies of one side are in its tallies: a sum (bits of a Double), then the buckets.
+    private struct Side {
+        let name: String
+        let start: Int
+        let exponential: KeyPath<Series, ExponentialHistogram?>
     }
 
     private let config: ServiceGraphConfig
     private let ledger: MemoryLedger?
     private let bounds: [Double]
-    private let hasher = WireHasher()
     private var series: ContiguousArray<Series> = []
+    /// What an edge changes, of one series behind the other.
+    ///
+    ///     | total | failed | when an edge came last | server's sum | buckets … | client's sum | buckets … |
+    private var tallies: ContiguousArray<UInt64> = []
+    private let stride: Int
+    private let isExplicit: Bool
+    private let sides: (server: Int, client: Int)
     private var free: [Int] = []
     private var indices = HashIndex()
 
     init(_ config: ServiceGraphConfig, ledger: MemoryLedger?) {
         self.config = config
         self.ledger = ledger
-        if case .explicit(let bounds) = config.histogram { self.bounds = bounds } else { bounds = [] }
+        var buckets = 0
+        if case .explicit(let bounds) = config.histogram {
+            self.bounds = bounds
+            buckets = bounds.count + 1
+            isExplicit = true
+        } else {
+            bounds = []
+            isExplicit = false
+        }
+        sides = (server: 3, client: 4 + buckets)
+        stride = 5 + 2 * buckets
     }
 
     var count: Int { indices.count }
 
     /// Counts an edge; false when it is one of too many.
-    mutating func count(_ edge: Edge, _ now: UInt64) -> Bool {
+    mutating func count(_ edge: Edge, _ names: inout NameTable, _ now: UInt64) -> Bool {
         let key = key(edge)
         var index = Int(indices.find(key.low, key.high))
         let isOwn = index >= 0 || indices.count < config.seriesMax
-        if index < 0 { index = isOwn ? add(edge, key, isOwn, now) : overflowIndex(edge, now) }
-        series[index].count(edge, bounds, now)
+        if index < 0 {
+            index = isOwn ? add(edge, key, labels(edge, names), &names) : overflowIndex(&names)
+        }
+        tally(edge, index, now)
         return isOwn
     }
 
-    private mutating func overflowIndex(_ edge: Edge, _ now: UInt64) -> Int {
+    private mutating func tally(_ edge: Edge, _ index: Int, _ now: UInt64) {
+        let place = index * stride
+        let (server, client) = (place + sides.server, place + sides.client)
+        if !isExplicit {
+            series[index].server?.add(edge.serverSeconds)
+            series[index].client?.add(edge.clientSeconds)
+        }
+        let serverBucket = isExplicit ? bucket(of: edge.serverSeconds) : nil
+        let clientBucket = isExplicit ? bucket(of: edge.clientSeconds) : nil
+        var tallies = tallies.mutableSpan
+        tallies[place] &+= 1
+        if edge.isFailed { tallies[place + 1] &+= 1 }
+        tallies[place + 2] = now
+        tallies[server] = (Double(bitPattern: tallies[server]) + edge.serverSeconds).bitPattern
+        tallies[client] = (Double(bitPattern: tallies[client]) + edge.clientSeconds).bitPattern
+        if let serverBucket { tallies[server + 1 + serverBucket] &+= 1 }
+        if let clientBucket { tallies[client + 1 + clientBucket] &+= 1 }
+    }
+
+    /// All are compared: sooner than a search whose every step may go either way.
+    private func bucket(of seconds: Double) -> Int {
+        unsafe bounds.withUnsafeBufferPointer { bounds in
+            var below = 0
+            for index in 0..<bounds.count { below &+= unsafe seconds <= bounds[index] ? 0 : 1 }
+            return below
+        }
+    }
+
+    private mutating func overflowIndex(_ names: inout NameTable) -> Int {
+        // No edge has this key: its services have names.
         let key = HashKey(low: 0, high: 0)
         let index = Int(indices.find(key.low, key.high))
-        return index < 0 ? add(edge, key, false, now) : index
+        return index < 0 ? add(Edge(), key, Self.overflow, &names) : index
     }
 
-    private mutating func add(_ edge: Edge, _ key: HashKey, _ isOwn: Bool, _ now: UInt64) -> Int {
+    private mutating func add(
+        _ edge: Edge, _ key: HashKey, _ labels: AttributeList, _ names: inout NameTable
+    ) -> Int {
+        var added = Series(key: key, edge: edge, labels: labels, isInUse: true)
+        added.bytes = labels.bytes.count + 300 + stride * 8
+        if case .exponential(let size) = config.histogram {
+            added.client = ExponentialHistogram(sizeMax: size)
+            added.server = ExponentialHistogram(sizeMax: size)
+            added.bytes += size * 16
+        }
+        ledger?.charge(added.bytes)
+        for id in [edge.client, edge.server, edge.clientLabels, edge.serverLabels] { names.retain(id) }
         let index = free.popLast() ?? series.count
-        let made = make(edge, key, isOwn, now)
-        if index < series.count { series[index] = made } else { series.append(made) }
+        if index < series.count {
+            series[index] = added
+            for place in index * stride..<(index + 1) * stride { tallies[place] = 0 }
+        } else {
+            series.append(added)
+            tallies.append(contentsOf: repeatElement(0, count: stride))
+        }
         indices.set(key.low, key.high, to: Int32(index))
         return index
-    }
-
-    private func make(_ edge: Edge, _ key: HashKey, _ isOwn: Bool, _ now: UInt64) -> Series {
-        let labels = isOwn ? labels(edge) : Self.overflow
-        var bytes = labels.bytes.count + 300
-        switch config.histogram {
-        case .explicit(let bounds): bytes += (bounds.count + 5) * 16
-        case .exponential(let size): bytes += size * 16
-        }
-        ledger?.charge(bytes)
-        return Series(
-            key: key, labels: labels, client: Latency(config.histogram), server: Latency(config.histogram),
-            used: now, bytes: bytes, isInUse: true)
     }
 
     private static let overflow: AttributeList = {
@@ -101,42 +132,38 @@ struct GraphSeries {
         return labels
     }()
 
+    /// Names are kept once, so that their numbers tell edges apart as long as a series has their references.
     private func key(_ edge: Edge) -> HashKey {
         let side = config.hasVirtualLabel ? edge.virtualSide.rawValue : 0
-        var hash = WireHash(low: edge.connection.rawValue, high: side << 1 | (edge.isFailed ? 1 : 0))
-        func add(_ bytes: [UInt8]) {
-            hash = unsafe bytes.withUnsafeBytes { unsafe hasher.hash(WireBytes($0), from: hash) }
-        }
-        add(edge.client)
-        add(edge.server)
-        if !config.dimensions.isEmpty {
-            add(edge.clientLabels?.bytes ?? [])
-            add(edge.serverLabels?.bytes ?? [])
-        }
-        return HashKey(low: hash.low, high: hash.high)
+        let kind = UInt64(edge.connection.rawValue << 3 | side << 1 | (edge.isFailed ? 1 : 0))
+        return HashKey(
+            low: UInt64(edge.client) << 32 | UInt64(edge.server),
+            high: UInt64(edge.clientLabels) << 36 | UInt64(edge.serverLabels) << 8 | kind)
     }
 
-    private func labels(_ edge: Edge) -> AttributeList {
+    private func labels(_ edge: Edge, _ names: NameTable) -> AttributeList {
         var labels = AttributeList()
-        labels.add(Array("client".utf8), edge.client)
-        labels.add(Array("server".utf8), edge.server)
+        labels.add(Array("client".utf8), names[edge.client])
+        labels.add(Array("server".utf8), names[edge.server])
         labels.add("connection_type", edge.connection.label)
         labels.add("failed", edge.isFailed)
         if config.hasVirtualLabel, edge.virtualSide != .none {
             labels.add("virtual_node", edge.virtualSide.label)
         }
-        if let client = edge.clientLabels { labels.add(client) }
-        if let server = edge.serverLabels { labels.add(server) }
+        labels.add(list: names[edge.clientLabels])
+        labels.add(list: names[edge.serverLabels])
         return labels
     }
 
-    mutating func forget(unusedSince time: UInt64) {
-        for index in series.indices where series[index].isInUse && series[index].used < time {
-            let key = series[index].key
-            ledger?.release(series[index].bytes)
-            indices.remove(key.low, key.high)
+    mutating func forget(unusedSince time: UInt64, _ names: inout NameTable) {
+        for index in series.indices where series[index].isInUse && tallies[index * stride + 2] < time {
+            let gone = series[index]
+            ledger?.release(gone.bytes)
+            indices.remove(gone.key.low, gone.key.high)
+            let edge = gone.edge
+            for id in [edge.client, edge.server, edge.clientLabels, edge.serverLabels] { names.release(id) }
             // Labels and buckets go with it.
-            series[index] = Series(key: key)
+            series[index] = Series(key: gone.key)
             free.append(index)
         }
     }
@@ -144,43 +171,36 @@ struct GraphSeries {
     /// Writes all series; needs at least one.
     func write(into request: inout MetricRequest, start: UInt64, time: UInt64) {
         let prefix = "traces_service_graph_request"
-        let all = series.filter(\.isInUse)
-        request.beginMetric(prefix + "_total", .sum(.cumulative, isMonotonic: true))
-        for series in all {
-            request.number(.int(Int64(clamping: series.total)), series.labels, start: start, time: time)
-        }
-        let failed = all.filter { $0.failed > 0 }
-        if !failed.isEmpty {
-            request.beginMetric(prefix + "_failed_total", .sum(.cumulative, isMonotonic: true))
-            for series in failed {
-                request.number(.int(Int64(clamping: series.failed)), series.labels, start: start, time: time)
+        let all = series.indices.filter { series[$0].isInUse }
+        func writeSum(_ name: String, _ indices: [Int], _ offset: Int) {
+            request.beginMetric(prefix + name, .sum(.cumulative, isMonotonic: true))
+            for index in indices {
+                let value = Int64(clamping: tallies[index * stride + offset])
+                request.number(.int(value), series[index].labels, start: start, time: time)
             }
         }
-        for (name, latency) in [("_server", \Series.server), ("_client", \Series.client)] {
-            let isExponential = bounds.isEmpty && all[0].client.exponential != nil
+        writeSum("_total", all, 0)
+        let failed = all.filter { tallies[$0 * stride + 1] > 0 }
+        if !failed.isEmpty { writeSum("_failed_total", failed, 1) }
+        let sides = [
+            Side(name: "_server", start: sides.server, exponential: \.server),
+            Side(name: "_client", start: sides.client, exponential: \.client),
+        ]
+        for side in sides {
             request.beginMetric(
-                prefix + name, unit: "s",
-                isExponential ? .exponentialHistogram(.cumulative) : .histogram(.cumulative))
-            for series in all {
-                let found = series[keyPath: latency]
-                if let exponential = found.exponential {
-                    request.exponential(exponential, series.labels, start: start, time: time)
+                prefix + side.name, unit: "s",
+                isExplicit ? .histogram(.cumulative) : .exponentialHistogram(.cumulative))
+            for index in all {
+                let labels = series[index].labels
+                if let exponential = series[index][keyPath: side.exponential] {
+                    request.exponential(exponential, labels, start: start, time: time)
                 } else {
+                    let sum = index * stride + side.start
                     request.histogram(
-                        counts: found.counts, bounds: bounds, sum: found.sum, series.labels, start: start,
-                        time: time)
+                        counts: tallies[sum + 1..<sum + 2 + bounds.count], bounds: bounds,
+                        sum: Double(bitPattern: tallies[sum]), labels, start: start, time: time)
                 }
             }
         }
-    }
-}
-
-extension GraphSeries.Series {
-    fileprivate mutating func count(_ edge: Edge, _ bounds: [Double], _ now: UInt64) {
-        total &+= 1
-        if edge.isFailed { failed &+= 1 }
-        client.add(edge.clientSeconds, bounds)
-        server.add(edge.serverSeconds, bounds)
-        used = now
     }
 }

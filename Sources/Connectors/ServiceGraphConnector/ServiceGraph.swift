@@ -6,7 +6,7 @@ package import Pipeline
 /// Joins spans to edges between services and counts them. One thread. Times are nanoseconds since 1970.
 ///
 /// A structure: what is stored in a class is checked for overlapping changes at each of several steps of each span.
-package struct ServiceGraph {
+package struct ServiceGraph: ~Copyable {
     /// What the owner shows.
     package struct Counts: Sendable, Equatable {
         package var edges = 0
@@ -22,9 +22,12 @@ package struct ServiceGraph {
     private let clientKeys: [[UInt8]]
     private let serverKeys: [[UInt8]]
     /// Of the peer and, behind them, of databases.
-    private var names: AttributeFinder
-    /// Names of peers that came lately, each at the place that its length and its end give it.
-    private var peers = [[UInt8]](repeating: [], count: recentPeers)
+    private var finder: AttributeFinder
+    private var names: NameTable
+    /// Of the other kinds no edges are made.
+    private var spans = SpanReader(kinds: 2...5)
+    /// The edges of the spans at hand.
+    private var keys = [HashKey](repeating: HashKey(low: 0, high: 0), count: SpanReader.most)
     private var store: EdgeStore
     private var series: GraphSeries
     package private(set) var counts = Counts()
@@ -35,7 +38,8 @@ package struct ServiceGraph {
         waitNanoseconds = UInt64(clamping: TimeAmount(config.wait).nanoseconds)
         clientKeys = config.dimensions.map { Array("client_\($0)".utf8) }
         serverKeys = config.dimensions.map { Array("server_\($0)".utf8) }
-        names = AttributeFinder(config.peerAttributes + config.databaseAttributes)
+        finder = AttributeFinder(config.peerAttributes + config.databaseAttributes)
+        names = NameTable(ledger: ledger)
         store = EdgeStore(most: config.edgesMax, ledger: ledger)
         series = GraphSeries(config, ledger: ledger)
     }
@@ -50,61 +54,74 @@ package struct ServiceGraph {
             guard case .string(let name)? = resource.attribute("service.name", in: Field.Resource.attributes),
                 name.count > 0
             else { continue }
-            let service = name.array
+            let service = names.acquire(name)
             for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes && scope.isBytes
             {
-                for span in scope.bytes.fields where span.number == Field.ScopeEntry.entries && span.isBytes {
-                    // Of the other kinds no edges are made.
-                    guard let span = SpanFields(span.bytes, kinds: 2...5) else { continue }
-                    take(span, resource, service, now)
-                }
+                spans.begin(scope.bytes)
+                while spans.next() { takeSpans(resource, service, now) }
             }
+            names.release(service)
         }
         store.settle()
     }
 
-    private mutating func take(
-        _ span: SpanFields, _ resource: WireBytes, _ service: [UInt8], _ now: UInt64
-    ) {
-        let isClient = span.kind == 3 || span.kind == 4
+    /// Takes the spans at hand. Three times over them: what one step looks for in memory comes while the others' are looked at.
+    private mutating func takeSpans(_ resource: WireBytes, _ service: NameTable.ID, _ now: UInt64) {
+        for index in 0..<spans.count {
+            let span = spans[index]
+            // Both are hashed as bytes: an id as what the hash of the trace starts from gave equal hashes for ids that repeat a
+            // byte.
+            let trace = hasher.hash(span.traceID, from: WireHash(low: 0, high: 0))
+            let hash = hasher.hash(Self.isClient(span) ? span.spanID : span.parentSpanID, from: trace)
+            keys[index] = HashKey(low: hash.low, high: hash.high)
+            store.prefetch(keys[index])
+        }
+        for index in 0..<spans.count { store.prefetchEdge(keys[index]) }
+        for index in 0..<spans.count {
+            join(read(spans[index], resource, service), keys[index], now)
+        }
+    }
+
+    private static func isClient(_ span: SpanFields) -> Bool { span.kind == 3 || span.kind == 4 }
+
+    /// What a span tells of an edge.
+    private mutating func read(
+        _ span: SpanFields, _ resource: WireBytes, _ service: NameTable.ID
+    ) -> EdgeHalf {
+        let isClient = Self.isClient(span)
+        names.retain(service)
         var half = EdgeHalf(
             isClient: isClient, service: service, seconds: Double(span.duration) / 1e9,
             isFailed: span.status == 2, isMessaging: span.kind == 4 || span.kind == 5,
             isRoot: !isClient && span.isRoot)
         if !config.dimensions.isEmpty {
-            half.labels = labels(span, resource, isClient ? clientKeys : serverKeys)
+            half.labels = names.acquire(labels(span, resource, isClient ? clientKeys : serverKeys).bytes)
         }
-        if isClient {
-            names.clear()
-            names.find(in: span.attributes, Field.Span.attributes)
-            if let peer = names.text(0..<config.peerAttributes.count) { half.peer = shared(peer) }
-            half.database = names.text(config.peerAttributes.count..<names.count)
+        guard isClient else { return half }
+        finder.clear()
+        finder.find(in: span.attributes, Field.Span.attributes)
+        let peers = config.peerAttributes.count
+        if let database = finder.text(peers..<finder.count) {
+            half.database = names.acquire(database)
+        } else if let peer = finder.text(0..<peers) {
+            // Only an edge that stays without its other side asks for it.
+            half.peer = names.acquire(peer)
         }
-        join(half, span.traceID, isClient ? span.spanID : span.parentSpanID, now)
+        return half
     }
-
-    /// A text as bytes: those of an edge before, when it had the same one, as nearly all have.
-    private mutating func shared(_ text: WireBytes) -> [UInt8] {
-        let place = (text.count &+ Int(text[text.count - 1])) % Self.recentPeers
-        if !text.isEqual(to: peers[place]) { peers[place] = text.array }
-        return peers[place]
-    }
-
-    private static let recentPeers = 32
 
     /// Finds the edge of a span, or begins one; a whole one is counted.
-    private mutating func join(_ half: EdgeHalf, _ trace: WireBytes, _ id: WireBytes, _ now: UInt64) {
-        // Both are hashed as bytes: an id as what the hash of the trace starts from gave equal hashes for ids that repeat a byte.
-        let hash = hasher.hash(id, from: hasher.hash(trace, from: WireHash(low: 0, high: 0)))
-        let key = HashKey(low: hash.low, high: hash.high)
+    private mutating func join(_ half: EdgeHalf, _ key: HashKey, _ now: UInt64) {
         if let index = store.find(key) {
-            if store.add(half, to: index) { complete(store.remove(index), now) }
+            if store.add(half, to: index, &names) { complete(store.remove(index), now) }
             return
         }
         var edge = Edge()
-        edge.add(half)
+        edge.add(half, &names)
         if edge.isComplete { return complete(edge, now) }
-        if !store.insert(key, edge, due: now &+ waitNanoseconds) { counts.droppedSpans += 1 }
+        guard !store.insert(key, edge, due: now &+ waitNanoseconds) else { return }
+        counts.droppedSpans += 1
+        edge.release(&names)
     }
 
     private func labels(_ span: SpanFields, _ resource: WireBytes, _ names: [[UInt8]]) -> AttributeList {
@@ -120,7 +137,8 @@ package struct ServiceGraph {
 
     private mutating func complete(_ edge: Edge, _ now: UInt64) {
         counts.edges += 1
-        if !series.count(edge, now) { counts.overflowed += 1 }
+        if !series.count(edge, &names, now) { counts.overflowed += 1 }
+        edge.release(&names)
     }
 
     /// Ends the wait of edges whose time is over: what is missing of them is made up, where that makes sense.
@@ -128,16 +146,18 @@ package struct ServiceGraph {
         defer { store.settle() }
         while var edge = store.popExpired(now) {
             counts.expired += 1
-            guard !config.peerAttributes.isEmpty else { continue }
+            // A server without a parent was called by somebody who sends no spans; one with a parent, by a span that got lost.
+            guard !config.peerAttributes.isEmpty, edge.client != 0 || edge.isRoot else {
+                edge.release(&names)
+                continue
+            }
             edge.connection = .virtual
-            if edge.client.isEmpty {
-                // A server without a parent was called by somebody who sends no spans; one with a parent, by a span that
-                // got lost.
-                guard edge.isRoot else { continue }
-                edge.client = Array("user".utf8)
+            if edge.client == 0 {
+                edge.client = names.acquire(Array("user".utf8))
                 edge.virtualSide = .client
             } else {
-                edge.server = edge.peer.isEmpty ? Array("unknown".utf8) : edge.peer
+                names.retain(edge.peer)
+                edge.server = edge.peer == 0 ? names.acquire(Array("unknown".utf8)) : edge.peer
                 edge.virtualSide = .server
             }
             complete(edge, now)
@@ -145,7 +165,7 @@ package struct ServiceGraph {
     }
 
     /// Forgets series that nobody has used for a quarter of an hour.
-    package mutating func forget(now: UInt64) { series.forget(unusedSince: now &- 900_000_000_000) }
+    package mutating func forget(now: UInt64) { series.forget(unusedSince: now &- 900_000_000_000, &names) }
 
     /// The metrics as they are now; `emit` gets the request and its points, if there are any.
     package func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) {

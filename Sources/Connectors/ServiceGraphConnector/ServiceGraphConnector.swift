@@ -14,12 +14,13 @@ extension ComponentType {
     }
 }
 
-/// Makes metrics of who calls whom: `service_graph`. As `SpanMetricsConnector`, on one event loop.
+/// Makes metrics of who calls whom: `service_graph`. As `SpanMetricsConnector`.
 package final class ServiceGraphConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on the collector's loop only.
+    // SAFETY (@unchecked Sendable): what is below `Counting only` is touched by the collector's closures only, which run one
+    // at a time.
     private let collector: SpanCollector
 
-    // Event loop only.
+    // Counting only.
     private let held: Held
     private let edges: Counter
     private let expired: Counter
@@ -28,10 +29,10 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
     private let series: Gauge
     private var told = ServiceGraph.Counts()
 
-    /// What the collector's closures share. Event loop only.
+    /// What the collector's closures share. Counting only.
     private final class Held {
         var graph: ServiceGraph
-        init(_ graph: ServiceGraph) { self.graph = graph }
+        init(_ graph: consuming ServiceGraph) { self.graph = graph }
     }
 
     package init(

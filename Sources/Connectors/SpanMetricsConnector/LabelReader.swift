@@ -3,13 +3,24 @@ internal import OTLP
 
 /// Finds the labels of spans: hashes them, to find a series, and writes them, for a new one. One thread.
 struct LabelReader {
-    /// Where a label is looked for.
-    struct Source {
+    /// What spans stand in: a `Resource` and a `ScopeSpans`.
+    struct Place {
         let resource: WireBytes
         let scope: WireBytes
+    }
+
+    /// Where a label is looked for.
+    struct Source {
+        let place: Place
         let span: SpanFields
         /// An event of the span; nothing for the span itself.
-        var event: WireBytes?
+        let event: WireBytes?
+
+        init(_ place: Place, _ span: SpanFields, event: WireBytes? = nil) {
+            self.place = place
+            self.span = span
+            self.event = event
+        }
     }
 
     private let hasher: WireHasher
@@ -17,9 +28,8 @@ struct LabelReader {
     private let scopes: Set<[UInt8]>
     private let serviceLabel: String
     private let instance: String
-    private let hashesName: Bool
-    private let hashesKind: Bool
-    private let hashesStatus: Bool
+    /// Of these the hash of a span's own labels is made.
+    let hashedFields: SpanReader.HashedFields
     /// By metric.
     private let dimensions: [[SpanMetricsConfig.Dimension]]
     /// By metric: the values of the dimensions of the span at hand.
@@ -36,20 +46,23 @@ struct LabelReader {
         excluded = config.excluded
         scopes = Set(config.scopes.map { Array($0.utf8) })
         serviceLabel = config.naming == .tempo ? "service" : "service.name"
-        hashesName = !excluded.contains("span.name")
-        hashesKind = !excluded.contains("span.kind")
-        hashesStatus = !excluded.contains("status.code")
+        var hashed: SpanReader.HashedFields = []
+        if !excluded.contains("span.name") { hashed.insert(.name) }
+        if !excluded.contains("span.kind") { hashed.insert(.kind) }
+        if !excluded.contains("status.code") { hashed.insert(.status) }
+        hashedFields = hashed
     }
 
-    /// The hash of the labels of a span, or of an event of one, behind that of its resource.
-    mutating func hash(_ source: Source, _ metric: SeriesTable.Metric, from start: WireHash) -> WireHash {
-        var hash = start
-        // Numbers that mean nothing have the label of 0. What comes before is a hash with a secret, so that no two sums
-        // of it and a few bits can be made equal.
-        if hashesKind, source.span.kind <= 5 { hash.high ^= source.span.kind }
-        if hashesStatus, source.span.status <= 2 { hash.low ^= source.span.status << 8 }
-        if hashesName { hash = hasher.hash(source.span.name, from: hash) }
-        if !scopes.isEmpty, let scope = includedScope(source.scope) {
+    /// Whether spans have no labels beside those of `hashedFields`.
+    func isPlain(_ metric: SeriesTable.Metric) -> Bool {
+        scopes.isEmpty && finders[Int(metric.rawValue)].count == 0
+    }
+
+    /// The hash of the labels of a span, or of an event of one.
+    /// - Parameter own: that of the span's `hashedFields`, behind that of its resource.
+    mutating func hash(_ source: Source, _ metric: SeriesTable.Metric, _ own: WireHash) -> WireHash {
+        var hash = own
+        if !scopes.isEmpty, let scope = includedScope(source.place.scope) {
             hash = hasher.hash(scope.message(Field.Scope.name), from: hash)
             hash = hasher.hash(scope.message(Field.Scope.version), from: hash)
         }
@@ -69,11 +82,11 @@ struct LabelReader {
     mutating func labels(_ source: Source, _ metric: SeriesTable.Metric, service: [UInt8]) -> AttributeList {
         var labels = AttributeList()
         if !excluded.contains("service.name") { labels.add(Array(serviceLabel.utf8), service) }
-        if hashesName { labels.add(Array("span.name".utf8), source.span.name.array) }
-        if hashesKind { labels.add("span.kind", source.span.kindName) }
-        if hashesStatus { labels.add("status.code", source.span.statusName) }
+        if hashedFields.contains(.name) { labels.add(Array("span.name".utf8), source.span.name.array) }
+        if hashedFields.contains(.kind) { labels.add("span.kind", source.span.kindName) }
+        if hashedFields.contains(.status) { labels.add("status.code", source.span.statusName) }
         if !excluded.contains("collector.instance.id") { labels.add("collector.instance.id", instance) }
-        if !scopes.isEmpty, let scope = includedScope(source.scope) {
+        if !scopes.isEmpty, let scope = includedScope(source.place.scope) {
             labels.add(Array("span.instrumentation.scope.name".utf8), scope.message(Field.Scope.name).array)
             labels.add(
                 Array("span.instrumentation.scope.version".utf8), scope.message(Field.Scope.version).array)
@@ -100,6 +113,6 @@ struct LabelReader {
         finders[place].clear()
         finders[place].find(in: source.span.attributes, Field.Span.attributes)
         if let event = source.event { finders[place].find(in: event, Field.SpanEvent.attributes) }
-        finders[place].find(in: source.resource, Field.Resource.attributes)
+        finders[place].find(in: source.place.resource, Field.Resource.attributes)
     }
 }

@@ -99,6 +99,20 @@ struct SeriesTable {
         return index < 0 ? nil : index
     }
 
+    /// Asks for what `findSeries` will look at to be brought into the cache.
+    func prefetchSeries(_ key: Key) { seriesByKey.prefetch(key.low, key.high) }
+
+    /// Asks for what `count` will change to be brought into the cache; of many buckets not all.
+    func prefetch(_ index: Int32) {
+        let start = Int(index) * stride
+        let end = start + min(stride, Self.prefetchedMax)
+        unsafe tallies.withUnsafeBufferPointer {
+            unsafe OTLP.prefetch(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: $0[start..<end])))
+        }
+    }
+
+    private static let prefetchedMax = 32
+
     func findSeries(_ key: Key) -> Int32? {
         let index = seriesByKey.find(key.low, key.high)
         return index < 0 ? nil : index
@@ -233,9 +247,11 @@ struct SeriesTable {
 
     private func bucket(of value: Double) -> Int {
         guard bounds.count > Self.fewBounds else {
-            var below = 0
-            for bound in bounds where !(value <= bound) { below &+= 1 }
-            return below
+            return unsafe bounds.withUnsafeBufferPointer { bounds in
+                var below = 0
+                for index in 0..<bounds.count { below &+= unsafe value <= bounds[index] ? 0 : 1 }
+                return below
+            }
         }
         var low = 0
         var high = bounds.count

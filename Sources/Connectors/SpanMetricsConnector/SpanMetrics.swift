@@ -1,13 +1,12 @@
 internal import MetricBuilding
-package import NIOCore
 package import OTLP
 package import Pipeline
 
 /// Counts spans and makes metrics of the counts. One thread.
 ///
 /// A structure: what is stored in a class is checked for overlapping changes at each of several steps of each span.
-package struct SpanMetrics {
-    private let config: SpanMetricsConfig
+package struct SpanMetrics: ~Copyable {
+    let config: SpanMetricsConfig
     private let hasher = WireHasher()
     private var reader: LabelReader
     private let ledger: MemoryLedger?
@@ -17,11 +16,16 @@ package struct SpanMetrics {
     package private(set) var overflowed = 0
     /// Resources forgotten before they were flushed, because too many came between two flushes.
     package private(set) var lostResources = 0
-    private var table: SeriesTable
+    var table: SeriesTable
     /// Whether calls and durations have the same labels and so share their series.
-    private let isShared: Bool
-    private let exponentialSize: Int?
-    private var now: UInt64 = 0
+    let isShared: Bool
+    let exponentialSize: Int?
+    var now: UInt64 = 0
+    private var spans = SpanReader()
+    /// Of the spans at hand: where they are counted.
+    private var keys = [SeriesTable.Key](
+        repeating: SeriesTable.Key(WireHash(low: 0, high: 0)), count: SpanReader.most)
+    private var places = [Int32](repeating: 0, count: SpanReader.most)
 
     /// - Parameter instance: the value of `collector.instance.id`.
     package init(_ config: SpanMetricsConfig, instance: String, ledger: MemoryLedger?) {
@@ -44,7 +48,7 @@ package struct SpanMetrics {
 
     package var seriesCount: Int { table.seriesCount }
     package var resourceCount: Int { table.resourceCount }
-    private var hasDurations: Bool { config.histogram != .off }
+    var hasDurations: Bool { config.histogram != .off }
 
     // MARK: - Counting
 
@@ -57,15 +61,14 @@ package struct SpanMetrics {
             let found = find(resource)
             for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes && scope.isBytes
             {
-                for span in scope.bytes.fields where span.number == Field.ScopeEntry.entries && span.isBytes {
+                spans.begin(scope.bytes)
+                while spans.next() {
                     guard let found else {
-                        skipped += 1
+                        skipped += spans.count
                         continue
                     }
-                    count(
-                        LabelReader.Source(
-                            resource: resource, scope: scope.bytes, span: SpanFields(span.bytes)),
-                        found.index, found.hash)
+                    countSpans(
+                        LabelReader.Place(resource: resource, scope: scope.bytes), found.index, found.hash)
                 }
             }
         }
@@ -110,41 +113,70 @@ package struct SpanMetrics {
         }
     }
 
-    private mutating func count(_ source: LabelReader.Source, _ resource: Int32, _ start: WireHash) {
-        let unit = config.isSeconds ? 1e9 : 1e6
-        let duration = Double(source.span.duration) / unit
-        let calls = series(.calls, source, resource, start)
-        table.count(calls, duration: isShared && hasDurations ? duration : nil, now: now)
-        addExemplar(source, duration, to: calls)
-        if !isShared, hasDurations {
-            let durations = series(.durations, source, resource, start)
-            table.count(durations, duration: duration, now: now)
-            addExemplar(source, duration, to: durations)
-        }
+    /// Counts the spans at hand.
+    private mutating func countSpans(_ place: LabelReader.Place, _ resource: Int32, _ start: WireHash) {
+        count(.calls, place, resource, start, durations: isShared && hasDurations)
+        if !isShared, hasDurations { count(.durations, place, resource, start, durations: true) }
         guard config.eventDimensions != nil else { return }
-        for field in source.span.message.fields where field.number == Field.Span.events && field.isBytes {
-            var event = source
-            event.event = field.bytes
-            let events = series(.events, event, resource, start)
-            table.count(events, duration: nil, now: now)
+        spans.hash(reader.hashedFields, hasher, from: Self.start(of: .events, start))
+        for index in 0..<spans.count {
+            let span = spans[index]
+            for field in span.message.fields where field.number == Field.Span.events && field.isBytes {
+                let event = LabelReader.Source(place, span, event: field.bytes)
+                let hash = reader.hash(event, .events, spans.hash(index))
+                let key = SeriesTable.Key(hash)
+                table.count(series(.events, key, event, resource, start), duration: nil, now: now)
+            }
         }
     }
 
-    private mutating func addExemplar(_ source: LabelReader.Source, _ duration: Double, to index: Int32) {
-        guard config.exemplarsMax > 0, source.span.traceID.count > 0,
-            table.wantsExemplar(index, most: config.exemplarsMax)
-        else { return }
+    /// Counts the spans at hand in one kind of series. Three times over them: what one step looks for in memory comes while the
+    /// others' are looked at.
+    private mutating func count(
+        _ metric: SeriesTable.Metric, _ place: LabelReader.Place, _ resource: Int32, _ start: WireHash,
+        durations: Bool
+    ) {
+        spans.hash(reader.hashedFields, hasher, from: Self.start(of: metric, start))
+        let isPlain = reader.isPlain(metric)
+        for index in 0..<spans.count {
+            var hash = spans.hash(index)
+            if !isPlain { hash = reader.hash(LabelReader.Source(place, spans[index]), metric, hash) }
+            keys[index] = SeriesTable.Key(hash)
+            table.prefetchSeries(keys[index])
+        }
+        for index in 0..<spans.count {
+            if let known = table.findSeries(keys[index]) {
+                places[index] = known
+            } else {
+                let source = LabelReader.Source(place, spans[index])
+                places[index] = series(metric, keys[index], source, resource, start)
+            }
+            table.prefetch(places[index])
+        }
+        let unit = config.isSeconds ? 1e9 : 1e6
+        for index in 0..<spans.count {
+            let duration = Double(spans.duration(index)) / unit
+            table.count(places[index], duration: durations ? duration : nil, now: now)
+            if config.exemplarsMax > 0 { addExemplar(spans[index], duration, to: places[index]) }
+        }
+    }
+
+    private mutating func addExemplar(_ span: SpanFields, _ duration: Double, to index: Int32) {
+        guard span.traceID.count > 0, table.wantsExemplar(index, most: config.exemplarsMax) else { return }
         let exemplar = MetricExemplar(
-            value: duration, time: now, traceID: source.span.traceID.array,
-            spanID: source.span.spanID.array)
+            value: duration, time: now, traceID: span.traceID.array, spanID: span.spanID.array)
         table.add(exemplar, to: index)
     }
 
+    private static func start(of metric: SeriesTable.Metric, _ resource: WireHash) -> WireHash {
+        WireHash(low: resource.low ^ UInt64(metric.rawValue), high: resource.high)
+    }
+
+    /// The series of a key; a new one, or what there is instead when there are too many, if it is not known.
     private mutating func series(
-        _ metric: SeriesTable.Metric, _ source: LabelReader.Source, _ resource: Int32, _ start: WireHash
+        _ metric: SeriesTable.Metric, _ key: SeriesTable.Key, _ source: LabelReader.Source, _ resource: Int32,
+        _ start: WireHash
     ) -> Int32 {
-        let from = WireHash(low: start.low ^ UInt64(metric.rawValue), high: start.high)
-        let key = SeriesTable.Key(reader.hash(source, metric, from: from))
         if let index = table.findSeries(key) { return index }
         let most = config.seriesPerResourceMax
         let isTooMany =
@@ -155,6 +187,7 @@ package struct SpanMetrics {
             return add(key, metric, resource, labels, isOverflow: false)
         }
         overflowed += 1
+        let from = Self.start(of: metric, start)
         let overflow = SeriesTable.Key(hasher.hash(UInt64.max, from: from))
         if let index = table.findSeries(overflow) { return index }
         var labels = AttributeList()
@@ -170,123 +203,5 @@ package struct SpanMetrics {
         return table.addSeries(
             key, metric, of: resource, labels, exponentialSize: hasBuckets ? exponentialSize : nil,
             isOverflow: isOverflow, now: now)
-    }
-
-    // MARK: - Flushing
-
-    /// The metrics as they are now, a few megabytes at a time; `emit` gets each request and its points. Forgets what is over.
-    package mutating func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) {
-        self.now = now
-        var request = MetricRequest()
-        for place in table.resources.indices where table.resources[place].isInUse {
-            let index = Int32(place)
-            write(index, into: &request)
-            finish(index)
-            if request.count >= Self.requestBytes { Self.send(&request, emit) }
-        }
-        Self.send(&request, emit)
-        for index in table.evicted { table.remove(resource: index) }
-    }
-
-    private static let requestBytes = 1 << 20
-
-    private static func send(_ request: inout MetricRequest, _ emit: (ByteBuffer, Int) -> Void) {
-        let points = request.points
-        guard points > 0 else { return }
-        emit(request.finish(), points)
-        request = MetricRequest()
-    }
-
-    private var isDelta: Bool { config.temporality == .delta }
-
-    private func write(_ index: Int32, into request: inout MetricRequest) {
-        let resource = table.resources[Int(index)]
-        let shown = resource.series.filter { !isDelta || table.isChanged($0) }
-        guard !shown.isEmpty else { return }
-        request.beginResource(resource.attributes)
-        request.beginScope("spanmetricsconnector")
-        func name(_ last: String) -> String {
-            config.namespace.isEmpty ? last : "\(config.namespace).\(last)"
-        }
-        func series(_ metric: SeriesTable.Metric) -> [Int32] {
-            shown.filter { table.series[Int($0)].metric == metric }
-        }
-        let calls = series(.calls)
-        writeSums(calls, name("calls"), zeroesNew: !isDelta, into: &request)
-        if hasDurations {
-            writeDurations(
-                isShared ? calls : series(.durations),
-                name(config.naming == .tempo ? "latency" : "duration"), into: &request)
-        }
-        let events = series(.events)
-        if !events.isEmpty { writeSums(events, name("events"), zeroesNew: !isDelta, into: &request) }
-    }
-
-    private func writeSums(
-        _ indices: [Int32], _ name: String, zeroesNew: Bool, into request: inout MetricRequest
-    ) {
-        guard !indices.isEmpty else { return }
-        request.beginMetric(name, .sum(config.temporality, isMonotonic: true))
-        for index in indices {
-            let series = table.series[Int(index)]
-            // A counter is seen at 0 first, so that its first spans are an increase.
-            let value = zeroesNew && series.isNew ? 0 : Int64(clamping: table.count(index))
-            request.number(
-                .int(value), series.labels, start: series.start, time: now, exemplars: series.exemplars)
-        }
-    }
-
-    private func writeDurations(_ indices: [Int32], _ name: String, into request: inout MetricRequest) {
-        guard !indices.isEmpty else { return }
-        let unit = config.naming == .tempo ? "" : config.isSeconds ? "s" : "ms"
-        request.beginMetric(
-            name, unit: unit,
-            exponentialSize == nil
-                ? .histogram(config.temporality) : .exponentialHistogram(config.temporality))
-        for index in indices {
-            let series = table.series[Int(index)]
-            if let exponential = series.exponential {
-                request.exponential(
-                    exponential, series.labels, start: series.start, time: now, exemplars: series.exemplars)
-            } else {
-                request.histogram(
-                    counts: table.buckets(index), bounds: table.bounds, sum: table.sum(index), series.labels,
-                    start: series.start, time: now, exemplars: series.exemplars)
-            }
-        }
-    }
-
-    /// What a flush leaves of a resource.
-    private mutating func finish(_ index: Int32) {
-        let resource = table.resources[Int(index)]
-        if config.expiration > .zero, now &- resource.used > UInt64(clamping: config.expiration.nanoseconds),
-            !resource.isEvicted
-        {
-            return table.remove(resource: index)
-        }
-        var idle = 0
-        var forgotten: Set<Int32> = []
-        for series in resource.series {
-            if isDelta, !table.isChanged(series) {
-                // Kept for the start of its next delta, as long as there are not too many of them.
-                idle += 1
-                if idle > config.startsMax { forgotten.insert(series) }
-            } else if config.seriesExpiration > .zero,
-                now &- table.used(series) > UInt64(clamping: config.seriesExpiration.nanoseconds)
-            {
-                forgotten.insert(series)
-            } else {
-                table.flushed(series, isDelta: isDelta, now: now)
-            }
-        }
-        table.remove(series: forgotten, of: index)
-    }
-}
-
-extension Duration {
-    fileprivate var nanoseconds: Int64 {
-        let parts = components
-        let whole = parts.seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return whole.overflow ? .max : whole.partialValue + parts.attoseconds / 1_000_000_000
     }
 }

@@ -203,10 +203,10 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
     private func release(_ index: TraceStore.Index) {
         writer.add(store.takeChain(index))
         store.remove(index)
-        let spans = writer.spans
-        guard let bytes = writer.write() else { return }
-        released.traces.add(1)
-        released.spans.add(spans)
-        output.send(Batch(.traces, payload: Payload(bytes, ledger: ledger), items: spans))
+        if writer.spans > 0 { released.traces.add(1) }
+        while let (bytes, spans) = writer.write() {
+            released.spans.add(spans)
+            output.send(Batch(.traces, payload: Payload(bytes, ledger: ledger), items: spans))
+        }
     }
 }

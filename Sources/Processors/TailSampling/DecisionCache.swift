@@ -23,6 +23,14 @@ struct DecisionCache {
     var isOn: Bool { capacity > 0 }
     var count: Int { indices.count }
 
+    /// Asks for what `contains` will look at to be brought into the cache.
+    func prefetch(_ groups: [SpanGroup]) {
+        guard isOn, groups.count > 1 else { return }
+        for group in groups { prefetch(group.trace) }
+    }
+
+    func prefetch(_ trace: TraceID) { indices.prefetch(trace.low, trace.high) }
+
     mutating func insert(_ trace: TraceID) {
         guard isOn else { return }
         var index = indices.find(trace.low, trace.high)

@@ -67,8 +67,9 @@ final class DurableWait {
         if isSampled { leaving += ids } else { release(ids) }
     }
 
-    /// The records of all spans that leave together.
-    func takeLeaving() -> [UInt64] {
+    /// The records of all spans that leave together, in so many requests: each of these ends by itself.
+    func takeLeaving(in requests: Int) -> [UInt64] {
+        for id in leaving where requests > 1 { records[id]?.users += requests - 1 }
         defer { leaving = [] }
         return leaving
     }
@@ -158,10 +159,8 @@ extension TailSampler {
     }
 
     /// Tells the store when the exporters have what leaves.
-    func acknowledgement() -> Acknowledgement? {
-        guard let durable else { return nil }
-        let ids = durable.takeLeaving()
-        guard !ids.isEmpty else { return nil }
+    func acknowledgement(of ids: [UInt64]) -> Acknowledgement? {
+        guard let durable, !ids.isEmpty else { return nil }
         let bound = NIOLoopBound(durable, eventLoop: eventLoop)
         let eventLoop = eventLoop
         return Acknowledgement { outcome in

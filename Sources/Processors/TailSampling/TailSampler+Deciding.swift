@@ -28,7 +28,7 @@ extension TailSampler {
         emit(all: true)
         show()
         if left == 0 {
-            eventLoop.execute { self.decideSome() }
+            eventLoop.execute { self.mailbox.alone { self.decideSome() } }
             return
         }
         isDeciding = false
@@ -38,8 +38,23 @@ extension TailSampler {
 
     /// An undecided trace whose time has come.
     private func nextDue(_ now: NIODeadline) -> TraceStore.Index? {
+        prefetchAhead(waiting)
         if let index = next(of: &waiting, now) { return index }
         return next(of: &rooted, now)
+    }
+
+    /// Asks for the traces that are decided a little later to be brought into the cache: they came long ago.
+    private func prefetchAhead(_ queue: CircularBuffer<Ticket>) {
+        func ticket(_ ahead: Int) -> Ticket? {
+            queue.count > ahead ? queue[queue.index(queue.startIndex, offsetBy: ahead)] : nil
+        }
+        if let far = ticket(8) { store.prefetch(far.index, spans: false) }
+        if let near = ticket(4) {
+            store.prefetch(near.index, spans: true)
+            let trace = store.trace(near.index)
+            sampledCache.prefetch(trace)
+            notSampledCache.prefetch(trace)
+        }
     }
 
     private func next(of queue: inout CircularBuffer<Ticket>, _ now: NIODeadline) -> TraceStore.Index? {
