@@ -36,7 +36,10 @@ final class ProtocolService: Sendable {
         guard !hasToldOfTLS.exchange(true, ordering: .relaxed) else { return }
         logger.warning(
             "A client speaks TLS to a server that has none, and was turned away. Not told again.",
-            metadata: ["help": "write tls with cert_file and key_file for the server, or http:// at the client"])
+            metadata: [
+                "help":
+                    "write tls with cert_file and key_file for the server, or http:// at the client"
+            ])
     }
 
     /// Judges a request's head: where its body goes, or why nowhere.

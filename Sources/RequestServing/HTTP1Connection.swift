@@ -305,7 +305,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         let answer = account.excusing(
             { reader.finish(later: acknowledgement, resume: { [weak self] in self?.resume(request) }) },
             bytes: { excused($0, reader) })
-        if reader.isInflating { return }
+        if reader.isInPieces { return }
         if answer?.isOurs ?? true {
             account.earn(bytes: reader.finishedBytes, isTaken: answer?.isTaken ?? true)
         }
@@ -324,7 +324,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         goOn(request) { answer(late) }
     }
 
-    /// The request's body was decompressed in pieces.
+    /// What was done in pieces for the request is done.
     private func resume(_ request: Int) {
         goOn(request) { complete() }
     }

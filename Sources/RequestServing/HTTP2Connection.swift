@@ -166,7 +166,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
                     later: { acknowledgement(for: stream) },
                     resume: { [weak self] in self?.resume(slot: slot, id: id) })
             }, bytes: { excused($0, reader) })
-        if reader.isInflating { return }
+        if reader.isInPieces { return }
         guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
         }
@@ -174,7 +174,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         self.answer(stream, answer)
     }
 
-    /// The body of a request was decompressed in pieces.
+    /// What was done in pieces for a request is done.
     private func resume(slot: Int, id: Int32) {
         guard slot < slots.count, let stream = slots[slot].stream, stream.id == id else { return }
         tools.now = tools.eventLoop.now
@@ -290,8 +290,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         if stream.answered { return now - slot.answered >= unreadLimit }
         if now > slot.deadline { return true }
         if let limit = times.write, now - slot.began >= limit { return true }
-        // The client has sent all of a body that waits to be decompressed.
-        guard slot.reader.isReading, !slot.reader.isInflating else { return false }
+        // The client has sent all of a request that is worked on in pieces.
+        guard slot.reader.isReading, !slot.reader.isInPieces else { return false }
         if let limit = times.read, now - slot.began >= limit { return true }
         return now - slot.reader.lastProgress >= Connections.stallLimit
     }
@@ -318,7 +318,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         return slots.compactMap { slot in
             guard let stream = slot.stream else { return nil }
             let moved = stream.answered ? slot.answered : slot.reader.lastProgress
-            guard stream.answered || (slot.reader.isReading && !slot.reader.isInflating),
+            guard stream.answered || (slot.reader.isReading && !slot.reader.isInPieces),
                 now - moved >= Connections.shortStallLimit
             else { return nil }
             let id = stream.id

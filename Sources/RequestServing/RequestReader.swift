@@ -78,6 +78,8 @@ final class RequestReader {
         case complete
         /// The body is complete and decompressed in pieces.
         case inflating(Inflation)
+        /// The request is handed on in parts.
+        case handingOn(PartedRequest)
     }
 
     private let tools: LoopTools
@@ -143,8 +145,11 @@ final class RequestReader {
     }
 
     /// Whether the body is complete and `finish` has to be called again.
-    var isInflating: Bool {
-        if case .inflating = phase { true } else { false }
+    var isInPieces: Bool {
+        switch phase {
+        case .inflating, .handingOn: true
+        default: false
+        }
     }
 
     /// Starts a request whose head was accepted.
@@ -195,7 +200,7 @@ final class RequestReader {
         var rest = unsafe bytes[...]
         while unsafe !rest.isEmpty {
             switch phase {
-            case .discarding, .inflating:
+            case .discarding, .inflating, .handingOn:
                 return nil
             case .prefix(let value, let have):
                 if let failure = readPrefix(unsafe rest.removeFirst(), value, have) { return fail(failure) }
@@ -227,8 +232,9 @@ final class RequestReader {
     /// The body is complete: decompresses, checks, and hands it on.
     /// - Parameters:
     ///   - later: makes the acknowledgement for pipelines that answer later; called at most once.
-    ///   - resume: called when a large body was decompressed in pieces; `finish` is to be called again then. Nil: at once.
-    /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isInflating`.
+    ///   - resume: called when a large body was decompressed, or handed on, in pieces; `finish` is to be called again then.
+    ///     Nil: at once.
+    /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isInPieces`.
     func finish(later: () -> Acknowledgement, resume: (() -> Void)? = nil) -> Answer? {
         let calls = target?.counters.calls
         let answer: Answer?
@@ -238,7 +244,7 @@ final class RequestReader {
             phase = .complete
             answer = .failed(error)
         }
-        if isInflating { return nil }
+        if isInPieces { return nil }
         if let span { span.end(answer, items) }
         if let calls, let answer { calls.ended(answer, form, began: began, bytes: finishedBytes) }
         abandon()
@@ -249,7 +255,7 @@ final class RequestReader {
     private func received() throws(Answer.Failure) -> Payload? {
         switch phase {
         case .inflating(let work): return work.received
-        case .discarding, .complete: return payload
+        case .discarding, .complete, .handingOn: return payload
         case .body(missing: nil): return payload ?? takePayload(0)
         case .body(let missing?):
             throw malformed("unexpected end of message, \(missing) bytes missing")
@@ -261,6 +267,7 @@ final class RequestReader {
     private func handOn(
         _ later: () -> Acknowledgement, _ resume: (() -> Void)?
     ) throws(Answer.Failure) -> Answer? {
+        if case .handingOn(let work) = phase, let target { return try handedOn(work, target) }
         finishedBytes = 0
         guard let target, isReading else { return nil }
         guard var payload = try received() else { return .accepted }
@@ -290,12 +297,48 @@ final class RequestReader {
         let acknowledgement = target.input.answersLater ? counted(later(), target) : nil
         let batch = Batch(
             target.signal, payload: payload, items: summary.items, acknowledgement: acknowledgement)
+        if summary.items > PartedRequest.itemsMax, payload.gzipMembers == nil, let memory, let resume {
+            if let refusal = admit(bytes: payload.bytes.readableBytes) {
+                target.counters.refused.add(summary.items)
+                throw refusal
+            }
+            handOnInParts(PartedRequest(batch, bytes: finishedBytes), target, memory, resume)
+            return nil
+        }
         batch.entry = Batch.Entry(target.counters.accepted, items: summary.items)
         if let refusal = target.input.consumer.consume(batch) {
             target.counters.refused.add(summary.items)
             throw Answer.Failure(refusal)
         }
         return acknowledgement == nil ? .accepted : nil
+    }
+
+    private func handOnInParts(
+        _ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory, _ resume: @escaping () -> Void
+    ) {
+        phase = .handingOn(work)
+        // The parts have copies.
+        payload = nil
+        hold(capacity)
+        memory.account.doInPieces { [self] in
+            // Given up meanwhile?
+            guard case .handingOn(let current) = phase, current === work else { return true }
+            lastProgress = tools.eventLoop.now
+            work.step(target, memory.account)
+            guard work.isDone else { return false }
+            resume()
+            return true
+        }
+    }
+
+    /// - Returns: nil when the answer comes through the acknowledgement.
+    private func handedOn(_ work: PartedRequest, _ target: Target) throws(Answer.Failure) -> Answer? {
+        phase = .complete
+        if let refusal = work.refusal {
+            target.counters.refused.add(work.itemsLeft)
+            throw Answer.Failure(refusal)
+        }
+        return target.input.answersLater ? nil : .accepted
     }
 
     /// An acknowledgement that is counted when it comes, where calls are.
@@ -582,6 +625,6 @@ extension Payload {
 
 /// The bytes received for which a request's time is excused: none when nothing of it was taken.
 func excused(_ answer: Answer?, _ reader: RequestReader) -> Int? {
-    if reader.isInflating { return nil }
+    if reader.isInPieces { return nil }
     return answer?.isTaken ?? true ? reader.finishedBytes : nil
 }

@@ -24,13 +24,13 @@ import Testing
 
     private init(
         answersLater: Bool, age: TimeAmount? = nil, frames: FrameBudget.Limits = .init(),
-        requestBytes: Int = .max
+        requestBytes: Int = .max, bodyBytesMax: Int = 1 << 20
     ) throws {
         memory = IncompleteMemory(
             ConnectionLimits(), requestBytes: requestBytes, ledger: MemoryLedger())
         rear = Rear(answersLater: answersLater)
         channel = EmbeddedChannel(loop: loop)
-        let limits = RequestLimits(isGRPC: false, bodyBytesMax: 1 << 20)
+        let limits = RequestLimits(isGRPC: false, bodyBytesMax: bodyBytesMax)
         let service = ProtocolService(
             routes: Routes(limits: limits, [("/v1/traces", rear.target())]),
             writer: AnswerWriter(responseHeaders: []), logger: makeSilentLogger(),
@@ -302,6 +302,74 @@ import Testing
         channel.close(promise: nil)
         for _ in 0..<10 { loop.advanceTime(by: .milliseconds(5)) }
         #expect(memory.bytes == 0 && account.waitingBytes == 0)
+    }
+
+    /// 12 000 spans.
+    private static let many = RequestBuilder.make(.traces, items: 12_000)
+
+    private func runPieces(_ rounds: Int = 100) throws -> String {
+        var text = ""
+        for _ in 0..<rounds {
+            loop.advanceTime(by: .milliseconds(5))
+            text += try answers()
+        }
+        return text
+    }
+
+    /// Scenario: a request of very many items, with another behind it. Guarantees: all of it arrives, in order and in parts,
+    /// so that nobody else waits for all of it; it is answered when all parts are handed on, and the next one after it.
+    @Test(arguments: [false, true]) func requestsOfManyItemsAreHandedOnInParts(answersLater: Bool) throws {
+        let it = try Self(answersLater: answersLater, bodyBytesMax: 64 << 20)
+        if answersLater { it.rear.consumer.outcome = .accepted }
+        try it.channel.writeInbound(ByteBuffer(bytes: post(Self.many) + post(request)))
+        let text = try it.runPieces()
+        #expect(statuses(text) == ["200", "200"])
+        #expect(it.rear.consumer.takenItems == [2000, 2000, 2000, 2000, 2000, 2000, 1])
+        #expect(it.rear.count("otelcol_receiver_accepted_spans") == 12_001)
+        #expect(it.rear.count("otelcol_receiver_refused_spans") == 0)
+        let names = try it.rear.takenBytes.dropLast().flatMap { try spanIDs($0) }
+        #expect(names == (try spanIDs(Self.many)))
+        #expect(it.memory.bytes == 0 && it.account.waitingBytes == 0)
+    }
+
+    private func spanIDs(_ request: [UInt8]) throws -> [[UInt8]] {
+        request.withUnsafeBytes { bytes in
+            WireBytes(bytes).fields.flatMap { resource in
+                resource.bytes.fields.filter { $0.number == 2 }.flatMap { scope in
+                    scope.bytes.fields.filter { $0.number == 2 }.map { span in
+                        span.bytes.fields.first { $0.number == 2 }?.bytes.array ?? []
+                    }
+                }
+            }
+        }
+    }
+
+    /// Scenario: memory becomes short while a large request is handed on. Guarantees: the client is told to send it again; what
+    /// was not taken is counted as refused.
+    @Test(arguments: [false, true]) func aPartThatIsRefusedEndsTheRequest(answersLater: Bool) throws {
+        let it = try Self(answersLater: answersLater, bodyBytesMax: 64 << 20)
+        try it.channel.writeInbound(ByteBuffer(bytes: post(Self.many)))
+        var rounds = 0
+        while it.rear.consumer.taken.isEmpty, rounds < 100 {
+            it.loop.advanceTime(by: .microseconds(100))
+            rounds += 1
+        }
+        it.rear.consumer.refusal = Refusal(.memory, "full", retryAfterSeconds: 1)
+        let text = try it.runPieces()
+        let taken = it.rear.consumer.takenItems.reduce(0, +)
+        if taken < 12_000 { #expect(statuses(text) == ["503"]) }
+        #expect(it.rear.count("otelcol_receiver_accepted_spans") == taken)
+        #expect(it.rear.count("otelcol_receiver_refused_spans") == 12_000 - taken)
+        #expect(it.memory.bytes == 0)
+    }
+
+    /// Scenario: the client goes while its request is handed on. Guarantees: no part is handed on any more, nothing held.
+    @Test func aClientThatGoesEndsTheHandingOn() throws {
+        let it = try Self(answersLater: false, bodyBytesMax: 64 << 20)
+        try it.channel.writeInbound(ByteBuffer(bytes: post(Self.many)))
+        it.channel.close(promise: nil)
+        _ = try? it.runPieces(10)
+        #expect(it.rear.consumer.takenItems == [] && it.memory.bytes == 0)
     }
 }
 
