@@ -8,7 +8,7 @@ internal import Pipeline
 final class PartedRequest {
     /// A request of more items is handed on in parts. No batch of usual size: agents send 8 192 at most.
     static let itemsMax = 10_000
-    private static let partItems = 2_000
+    private static let partItems = 5_000
 
     private var parts: ArraySlice<Batch>
     private let items: Int
