@@ -52,7 +52,7 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
                 receive(element)
                 taken += 1
                 if taken == turn {
-                    eventLoop.execute { self.drain() }
+                    eventLoop.executeInTurn { self.drain() }
                     return
                 }
             }

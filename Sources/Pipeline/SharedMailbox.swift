@@ -65,7 +65,7 @@ package final class SharedMailbox<Element: Sendable>: @unchecked Sendable {
             while let element = ring.pop() {
                 receive(element)
                 taken += 1
-                if taken == turn { return eventLoop.execute { self.work() } }
+                if taken == turn { return eventLoop.executeInTurn { self.work() } }
             }
             seen = visits.wrappingSubtract(seen, ordering: .sequentiallyConsistent).newValue
         } while seen > 0

@@ -109,7 +109,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
         if read(intake, &work) {
             finish(intake)
         } else if queue.append(intake) {
-            eventLoop.execute { self.readOn() }
+            eventLoop.executeInTurn { self.readOn() }
         }
         return nil
     }
@@ -133,13 +133,15 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
             queue.removeFirst()
             finish(intake)
         }
-        if !queue.isEmpty { eventLoop.execute { self.readOn() } }
+        if !queue.isEmpty { eventLoop.executeInTurn { self.readOn() } }
     }
 
     /// Reads what waits; what cannot be read by the deadline is counted as failed. When nothing comes in any more.
     package func drain(until deadline: NIODeadline) async {
-        // Fails only when the loop is shut down, and then nothing is read any more.
-        while !queue.isEmpty, NIODeadline.now() < deadline { try? await eventLoop.submit {}.get() }
+        // The sleep fails only when the task is cancelled: then nothing is waited for.
+        while !Task.isCancelled, !queue.isEmpty, NIODeadline.now() < deadline {
+            try? await Task.sleep(for: .milliseconds(1))
+        }
         try? await eventLoop.submit {
             while let intake = self.queue.first {
                 self.queue.removeFirst()
@@ -300,7 +302,7 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     private func sweep(_ left: Int) {
         let isEnd = lock.withLock { _ in store.sweep(Self.sweepSlice, now: now) }
         guard !isEnd, left > Self.sweepSlice else { return report() }
-        eventLoop.execute { self.sweep(left - Self.sweepSlice) }
+        eventLoop.executeInTurn { self.sweep(left - Self.sweepSlice) }
     }
 }
 

@@ -236,7 +236,7 @@ final class ScrapeLoop: @unchecked Sendable {
             return end(.page(error), isBegun: true)
         }
         let bound = NIOLoopBound((self, page), eventLoop: tools.eventLoop)
-        tools.eventLoop.execute { bound.value.0.read(bound.value.1) }
+        tools.eventLoop.executeInTurn { bound.value.0.read(bound.value.1) }
     }
 
     // MARK: - Beside the loops
