@@ -578,7 +578,7 @@ BREAKS = (
     ),
     Break("terraform", PRODUCTION, "replicas       = 3", "replicas = 3", "not formatted"),
     Break("terraform", PRODUCTION, "cpu_limit  ", "cpu_limits ", "no variable cpu_limits"),
-    Break("terraform", PRODUCTION, '"sha256:aa51218d', '"v0.1.0', "is no digest"),
+    Break("terraform", PRODUCTION, 'image_digest = "sha256:', 'image_digest = "v0.1.0@sha256:', "is no digest"),
     Break("terraform", PRODUCTION, "use_lockfile = true", "use_lockfile = false", "is not locked"),
     Break(
         "terraform",

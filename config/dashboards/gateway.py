@@ -172,7 +172,6 @@ def gateway():
             "CPU",
             [(rate("otelcol_process_cpu_seconds"), "{{pod}}"), (f"max({limit % 'cpu'})", "limit")],
             "none",
-            width=12,
             description="Cores.",
         ),
         graph(
@@ -184,7 +183,19 @@ def gateway():
                 )
             ],
             "s",
-            width=12,
+        ),
+        graph(
+            "Event loops away from their sockets",
+            [
+                (
+                    f"histogram_quantile({share}, sum by (le) (rate(sluice_event_loop_busy_seconds_bucket{{{POD}}}"
+                    "[$__rate_interval])))",
+                    name,
+                )
+                for share, name in ((0.5, "P50"), (0.99, "P99"))
+            ],
+            "s",
+            description="Processor time between two looks: every client of a loop waits that long.",
         ),
     ]
     batches = [
