@@ -68,7 +68,7 @@ BROKEN = {
     "a tab": ("    limit_mib", "\tlimit_mib", 9, ""),
     "an open bracket": ("[memory_limiter, batch]", "[memory_limiter, batch", 22, ""),
     "an open quote": ("timeout: 1s", 'timeout: "1s', 22, ""),
-    "variable without a name": ("tempo:4317", "${env:}", 13, "env"),
+    "variable without a name": ("tempo:4317", "${env:}", 14, "env"),
     "maximum below the size": (
         "    timeout: 1s\n",
         "    send_batch_size: 9\n    send_batch_max_size: 8\n",

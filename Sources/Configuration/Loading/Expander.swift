@@ -174,7 +174,10 @@ struct Expander {
             default:
                 return fail(
                     "scheme \(quoted(scheme)) of \(quoted("${\(reference)}")) is not supported", place,
-                    help: "use env, file, yaml, http or https; write $${ for a literal ${")
+                    // Schemes are written small, variables in capitals: a default as other programs write it.
+                    help: isVariableName(scheme) && scheme.uppercased() == scheme
+                        ? "for a default write ${env:\(scheme):-\(rest)}"
+                        : "use env, file, yaml, http or https; write $${ for a literal ${")
             }
         }
         return variable(reference, place)
