@@ -72,11 +72,14 @@ package struct MerkleTree: Sendable, Equatable {
     static func root(ofFull hashes: [Hash256]) -> Hash256 {
         var level = hashes
         var count = hashes.count
-        while count > 1 {
+        while count > 2 {
             count /= 2
-            for index in 0..<count { level[index] = node(level[2 * index], level[2 * index + 1]) }
+            // Two at a time are faster.
+            for index in stride(from: 0, to: count, by: 2) {
+                (level[index], level[index + 1]) = Hash256.pair(of: 1, level, at: 2 * index)
+            }
         }
-        return level[0]
+        return count == 2 ? node(level[0], level[1]) : level[0]
     }
 }
 

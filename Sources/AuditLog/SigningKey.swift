@@ -90,7 +90,7 @@ package enum KeyFile {
     private static let bytesMax = 1 << 20
 
     /// The text of a file.
-    /// - Parameter isPrivate: refuses one that others than its owner may read or write.
+    /// - Parameter isPrivate: refuses one that others than its owner may read or write, but for a file of root that a group reads.
     package static func read(_ path: String, isPrivate: Bool) throws(KeyError) -> String {
         // SAFETY: the path is a C string for the call.
         let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
@@ -99,7 +99,9 @@ package enum KeyFile {
         var status = stat()
         // SAFETY: fills the status, which outlives the call.
         guard unsafe fstat(file, &status) == 0 else { throw failure("read", path, errno) }
-        if isPrivate, status.st_mode & 0o077 != 0 {
+        // Kubernetes gives a secret's files to root and lets the pod's group (fsGroup) read them; libpq takes such keys, too.
+        let isOfRootForGroup = status.st_uid == 0 && geteuid() != 0
+        if isPrivate, status.st_mode & (isOfRootForGroup ? 0o037 : 0o077) != 0 {
             throw KeyError(
                 description: "others than its owner may read \"\(path)\" (mode "
                     + "\(String(status.st_mode & 0o777, radix: 8))); run chmod 600 on it, and think about a new key"

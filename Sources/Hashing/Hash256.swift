@@ -56,6 +56,19 @@ package struct Hash256: Hashable, Sendable {
         return (result, second)
     }
 
+    /// The digests of two messages of one byte and two digests each, which are `parts[index...]`.
+    /// - Precondition: there are four digests from there on.
+    package static func pair(of first: UInt8, _ parts: [Hash256], at index: Int) -> (Hash256, Hash256) {
+        precondition(index >= 0 && index + 4 <= parts.count, "two messages have four parts")
+        return unsafe parts.withUnsafeBytes { bytes in
+            let (start, middle, end) = (index * count, (index + 2) * count, (index + 4) * count)
+            // SAFETY: four digests lie there one behind the other, borrowed for the call.
+            return unsafe pair(
+                first, UnsafeRawBufferPointer(rebasing: bytes[start..<middle]),
+                first, UnsafeRawBufferPointer(rebasing: bytes[middle..<end]))
+        }
+    }
+
     private static func message(
         _ first: UInt8?, _ bytes: UnsafeRawBufferPointer, _ output: UnsafeMutableRawBufferPointer
     ) -> cnettle_message {

@@ -40,9 +40,10 @@ struct Copies: CopiedColumns {
         "resource_type", "action", "outcome", "decision", "policy_version", "compliance_tags",
     ]
 
-    /// What stands in a row of a page behind its entry.
+    /// What stands in a row of a page behind its entry: whether `audit_ids` has the row's id and content hash, and the columns.
     static let list =
-        "i.record_id, i.content_hash, " + columns.map { "e.\"\($0)\"" }.joined(separator: ", ")
+        "(i.record_id = e.record_id AND i.content_hash = e.content_hash) IS TRUE, "
+        + columns.map { "e.\"\($0)\"" }.joined(separator: ", ")
 
     /// Finds the rows in the bytes of a COPY.
     /// - Returns: false when they have another form.
@@ -52,9 +53,9 @@ struct Copies: CopiedColumns {
             // Behind the signature and the flags is the length of what may follow them: nothing.
             var reader = unsafe FieldReader(bytes, from: CopyData.headerBytes)
             while let count = reader.columns(), count >= 0 {
-                guard count == 7 + columns.count, let sequence = reader.number(), let id = reader.id(),
+                guard count == 6 + columns.count, let sequence = reader.number(), let id = reader.id(),
                     let hash = reader.hash(), let recorded = reader.number(), let entry = reader.field(),
-                    let first = reader.position as Int?, reader.skip(2 + columns.count)
+                    let first = reader.position as Int?, reader.skip(1 + columns.count)
                 else { return false }
                 page.append(
                     RowPage.Row(
@@ -67,8 +68,7 @@ struct Copies: CopiedColumns {
 
     func agree(_ row: RowPage.Row, _ frame: EntryFrame, _ copies: UnsafeRawBufferPointer) -> Bool {
         var reader = unsafe FieldReader(copies, from: 0)
-        guard frame.isPlain, reader.id() == row.recordID, reader.hash() == row.contentHash,
-            reader.time() == BinaryForm.time(row.recorded)
+        guard frame.isPlain, reader.isTrue(), reader.time() == BinaryForm.time(row.recorded)
         else { return false }
         var time: UInt64 = 0
         if let text = unsafe frame.field(.timestamp) {
@@ -105,13 +105,13 @@ struct Copies: CopiedColumns {
     func findings(_ row: AuditRow, _ copies: ArraySlice<UInt8>) -> [AuditFinding] {
         let found = unsafe copies.withUnsafeBytes { bytes in
             var reader = unsafe FieldReader(bytes, from: 0)
-            return (0..<2 + Self.columns.count).map { _ in
+            return (0..<1 + Self.columns.count).map { _ in
                 reader.field().map { unsafe Array(bytes[$0]) }
             }
         }
         var findings: [AuditFinding] = []
         let (sequence, id) = (row.sequence, row.recordID)
-        if found[0] != id.bytes || found[1] != row.contentHash.bytes {
+        if found[0] != [1] {
             findings.append(
                 AuditFinding(
                     sequence: sequence,
@@ -119,7 +119,7 @@ struct Copies: CopiedColumns {
         }
         // An entry that cannot be read is found by itself.
         guard let expected = try? RowCopy.fields(of: row) else { return findings }
-        for (index, name) in Self.columns.enumerated() where found[2 + index] != expected[4 + index] {
+        for (index, name) in Self.columns.enumerated() where found[1 + index] != expected[4 + index] {
             findings.append(
                 AuditFinding(
                     sequence: sequence,
@@ -188,6 +188,9 @@ private struct FieldReader {
         // SAFETY: a field is inside the bytes.
         return Int64(bigEndian: unsafe bytes.loadUnaligned(fromByteOffset: range.lowerBound, as: Int64.self))
     }
+
+    /// Whether the next field is a boolean that is true.
+    mutating func isTrue() -> Bool { unsafe next().map { unsafe $0.elementsEqual([1]) } ?? false }
 
     mutating func id() -> RecordID? { unsafe next().flatMap { unsafe RecordID($0) } }
 

@@ -110,6 +110,9 @@ extension Sluice {
         guard report.findings.isEmpty else {
             let first = report.findings.compactMap(\.sequence).min()
             print("FAILED" + (first.map { ": the first wrong entry is \($0)" } ?? ""))
+            print(
+                "Keep the store as it is, it is evidence; then put what an export or a backup from before has into a copy of "
+                    + "it, and verify that.")
             return .failed
         }
         print("ok: size \(report.size), root \(report.root)")

@@ -25,4 +25,15 @@ struct Hash256Tests {
             }
         }
     }
+
+    /// A log's tree is made of these.
+    @Test("two nodes at once are those of one after the other")
+    func nodes() {
+        let parts = (0..<8).map { Hash256(of: [UInt8($0)]) }
+        for index in 0...4 {
+            let nodes = Hash256.pair(of: 1, parts, at: index)
+            #expect(nodes.0 == Hash256(of: 1, parts[index], parts[index + 1]))
+            #expect(nodes.1 == Hash256(of: 1, parts[index + 2], parts[index + 3]))
+        }
+    }
 }

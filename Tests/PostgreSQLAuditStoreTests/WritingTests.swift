@@ -153,6 +153,22 @@ struct WritingTests {
         #expect(report.entries == 400)
     }
 
+    /// What the operator must do depends on whose fault it is, and a client must not be told to come again in vain.
+    @Test(
+        "what the server says is an outage, damage or a mistake, with what to do",
+        arguments: [
+            ("53100", AuditStoreError.Kind.unavailable, "make room on the server's disk"),
+            ("57P01", .unavailable, "SQLSTATE 57P01"), ("25006", .unavailable, "SQLSTATE 25006"),
+            ("40001", .unavailable, "SQLSTATE 40001"), ("23505", .damaged, "run sluice audit verify"),
+            ("XX001", .damaged, "the server's files are damaged"),
+            ("42P01", .refused, "sluice audit schema"), ("42501", .refused, "connect as sluice_audit_writer"),
+        ])
+    func states(state: String, kind: AuditStoreError.Kind, help: String) {
+        let error = SQLState.error(state, "text", "act")
+        #expect(error.kind == kind)
+        #expect(error.description.contains("cannot act: text") && error.description.contains(help))
+    }
+
     /// An entry beside the log's own must not stop the writer for ever without a reason given.
     @Test("what is in the table already is said to be damage, and nothing of the batch is kept")
     func collision() throws {

@@ -4,9 +4,13 @@ import base64
 import contextlib
 import json
 import os
+import pathlib
+import pwd
 import random
 import shutil
 import sqlite3
+import subprocess
+import tempfile
 import threading
 import time
 import urllib.error
@@ -23,7 +27,7 @@ from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 
 from conftest import config, one_mount_at_a_time
 from disk import SmallDisk
-from gateway import command, wait_until
+from gateway import BINARY, command, wait_until
 
 ORIGIN = "audit.example.com/gateway-0"
 # The event of the platform's guide, section 5.2.
@@ -136,6 +140,13 @@ def test_the_guides_event_comes_out_as_it_was_sent(gateway, log):
     assert found["audit.integrity.value"] == EVENT["signature"]
     tags = record["attributes"]["audit.compliance.tags"]["arrayValue"]["values"]
     assert [tag["stringValue"] for tag in tags] == EVENT["complianceTags"]
+    assert found["k8s.namespace.name"] == "platform-01-prod"
+    details = record["attributes"]["audit.details"]["kvlistValue"]["values"]
+    assert {each["key"]: each["value"] for each in details} == {
+        "oldReplicas": {"intValue": "2"},
+        "newReplicas": {"intValue": "3"},
+        "reason": {"stringValue": "scaling for peak load"},
+    }
     followed = log.run("tail", "--follow", "no")
     assert "deployment.update user user-123: UPDATE platform-01-prod/api, unknown, approved" in followed.stdout
 
@@ -286,6 +297,33 @@ def test_what_cannot_be_kept_does_not_start(gateway, log):
     log.key.write_text("no key")
     log.key.chmod(0o600)
     assert "sluice audit keygen makes one" in refused_start(gateway, log)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be another user")
+def test_a_secret_of_kubernetes_is_a_key(owned):
+    """If it failed, a gateway in a pod that is not root could not have its key from a secret, or would take one that all can read."""
+    folder = pathlib.Path(tempfile.mkdtemp())
+    owned.callback(lambda: shutil.rmtree(folder))
+    folder.chmod(0o755)
+    # The build's own folder may be closed to others.
+    binary = shutil.copy(BINARY, folder / "sluice")
+    key = folder / "key.pem"
+    assert command("audit", "keygen", "--origin", ORIGIN, "--key", key).returncode == 0
+    nobody = pwd.getpwnam("nobody")
+
+    def said(mode, owner):
+        os.chown(key, owner, nobody.pw_gid)
+        key.chmod(mode)
+        arguments = ["export", "--store", folder / "none", "--key", key, "--origin", ORIGIN]
+        user = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        done = subprocess.run([binary, "audit", *map(str, arguments)], capture_output=True, text=True, **user)
+        assert done.returncode == 1
+        return done.stderr
+
+    for mode, owner in ((0o440, 0), (0o640, 0), (0o400, nobody.pw_uid)):
+        assert "there is no audit log" in said(mode, owner)
+    for mode, owner in ((0o444, 0), (0o460, 0), (0o440, nobody.pw_uid)):
+        assert "chmod 600" in said(mode, owner)
 
 
 def test_a_store_that_was_put_back_does_not_start(gateway, clients, log):

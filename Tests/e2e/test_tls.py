@@ -336,7 +336,7 @@ def test_the_page_for_prometheus_over_tls(gateway, certificates, needs_client):
     """If it failed, metrics would have to be scraped in the clear, or anybody could read them."""
     port = free_port()
     tls = identity(certificates, "server") | ({"client_ca_file": certificates.ca} if needs_client else {})
-    gateway(config({"prometheus": {"endpoint": f"{LOOPBACK}:{port}", "tls": tls}}, signals=["metrics"]))
+    running = gateway(config({"prometheus": {"endpoint": f"{LOOPBACK}:{port}", "tls": tls}}, signals=["metrics"]))
 
     def scrape(authority, name=None):
         context = ssl.create_default_context(cafile=authority)
@@ -356,6 +356,10 @@ def test_the_page_for_prometheus_over_tls(gateway, certificates, needs_client):
         for name in (None, "stranger"):
             with pytest.raises((OSError, http.client.HTTPException)):
                 scrape(certificates.ca, name)
+        # And the operator can see that somebody tried.
+        wait_until(
+            lambda: running.metrics().sum("sluice_exporter_refused_clients", exporter="prometheus") == 2, "both counted"
+        )
     else:
         assert scrape(certificates.ca) == 200
     with pytest.raises((OSError, http.client.HTTPException)):
