@@ -28,7 +28,7 @@ extension TailSampler {
         emit(all: true)
         show()
         if left == 0 {
-            eventLoop.execute { self.mailbox.alone { self.decideSome() } }
+            eventLoop.execute { self.decideSome() }
             return
         }
         isDeciding = false
