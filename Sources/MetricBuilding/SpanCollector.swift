@@ -5,12 +5,10 @@ import Synchronization
 
 /// The node around a connector that counts what comes and, now and then, makes metrics of the counts.
 ///
-/// `consume` from any thread: a request is counted on the thread that brings it, which has its bytes in the cache, or by the
-/// one that is counting at that moment. Who sent the data is answered when it was counted. While the pipelines behind take
-/// nothing, nothing is flushed: the counts go on.
+/// `consume` from any thread: requests come through a ring to one event loop, which alone has the counts. Who sent the data is
+/// answered when it was counted. While the pipelines behind take nothing, nothing is flushed: the counts go on.
 package final class SpanCollector: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): what is below `Counting only` is touched by whoever has the mailbox's turn, what is below
-    // `Event loop only` on `eventLoop` only.
+    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
     private let eventLoop: any EventLoop
     private let interval: TimeAmount
     private let ledger: MemoryLedger
@@ -21,27 +19,25 @@ package final class SpanCollector: @unchecked Sendable {
     private let counted: Counter
     private let lost: Counter
     private let made: Counter
-    private var mailbox: SharedMailbox<Batch>!
+    private var mailbox: Mailbox<Batch>!
 
-    // Counting only.
+    // Event loop only.
     private let count: (WireBytes) -> Void
     private let flushAll: ((ByteBuffer, _ points: Int) -> Void) -> Void
+    private var tickers: [RepeatedTask] = []
     private var isStopped = false
     /// What is done every so often beside flushing. Set before `startFlushing`.
     package var chores: [(every: TimeAmount, body: () -> Void)] = []
     /// Called after each request and flush. Set before the first request.
     package var afterRequest: () -> Void = {}
 
-    // Event loop only.
-    private var tickers: [RepeatedTask] = []
-
-    /// Requests that may wait to be counted.
+    /// Requests that may wait for the loop.
     private static let mailboxRequests = 8192
 
     /// - Parameters:
     ///   - interval: between flushes; 0: a flush with each request.
-    ///   - count: counts a request, which it borrows for the call. On any thread.
-    ///   - flush: gives requests of metrics, each with its points. On the loop, while nothing is counted.
+    ///   - count: counts a request, which it borrows for the call. On the loop.
+    ///   - flush: gives requests of metrics, each with its points. On the loop.
     package init(
         _ context: ComponentContext, _ outputs: [PipelineOutput], every interval: TimeAmount,
         count: @escaping (WireBytes) -> Void,
@@ -60,8 +56,9 @@ package final class SpanCollector: @unchecked Sendable {
         output = PatientOutput(
             self.outputs.input.consumer, eventLoop: context.eventLoop, logger: context.logger,
             left: context.account.counter(.left))
-        mailbox = SharedMailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) {
-            [unowned self] batch in
+        mailbox = Mailbox(
+            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true
+        ) { [unowned self] batch in
             self.take(batch)
         }
     }
@@ -75,10 +72,8 @@ package final class SpanCollector: @unchecked Sendable {
         eventLoop.preconditionInEventLoop()
         for chore in chores {
             repeats(every: chore.every) { [unowned self] in
-                mailbox.alone { [unowned self] in
-                    chore.body()
-                    afterRequest()
-                }
+                chore.body()
+                afterRequest()
             }
         }
         if interval > .zero { repeats(every: interval) { [unowned self] in flush() } }
@@ -100,15 +95,11 @@ package final class SpanCollector: @unchecked Sendable {
     package func beginDrain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
         accepting.store(false, ordering: .releasing)
         return eventLoop.flatSubmit {
+            self.mailbox.drainNow()
             for ticker in self.tickers { ticker.cancel() }
-            let promise = self.eventLoop.makePromise(of: Void.self)
-            // What was taken before is counted before.
-            self.mailbox.alone {
-                self.isStopped = true
-                self.flushCounts()
-                self.output.drain(until: deadline).cascade(to: promise)
-            }
-            return promise.futureResult
+            self.isStopped = true
+            self.flush()
+            return self.output.drain(until: deadline)
         }
     }
 
@@ -131,9 +122,10 @@ package final class SpanCollector: @unchecked Sendable {
         batch.settle(.refused(refusal))
     }
 
-    // MARK: - One at a time
+    // MARK: - On the event loop
 
     private func take(_ batch: Batch) {
+        eventLoop.preconditionInEventLoop()
         guard !isStopped else {
             lost.add(batch.items)
             return batch.settle(.refused(Refusal(.shuttingDown, "the gateway is stopping")))
@@ -142,18 +134,12 @@ package final class SpanCollector: @unchecked Sendable {
             unsafe slice.bytes.withUnsafeReadableBytes { unsafe count(WireBytes($0)) }
         }
         counted.add(batch.items)
-        afterRequest()
-        if interval == .zero { eventLoop.execute { self.flush() } }
+        if interval == .zero { flush() } else { afterRequest() }
         batch.settle(.accepted)
     }
 
-    /// Event loop only.
     private func flush() {
-        // A stop flushes by itself.
-        mailbox.alone { if !self.isStopped { self.flushCounts() } }
-    }
-
-    private func flushCounts() {
+        eventLoop.preconditionInEventLoop()
         guard !output.isStuck else { return }
         flushAll { bytes, points in
             let batch = Batch(.metrics, payload: Payload(bytes, ledger: ledger), items: points)

@@ -111,6 +111,36 @@ public struct SpanReader: ~Copyable {
         return end > start ? end &- start : 0
     }
 
+    /// Its trace's id, as `SpanFields.traceID`.
+    public func traceID(_ index: Int) -> WireBytes {
+        precondition(index >= 0 && index < count, "there is no such span")
+        return unsafe WireBytes(spans[index].trace_id)
+    }
+
+    /// Behind the spans of one trace that stand one behind the other, from this one on.
+    public func endOfTrace(from index: Int) -> Int {
+        let trace = traceID(index)
+        var end = index + 1
+        while end < count, traceID(end).isEqual(to: trace) { end += 1 }
+        return end
+    }
+
+    /// What `summary` gives of a span.
+    public struct Summary: BitwiseCopyable, Sendable {
+        /// As those of `SpanFields`.
+        public let startTime: UInt64, endTime: UInt64, status: UInt64
+        /// Whether it names a parent, if only zeros.
+        public let hasParent: Bool
+    }
+
+    /// A few numbers of a span.
+    public func summary(_ index: Int) -> Summary {
+        precondition(index >= 0 && index < count, "there is no such span")
+        return unsafe Summary(
+            startTime: spans[index].start_time, endTime: spans[index].end_time, status: spans[index].status,
+            hasParent: spans[index].parent_span_id.count > 0)
+    }
+
     /// What `hash` is to look at.
     public struct HashedFields: OptionSet, Sendable {
         /// One bit a field.
@@ -133,7 +163,13 @@ public struct SpanReader: ~Copyable {
         }
     }
 
-    /// What `hash` found of a span.
+    /// Hashes what names the edge of each span at hand: its trace and, of one of these kinds, its own id, else its parent's.
+    public mutating func hashEdges(callers: ClosedRange<UInt64>, _ hasher: WireHasher) {
+        let mask = callers.reduce(0) { $0 | 1 << UInt32($1) } as UInt32
+        unsafe hasher.withKey { unsafe cotlp_spans_hash_edges($0, mask, spans, count, hashes) }
+    }
+
+    /// What `hash` or `hashEdges` found of a span.
     public func hash(_ index: Int) -> WireHash {
         precondition(index >= 0 && index < count, "there is no such span")
         return unsafe WireHash(hashes[index])

@@ -11,16 +11,23 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let sleeping = Atomic<Bool>(true)
     private let receive: (Element) -> Void
+    private let receivesAtOnce: Bool
     /// Elements taken before other work of the loop gets its turn.
     private let turn = 256
 
     /// - Parameters:
     ///   - capacity: elements that wait at most.
     ///   - eventLoop: where `receive` runs.
+    ///   - receivesAtOnce: whether what is posted on the loop itself is received before `post` returns, while its bytes are
+    ///     in the cache, if nothing else waits.
     ///   - receive: takes one element; must not block.
-    package init(capacity: Int, eventLoop: any EventLoop, receive: @escaping (Element) -> Void) {
+    package init(
+        capacity: Int, eventLoop: any EventLoop, receivesAtOnce: Bool = false,
+        receive: @escaping (Element) -> Void
+    ) {
         ring = BoundedRing(capacity: capacity)
         self.eventLoop = eventLoop
+        self.receivesAtOnce = receivesAtOnce
         self.receive = receive
     }
 
@@ -34,7 +41,7 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
         if sleeping.load(ordering: .sequentiallyConsistent),
             sleeping.exchange(false, ordering: .sequentiallyConsistent)
         {
-            eventLoop.execute { self.drain() }
+            if receivesAtOnce, eventLoop.inEventLoop { drain() } else { eventLoop.execute { self.drain() } }
         }
         return true
     }

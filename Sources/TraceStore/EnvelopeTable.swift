@@ -18,6 +18,8 @@ package final class EnvelopeTable {
         var key = Key(low: 0, high: 0)
         /// The resource of a scope; -1 for a resource.
         var parent: ID = -1
+        /// Its own bytes and those of its resource.
+        var wireBytes = 0
         var references = 0
     }
 
@@ -63,7 +65,9 @@ package final class EnvelopeTable {
         for range in ranges { unsafe bytes += message.unsafeBytes[range] }
         ledger?.charge(bytes.count + Self.overheadBytes)
         if let parent { entries[Int(parent)].references += 1 }
-        let entry = Entry(bytes: bytes, key: key, parent: parent ?? -1, references: 1)
+        let entry = Entry(
+            bytes: bytes, key: key, parent: parent ?? -1,
+            wireBytes: bytes.count + (parent.map { entries[Int($0)].bytes.count } ?? 0), references: 1)
         let id: ID
         if let reused = free.popLast() {
             id = reused
@@ -78,26 +82,34 @@ package final class EnvelopeTable {
 
     /// One reference more. Returns how many bytes the fields of a scope and of its resource have.
     func retain(_ id: ID) -> Int {
-        entries[Int(id)].references += 1
-        return wireBytes(id)
+        // In one go: each access to what a class holds is checked for others that overlap it.
+        Self.retain(&entries[Int(id)])
+    }
+
+    private static func retain(_ entry: inout Entry) -> Int {
+        entry.references += 1
+        return entry.wireBytes
     }
 
     /// How many bytes the fields of a scope and of its resource have.
-    func wireBytes(_ id: ID) -> Int {
-        entries[Int(id)].bytes.count + entries[Int(entries[Int(id)].parent)].bytes.count
-    }
+    func wireBytes(_ id: ID) -> Int { entries[Int(id)].wireBytes }
 
     /// One reference less; the last one forgets the entry.
     package func release(_ id: ID) {
         let index = Int(id)
-        entries[index].references -= 1
-        guard entries[index].references == 0 else { return }
+        guard Self.release(&entries[index]) else { return }
         let parent = entries[index].parent
         known[entries[index].key] = nil
         ledger?.release(entries[index].bytes.count + Self.overheadBytes)
         entries[index] = Entry()
         free.append(id)
         if parent >= 0 { release(parent) }
+    }
+
+    /// Whether it was the last one.
+    private static func release(_ entry: inout Entry) -> Bool {
+        entry.references -= 1
+        return entry.references == 0
     }
 
     /// The resource of a scope.

@@ -15,7 +15,7 @@ package struct SpanSummary: BitwiseCopyable, Sendable {
     /// The bit of a status in `statuses`.
     package static func bit(_ status: UInt64) -> UInt8 { 1 << UInt8(min(status, 7)) }
 
-    mutating func add(_ span: SpanFields) {
+    mutating func add(_ span: SpanReader.Summary) {
         if span.startTime < start { start = span.startTime }
         if span.endTime > end { end = span.endTime }
         if span.startTime == 0 { isTimed = false }

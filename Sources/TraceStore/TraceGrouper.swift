@@ -124,7 +124,12 @@ private struct GroupedScope: ~Copyable {
         while true {
             if reader.nextBeforeOther() {
                 spans += reader.count
-                for index in 0..<reader.count { last = take(index, start, last) }
+                var index = 0
+                while index < reader.count {
+                    let end = reader.endOfTrace(from: index)
+                    last = take(index..<end, start, last)
+                    index = end
+                }
             } else if let other = reader.passOther() {
                 others.append(start + other.lowerBound..<start + other.upperBound)
             } else {
@@ -133,16 +138,23 @@ private struct GroupedScope: ~Copyable {
         }
     }
 
-    /// Adds a span at hand to its group, which is returned; `last` is that of the span before.
-    private mutating func take(_ index: Int, _ start: Int, _ last: Int) -> Int {
-        let span = reader[index]
-        let field = reader.range(index)
-        let range = start + field.lowerBound..<start + field.upperBound
-        let trace = TraceID(span.traceID)
+    /// Adds spans of one trace, which stand one behind the other, to their group, which is returned; `last` is that of the span
+    /// before.
+    private mutating func take(_ indices: Range<Int>, _ start: Int, _ last: Int) -> Int {
+        let first = reader.range(indices.lowerBound)
+        let end = reader.range(indices.upperBound - 1).upperBound
+        let range = start + first.lowerBound..<start + end
+        let trace = TraceID(reader.traceID(indices.lowerBound))
         let group = last >= 0 && groups[last].trace == trace ? last : number(of: trace, at: range.lowerBound)
-        add(range, to: group)
-        if findsRoots, span.parentSpanID.count == 0 { groups[group].hasRoot = true }
-        if summarizes { groups[group].summary.add(span) }
+        add(range, indices.count, to: group)
+        guard findsRoots || summarizes else { return group }
+        var summary = groups[group].summary
+        for index in indices {
+            let span = reader.summary(index)
+            if !span.hasParent { groups[group].hasRoot = true }
+            summary.add(span)
+        }
+        groups[group].summary = summary
         return group
     }
 
@@ -162,8 +174,8 @@ private struct GroupedScope: ~Copyable {
         return groups.count - 1
     }
 
-    private mutating func add(_ field: Range<Int>, to index: Int) {
-        groups[index].spans += 1
+    private mutating func add(_ field: Range<Int>, _ spans: Int, to index: Int) {
+        groups[index].spans += spans
         groups[index].bytes += field.count
         let run = groups[index].lastRun
         if runs[run].range.upperBound == field.lowerBound {

@@ -41,8 +41,7 @@ package final class TraceStore {
 
     /// A trace and what the owner has noted of it.
     package func findNoted(_ trace: TraceID) -> (index: Index, note: UInt8)? {
-        guard let index = table.find(trace) else { return nil }
-        return (index, table[index].note)
+        table.findNoted(trace)
     }
 
     /// Asks for what is known of these traces to be brought into the cache: with a hundred thousand of them it is not there.

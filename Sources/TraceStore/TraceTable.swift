@@ -39,6 +39,11 @@ struct TraceTable {
         return index < 0 ? nil : Int(index)
     }
 
+    func findNoted(_ trace: TraceID) -> (index: Int, note: UInt8)? {
+        guard let index = find(trace) else { return nil }
+        return (index, records[index].note)
+    }
+
     subscript(index: Int) -> Record { records[index] }
 
     /// Asks for what is looked at of these traces, if they are there, to be brought into the cache. Each step waits for memory

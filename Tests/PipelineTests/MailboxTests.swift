@@ -41,6 +41,35 @@ struct MailboxTests {
         #expect(received.value == Array(0..<3000))
     }
 
+    /// Otherwise a request's bytes would be fetched a second time from where other requests have driven them.
+    @Test(
+        "with receivesAtOnce what is posted on the loop has arrived when post returns, in order, other threads' before it"
+    )
+    func atOnce() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let received = Noted<[Int]>([])
+        let nested = Noted<@Sendable () -> Void>({})
+        let mailbox = Mailbox<Int>(capacity: 1024, eventLoop: loop, receivesAtOnce: true) { number in
+            loop.preconditionInEventLoop()
+            received.change { $0.append(number) }
+            if number == 3 { nested.value() }
+        }
+        // What comes while something is received waits for its turn.
+        nested.value = {
+            #expect(mailbox.post(4) && received.value == [0, 1, 2, 3])
+        }
+        try await loop.submit {
+            for number in 0..<3 { #expect(mailbox.post(number) && received.value.last == number) }
+            #expect(mailbox.post(3) && received.value == Array(0..<5))
+        }.get()
+        #expect(mailbox.post(5))
+        try await loop.submit {
+            #expect(mailbox.post(6) && mailbox.post(7))
+        }.get()
+        try await loop.submit {}.get()
+        #expect(received.value == Array(0..<8))
+    }
+
     @Test("other work of a loop gets its turn while a flood of requests is taken")
     func turns() {
         let loop = EmbeddedEventLoop()

@@ -7,6 +7,12 @@ cotlp_hash cotlp_hash_bytes(const cotlp_hash_key *key, cotlp_hash from, const ui
     return hash_run(key, from, bytes, count);
 }
 
+size_t cotlp_bounds_below(const double *bounds, size_t count, double value) {
+    size_t below = 0;
+    for (size_t i = 0; i < count; i++) below += !(value <= bounds[i]);
+    return below;
+}
+
 // ---- fields ----
 
 int cotlp_read_long_varint(const uint8_t **at, const uint8_t *end, uint64_t *value) {

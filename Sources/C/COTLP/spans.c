@@ -192,6 +192,24 @@ void cotlp_spans_hash(const cotlp_hash_key *key, cotlp_hash from, uint32_t what,
     }
 }
 
+void cotlp_spans_hash_edges(const cotlp_hash_key *key, uint32_t callers, const cotlp_span *spans, size_t count,
+                            cotlp_hash *hashes) {
+    cotlp_hash trace = {0, 0};
+    cotlp_run last = {NULL, 0};
+    for (size_t i = 0; i < count; i++) {
+        cotlp_run id = spans[i].trace_id;
+        if (!i || id.count != last.count || (id.count && memcmp(id.bytes, last.bytes, id.count))) {
+            trace = hash_run(key, (cotlp_hash){0, 0}, id.bytes, id.count);
+            last = id;
+        }
+        // Both are hashed as bytes: an id as what the hash of the trace starts from gave equal hashes for ids that repeat a
+        // byte.
+        int is_caller = spans[i].kind < 32 && callers >> spans[i].kind & 1;
+        cotlp_run own = is_caller ? spans[i].span_id : spans[i].parent_span_id;
+        hashes[i] = hash_run(key, trace, own.bytes, own.count);
+    }
+}
+
 static cotlp_run find_key(cotlp_run message) {
     const uint8_t *at = message.bytes, *end = message.bytes + message.count;
     uint64_t tag;

@@ -19,8 +19,7 @@ extension ComponentType {
 
 /// Counts exceptions of spans: `exceptions` in front of metrics. All series are sent with every request, or every so often.
 package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `counts` and `told` are touched by the collector's closures only, which run
-    // one at a time.
+    // SAFETY (@unchecked Sendable): `counts` and `told` are touched on the collector's loop only.
     private let collector: SpanCollector
     private let counts: ExceptionCounts
     private let overflowed: Counter

@@ -25,7 +25,7 @@ struct GraphSeries {
 
     private let config: ServiceGraphConfig
     private let ledger: MemoryLedger?
-    private let bounds: [Double]
+    private let bounds: BucketBounds
     private var series: ContiguousArray<Series> = []
     /// What an edge changes, of one series behind the other.
     ///
@@ -42,11 +42,11 @@ struct GraphSeries {
         self.ledger = ledger
         var buckets = 0
         if case .explicit(let bounds) = config.histogram {
-            self.bounds = bounds
+            self.bounds = BucketBounds(bounds)
             buckets = bounds.count + 1
             isExplicit = true
         } else {
-            bounds = []
+            bounds = BucketBounds([])
             isExplicit = false
         }
         sides = (server: 3, client: 4 + buckets)
@@ -74,8 +74,8 @@ struct GraphSeries {
             series[index].server?.add(edge.serverSeconds)
             series[index].client?.add(edge.clientSeconds)
         }
-        let serverBucket = isExplicit ? bucket(of: edge.serverSeconds) : nil
-        let clientBucket = isExplicit ? bucket(of: edge.clientSeconds) : nil
+        let serverBucket = isExplicit ? bounds.bucket(of: edge.serverSeconds) : nil
+        let clientBucket = isExplicit ? bounds.bucket(of: edge.clientSeconds) : nil
         var tallies = tallies.mutableSpan
         tallies[place] &+= 1
         if edge.isFailed { tallies[place + 1] &+= 1 }
@@ -84,15 +84,6 @@ struct GraphSeries {
         tallies[client] = (Double(bitPattern: tallies[client]) + edge.clientSeconds).bitPattern
         if let serverBucket { tallies[server + 1 + serverBucket] &+= 1 }
         if let clientBucket { tallies[client + 1 + clientBucket] &+= 1 }
-    }
-
-    /// All are compared: sooner than a search whose every step may go either way.
-    private func bucket(of seconds: Double) -> Int {
-        unsafe bounds.withUnsafeBufferPointer { bounds in
-            var below = 0
-            for index in 0..<bounds.count { below &+= unsafe seconds <= bounds[index] ? 0 : 1 }
-            return below
-        }
     }
 
     private mutating func overflowIndex(_ names: inout NameTable) -> Int {
@@ -197,7 +188,7 @@ struct GraphSeries {
                 } else {
                     let sum = index * stride + side.start
                     request.histogram(
-                        counts: tallies[sum + 1..<sum + 2 + bounds.count], bounds: bounds,
+                        counts: tallies[sum + 1..<sum + 2 + bounds.values.count], bounds: bounds.values,
                         sum: Double(bitPattern: tallies[sum]), labels, start: start, time: time)
                 }
             }

@@ -67,12 +67,9 @@ package struct ServiceGraph: ~Copyable {
 
     /// Takes the spans at hand. Three times over them: what one step looks for in memory comes while the others' are looked at.
     private mutating func takeSpans(_ resource: WireBytes, _ service: NameTable.ID, _ now: UInt64) {
+        spans.hashEdges(callers: Self.clients, hasher)
         for index in 0..<spans.count {
-            let span = spans[index]
-            // Both are hashed as bytes: an id as what the hash of the trace starts from gave equal hashes for ids that repeat a
-            // byte.
-            let trace = hasher.hash(span.traceID, from: WireHash(low: 0, high: 0))
-            let hash = hasher.hash(Self.isClient(span) ? span.spanID : span.parentSpanID, from: trace)
+            let hash = spans.hash(index)
             keys[index] = HashKey(low: hash.low, high: hash.high)
             store.prefetch(keys[index])
         }
@@ -82,13 +79,14 @@ package struct ServiceGraph: ~Copyable {
         }
     }
 
-    private static func isClient(_ span: SpanFields) -> Bool { span.kind == 3 || span.kind == 4 }
+    /// Kinds of those who call: client and producer.
+    private static let clients: ClosedRange<UInt64> = 3...4
 
     /// What a span tells of an edge.
     private mutating func read(
         _ span: SpanFields, _ resource: WireBytes, _ service: NameTable.ID
     ) -> EdgeHalf {
-        let isClient = Self.isClient(span)
+        let isClient = Self.clients.contains(span.kind)
         names.retain(service)
         var half = EdgeHalf(
             isClient: isClient, service: service, seconds: Double(span.duration) / 1e9,

@@ -14,13 +14,12 @@ extension ComponentType {
     }
 }
 
-/// Makes metrics of who calls whom: `service_graph`. As `SpanMetricsConnector`.
+/// Makes metrics of who calls whom: `service_graph`. As `SpanMetricsConnector`, on one event loop.
 package final class ServiceGraphConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): what is below `Counting only` is touched by the collector's closures only, which run one
-    // at a time.
+    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on the collector's loop only.
     private let collector: SpanCollector
 
-    // Counting only.
+    // Event loop only.
     private let held: Held
     private let edges: Counter
     private let expired: Counter
@@ -29,7 +28,7 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
     private let series: Gauge
     private var told = ServiceGraph.Counts()
 
-    /// What the collector's closures share. Counting only.
+    /// What the collector's closures share. Event loop only.
     private final class Held {
         var graph: ServiceGraph
         init(_ graph: consuming ServiceGraph) { self.graph = graph }

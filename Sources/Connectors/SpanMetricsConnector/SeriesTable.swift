@@ -52,7 +52,7 @@ struct SeriesTable {
         var isEvicted = false
     }
 
-    let bounds: [Double]
+    let bounds: BucketBounds
     private let stride: Int
     private let ledger: MemoryLedger?
     private(set) var series: ContiguousArray<Series> = []
@@ -71,7 +71,7 @@ struct SeriesTable {
 
     /// - Parameter bounds: upper bounds of the buckets; none without an explicit histogram.
     init(bounds: [Double], ledger: MemoryLedger?) {
-        self.bounds = bounds
+        self.bounds = BucketBounds(bounds)
         stride = Self.tallyHead + (bounds.isEmpty ? 0 : bounds.count + 1)
         self.ledger = ledger
     }
@@ -224,42 +224,34 @@ struct SeriesTable {
         freeSeries.append(index)
     }
 
-    /// Counts a span or event.
-    /// - Parameter duration: nil for what has none.
-    mutating func count(_ index: Int32, duration: Double?, now: UInt64) {
-        let place = Int(index) * stride
-        let bucket = duration == nil || bounds.isEmpty ? nil : bucket(of: duration ?? 0)
-        var tallies = tallies.mutableSpan
-        tallies[place] &+= 1
-        tallies[place + 2] = now
-        tallies[place + 3] |= 1
-        guard let duration else { return }
-        tallies[place + 1] = (Double(bitPattern: tallies[place + 1]) + duration).bitPattern
-        if let bucket {
-            tallies[place + Self.tallyHead + bucket] &+= 1
-        } else {
-            series[Int(index)].exponential?.add(duration)
-        }
+    /// A span, and the series that counts it.
+    struct Counted: BitwiseCopyable {
+        var series: Int32 = 0
+        var duration = 0.0
     }
 
-    /// Bounds among which all are compared: sooner than a search whose every step may go either way.
-    private static let fewBounds = 32
-
-    private func bucket(of value: Double) -> Int {
-        guard bounds.count > Self.fewBounds else {
-            return unsafe bounds.withUnsafeBufferPointer { bounds in
-                var below = 0
-                for index in 0..<bounds.count { below &+= unsafe value <= bounds[index] ? 0 : 1 }
-                return below
+    /// Counts the first so many spans.
+    mutating func count(_ spans: [Counted], _ count: Int, durations: Bool, now: UInt64) {
+        let (stride, bounds) = (stride, bounds)
+        // SAFETY: a series that was found or made has `stride` tallies.
+        unsafe tallies.withUnsafeMutableBufferPointer { tallies in
+            for index in 0..<count {
+                let place = Int(spans[index].series) * stride
+                unsafe tallies[place] &+= 1
+                unsafe tallies[place + 2] = now
+                unsafe tallies[place + 3] |= 1
+                guard durations else { continue }
+                let duration = spans[index].duration
+                unsafe tallies[place + 1] =
+                    (Double(bitPattern: tallies[place + 1]) + duration).bitPattern
+                guard !bounds.values.isEmpty else { continue }
+                unsafe tallies[place + Self.tallyHead + bounds.bucket(of: duration)] &+= 1
             }
         }
-        var low = 0
-        var high = bounds.count
-        while low < high {
-            let middle = (low + high) / 2
-            if value <= bounds[middle] { high = middle } else { low = middle + 1 }
+        guard durations, bounds.values.isEmpty else { return }
+        for index in 0..<count {
+            series[Int(spans[index].series)].exponential?.add(spans[index].duration)
         }
-        return low
     }
 
     /// Whether a series has fewer exemplars than that.

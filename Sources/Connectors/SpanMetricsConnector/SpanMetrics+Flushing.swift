@@ -1,5 +1,6 @@
 internal import MetricBuilding
 package import NIOCore
+internal import OTLP
 
 extension SpanMetrics {
     /// The metrics as they are now, a few megabytes at a time; `emit` gets each request and its points. Forgets what is over.
@@ -78,7 +79,8 @@ extension SpanMetrics {
                     exponential, series.labels, start: series.start, time: now, exemplars: series.exemplars)
             } else {
                 request.histogram(
-                    counts: table.buckets(index), bounds: table.bounds, sum: table.sum(index), series.labels,
+                    counts: table.buckets(index), bounds: table.bounds.values, sum: table.sum(index),
+                    series.labels,
                     start: series.start, time: now, exemplars: series.exemplars)
             }
         }

@@ -25,7 +25,7 @@ package struct SpanMetrics: ~Copyable {
     /// Of the spans at hand: where they are counted.
     private var keys = [SeriesTable.Key](
         repeating: SeriesTable.Key(WireHash(low: 0, high: 0)), count: SpanReader.most)
-    private var places = [Int32](repeating: 0, count: SpanReader.most)
+    private var counted = [SeriesTable.Counted](repeating: SeriesTable.Counted(), count: SpanReader.most)
 
     /// - Parameter instance: the value of `collector.instance.id`.
     package init(_ config: SpanMetricsConfig, instance: String, ledger: MemoryLedger?) {
@@ -125,7 +125,8 @@ package struct SpanMetrics: ~Copyable {
                 let event = LabelReader.Source(place, span, event: field.bytes)
                 let hash = reader.hash(event, .events, spans.hash(index))
                 let key = SeriesTable.Key(hash)
-                table.count(series(.events, key, event, resource, start), duration: nil, now: now)
+                counted[0].series = series(.events, key, event, resource, start)
+                table.count(counted, 1, durations: false, now: now)
             }
         }
     }
@@ -138,6 +139,7 @@ package struct SpanMetrics: ~Copyable {
     ) {
         spans.hash(reader.hashedFields, hasher, from: Self.start(of: metric, start))
         let isPlain = reader.isPlain(metric)
+        let unit = config.isSeconds ? 1e9 : 1e6
         for index in 0..<spans.count {
             var hash = spans.hash(index)
             if !isPlain { hash = reader.hash(LabelReader.Source(place, spans[index]), metric, hash) }
@@ -145,19 +147,19 @@ package struct SpanMetrics: ~Copyable {
             table.prefetchSeries(keys[index])
         }
         for index in 0..<spans.count {
-            if let known = table.findSeries(keys[index]) {
-                places[index] = known
-            } else {
-                let source = LabelReader.Source(place, spans[index])
-                places[index] = series(metric, keys[index], source, resource, start)
+            var found = table.findSeries(keys[index]) ?? -1
+            if found < 0 {
+                found = series(
+                    metric, keys[index], LabelReader.Source(place, spans[index]), resource, start)
             }
-            table.prefetch(places[index])
+            counted[index] = SeriesTable.Counted(
+                series: found, duration: Double(spans.duration(index)) / unit)
+            table.prefetch(found)
         }
-        let unit = config.isSeconds ? 1e9 : 1e6
+        table.count(counted, spans.count, durations: durations, now: now)
+        guard config.exemplarsMax > 0 else { return }
         for index in 0..<spans.count {
-            let duration = Double(spans.duration(index)) / unit
-            table.count(places[index], duration: durations ? duration : nil, now: now)
-            if config.exemplarsMax > 0 { addExemplar(spans[index], duration, to: places[index]) }
+            addExemplar(spans[index], counted[index].duration, to: counted[index].series)
         }
     }
 

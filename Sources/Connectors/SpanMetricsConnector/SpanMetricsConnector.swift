@@ -17,15 +17,15 @@ extension ComponentType {
 
 /// Makes metrics of spans: `span_metrics`.
 ///
-/// `consume` from any thread. Who sent the spans is answered when they were counted.
+/// `consume` from any thread: requests come through a ring to the connector's event loop, which alone has the counts. Who
+/// sent the spans is answered when they were counted.
 package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): what is below `Counting only` is touched by the collector's closures only, which run one
-    // at a time.
+    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `collector.eventLoop` only.
     private let config: SpanMetricsConfig
     private let collector: SpanCollector
     private let clock: @Sendable () -> Int64
 
-    // Counting only.
+    // Event loop only.
     private let held: Held
     private let seriesGauge: Gauge
     private let overflowed: Counter
@@ -33,7 +33,7 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
     private let lost: Counter
     private var told = (overflowed: 0, skipped: 0, lost: 0)
 
-    /// What the collector's closures share. Counting only.
+    /// What the collector's closures share. Event loop only.
     private final class Held {
         var metrics: SpanMetrics
         init(_ metrics: consuming SpanMetrics) { self.metrics = metrics }

@@ -93,7 +93,9 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         // A trace leaves as it came: resource by resource.
         writer = TraceWriter(store, joins: false)
         grouper = TraceGrouper(store.envelopes, findsRoots: false)
-        mailbox = Mailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) { [unowned self] batch in
+        mailbox = Mailbox(
+            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true
+        ) { [unowned self] batch in
             self.take(batch)
         }
     }

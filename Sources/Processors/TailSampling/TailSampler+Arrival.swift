@@ -5,6 +5,7 @@ internal import TraceStore
 
 extension TailSampler {
     func take(_ batch: Batch) {
+        eventLoop.preconditionInEventLoop()
         guard !isStopped else {
             // Posted by somebody who had been let in before the stop.
             metrics.evicted.add(batch.items)

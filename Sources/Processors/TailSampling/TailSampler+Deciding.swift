@@ -28,7 +28,7 @@ extension TailSampler {
         emit(all: true)
         show()
         if left == 0 {
-            eventLoop.executeInTurn { self.mailbox.alone { self.decideSome() } }
+            eventLoop.executeInTurn { self.decideSome() }
             return
         }
         isDeciding = false

@@ -18,11 +18,10 @@ extension ComponentType {
 
 /// Waits until traces are whole, then hands on those that are worth it: `tail_sampling`.
 ///
-/// `consume` from any thread: spans are sorted on the thread that brings them, which has their bytes in the cache, or by the one
-/// that is at the traces at that moment; decisions are made on the sampler's event loop. Whoever sent the spans is answered
-/// when they are there.
+/// `consume` from any thread: batches come through a lock-free ring to the sampler's event loop, which alone knows the
+/// traces. Whoever sent the spans is answered when they are there.
 package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): the variables below `One at a time` are touched by whoever has the mailbox's turn.
+    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
     let config: TailSamplingConfig
     private let behind: PipelineInput
     let eventLoop: any EventLoop
@@ -33,11 +32,9 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     private let accepting = Atomic<Bool>(true)
     /// Whether `num_traces` undecided traces wait, with `block_on_overflow`.
     private let full = Atomic<Bool>(false)
-    private(set) var mailbox: SharedMailbox<Batch>!
-    /// With `storage`: what is stored is the event loop's.
-    private var loopMailbox: Mailbox<Batch>?
+    private var mailbox: Mailbox<Batch>!
 
-    // One at a time.
+    // Event loop only.
     let store: TraceStore
     let policies: PolicySet
     let writer: TraceWriter
@@ -106,12 +103,9 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         sampledCache = DecisionCache(capacity: config.sampledCacheSize)
         notSampledCache = DecisionCache(capacity: config.nonSampledCacheSize)
         durable = config.storage.flatMap { Self.durableWait($0, context) }
-        mailbox = SharedMailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) {
-            [unowned self] batch in
-            self.take(batch)
-        }
-        guard durable != nil else { return }
-        loopMailbox = Mailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) { [unowned self] batch in
+        mailbox = Mailbox(
+            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true
+        ) { [unowned self] batch in
             self.take(batch)
         }
     }
@@ -142,7 +136,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     package func startTicking() {
         eventLoop.preconditionInEventLoop()
         ticker = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) {
-            [unowned self] _ in self.mailbox.alone { self.tick() }
+            [unowned self] _ in self.tick()
         }
     }
 
@@ -163,17 +157,12 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     package func beginDrain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
         accepting.store(false, ordering: .releasing)
         return eventLoop.flatSubmit {
-            self.loopMailbox?.drainNow()
+            self.mailbox.drainNow()
             self.ticker?.cancel()
-            let promise = self.eventLoop.makePromise(of: Void.self)
-            self.mailbox.alone {
-                self.isStopped = true
-                // What is on disk waits there for the next start.
-                if self.durable == nil { self.finishTraces() }
-                // Behind what other threads have left to the loop.
-                self.eventLoop.execute { self.output.drain(until: deadline).cascade(to: promise) }
-            }
-            return promise.futureResult
+            self.isStopped = true
+            // What is on disk waits there for the next start.
+            if self.durable == nil { self.finishTraces() }
+            return self.output.drain(until: deadline)
         }
     }
 
@@ -189,11 +178,10 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         guard accepting.load(ordering: .acquiring) else {
             return Refusal(.shuttingDown, "the gateway is stopping")
         }
-        func claimed() {
+        let posted = mailbox.post(batch) {
             batch.enter()
             metrics.incoming.add(batch.items)
         }
-        let posted = loopMailbox?.post(batch, claimed: claimed) ?? mailbox.post(batch, claimed: claimed)
         return posted
             ? nil : Refusal(.queueFull, "\(Self.mailboxRequests) requests wait for the sampler")
     }
@@ -219,14 +207,10 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         while let request = writer.write() { requests.append(request) }
         let records = durable?.takeLeaving(in: requests.count) ?? []
         for request in requests {
-            let batch = Batch(
-                .traces, payload: Payload(request.bytes, ledger: ledger), items: request.spans,
-                acknowledgement: acknowledgement(of: records))
-            if eventLoop.inEventLoop {
-                output.send(batch)
-            } else {
-                eventLoop.execute { self.output.send(batch) }
-            }
+            output.send(
+                Batch(
+                    .traces, payload: Payload(request.bytes, ledger: ledger), items: request.spans,
+                    acknowledgement: acknowledgement(of: records)))
         }
     }
 

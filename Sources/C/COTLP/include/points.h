@@ -29,6 +29,9 @@ typedef struct cotlp_hash {
 cotlp_hash cotlp_hash_bytes(const cotlp_hash_key *_Nonnull key, cotlp_hash from,
                             const uint8_t *_Nullable bytes, size_t count);
 
+/// How many bounds are below a value, of at most some dozens: all are compared.
+size_t cotlp_bounds_below(const double *_Nonnull bounds, size_t count, double value);
+
 /// A part of the request.
 typedef struct cotlp_run {
     const uint8_t *_Nullable bytes;

@@ -57,6 +57,11 @@ enum {
 void cotlp_spans_hash(const cotlp_hash_key *_Nonnull key, cotlp_hash from, uint32_t what,
                       const cotlp_span *_Nonnull spans, size_t count, cotlp_hash *_Nonnull hashes);
 
+/// Hashes what names the edge of each span: its trace and, if its kind is one of `callers`, a bit for each, its own id, else
+/// its parent's.
+void cotlp_spans_hash_edges(const cotlp_hash_key *_Nonnull key, uint32_t callers, const cotlp_span *_Nonnull spans,
+                            size_t count, cotlp_hash *_Nonnull hashes);
+
 /// Asks for memory to be brought into the cache before it is read and written. Any address is fine.
 void cotlp_prefetch(const uint8_t *_Nonnull bytes, size_t count);
 

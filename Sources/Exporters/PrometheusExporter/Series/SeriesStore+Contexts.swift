@@ -16,7 +16,8 @@ extension SeriesStore {
         for (key, value) in resource
         where settings.resourceLabels.includes(String(decoding: key, as: UTF8.self)) {
             // The resource's own `job` is not who sends: it gives way. A `le` would stand beside the buckets' own.
-            guard let label = labels.label(key, value, isDistribution: true), !identity.contains(where: { $0.name == label.name })
+            guard let label = labels.label(key, value, isDistribution: true),
+                !identity.contains(where: { $0.name == label.name })
             else { continue }
             found.append(label)
             convertedKeys.insert(key)
