@@ -123,7 +123,7 @@ struct SeriesExporterTests {
             acknowledgement: answers.acknowledgement())
         #expect(answers.all.isEmpty)
         #expect(parts.text().split(separator: "\n").count < 1000)
-        parts.loop.run()
+        parts.loop.advanceTime(by: .seconds(1))
         #expect(answers.all == [.accepted, .accepted])
         #expect(parts.text().hasSuffix("n_total{k=\"4999\"} 3\n"))
         #expect(parts.text().split(separator: "\n").count == 5001)
@@ -182,7 +182,7 @@ struct SeriesExporterTests {
         let parts = Parts { $0.enableOpenMetrics = true }
         let many = Array(repeating: exemplar(1), count: SeriesStore.exemplarsPerPointMax + 7)
         parts.take(counter("a", point(1, exemplars: many)), items: 1)
-        parts.loop.run()
+        parts.loop.advanceTime(by: .seconds(1))
         #expect(
             parts.metrics.contains {
                 $0.hasPrefix("sluice_exporter_prometheus_dropped_exemplars") && $0.hasSuffix(" 7")
@@ -291,7 +291,7 @@ struct SeriesExporterTests {
                             Array(points[start..<(start + 1000)]))
                     ]).bytes))
             #expect(parts.exporter.consume(Batch(.metrics, payload: payload, items: 1000)) == nil)
-            parts.loop.run()
+            parts.loop.advanceTime(by: .seconds(1))
         }
         let key = { PageKey(format: $0, escaping: .allowUTF8, isGzipped: $1, names: []) }
         let plain = parts.page(key(.text, false))
