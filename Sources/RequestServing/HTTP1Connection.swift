@@ -99,6 +99,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         lastChecked = lastMoved
         ageLimit = limits.age.map { $0.limit(from: lastMoved, jitter: .random(in: -1...1)) }
         account.end = { [weak self] in self?.end($0) }
+        reader.resume = { [weak self] in self?.resume() }
         connections.add(self)
     }
 
@@ -301,10 +302,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
 
     /// The request's body is there.
     private func complete() {
-        let request = self.request
         let answer = account.excusing(
-            { reader.finish(later: acknowledgement, resume: { [weak self] in self?.resume(request) }) },
-            bytes: { excused($0, reader) })
+            { reader.finish(later: acknowledgement) }, bytes: { excused($0, reader) })
         if reader.isInPieces { return }
         if answer?.isOurs ?? true {
             account.earn(bytes: reader.finishedBytes, isTaken: answer?.isTaken ?? true)
@@ -325,8 +324,8 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     }
 
     /// What was done in pieces for the request is done.
-    private func resume(_ request: Int) {
-        goOn(request) { complete() }
+    private func resume() {
+        goOn(request, complete)
     }
 
     /// Answers a request that waits, and goes on with what came behind it.

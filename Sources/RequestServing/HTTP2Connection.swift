@@ -93,8 +93,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             return
         }
         while slots.count <= stream.slot {
-            slots.append(
-                Slot(reader: RequestReader(tools: tools, limits: service.routes.limits, memory: memory)))
+            let reader = RequestReader(tools: tools, limits: service.routes.limits, memory: memory)
+            reader.resume = { [weak self, slot = slots.count] in self?.resume(slot: slot) }
+            slots.append(Slot(reader: reader))
             memory.slots = slots.count
         }
         memory.openStreams += 1
@@ -159,13 +160,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     /// The request's body is there.
     private func complete(_ stream: HTTP2Stream, _ reader: RequestReader) {
-        let (slot, id) = (stream.slot, stream.id)
         let answer = account.excusing(
-            {
-                reader.finish(
-                    later: { acknowledgement(for: stream) },
-                    resume: { [weak self] in self?.resume(slot: slot, id: id) })
-            }, bytes: { excused($0, reader) })
+            { reader.finish { acknowledgement(for: stream) } }, bytes: { excused($0, reader) })
         if reader.isInPieces { return }
         guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
@@ -175,8 +171,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     }
 
     /// What was done in pieces for a request is done.
-    private func resume(slot: Int, id: Int32) {
-        guard slot < slots.count, let stream = slots[slot].stream, stream.id == id else { return }
+    private func resume(slot: Int) {
+        guard slot < slots.count, let stream = slots[slot].stream else { return }
         tools.now = tools.eventLoop.now
         if tools.now <= slots[slot].deadline {
             complete(stream, slots[slot].reader)

@@ -106,6 +106,9 @@ final class RequestReader {
     private(set) var lastProgress = NIODeadline.distantPast
     /// The body of the request that `finish` was called for last, bytes as they were received.
     private(set) var finishedBytes = 0
+    /// Called when a large body was decompressed, or handed on, in pieces: `finish` is to be called again then. Nil: nothing
+    /// is done in pieces. Set once: a closure for each request is two allocations.
+    var resume: (() -> Void)?
     /// How the last request that was begun is answered.
     private(set) var form = AnswerForm()
     /// About the request, if somebody wants to know of this one.
@@ -230,16 +233,13 @@ final class RequestReader {
     }
 
     /// The body is complete: decompresses, checks, and hands it on.
-    /// - Parameters:
-    ///   - later: makes the acknowledgement for pipelines that answer later; called at most once.
-    ///   - resume: called when a large body was decompressed, or handed on, in pieces; `finish` is to be called again then.
-    ///     Nil: at once.
+    /// - Parameter later: makes the acknowledgement for pipelines that answer later; called at most once.
     /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isInPieces`.
-    func finish(later: () -> Acknowledgement, resume: (() -> Void)? = nil) -> Answer? {
+    func finish(later: () -> Acknowledgement) -> Answer? {
         let calls = target?.counters.calls
         let answer: Answer?
         do throws(Answer.Failure) {
-            answer = try handOn(later, resume)
+            answer = try handOn(later)
         } catch {
             phase = .complete
             answer = .failed(error)
@@ -264,9 +264,7 @@ final class RequestReader {
         }
     }
 
-    private func handOn(
-        _ later: () -> Acknowledgement, _ resume: (() -> Void)?
-    ) throws(Answer.Failure) -> Answer? {
+    private func handOn(_ later: () -> Acknowledgement) throws(Answer.Failure) -> Answer? {
         if case .handingOn(let work) = phase, let target { return try handedOn(work, target) }
         finishedBytes = 0
         guard let target, isReading else { return nil }
@@ -274,7 +272,7 @@ final class RequestReader {
         finishedBytes = payload.bytes.readableBytes
         if compressed {
             let received = payload
-            guard let whole = try decompressed(received, resume) else { return nil }
+            guard let whole = try decompressed(received) else { return nil }
             payload = whole
             if encoding == .gzip, target.input.keepsGzip, payload !== received {
                 payload.gzipMembers = received
@@ -468,7 +466,7 @@ final class RequestReader {
     }
 
     /// - Returns: nil while it is decompressed in pieces.
-    private func decompressed(_ body: Payload, _ resume: (() -> Void)?) throws(Answer.Failure) -> Payload? {
+    private func decompressed(_ body: Payload) throws(Answer.Failure) -> Payload? {
         if case .inflating(let work) = phase {
             phase = .complete
             return try inflated(work)
