@@ -17,18 +17,21 @@ package struct AuditFinding: Sendable, Equatable, CustomStringConvertible {
             description: "a row has the number \(number), and entries begin with 1: it was added")
     }
 
-    /// A tile of entries that are not there.
+    /// A tile of entries that are not there: which of them are missing is found by what else is wrong.
     package init(strayTile tile: Int64, level: Int64) {
-        let range = tile >= 0 && 0...6 ~= level
         self.init(
-            sequence: range ? UInt64(tile) << UInt64(8 * (level + 1)) + 1 : nil,
-            description: "tile \(tile) of level \(level) was added: the log has no entries for it")
+            sequence: nil,
+            description:
+                "tile \(tile) of level \(level) belongs to no entries of the log: it was added, or they were removed"
+        )
     }
 
     /// An id of no entry, or of one that has its id elsewhere.
     package init(strayID number: Int64) {
         self.init(
             sequence: number > 0 ? UInt64(number) : nil,
-            description: "audit_ids has an id for entry \(number), which does not belong there: it was added")
+            description:
+                "audit_ids has an id for entry \(number), which does not belong there: it was added, or "
+                + "the entry was removed")
     }
 }

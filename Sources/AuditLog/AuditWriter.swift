@@ -45,6 +45,8 @@ package final class AuditWriter {
 
     /// Whether the first key has not signed the last checkpoint that was there when it was opened.
     package private(set) var isKeyNew = false
+    /// Whether the checkpoint that it was opened after was of no use: no signed one of this log's name and of these keys.
+    package private(set) var isKeptForeign = false
 
     /// Entries in the log.
     package var size: UInt64 { tree.size }
@@ -81,7 +83,10 @@ package final class AuditWriter {
     private func check(_ kept: KeptCheckpoint, _ reader: MerkleReader) throws(AuditStoreError) {
         guard let note = SignedNote(note: kept.note), let checkpoint = Checkpoint(text: note.text),
             checkpoint.origin == origin, keys.contains(where: { note.isSigned(by: $0.verifier) })
-        else { return }
+        else {
+            isKeptForeign = true
+            return
+        }
         let isShort = checkpoint.size > tree.size
         if !isShort, try reader.root(size: checkpoint.size) == checkpoint.root { return }
         throw AuditStoreError(

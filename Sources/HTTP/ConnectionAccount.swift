@@ -91,13 +91,17 @@ package final class ConnectionAccount {
 
     /// Does what is to be done with a complete request. The time is the pipelines', not the connection's, as far as what
     /// was received is worth it: a few bytes that are inflated to millions are not.
-    /// - Parameter bytes: of the request as it was received; nil when nothing of it was taken.
-    package func excusing<Result>(_ body: () -> Result, bytes: (Result) -> Int?) -> Result {
+    /// - Parameters:
+    ///   - isFirst: not a later part of a request, of which the first has had what is excused of any.
+    ///   - bytes: of the request as it was received; nil when nothing of it was taken.
+    package func excusing<Result>(
+        isFirst: Bool = true, _ body: () -> Result, bytes: (Result) -> Int?
+    ) -> Result {
         guard work.isLow else { return body() }
         let began = ThreadTime.nanoseconds()
         let result = body()
         if let bytes = bytes(result) {
-            work.excuse(.nanoseconds(ThreadTime.nanoseconds() - began), bytes: bytes)
+            work.excuse(.nanoseconds(ThreadTime.nanoseconds() - began), bytes: bytes, isFirst: isFirst)
         }
         return result
     }

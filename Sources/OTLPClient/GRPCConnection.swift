@@ -270,11 +270,11 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
         guard let code = stream.headers["grpc-status"] else { return }
         let details = stream.headers["grpc-status-details-bin"].flatMap { HeaderText.decodeBase64($0) }
         let known = Int32(code).flatMap { GRPCCode(rawValue: $0) }
-        let unknown = "the answer has the grpc-status \"\(code.prefix(20))\", which is none"
         call.status = GRPCResult(
             code: known ?? .unknown,
             message: stream.headers["grpc-message"].map { HeaderText.percentDecode($0) }
-                ?? (known == nil ? unknown : ""),
+                ?? (known == nil
+                    ? "the answer has the grpc-status \"\(code.prefix(20))\", which is none" : ""),
             retryDelay: details.flatMap { RPCStatus(decoding: $0) }?.retryDelay)
     }
 

@@ -12,8 +12,10 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     private let sleeping = Atomic<Bool>(true)
     private let receive: (Element) -> Void
     private let receivesAtOnce: Bool
-    /// Elements taken before other work of the loop gets its turn.
+    /// Elements taken before it is asked how long they took,
     private let turn = 256
+    /// and how long they may take, but for the first, before other work of the loop gets its turn.
+    private static var turnTime: TimeAmount { .milliseconds(1) }
 
     /// - Parameters:
     ///   - capacity: elements that wait at most.
@@ -53,15 +55,20 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     }
 
     private func drain() {
-        var taken = 0
+        var (taken, began) = (0, NIODeadline.distantPast)
         while true {
             while let element = ring.pop() {
                 receive(element)
                 taken += 1
-                if taken == turn {
+                guard taken == turn else { continue }
+                // How much that was: elements cost much or little.
+                let now = NIODeadline.now()
+                if began == .distantPast { began = now }
+                if now - began >= Self.turnTime {
                     eventLoop.executeInTurn { self.drain() }
                     return
                 }
+                taken = 0
             }
             sleeping.store(true, ordering: .sequentiallyConsistent)
             if ring.isEmpty { return }

@@ -174,7 +174,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private func resume(slot: Int) {
         guard slot < slots.count, let stream = slots[slot].stream else { return }
         tools.now = tools.eventLoop.now
-        if tools.now <= slots[slot].deadline {
+        if tools.now <= slots[slot].deadline || slots[slot].reader.isHandingOn {
             complete(stream, slots[slot].reader)
         } else {
             slots[slot].reader.abandon()
@@ -284,6 +284,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         guard let stream = slot.stream else { return false }
         // The client's windows let nothing through.
         if stream.answered { return now - slot.answered >= unreadLimit }
+        if slot.reader.isHandingOn { return false }
         if now > slot.deadline { return true }
         if let limit = times.write, now - slot.began >= limit { return true }
         // The client has sent all of a request that is worked on in pieces.

@@ -155,6 +155,11 @@ final class RequestReader {
         }
     }
 
+    /// Whether a part of the request may have been taken: it is gone on with, whatever its deadline.
+    var isHandingOn: Bool {
+        if case .handingOn = phase { true } else { false }
+    }
+
     /// Starts a request whose head was accepted.
     /// - Parameters:
     ///   - contentLength: what the client says the body has; nil when it does not say.
@@ -295,12 +300,12 @@ final class RequestReader {
         let acknowledgement = target.input.answersLater ? counted(later(), target) : nil
         let batch = Batch(
             target.signal, payload: payload, items: summary.items, acknowledgement: acknowledgement)
-        if summary.items > PartedRequest.itemsMax, payload.gzipMembers == nil, let memory, let resume {
+        if summary.items > PartedRequest.itemsMax, payload.gzipMembers == nil, let memory, resume != nil {
             if let refusal = admit(bytes: payload.bytes.readableBytes) {
                 target.counters.refused.add(summary.items)
                 throw refusal
             }
-            handOnInParts(PartedRequest(batch, bytes: finishedBytes), target, memory, resume)
+            handOnInParts(PartedRequest(batch, bytes: finishedBytes), target, memory)
             return nil
         }
         batch.entry = Batch.Entry(target.counters.accepted, items: summary.items)
@@ -311,21 +316,34 @@ final class RequestReader {
         return acknowledgement == nil ? .accepted : nil
     }
 
-    private func handOnInParts(
-        _ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory, _ resume: @escaping () -> Void
-    ) {
+    private func handOnInParts(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
         phase = .handingOn(work)
         // The parts have copies.
         payload = nil
         hold(capacity)
+        offerParts(work, target, memory)
+    }
+
+    private func offerParts(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
         memory.account.doInPieces { [self] in
             // Given up meanwhile?
             guard case .handingOn(let current) = phase, current === work else { return true }
             lastProgress = tools.eventLoop.now
-            work.step(target, memory.account)
-            guard work.isDone else { return false }
-            resume()
+            switch work.step(target, memory.account, now: lastProgress) {
+            case .goOn: return false
+            case .wait: offerLater(work, target, memory)
+            case .done: resume?()
+            }
             return true
+        }
+    }
+
+    private func offerLater(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
+        let bound = NIOLoopBound((self, work, memory), eventLoop: tools.eventLoop)
+        tools.eventLoop.scheduleTask(in: PartedRequest.pause) {
+            let (reader, work, memory) = bound.value
+            guard case .handingOn(let current) = reader.phase, current === work else { return }
+            reader.offerParts(work, target, memory)
         }
     }
 
@@ -351,6 +369,10 @@ final class RequestReader {
 
     /// Forgets the request and releases its memory; what still comes of it is thrown away.
     func abandon() {
+        if case .handingOn(let work) = phase {
+            target?.counters.refused.add(work.itemsLeft)
+            work.giveUp()
+        }
         phase = .discarding
         hold(0)
         payload = nil

@@ -344,23 +344,53 @@ import Testing
         }
     }
 
-    /// Scenario: memory becomes short while a large request is handed on. Guarantees: the client is told to send it again; what
-    /// was not taken is counted as refused.
-    @Test(arguments: [false, true]) func aPartThatIsRefusedEndsTheRequest(answersLater: Bool) throws {
-        let it = try Self(answersLater: answersLater, bodyBytesMax: 64 << 20)
+    /// A connection that has handed on a part of a large request, and finds no room for the next.
+    private func heldUp() throws -> Self {
+        let it = try Self(answersLater: false, bodyBytesMax: 64 << 20)
         try it.channel.writeInbound(ByteBuffer(bytes: post(Self.many)))
-        var rounds = 0
-        while it.rear.consumer.taken.isEmpty, rounds < 100 {
-            it.loop.advanceTime(by: .microseconds(100))
-            rounds += 1
-        }
+        it.rear.consumer.takesMost = 1
         it.rear.consumer.refusal = Refusal(.memory, "full", retryAfterSeconds: 1)
-        let text = try it.runPieces()
-        let taken = it.rear.consumer.takenItems.reduce(0, +)
-        if taken < 12_000 { #expect(statuses(text) == ["503"]) }
-        #expect(it.rear.count("otelcol_receiver_accepted_spans") == taken)
-        #expect(it.rear.count("otelcol_receiver_refused_spans") == 12_000 - taken)
-        #expect(it.memory.bytes == 0)
+        #expect(try it.runPieces(10) == "" && it.rear.consumer.takenItems == [5000])
+        return it
+    }
+
+    /// Scenario: there is no room while a large request is handed on. Guarantees: its other parts wait for room instead of being
+    /// refused, so that the client does not send again what was taken; a queue smaller than the request takes it in the end.
+    @Test func partsWaitForRoom() throws {
+        let it = try heldUp()
+        it.rear.consumer.refusal = nil
+        #expect(statuses(try it.runPieces()) == ["200"])
+        #expect(it.rear.consumer.takenItems == [5000, 5000, 2000])
+        #expect(it.rear.count("otelcol_receiver_accepted_spans") == 12_000)
+        #expect(it.rear.count("otelcol_receiver_refused_spans") == 0 && it.memory.bytes == 0)
+    }
+
+    /// Guarantees: a client does not wait for ever; what was not taken is counted as refused.
+    @Test func partsDoNotWaitForEver() throws {
+        let it = try heldUp()
+        for _ in 0..<35 { it.loop.advanceTime(by: .seconds(1)) }
+        #expect(statuses(try it.answers()) == ["503"])
+        #expect(it.rear.count("otelcol_receiver_accepted_spans") == 5000)
+        #expect(it.rear.count("otelcol_receiver_refused_spans") == 7000 && it.memory.bytes == 0)
+    }
+
+    /// Guarantees: what cannot be taken at all is refused as any request is.
+    @Test func aFirstPartThatIsRefusedEndsTheRequest() throws {
+        let it = try Self(answersLater: false, bodyBytesMax: 64 << 20)
+        it.rear.consumer.refusal = Refusal(.memory, "full", retryAfterSeconds: 1)
+        try it.channel.writeInbound(ByteBuffer(bytes: post(Self.many)))
+        #expect(statuses(try it.runPieces()) == ["503"])
+        #expect(it.rear.count("otelcol_receiver_refused_spans") == 12_000 && it.memory.bytes == 0)
+    }
+
+    /// Scenario: the client goes while parts wait for room. Guarantees: nothing is held, and the rest is counted.
+    @Test func aClientThatGoesEndsTheWaitingForRoom() throws {
+        let it = try heldUp()
+        it.channel.close(promise: nil)
+        it.rear.consumer.refusal = nil
+        _ = try? it.runPieces(10)
+        #expect(it.rear.consumer.takenItems == [5000] && it.memory.bytes == 0)
+        #expect(it.rear.count("otelcol_receiver_refused_spans") == 7000)
     }
 
     /// Scenario: the client goes while its request is handed on. Guarantees: no part is handed on any more, nothing held.

@@ -75,7 +75,11 @@ struct MailboxTests {
         let loop = EmbeddedEventLoop()
         let seen = Noted(0)
         let received = Noted(0)
-        let mailbox = Mailbox<Int>(capacity: 4096, eventLoop: loop) { _ in received.change { $0 += 1 } }
+        let mailbox = Mailbox<Int>(capacity: 4096, eventLoop: loop) { _ in
+            received.change { $0 += 1 }
+            let end = NIODeadline.now() + .microseconds(10)
+            while NIODeadline.now() < end {}
+        }
         for number in 0..<4096 { _ = mailbox.post(number) }
         loop.execute { seen.value = received.value }
         loop.advanceTime(by: .milliseconds(10))

@@ -67,6 +67,8 @@ struct TamperingTests {
             ("DELETE FROM audit_entries WHERE sequence = 1", 1),
             ("DELETE FROM audit_entries WHERE sequence = 300", 300),
             ("DELETE FROM audit_entries WHERE sequence > 550", 551),
+            // Behind which a tile is left.
+            ("DELETE FROM audit_entries WHERE sequence > 500", 501),
             ("TRUNCATE audit_entries", 1), ("TRUNCATE audit_entries_2026_01", 1),
             ("DELETE FROM audit_tiles WHERE tile = 1", 257),
             ("UPDATE audit_tiles SET hashes = decode(repeat('00', 8192), 'hex') WHERE tile = 0", 1),
@@ -93,11 +95,11 @@ struct TamperingTests {
             ),
             (
                 "INSERT INTO audit_tiles SELECT 0, 99, hashes FROM audit_tiles WHERE tile = 0",
-                "tile 99 of level 0 was added"
+                "tile 99 of level 0 belongs to no entries"
             ),
             (
                 "INSERT INTO audit_tiles SELECT 7, 0, hashes FROM audit_tiles WHERE tile = 0",
-                "tile 0 of level 7 was added"
+                "tile 0 of level 7 belongs to no entries"
             ),
             (
                 "INSERT INTO audit_ids SELECT decode(repeat('00', 16), 'hex'), 0, content_hash FROM audit_ids WHERE sequence = 7",

@@ -28,6 +28,9 @@ struct TamperingTests {
             ("DELETE FROM audit_entries WHERE sequence = 1", 1),
             ("DELETE FROM audit_entries WHERE sequence = 300", 300),
             ("DELETE FROM audit_entries WHERE sequence > 550", 551),
+            // Behind which a tile is left.
+            ("DELETE FROM audit_entries WHERE sequence > 500", 501),
+            ("DELETE FROM audit_entries WHERE sequence > 200", 201),
             ("DELETE FROM audit_entries", 1),
             // Added behind everything, by copying.
             (
@@ -66,15 +69,15 @@ struct TamperingTests {
             ),
             (
                 "INSERT INTO audit_tiles SELECT 0, 99, hashes FROM audit_tiles WHERE tile = 0",
-                "tile 99 of level 0 was added"
+                "tile 99 of level 0 belongs to no entries"
             ),
             (
                 "INSERT INTO audit_tiles SELECT 1, 0, hashes FROM audit_tiles WHERE tile = 0",
-                "tile 0 of level 1 was added"
+                "tile 0 of level 1 belongs to no entries"
             ),
             (
                 "INSERT INTO audit_tiles SELECT 7, 0, hashes FROM audit_tiles WHERE tile = 0",
-                "tile 0 of level 7 was added"
+                "tile 0 of level 7 belongs to no entries"
             ),
             ("INSERT INTO audit_ids VALUES (zeroblob(16), 601, zeroblob(32))", "an id for entry 601, which"),
             ("INSERT INTO audit_ids VALUES (zeroblob(16), -1, zeroblob(32))", "an id for entry -1, which"),

@@ -72,6 +72,7 @@ package final class Answers: Sendable {
 package final class FakeConsumer: Consumer {
     private struct State: Sendable {
         var refusal: Refusal?
+        var takesMost = 0
         var outcome: Outcome?
         var taken: [Batch] = []
         var dropped: [Batch] = []
@@ -86,6 +87,12 @@ package final class FakeConsumer: Consumer {
     package var refusal: Refusal? {
         get { state.value.refusal }
         set { state.change { $0.refusal = newValue } }
+    }
+
+    /// How many it takes before it refuses what it is to refuse.
+    package var takesMost: Int {
+        get { state.value.takesMost }
+        set { state.change { $0.takesMost = newValue } }
     }
 
     /// How it settles everything at once; nil: not at all.
@@ -103,11 +110,10 @@ package final class FakeConsumer: Consumer {
         batch.seal()
         let refusal = state.change { state in
             state.asked += 1
-            if state.refusal == nil {
-                batch.enter()
-                state.taken.append(batch)
-            }
-            return state.refusal
+            if state.refusal != nil, state.taken.count >= state.takesMost { return state.refusal }
+            batch.enter()
+            state.taken.append(batch)
+            return nil
         }
         if let refusal { return refusal }
         if let outcome { batch.settle(outcome) }

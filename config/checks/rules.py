@@ -193,7 +193,7 @@ def page_of(tree):
             stderr=subprocess.STDOUT,
         )
         try:
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while True:
                 try:
                     # Before it is ready a part of the page is missing.

@@ -70,7 +70,9 @@ def main(root, binary, checks):
     with concurrent.futures.ProcessPoolExecutor(max_workers=2) as pool:
         outcomes = [pool.submit(one, root, binary, checks, broken) for broken in BREAKS]
         for broken, outcome in zip(BREAKS, outcomes, strict=True):
-            found, words = outcome.result()
+            # A check that crashes or takes too long is one that finds nothing; the others are still told.
+            error = outcome.exception()
+            found, words = (False, f"{type(error).__name__}: {error}") if error else outcome.result()
             failed += not found
             print(
                 f"{'ok' if found else 'MISSED'}: {broken.check}: {broken.file}: {broken.new.strip()[:60]!r}"

@@ -1,4 +1,5 @@
 internal import AuditLog
+internal import Glibc
 internal import Logging
 internal import NIOCore
 internal import NIOPosix
@@ -134,6 +135,9 @@ final class LogKeeper: @unchecked Sendable {
             throw error
         }
         self.writer = writer
+        if writer.isKeptForeign {
+            warnOfCheckpointFile("it has no checkpoint of this log that one of the keys signed")
+        }
         if writer.isKeyNew {
             let keys = keys.map(\.verifier.text).joined(separator: " ")
             let event = OwnEvent("audit.key.rotated", action: "ROTATE", [("sluice.audit.keys", keys)])
@@ -150,10 +154,22 @@ final class LogKeeper: @unchecked Sendable {
 
     /// What `checkpoint_file` has of an earlier process, or of this one; nil for nothing that can be read.
     private func keptCheckpoint() -> AuditWriter.KeptCheckpoint? {
-        guard let path = config.checkpointFile, let note = try? KeyFile.read(path, isPrivate: false) else {
+        // SAFETY: the path is a C string for the call.
+        guard let path = config.checkpointFile, unsafe access(path, F_OK) == 0 || errno != ENOENT else {
             return nil
         }
-        return AuditWriter.KeptCheckpoint(note: note, place: path)
+        do throws(KeyError) {
+            return AuditWriter.KeptCheckpoint(note: try KeyFile.read(path, isPrivate: false), place: path)
+        } catch {
+            warnOfCheckpointFile("\(error)")
+            return nil
+        }
+    }
+
+    private func warnOfCheckpointFile(_ reason: String) {
+        logger.warning(
+            "The store was not compared with checkpoint_file: whether it was put back to an older state is not known.",
+            metadata: ["checkpoint_file": "\(config.checkpointFile ?? "")", "reason": "\(reason)"])
     }
 
     /// After this the store is closed: whether the last commit took place is known when it is open again.

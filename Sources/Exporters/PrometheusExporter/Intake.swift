@@ -41,7 +41,10 @@ final class IntakeQueue: Sendable {
 
     private let state = Mutex(State())
 
-    var isEmpty: Bool { state.withLock { $0.waiting.isEmpty } }
+    var isEmpty: Bool { count == 0 }
+
+    /// How many wait.
+    var count: Int { state.withLock { $0.waiting.count } }
 
     /// The one that is read next.
     var first: Intake? { state.withLock { $0.waiting.first } }

@@ -36,6 +36,8 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
     private static let sweepsPerPass = 15
     /// Records looked at while the lock is held.
     private static let sweepSlice = 1024
+    /// Batches that wait while others of the loop have their turn.
+    private static let waitingMax = 256
     private static let hiddenNotedMax = 1024
     /// How finely the time of updates is known.
     private static let tickNanoseconds: UInt64 = 10_000_000
@@ -133,7 +135,12 @@ package final class PrometheusExporter: Consumer, @unchecked Sendable {
             queue.removeFirst()
             finish(intake)
         }
-        if !queue.isEmpty { eventLoop.executeInTurn { self.readOn() } }
+        // When very many wait, nothing more is read from sockets until they are done.
+        switch queue.count {
+        case 0: break
+        case ...Self.waitingMax: eventLoop.executeInTurn { self.readOn() }
+        default: eventLoop.execute { self.readOn() }
+        }
     }
 
     /// Reads what waits; what cannot be read by the deadline is counted as failed. When nothing comes in any more.

@@ -17,6 +17,10 @@ extension TailSampler {
     }
 
     private func decideSome() {
+        guard !isStopped else {
+            isDeciding = false
+            return
+        }
         let now = eventLoop.now
         var left = Self.tracesPerTurn
         // While the exporters take nothing, what waits stays here, where a limit holds.
