@@ -344,6 +344,8 @@ class Watch:
     def check(self, names):
         """Each alert fired and ended; each query gave something."""
         assert names <= self.fired, f"never fired: {names - self.fired}"
+        # One may have fired again while others were staged.
+        self.expect_over(*names)
         assert names <= self.ended, f"never ended: {names - self.ended}"
         assert not self.left, "panels that never showed anything: " + "\n".join(sorted(self.left))
 
