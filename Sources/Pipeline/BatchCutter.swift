@@ -13,7 +13,8 @@ extension Batch {
     /// - Parameters:
     ///   - maxItems: at least 1; `Int.max` for no limit.
     ///   - maxBytes: at least 1; `Int.max` for no limit.
-    package func cut(maxItems: Int, maxBytes: Int = .max) -> [Batch] {
+    ///   - growth: how many times the bytes of a slice its pieces may take together, and 4 MiB.
+    package func cut(maxItems: Int, maxBytes: Int = .max, growth: Int = 4) -> [Batch] {
         if items <= maxItems && bytes <= maxBytes { return [self] }
         var done: [Batch] = []
         var filling = Batch(signal)
@@ -33,7 +34,7 @@ extension Batch {
                 continue
             }
             var pieces: [(Payload, items: Int)] = []
-            var bytesLeft = 4 * slice.count + Self.cutBytesSlack
+            var bytesLeft = growth * slice.count + Self.cutBytesSlack
             unsafe slice.bytes.withUnsafeReadableBytes { bytes in
                 var splitter = unsafe RequestSplitter(bytes, signal)
                 var roomItems = maxItems - filling.items
@@ -68,7 +69,7 @@ extension Batch {
         return done
     }
 
-    /// What the pieces of any slice may take beyond four times its bytes.
+    /// What the pieces of any slice may take beyond a few times its bytes.
     private static let cutBytesSlack = 4 << 20
 }
 

@@ -34,7 +34,8 @@ final class PartedRequest {
 
     /// - Parameter bytes: of the request as it was received.
     init(_ batch: Batch, bytes: Int) {
-        parts = batch.cut(maxItems: Self.partItems).reversed()
+        // No more than there was room for; one with large envelopes stays whole.
+        parts = batch.cut(maxItems: Self.partItems, growth: 1).reversed()
         items = batch.items
         itemsLeft = batch.items
         self.bytes = bytes

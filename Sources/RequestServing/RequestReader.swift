@@ -318,7 +318,7 @@ final class RequestReader {
 
     private func handOnInParts(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
         phase = .handingOn(work)
-        // The parts have copies.
+        // The parts have copies, or it.
         payload = nil
         hold(capacity)
         offerParts(work, target, memory)
