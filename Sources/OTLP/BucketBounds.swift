@@ -8,7 +8,7 @@ public struct BucketBounds: Sendable {
     /// From bounds that ascend.
     public init(_ values: [Double]) { self.values = values }
 
-    /// Bounds among which all are compared: sooner than a search whose every step may go either way.
+    /// Up to so many bounds all are compared: sooner than a search whose every step may go either way.
     private static let few = 32
 
     /// The bucket of a value: the first one whose bound is not below it.

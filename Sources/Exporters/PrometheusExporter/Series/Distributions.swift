@@ -2,8 +2,7 @@ internal import OTLP
 
 /// A histogram's bounds, shared by all series that have the same.
 final class BoundsSet {
-    /// Ascending.
-    let values: [Double]
+    private let bounds: BucketBounds
     /// `le` as the text format and as OpenMetrics write it, with what ends the labels, one behind the other; where
     /// each begins; the end.
     let texts: (plain: [UInt8], plainStarts: [Int], open: [UInt8], openStarts: [Int])
@@ -11,7 +10,7 @@ final class BoundsSet {
     fileprivate var references = 0
 
     fileprivate init(_ values: [Double], key: SeriesKey) {
-        self.values = values
+        bounds = BucketBounds(values)
         self.key = key
         var texts: (plain: [UInt8], plainStarts: [Int], open: [UInt8], openStarts: [Int]) = ([], [0], [], [0])
         for value in values {
@@ -23,16 +22,11 @@ final class BoundsSet {
         self.texts = texts
     }
 
+    /// Ascending.
+    var values: [Double] { bounds.values }
+
     /// The index of the bucket that a value falls into.
-    func bucket(of value: Double) -> Int {
-        var low = 0
-        var high = values.count
-        while low < high {
-            let middle = (low + high) / 2
-            if value <= values[middle] { high = middle } else { low = middle + 1 }
-        }
-        return low
-    }
+    func bucket(of value: Double) -> Int { bounds.bucket(of: value) }
 }
 
 /// All bounds in use, each once, by number. Not thread-safe.
