@@ -291,6 +291,6 @@ extension StoreUnderTest {
     /// The state of the only series of an exponential histogram.
     func exponential(_ family: String) -> ExponentialState? {
         guard let first = store.families[family]?.first, first != noIndex else { return nil }
-        return ExponentialState(store.slab[first])
+        return ExponentialState(store.slab[first], store.slab[memory: first])
     }
 }

@@ -61,15 +61,15 @@ struct ProtobufPage {
         putLabels(view)
         inner.removeAll()
         switch view.kind {
-        case .number: putNumber(record)
+        case .number: putNumber(view, store)
         case .histogram:
             putHistogram(view, store)
             metric.bytes(7, inner.content)
         case .exponential:
-            putNative(record)
+            putNative(view, store)
             metric.bytes(7, inner.content)
         case .summary:
-            putSummary(record)
+            putSummary(view, store)
             metric.bytes(4, inner.content)
         }
         if sendsTimestamps, record.time > 0 { metric.varint(6, record.time / 1_000_000) }
@@ -103,11 +103,12 @@ struct ProtobufPage {
 
     // MARK: - Values
 
-    private mutating func putNumber(_ record: SeriesRecord) {
+    private mutating func putNumber(_ view: SeriesView, _ store: SeriesStore) {
+        let record = view.record
         inner.double(1, record.double)
         switch type {
         case .counter:
-            putExemplar(2, record, 0)
+            if let exemplar = Self.exemplar(view, 0, store) { inner.bytes(2, exemplar.content) }
             putTime(3, record.startTime)
             metric.bytes(3, inner.content)
         case .gauge: metric.bytes(2, inner.content)
@@ -120,18 +121,15 @@ struct ProtobufPage {
         inner.time(number, unixNanoseconds)
     }
 
-    /// Adds an exemplar to `inner`.
-    private mutating func putExemplar(_ number: UInt32, _ record: SeriesRecord, _ place: Int) {
-        guard let exemplar = Self.exemplar(record, place) else { return }
-        inner.bytes(number, exemplar.content)
+    private static func exemplar(_ view: SeriesView, _ place: Int, _ store: SeriesStore) -> ProtobufMessage? {
+        guard place < store.slab[memory: view.index].exemplars.count else { return nil }
+        return message(store.slab[memory: view.index].exemplars[place])
     }
 
-    private static func exemplar(_ record: SeriesRecord, _ place: Int) -> ProtobufMessage? {
-        guard place < record.exemplars.count else { return nil }
-        let exemplar = record.exemplars[place]
+    private static func message(_ exemplar: borrowing ExemplarSlot) -> ProtobufMessage? {
         guard !exemplar.isEmpty else { return nil }
         var message = ProtobufMessage()
-        message.labels(exemplar.labels)
+        message.labels(exemplar.labels.borrowed)
         message.double(2, Double(bitPattern: exemplar.value))
         if exemplar.time > 0 { message.time(3, exemplar.time) }
         return message
@@ -144,10 +142,10 @@ struct ProtobufPage {
         var cumulative: UInt64 = 0
         let values = record.bounds == noIndex ? [] : store.bounds[record.bounds].values
         for (place, bound) in values.enumerated() where bound != .infinity {
-            cumulative &+= view.count(place)
-            putBucket(cumulative, bound, Self.exemplar(record, place))
+            cumulative &+= view.count(place, store)
+            putBucket(cumulative, bound, Self.exemplar(view, place, store))
         }
-        putBucket(record.count, .infinity, Self.exemplar(record, values.count))
+        putBucket(record.count, .infinity, Self.exemplar(view, values.count, store))
         putTime(15, record.startTime)
     }
 
@@ -159,13 +157,14 @@ struct ProtobufPage {
         inner.bytes(3, part.content)
     }
 
-    private mutating func putSummary(_ record: SeriesRecord) {
+    private mutating func putSummary(_ view: SeriesView, _ store: SeriesStore) {
+        let record = view.record
         inner.varint(1, record.count)
         if record.flags.contains(.hasSum) { inner.double(2, Double(bitPattern: record.number)) }
-        for place in stride(from: 0, to: record.words.count - 1, by: 2) {
+        for place in stride(from: 0, to: store.slab[memory: view.index].words.count - 1, by: 2) {
             part.removeAll()
-            part.double(1, Double(bitPattern: record.words[place]))
-            part.double(2, Double(bitPattern: record.words[place + 1]))
+            part.double(1, Double(bitPattern: store.slab[memory: view.index].words[place]))
+            part.double(2, Double(bitPattern: store.slab[memory: view.index].words[place + 1]))
             inner.bytes(3, part.content)
         }
         putTime(4, record.startTime)
@@ -175,8 +174,8 @@ struct ProtobufPage {
     /// given.
     private static let zeroThreshold = 1e-128
 
-    private mutating func putNative(_ record: SeriesRecord) {
-        let state = ExponentialState(record)
+    private mutating func putNative(_ view: SeriesView, _ store: SeriesStore) {
+        let state = ExponentialState(view.record, store.slab[memory: view.index])
         inner.varint(1, state.count)
         if let sum = state.sum { inner.double(2, sum) }
         inner.zigzag(5, state.scale)
@@ -184,7 +183,7 @@ struct ProtobufPage {
         inner.varint(7, state.zeroCount)
         putBuckets(state.negative, spans: 9, deltas: 10)
         putBuckets(state.positive, spans: 12, deltas: 13)
-        putTime(15, record.startTime)
+        putTime(15, view.record.startTime)
     }
 
     /// One span, and of each bucket how much more it counts than the one before it.

@@ -3,6 +3,8 @@ internal import OTLP
 /// A series as a page shows it: one record, or what several sources of it are together. Borrows from the
 /// store, under its lock.
 struct SeriesView {
+    /// Of which record the labels, the exemplars, and the buckets are.
+    let index: UInt32
     var record: SeriesRecord
     let kind: Descriptor.Kind
     /// The labels of the series, and those of its context unless they are among them.
@@ -13,9 +15,9 @@ struct SeriesView {
 
     /// A bucket's own count.
     @inline(__always)
-    func count(_ index: Int) -> UInt64 { counts?[index] ?? record.words[index] }
-
-    var bucketCount: Int { record.words.count }
+    func count(_ place: Int, _ store: SeriesStore) -> UInt64 {
+        counts?[place] ?? store.slab[memory: index].words[place]
+    }
 }
 
 extension SeriesStore {
@@ -25,25 +27,27 @@ extension SeriesStore {
         let kind = record.descriptor == noIndex ? .number : descriptors[record.descriptor].kind
         if record.nextSource != noIndex { return mergedView(index, now: now) }
         guard record.flags.contains(.hasValue), !isExpired(record, now: now) else { return nil }
-        return SeriesView(
-            record: record, kind: kind, labels: record.labels.borrowed,
+        return view(index, record, kind)
+    }
+
+    private func view(_ index: UInt32, _ record: SeriesRecord, _ kind: Descriptor.Kind) -> SeriesView {
+        SeriesView(
+            index: index, record: record, kind: kind, labels: slab[memory: index].labels.borrowed,
             context: record.flags.contains(.hasAllLabels) ? nil : contexts[record.context], counts: nil)
     }
 
     /// Counters and histograms of several sources are added; of other series the latest value counts.
     private func mergedView(_ primary: UInt32, now: UInt32) -> SeriesView? {
         var merged: SeriesView?
-        var index = primary
-        while index != noIndex {
+        var next = primary
+        while next != noIndex {
+            let index = next
             let record = slab[index]
-            index = record.nextSource
+            next = record.nextSource
             guard record.flags.contains(.hasValue), !isExpired(record, now: now) else { continue }
             let kind = record.descriptor == noIndex ? .number : descriptors[record.descriptor].kind
             guard var sum = merged else {
-                merged = SeriesView(
-                    record: record, kind: kind, labels: record.labels.borrowed,
-                    context: record.flags.contains(.hasAllLabels) ? nil : contexts[record.context],
-                    counts: nil)
+                merged = view(index, record, kind)
                 continue
             }
             guard kind == sum.kind else { continue }
@@ -51,17 +55,15 @@ extension SeriesStore {
                 switch kind {
                 case .number: family(of: record).type == .counter
                 case .histogram:
-                    record.bounds == sum.record.bounds && record.words.count == sum.record.words.count
+                    record.bounds == sum.record.bounds
+                        && slab[memory: index].words.count == slab[memory: sum.index].words.count
                 case .exponential, .summary: false
                 }
             if isSameSort {
-                sum.add(record)
+                sum.add(index, self)
             } else if record.time >= sum.record.time {
                 // The labels are the same, as they are of all sources of a series.
-                sum = SeriesView(
-                    record: record, kind: kind, labels: record.labels.borrowed,
-                    context: record.flags.contains(.hasAllLabels) ? nil : contexts[record.context],
-                    counts: nil)
+                sum = view(index, record, kind)
             }
             merged = sum
         }
@@ -91,11 +93,12 @@ extension SeriesStore {
 }
 
 extension SeriesView {
-    fileprivate mutating func add(_ other: SeriesRecord) {
+    fileprivate mutating func add(_ source: UInt32, _ store: SeriesStore) {
+        let other = store.slab[source]
         if kind == .histogram {
-            var sums = counts ?? (0..<bucketCount).map { record.words[$0] }
-            for place in 0..<sums.count { sums[place] &+= other.words[place] }
-            counts = sums
+            counts = (0..<store.slab[memory: source].words.count).map {
+                count($0, store) &+ store.slab[memory: source].words[$0]
+            }
             record.count &+= other.count
             record.setSum(other.flags.contains(.hasSum) ? other.double : nil, adding: true)
         } else {

@@ -12,7 +12,7 @@ extension TextPage {
         case .histogram:
             var total: UInt64 = 0
             for place in 0..<finiteBuckets(view.record, store) {
-                let (sum, overflow) = total.addingReportingOverflow(view.count(place))
+                let (sum, overflow) = total.addingReportingOverflow(view.count(place, store))
                 if overflow { return false }
                 total = sum
             }

@@ -149,13 +149,13 @@ struct TextPage {
             begin(plain, labels, tail, &writer)
             putNumber(record, &writer)
             putTime(record, &writer)
-            if isOpenMetrics, type == .counter { putExemplar(record, 0, &writer) }
+            if isOpenMetrics, type == .counter { putExemplar(view, 0, store, &writer) }
             writer.put(UInt8(ascii: "\n"))
         case .histogram:
             writeBuckets(view, labels, tail, store, &writer)
             writeSumAndCount(record, labels, tail, store, &writer)
         case .summary:
-            writeQuantiles(view, labels, tail, &writer)
+            writeQuantiles(view, labels, tail, store, &writer)
             writeSumAndCount(record, labels, tail, store, &writer)
         case .exponential:
             writeTotalBucket(record, labels, tail, &writer)
@@ -213,15 +213,20 @@ struct TextPage {
         }
     }
 
-    private func putExemplar(_ record: SeriesRecord, _ place: Int, _ writer: inout PageWriter) {
-        guard place < record.exemplars.count else { return }
-        let exemplar = record.exemplars[place]
+    private func putExemplar(
+        _ view: SeriesView, _ place: Int, _ store: SeriesStore, _ writer: inout PageWriter
+    ) {
+        guard place < store.slab[memory: view.index].exemplars.count else { return }
+        put(store.slab[memory: view.index].exemplars[place], &writer)
+    }
+
+    private func put(_ exemplar: borrowing ExemplarSlot, _ writer: inout PageWriter) {
         guard !exemplar.isEmpty else { return }
         writer.put(" # {")
         if escaping == .allowUTF8 {
-            writer.put(exemplar.labels)
+            writer.put(exemplar.labels.borrowed)
         } else {
-            let labels = LabelTextReader(exemplar.labels).map {
+            let labels = LabelTextReader(exemplar.labels.borrowed).map {
                 Label(name: escaping.labelName($0.name), value: $0.value)
             }
             writer.put(LabelMaker.text(LabelMaker.joined(labels)).text)
@@ -262,7 +267,7 @@ struct TextPage {
                 writer.put(labelBytes > 0 ? ",le=\"" : "le=\"")
             }
             if place < finite, let bounds {
-                cumulative &+= view.count(place)
+                cumulative &+= view.count(place, store)
                 putBound(bounds, place, &writer)
                 writer.put(cumulative)
             } else {
@@ -270,7 +275,7 @@ struct TextPage {
                 writer.put(record.count)
             }
             putTime(record, &writer)
-            if isOpenMetrics { putExemplar(record, place, &writer) }
+            if isOpenMetrics { putExemplar(view, place, store, &writer) }
             writer.put(UInt8(ascii: "\n"))
         }
     }
@@ -299,19 +304,19 @@ struct TextPage {
     }
 
     private func writeQuantiles(
-        _ view: SeriesView, _ labels: WireBytes, _ tail: WireBytes, _ writer: inout PageWriter
+        _ view: SeriesView, _ labels: WireBytes, _ tail: WireBytes, _ store: SeriesStore,
+        _ writer: inout PageWriter
     ) {
-        let record = view.record
-        for place in stride(from: 0, to: record.words.count - 1, by: 2) {
-            let quantile = Double(bitPattern: record.words[place])
-            let value = Double(bitPattern: record.words[place + 1])
+        for place in stride(from: 0, to: store.slab[memory: view.index].words.count - 1, by: 2) {
+            let quantile = Double(bitPattern: store.slab[memory: view.index].words[place])
+            let value = Double(bitPattern: store.slab[memory: view.index].words[place + 1])
             guard allows(quantile: quantile, value: value) else { continue }
             putOpen(plain, labels, tail, &writer)
             writer.put(labels.count + tail.count > 0 ? ",quantile=\"" : "quantile=\"")
             writer.put(isOpenMetrics ? NumberText.open(quantile) : NumberText.plain(quantile))
             writer.put("\"} ")
             writer.put(value)
-            putTime(record, &writer)
+            putTime(view.record, &writer)
             writer.put(UInt8(ascii: "\n"))
         }
     }

@@ -313,21 +313,21 @@ struct ExponentialState {
     }
 
     /// What a record keeps, whose words came from `words`.
-    init(_ record: borrowing SeriesRecord) {
+    init(_ record: SeriesRecord, _ memory: borrowing SeriesMemory) {
         startTime = record.startTime
         time = record.time
         count = record.count
         sum = record.flags.contains(.hasSum) ? record.double : nil
-        let words = record.words
-        guard words.count >= Self.headWords else { return }
+        guard memory.words.count >= Self.headWords else { return }
+        let words = (0..<memory.words.count).map { memory.words[$0] }
         scale = Int64(bitPattern: words[0])
         zeroCount = words[1]
         zeroThreshold = Double(bitPattern: words[2])
         let middle = Self.headWords + Int(words[4])
         positive = Buckets(
-            offset: Int64(bitPattern: words[3]), counts: (Self.headWords..<middle).map { words[$0] })
+            offset: Int64(bitPattern: words[3]), counts: Array(words[Self.headWords..<middle]))
         negative = Buckets(
-            offset: Int64(bitPattern: words[5]), counts: (middle..<(middle + Int(words[6]))).map { words[$0] }
+            offset: Int64(bitPattern: words[5]), counts: Array(words[middle..<(middle + Int(words[6]))])
         )
     }
 }

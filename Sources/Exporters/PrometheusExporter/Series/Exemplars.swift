@@ -1,43 +1,15 @@
 internal import OTLP
 
 /// An exemplar of a counter or a bucket: where the latest trace is that counted there.
-struct ExemplarSlot: BitwiseCopyable {
+struct ExemplarSlot: ~Copyable {
     /// Bits of a double.
     var value: UInt64 = 0
     /// Nanoseconds since 1970; 0 when unknown.
     var time: UInt64 = 0
     /// `trace_id="…",…` as text formats write it; without, there is no exemplar.
-    private var base: UInt = 0
-    private var storedCount: UInt32 = 0
+    var labels = OwnedRun<UInt8>()
 
-    var isEmpty: Bool { base == 0 }
-    var bytes: Int { Int(storedCount) }
-
-    /// The labels, as long as the exemplar is not replaced.
-    var labels: WireBytes {
-        // SAFETY: `base` is the address of `storedCount` bytes that this slot owns.
-        unsafe WireBytes(
-            UnsafeRawBufferPointer(start: UnsafeRawPointer(bitPattern: base), count: Int(storedCount)))
-    }
-
-    mutating func replace(value: UInt64, time: UInt64, labels: [UInt8]) {
-        free()
-        self.value = value
-        self.time = time
-        let memory = UnsafeMutableRawPointer.allocate(byteCount: labels.count + 1, alignment: 1)
-        // SAFETY: there is room for the labels.
-        unsafe labels.withUnsafeBytes {
-            unsafe memory.copyMemory(from: $0.baseAddress ?? UnsafeRawPointer(memory), byteCount: $0.count)
-        }
-        base = UInt(bitPattern: memory)
-        storedCount = UInt32(labels.count)
-    }
-
-    mutating func free() {
-        // SAFETY: allocated in `replace`.
-        unsafe UnsafeMutableRawPointer(bitPattern: base)?.deallocate()
-        self = ExemplarSlot()
-    }
+    var isEmpty: Bool { labels.count == 0 }
 }
 
 /// An exemplar as it is read from a point.

@@ -99,12 +99,8 @@ extension SeriesRecord {
 }
 
 /// Room for buckets that a sender did not write in one piece. One for a store.
-@safe
 final class PointScratch {
-    // SAFETY: memory of its own, replaced by `gather` only and freed in deinit.
-    private var memory = UnsafeMutableBufferPointer<UInt64>.allocate(capacity: 64)
-
-    deinit { unsafe memory.deallocate() }
+    private var words = OwnedRun<UInt64>()
 
     /// A histogram point's counts and bounds, each in one piece, until the next call.
     fileprivate func gather(_ point: WireBytes) -> (counts: WireBytes, bounds: WireBytes) {
@@ -114,18 +110,14 @@ final class PointScratch {
             if field.number == Field.HistogramPoint.bucketCounts { counts.appendFixed(field) }
             if field.number == Field.HistogramPoint.explicitBounds { bounds.appendFixed(field) }
         }
-        let words = counts + bounds
-        if unsafe memory.count < words.count {
-            unsafe memory.deallocate()
-            unsafe memory = .allocate(capacity: words.count)
-        }
-        // SAFETY: there is room for the words, which are little-endian as all machines that this runs on.
-        let end = unsafe memory.update(fromContentsOf: words)
-        let all = unsafe UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: memory[..<end]))
+        var next = (counts + bounds).makeIterator()
+        words = OwnedRun(count: counts.count + bounds.count) { (next.next() ?? 0).littleEndian }
+        let all = words.borrowed
         let middle = counts.count * 8
+        // SAFETY: both are parts of the words, which stay until they are replaced.
         return (
-            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all[..<middle])),
-            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all[middle...]))
+            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all.unsafeBytes[..<middle])),
+            unsafe WireBytes(UnsafeRawBufferPointer(rebasing: all.unsafeBytes[middle...]))
         )
     }
 }
@@ -213,7 +205,7 @@ extension SeriesStore {
         let old = slab[index].bounds
         let isSame =
             old != noIndex && bounds.isSame(old, buckets.bounds)
-            && slab[index].words.bytes == buckets.counts.count
+            && slab[memory: index].words.count * 8 == buckets.counts.count
         if !isSame {
             if let reason = changeBounds(index, buckets) { return reason }
             isAdding = false
@@ -222,11 +214,11 @@ extension SeriesStore {
         slab[index].setSum(sum, adding: isAdding)
         if isAdding {
             slab[index].count &+= point.count
-            slab[index].words.add(buckets.counts)
+            slab[memory: index].words.add(buckets.counts)
         } else {
             slab[index].count = point.count
             slab[index].startTime = point.startTime
-            if buckets.counts.count > 0 { slab[index].words.copy(buckets.counts) }
+            if buckets.counts.count > 0 { slab[memory: index].words.copy(buckets.counts) }
         }
         slab[index].time = point.time
         slab[index].process = process
@@ -236,7 +228,7 @@ extension SeriesStore {
 
     private func changeBounds(_ index: UInt32, _ buckets: HistogramBuckets) -> DropReason? {
         guard BoundsTable.areValid(buckets.bounds) else { return .malformed }
-        if let lack = lackOfRoom(for: buckets.counts.count - slab[index].words.bytes) { return lack }
+        if let lack = lackOfRoom(for: buckets.counts.count - slab[memory: index].words.bytes) { return lack }
         dropExemplars(index)
         let new = bounds.use(buckets.bounds, hasher)
         if slab[index].bounds != noIndex { bounds.release(slab[index].bounds) }
@@ -248,9 +240,11 @@ extension SeriesStore {
     /// Takes a summary point in; says why when it does not.
     func updateSummary(_ index: UInt32, _ summary: SummaryState) -> DropReason? {
         if slab[index].isNewer(than: summary.time) { return .outOfOrder }
-        if let lack = lackOfRoom(for: summary.quantiles.count * 8 - slab[index].words.bytes) { return lack }
+        if let lack = lackOfRoom(for: summary.quantiles.count * 8 - slab[memory: index].words.bytes) {
+            return lack
+        }
         resizeWords(index, summary.quantiles.count)
-        for (place, word) in summary.quantiles.enumerated() { slab[index].words[place] = word }
+        for (place, word) in summary.quantiles.enumerated() { slab[memory: index].words[place] = word }
         slab[index].count = summary.count
         slab[index].setSum(summary.sum, adding: false)
         slab[index].startTime = summary.startTime
@@ -277,13 +271,15 @@ extension SeriesStore {
             return .outOfOrder
         }
         if isAdding {
-            guard let sum = state.merged(with: ExponentialState(slab[index])) else { return .malformed }
+            guard let sum = state.merged(with: ExponentialState(slab[index], slab[memory: index])) else {
+                return .malformed
+            }
             state = sum
         }
         let words = state.words
-        if let lack = lackOfRoom(for: words.count * 8 - slab[index].words.bytes) { return lack }
+        if let lack = lackOfRoom(for: words.count * 8 - slab[memory: index].words.bytes) { return lack }
         resizeWords(index, words.count)
-        for (place, word) in words.enumerated() { slab[index].words[place] = word }
+        for (place, word) in words.enumerated() { slab[memory: index].words[place] = word }
         slab[index].count = state.count
         slab[index].setSum(state.sum, adding: false)
         if !isAdding { slab[index].startTime = state.startTime }
@@ -294,10 +290,10 @@ extension SeriesStore {
     }
 
     private func resizeWords(_ index: UInt32, _ count: Int) {
-        guard slab[index].words.count != count else { return }
-        ownedBytes -= slab[index].words.bytes
-        slab[index].words.replace(count: count, with: 0)
-        ownedBytes += slab[index].words.bytes
+        guard slab[memory: index].words.count != count else { return }
+        ownedBytes -= slab[memory: index].words.bytes
+        slab[memory: index].words = OwnedRun(count: count) { 0 }
+        ownedBytes += slab[memory: index].words.bytes
     }
 
     // MARK: - Exemplars
@@ -312,7 +308,7 @@ extension SeriesStore {
         guard bytesMax > 0 else { return 0 }
         let type = family(of: slab[index]).type
         guard type == .counter || type == .histogram else { return 0 }
-        let slots = max(1, slab[index].words.count)
+        let slots = max(1, slab[memory: index].words.count)
         var seen = 0
         for field in point.whole.fields where field.number == number {
             seen += 1
@@ -321,34 +317,30 @@ extension SeriesStore {
                 continue
             }
             guard let exemplar = Exemplar(field.bytes, namer: settings.namer) else { continue }
-            if slab[index].exemplars.count != slots {
+            if slab[memory: index].exemplars.count != slots {
                 guard
                     exemplarBytes + slots * MemoryLayout<ExemplarSlot>.stride <= bytesMax
                 else { break }
                 dropExemplars(index)
-                slab[index].exemplars.replace(count: slots, with: ExemplarSlot())
-                exemplarBytes += slab[index].exemplars.bytes
+                slab[memory: index].exemplars = OwnedRun(count: slots) { ExemplarSlot() }
+                exemplarBytes += slab[memory: index].exemplars.bytes
             }
             let bounds = slab[index].bounds
             let place = bounds == noIndex || slots == 1 ? 0 : self.bounds[bounds].bucket(of: exemplar.value)
-            var slot = slab[index].exemplars[place]
-            guard slot.isEmpty || slot.time <= exemplar.time,
-                exemplarBytes - slot.bytes + exemplar.labels.count <= bytesMax
+            let bytes = slab[memory: index].exemplars[place].labels.bytes
+            let labels = OwnedRun(exemplar.labels)
+            guard slab[memory: index].exemplars[place].time <= exemplar.time,
+                exemplarBytes - bytes + labels.bytes <= bytesMax
             else { continue }
-            exemplarBytes += exemplar.labels.count - slot.bytes
-            slot.replace(value: exemplar.value.bitPattern, time: exemplar.time, labels: exemplar.labels)
-            slab[index].exemplars[place] = slot
+            exemplarBytes += labels.bytes - bytes
+            slab[memory: index].exemplars[place] = ExemplarSlot(
+                value: exemplar.value.bitPattern, time: exemplar.time, labels: labels)
         }
         return seen <= Self.exemplarsPerPointMax ? seen * Self.workPerExemplar : Self.workPerTurn
     }
 
     private func dropExemplars(_ index: UInt32) {
-        let exemplars = slab[index].exemplars
-        exemplarBytes -= exemplars.bytes
-        for place in 0..<exemplars.count {
-            exemplarBytes -= exemplars[place].bytes
-            exemplars[place].free()
-        }
-        slab[index].exemplars.free()
+        exemplarBytes -= slab[memory: index].exemplarBytes
+        slab[memory: index].exemplars = OwnedRun()
     }
 }

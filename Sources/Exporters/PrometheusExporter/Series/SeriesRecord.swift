@@ -1,6 +1,6 @@
 internal import OTLP
 
-/// What one source last said about one series: 144 bytes, without labels and buckets.
+/// What one source last said about one series, without labels and buckets, which are its `SeriesMemory`: plain numbers.
 ///
 /// A source is what a process would call a time series: one metric with one set of attributes. Nearly always
 /// it is the only one of the series that Prometheus sees, which then is this record; sources whose names
@@ -39,12 +39,6 @@ struct SeriesRecord {
     var aliasLow: UInt64 = 0
     var finalHigh: UInt32 = 0
     var aliasHigh: UInt32 = 0
-    /// `a="1",b="2"` as text formats write it; owned.
-    var labels = MemoryRun<UInt8>()
-    /// Buckets, quantiles; owned. What they are says `DistributionWords`.
-    var words = MemoryRun<UInt64>()
-    /// One for a number, one a bucket for a histogram; owned; empty when there never was one.
-    var exemplars = MemoryRun<ExemplarSlot>()
     /// Index of the context; `noIndex` for a pinned record.
     var context = noIndex
     /// Index of the descriptor under which it was made.
@@ -70,101 +64,21 @@ struct SeriesRecord {
     }
 }
 
-/// Memory that a record owns: a pointer and a count in 12 bytes. Freed by hand, with the record.
-@safe
-struct MemoryRun<Element: BitwiseCopyable> {
-    // SAFETY: `count` initialized elements, or nil and 0. Used under the store's lock only.
-    private(set) var base: UnsafeMutablePointer<Element>?
-    private(set) var storedCount: UInt32
-
-    init() {
-        unsafe base = nil
-        storedCount = 0
-    }
-
-    var count: Int { Int(storedCount) }
-    var bytes: Int { count * MemoryLayout<Element>.stride }
-
-    /// Frees what there was and takes room for `count` elements, each `element`.
-    mutating func replace(count: Int, with element: Element) {
-        if count != self.count {
-            free()
-            if count > 0 {
-                unsafe base = .allocate(capacity: count)
-                storedCount = UInt32(count)
-            }
-        }
-        unsafe base?.initialize(repeating: element, count: count)
-    }
-
-    /// Frees the memory. Nothing is left.
-    mutating func free() {
-        unsafe base?.deallocate()
-        unsafe base = nil
-        storedCount = 0
-    }
-
-    subscript(index: Int) -> Element {
-        @inline(__always)
-        get {
-            precondition(index >= 0 && index < count, "outside of the run")
-            return unsafe base.unsafelyUnwrapped[index]
-        }
-        @inline(__always)
-        nonmutating set {
-            precondition(index >= 0 && index < count, "outside of the run")
-            unsafe base.unsafelyUnwrapped[index] = newValue
-        }
-    }
-
-    /// The elements, as long as they are not freed.
-    var unsafeElements: UnsafeBufferPointer<Element> {
-        unsafe UnsafeBufferPointer(start: base, count: count)
-    }
-}
-
-extension MemoryRun<UInt8> {
-    /// A copy of text.
-    mutating func replace(_ text: [UInt8]) {
-        replace(count: text.count, with: 0)
-        for (index, byte) in text.enumerated() { self[index] = byte }
-    }
-
-    /// The bytes, as long as they are not freed.
-    var borrowed: WireBytes {
-        unsafe WireBytes(UnsafeRawBufferPointer(unsafeElements))
-    }
-}
-
-extension MemoryRun<UInt64> {
-    /// Replaces all elements by little-endian numbers, of which there are as many.
-    func copy(_ numbers: WireBytes) {
-        precondition(numbers.count == bytes, "as many numbers as elements")
-        // SAFETY: both have so many bytes; the run is memory of its own.
-        unsafe UnsafeMutableRawPointer(base)?.copyMemory(
-            from: numbers.unsafeBytes.baseAddress.unsafelyUnwrapped, byteCount: bytes)
-    }
-
-    /// Adds little-endian numbers to the elements, of which there are as many; wraps.
-    func add(_ numbers: WireBytes) {
-        precondition(numbers.count == bytes, "as many numbers as elements")
-        for index in 0..<count {
-            // SAFETY: the index is below both counts.
-            let number = unsafe numbers.unsafeBytes.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
-            unsafe base.unsafelyUnwrapped[index] &+= UInt64(littleEndian: number)
-        }
-    }
-}
-
-/// All records, by number. Memory is never moved and never given back; free slots are used again first.
+/// All series, by number. Slots are never moved and never given back; free ones are used again first.
 @safe
 final class SeriesSlab {
+    /// `chunkCount` of each. What is read with each point lies apart from the rest.
+    @unsafe
+    private struct Chunk {
+        let records: UnsafeMutablePointer<SeriesRecord>
+        let memories: UnsafeMutablePointer<SeriesMemory>
+    }
+
     private static let chunkBits = 10
     private static let chunkCount = 1 << chunkBits
 
-    // SAFETY: a directory of `chunkMax` pointers, of which the first `chunks` are to chunks of initialized
-    // records.
-    private let directory: UnsafeMutablePointer<UnsafeMutablePointer<SeriesRecord>>
+    // SAFETY: room for `chunkMax` chunks, of which the first `chunks` are there, with all elements initialized.
+    private let directory: UnsafeMutablePointer<Chunk>
     private let chunkMax: Int
     private var chunks = 0
     private var firstFree = noIndex
@@ -180,38 +94,47 @@ final class SeriesSlab {
     }
 
     deinit {
-        for index in 0..<end {
-            free(&self[index])
+        for chunk in 0..<chunks {
+            unsafe directory[chunk].memories.deinitialize(count: Self.chunkCount)
+            unsafe directory[chunk].memories.deallocate()
+            unsafe directory[chunk].records.deallocate()
         }
-        for chunk in 0..<chunks { unsafe directory[chunk].deallocate() }
         unsafe directory.deallocate()
-    }
-
-    private func free(_ record: inout SeriesRecord) {
-        for index in 0..<record.exemplars.count { record.exemplars[index].free() }
-        record.exemplars.free()
-        record.labels.free()
-        record.words.free()
     }
 
     /// The record of a number that `take` gave.
     subscript(index: UInt32) -> SeriesRecord {
         @inline(__always)
         unsafeAddress {
-            unsafe UnsafePointer(address(index))
+            unsafe UnsafePointer(chunk(of: index).records + place(index))
         }
         @inline(__always)
         unsafeMutableAddress {
-            unsafe address(index)
+            unsafe chunk(of: index).records + place(index)
+        }
+    }
+
+    /// What the series of a number keeps besides its record.
+    subscript(memory index: UInt32) -> SeriesMemory {
+        @inline(__always)
+        unsafeAddress {
+            unsafe UnsafePointer(chunk(of: index).memories + place(index))
+        }
+        @inline(__always)
+        unsafeMutableAddress {
+            unsafe chunk(of: index).memories + place(index)
         }
     }
 
     @inline(__always)
-    private func address(_ index: UInt32) -> UnsafeMutablePointer<SeriesRecord> {
+    private func chunk(of index: UInt32) -> Chunk {
         precondition(index < end, "no such series")
         // SAFETY: every slot below `end` is in a chunk.
-        return unsafe directory[Int(index) >> Self.chunkBits] + (Int(index) & (Self.chunkCount - 1))
+        return unsafe directory[Int(index) >> Self.chunkBits]
     }
+
+    @inline(__always)
+    private func place(_ index: UInt32) -> Int { Int(index) & (Self.chunkCount - 1) }
 
     /// A slot with an empty record; nil when all are in use.
     func take() -> UInt32? {
@@ -222,9 +145,14 @@ final class SeriesSlab {
             index = end
             if Int(index) >> Self.chunkBits == chunks {
                 guard chunks < chunkMax else { return nil }
-                let chunk = UnsafeMutablePointer<SeriesRecord>.allocate(capacity: Self.chunkCount)
-                unsafe chunk.initialize(repeating: SeriesRecord(), count: Self.chunkCount)
-                unsafe directory[chunks] = unsafe chunk
+                let chunk = unsafe Chunk(
+                    records: .allocate(capacity: Self.chunkCount),
+                    memories: .allocate(capacity: Self.chunkCount))
+                unsafe chunk.records.initialize(repeating: SeriesRecord(), count: Self.chunkCount)
+                for place in 0..<Self.chunkCount {
+                    unsafe (chunk.memories + place).initialize(to: SeriesMemory())
+                }
+                unsafe directory[chunks] = chunk
                 chunks += 1
             }
             end += 1
@@ -235,9 +163,9 @@ final class SeriesSlab {
         return index
     }
 
-    /// Frees a record and what it owns.
+    /// Frees what a series keeps, and its slot.
     func giveBack(_ index: UInt32) {
-        free(&self[index])
+        self[memory: index] = SeriesMemory()
         self[index] = SeriesRecord()
         self[index].nextInFamily = firstFree
         firstFree = index
@@ -245,5 +173,7 @@ final class SeriesSlab {
     }
 
     /// Memory of the slots.
-    var bytes: Int { chunks * Self.chunkCount * MemoryLayout<SeriesRecord>.stride }
+    var bytes: Int {
+        chunks * Self.chunkCount * (MemoryLayout<SeriesRecord>.stride + MemoryLayout<SeriesMemory>.stride)
+    }
 }

@@ -171,10 +171,8 @@ extension SeriesStore {
 
     /// Gives back what is counted of a record's memory; the slab frees it.
     private func free(_ index: UInt32) {
-        ownedBytes -= slab[index].labels.bytes + slab[index].words.bytes
-        let exemplars = slab[index].exemplars
-        exemplarBytes -= exemplars.bytes
-        for slot in 0..<exemplars.count { exemplarBytes -= exemplars[slot].bytes }
+        ownedBytes -= slab[memory: index].labels.bytes + slab[memory: index].words.bytes
+        exemplarBytes -= slab[memory: index].exemplarBytes
         if slab[index].bounds != noIndex { bounds.release(slab[index].bounds) }
     }
 

@@ -178,8 +178,9 @@ extension SeriesStore {
 
     func setLabels(_ labels: [Label], of index: UInt32, hasAllLabels: Bool) {
         let (text, hasQuotedNames) = LabelMaker.text(labels)
-        ownedBytes += text.count - slab[index].labels.bytes
-        slab[index].labels.replace(text)
+        ownedBytes -= slab[memory: index].labels.bytes
+        slab[memory: index].labels = OwnedRun(text)
+        ownedBytes += slab[memory: index].labels.bytes
         if hasAllLabels { slab[index].flags.insert(.hasAllLabels) }
         if hasQuotedNames { slab[index].flags.insert(.hasQuotedNames) }
     }
