@@ -1,52 +1,5 @@
 internal import Glibc
 
-/// Why bytes are no HTTP/1.1 request. The connection ends after the answer: nobody knows where the next request begins.
-package enum HTTP1Error: Error, Equatable, CustomStringConvertible {
-    case badRequestLine
-    case badVersion
-    case badField(name: String)
-    case bareLineFeed
-    case foldedField
-    case noHost
-    case severalHosts
-    case badHost(String)
-    case badContentLength(String)
-    case severalLengths
-    case unknownTransferCoding(String)
-    case badChunk
-    case headTooLarge(limit: Int)
-
-    /// The status of the answer (RFC 9110 §15).
-    package var status: Int {
-        switch self {
-        case .badVersion: 505
-        case .unknownTransferCoding: 501
-        case .headTooLarge: 431
-        default: 400
-        }
-    }
-
-    package var description: String {
-        switch self {
-        case .badRequestLine: "the request line is not \"METHOD TARGET HTTP/1.1\""
-        case .badVersion: "the version is neither HTTP/1.1 nor HTTP/1.0"
-        case .badField(let name):
-            "the header has a line that is no field, or has forbidden bytes: \"\(name)\""
-        case .bareLineFeed: "a line of the header ends in a line feed without a carriage return"
-        case .foldedField: "a field goes on in the next line, which is obsolete"
-        case .noHost: "the host field is missing"
-        case .severalHosts: "there is more than one host field"
-        case .badHost(let text): "the host field is no host with an optional port: \"\(text)\""
-        case .badContentLength(let text): "content-length is not a number: \"\(text)\""
-        case .severalLengths: "the length of the body is told more than once"
-        case .unknownTransferCoding(let text): "transfer-encoding is not understood: \"\(text)\""
-        case .badChunk: "the body is not well-formed in chunks"
-        case .headTooLarge(let limit):
-            "the header has more than \(limit) bytes, 32 counted for each field beside its own"
-        }
-    }
-}
-
 /// Reads the requests of one HTTP/1.1 connection from its bytes, without I/O (RFC 9112).
 ///
 /// Strict where leniency lets two readers of one connection disagree about where a request ends: line ends are CRLF,
@@ -128,7 +81,7 @@ package struct HTTP1RequestParser {
                     if rest.count > Self.chunkLineMax { throw .badChunk }
                     return .needMore
                 }
-                guard line.count <= Self.chunkLineMax, let size = unsafe Self.chunkSize(line) else {
+                guard line.count <= Self.chunkLineMax, let size = unsafe chunkSize(line) else {
                     throw .badChunk
                 }
                 consumed += line.count + 2
@@ -322,60 +275,6 @@ package struct HTTP1RequestParser {
         try unsafe framing.note(nameLength: nameEnd, head, value)
     }
 
-    /// What frames the request, gathered field by field.
-    private struct Framing {
-        let isVersion10: Bool
-        private var hosts = 0
-        private var contentLength: Int?
-        private var isChunked = false
-        private var close = false
-        private var keepAlive = false
-
-        init(isVersion10: Bool) { self.isVersion10 = isVersion10 }
-
-        /// Looks at the field that `head` got last.
-        mutating func note(
-            nameLength: Int, _ head: HeaderBlock, _ value: UnsafeRawBufferPointer
-        ) throws(HTTP1Error) {
-            // Every name has a length of its own: one comparison for most fields.
-            switch nameLength {
-            case 4 where head.lastName(is: "host"):
-                hosts += 1
-                for index in 0..<value.count where unsafe !isHostByte(value[index]) {
-                    throw unsafe .badHost(shown(value))
-                }
-            case 10 where head.lastName(is: "connection"):
-                let tokens = unsafe value.split(separator: UInt8(ascii: ","))
-                for index in unsafe tokens.indices {
-                    let token = unsafe tokens[index]
-                    close = unsafe close || equalsIgnoringCase(token, "close")
-                    keepAlive = unsafe keepAlive || equalsIgnoringCase(token, "keep-alive")
-                }
-            case 14 where head.lastName(is: "content-length"):
-                guard let length = unsafe decimal(value) else { throw unsafe .badContentLength(shown(value)) }
-                if contentLength != nil { throw .severalLengths }
-                contentLength = length
-            case 17 where head.lastName(is: "transfer-encoding"):
-                guard unsafe equalsIgnoringCase(value[...], "chunked"), !isVersion10 else {
-                    throw unsafe .unknownTransferCoding(shown(value))
-                }
-                if isChunked { throw .severalLengths }
-                isChunked = true
-            default:
-                break
-            }
-        }
-
-        func head() throws(HTTP1Error) -> Head {
-            if hosts > 1 { throw .severalHosts }
-            if hosts == 0, !isVersion10 { throw .noHost }
-            if isChunked, contentLength != nil { throw .severalLengths }
-            return Head(
-                keepAlive: isVersion10 ? keepAlive && !close : !close, isVersion10: isVersion10,
-                contentLength: isChunked ? nil : contentLength ?? 0)
-        }
-    }
-
     // MARK: - Lines and numbers
 
     /// The first line without its end; nil when it has none yet.
@@ -390,82 +289,4 @@ package struct HTTP1RequestParser {
         }
         return unsafe UnsafeRawBufferPointer(start: start, count: count - 1)
     }
-
-    private static func chunkSize(_ line: UnsafeRawBufferPointer) -> Int? {
-        var value = 0
-        var digits = 0
-        for index in 0..<line.count {
-            let byte = unsafe line[index]
-            let digit: UInt8
-            switch byte {
-            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit = byte - UInt8(ascii: "0")
-            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit = byte - UInt8(ascii: "a") + 10
-            case UInt8(ascii: "A")...UInt8(ascii: "F"): digit = byte - UInt8(ascii: "A") + 10
-            // What follows are extensions, which mean nothing here.
-            case UInt8(ascii: ";") where digits > 0, space where digits > 0, tab where digits > 0:
-                return unsafe line.contains(lf) || line.contains(cr) ? nil : value
-            default: return nil
-            }
-            digits += 1
-            guard digits <= 15 else { return nil }
-            value = value << 4 | Int(digit)
-        }
-        return digits > 0 ? value : nil
-    }
-}
-
-private let cr = UInt8(ascii: "\r")
-private let lf = UInt8(ascii: "\n")
-private let space = UInt8(ascii: " ")
-private let tab = UInt8(ascii: "\t")
-private let slash = UInt8(ascii: "/")
-private let zero = UInt8(ascii: "0")
-private let one = UInt8(ascii: "1")
-
-/// The characters of methods and of field names (RFC 9110 §5.6.2).
-func isToken(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-        zero...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "_"), UInt8(ascii: "."),
-        UInt8(ascii: "!"), UInt8(ascii: "#")...UInt8(ascii: "'"), UInt8(ascii: "*"), UInt8(ascii: "+"),
-        UInt8(ascii: "^"), UInt8(ascii: "`"), UInt8(ascii: "|"), UInt8(ascii: "~"):
-        true
-    default: false
-    }
-}
-
-/// The characters of a host with a port (RFC 3986 §3.2.2), and those of the names that Envoy makes.
-private func isHostByte(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "#"), UInt8(ascii: "^"), UInt8(ascii: "`"): false
-    case UInt8(ascii: ":"), UInt8(ascii: "["), UInt8(ascii: "]"), UInt8(ascii: "("), UInt8(ascii: ")"),
-        UInt8(ascii: ","), UInt8(ascii: ";"), UInt8(ascii: "="):
-        true
-    default: isToken(byte)
-    }
-}
-
-func equalsIgnoringCase(_ bytes: Slice<UnsafeRawBufferPointer>, _ text: StaticString) -> Bool {
-    var trimmed = unsafe bytes
-    while let first = unsafe trimmed.first, first == space || first == tab { unsafe trimmed.removeFirst() }
-    while let last = unsafe trimmed.last, last == space || last == tab { unsafe trimmed.removeLast() }
-    let wanted = unsafe UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount)
-    return unsafe trimmed.elementsEqual(wanted) { $0 == $1 || ($0 | 0x20 == $1 && isToken($0)) }
-}
-
-func decimal(_ bytes: UnsafeRawBufferPointer) -> Int? {
-    guard (1...18).contains(bytes.count) else { return nil }
-    var value = 0
-    for index in 0..<bytes.count {
-        let byte = unsafe bytes[index]
-        guard (zero...UInt8(ascii: "9")).contains(byte) else { return nil }
-        value = value * 10 + Int(byte - zero)
-    }
-    return value
-}
-
-/// A client's bytes as a message shows them: printable, no longer than a line.
-private func shown(_ bytes: UnsafeRawBufferPointer) -> String {
-    let visible = unsafe bytes.prefix(64).map { (0x20...0x7E).contains($0) ? $0 : UInt8(ascii: "?") }
-    return String(decoding: visible, as: UTF8.self)
 }

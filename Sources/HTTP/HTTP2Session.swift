@@ -1,84 +1,6 @@
 internal import CNghttp2
 package import NIOCore
 
-/// What a session tells its owner. Called inside `receive` or `send`, on the event loop; must not call those two.
-package protocol HTTP2SessionDelegate: AnyObject {
-    /// A header section is complete: request or response head, or trailers. Read it from `stream.headers`.
-    func headersEnded(_ stream: HTTP2Stream, isTrailers: Bool)
-    /// Bytes of a body. Valid for this call only.
-    func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream)
-    /// The peer has ended its side of the stream.
-    func ended(_ stream: HTTP2Stream)
-    /// The stream is gone, well or by a reset; its slot will serve another one. `code` is an RFC 9113 §7 error code.
-    func closed(_ stream: HTTP2Stream, code: UInt32)
-    /// The peer wants no more streams (GOAWAY). Streams above `lastStream` were not processed.
-    func goAway(lastStream: Int32, code: UInt32)
-    /// The peer answered a PING.
-    func pingAcknowledged()
-    /// The peer sent a PING.
-    func pingReceived()
-    /// A RST_STREAM of ours has left, for whatever reason. For counting.
-    func resetSent(_ reason: HTTP2ResetReason)
-}
-
-extension HTTP2SessionDelegate {
-    package func resetSent(_ reason: HTTP2ResetReason) {}
-}
-
-/// Why we reset a stream.
-package enum HTTP2ResetReason: Sendable, Equatable {
-    /// The request is malformed.
-    case malformed(HTTP2Malformed)
-    /// Any other; an RFC 9113 §7 error code.
-    case code(UInt32)
-
-    /// In words, for a label.
-    package var text: String {
-        switch self {
-        case .malformed(let fault): fault.rawValue
-        case .code(let code): code < Self.names.count ? Self.names[Int(code)] : "unknown"
-        }
-    }
-
-    private static let names = [
-        "no_error", "protocol_error", "internal_error", "flow_control_error", "settings_timeout",
-        "stream_closed",
-        "frame_size_error", "refused_stream", "cancel", "compression_error", "connect_error",
-        "enhance_your_calm",
-        "inadequate_security", "http_1_1_required",
-    ]
-}
-
-/// What a session announces about itself (RFC 9113 §6.5.2), and what it bears.
-package struct HTTP2Settings: Sendable {
-    /// SETTINGS_MAX_CONCURRENT_STREAMS.
-    package var maxConcurrentStreams: UInt32 = 10_000
-    /// SETTINGS_INITIAL_WINDOW_SIZE, bytes. Does not throttle a request of a few megabytes.
-    package var streamWindowBytes: Int32 = 8 << 20
-    /// The connection's window, bytes.
-    package var connectionWindowBytes: Int32 = 64 << 20
-    /// SETTINGS_MAX_FRAME_SIZE, bytes.
-    package var maxFrameBytes: UInt32 = 1 << 20
-    /// Header sections larger than this reset their stream, bytes.
-    package var maxHeaderBytes = 16 << 10
-
-    /// The defaults.
-    package init() {}
-}
-
-/// A fault that ends a connection.
-package struct HTTP2SessionError: Error, CustomStringConvertible {
-    /// nghttp2's code, negative.
-    package let code: Int32
-    /// nghttp2's words for it.
-    package let description: String
-
-    init(_ code: Int) {
-        self.code = Int32(truncatingIfNeeded: code)
-        description = unsafe String(cString: nghttp2_strerror(Int32(truncatingIfNeeded: code)))
-    }
-}
-
 /// One HTTP/2 connection, either side, without I/O: bytes in, delegate calls, bytes out.
 ///
 /// Confined to its `HTTP2Handler`, which asserts its event loop: nghttp2 sessions are single-threaded. Inside a delegate
@@ -93,27 +15,27 @@ package final class HTTP2Session {
         case server
     }
 
-    private var raw: OpaquePointer?  // nghttp2_session *, owned; nil after close()
-    private let delegate: any HTTP2SessionDelegate
+    var raw: OpaquePointer?  // nghttp2_session *, owned; nil after close()
+    let delegate: any HTTP2SessionDelegate
     private var isCalled = false
     /// Whether nghttp2 is reading or writing, so that whoever asks is inside one of its calls.
     package private(set) var isBusy: Bool {
         get { isCalled }
         set { isCalled = newValue }
     }
-    private let role: Role
-    private let settings: HTTP2Settings
-    private var output = HTTP2Output()
+    let role: Role
+    let settings: HTTP2Settings
+    var output = HTTP2Output()
     private var slots: [HTTP2Stream] = []
     private var freeSlots: [Int] = []
     /// Of the section that is being read.
-    private let headers = HeaderBlock()
+    let headers = HeaderBlock()
     /// The stream whose header section is being read: sections are never interleaved.
-    private var headerStream: HTTP2Stream?
+    var headerStream: HTTP2Stream?
     /// Streams that were answered before the peer had sent all of its request, by number.
     private var answeredEarly: [(stream: HTTP2Stream, id: Int32)] = []
     /// Whether the peer has spoken HTTP/2: its SETTINGS have come (RFC 9113 §3.4).
-    package private(set) var hasPeerSettings = false
+    package internal(set) var hasPeerSettings = false
 
     /// Where it has its memory; nil: from malloc.
     private let memory: SessionMemory?
@@ -342,46 +264,16 @@ package final class HTTP2Session {
     /// Whether an answer is still to be given by the owner.
     var isOwnerAsked: Bool { slots.contains { $0.id != 0 && !$0.answered } }
 
-    private func announce() throws(HTTP2SessionError) {
-        guard let raw = unsafe raw else { return }
-        var entries = [
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE.rawValue),
-                value: UInt32(settings.streamWindowBytes)),
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_MAX_FRAME_SIZE.rawValue), value: settings.maxFrameBytes),
-            nghttp2_settings_entry(
-                settings_id: Int32(NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE.rawValue),
-                value: UInt32(settings.maxHeaderBytes)),
-        ]
-        switch role {
-        case .server:
-            entries.append(
-                nghttp2_settings_entry(
-                    settings_id: Int32(NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS.rawValue),
-                    value: settings.maxConcurrentStreams))
-        case .client:
-            entries.append(
-                nghttp2_settings_entry(settings_id: Int32(NGHTTP2_SETTINGS_ENABLE_PUSH.rawValue), value: 0))
-        }
-        let none = UInt8(NGHTTP2_FLAG_NONE.rawValue)
-        var code = unsafe nghttp2_submit_settings(raw, none, &entries, entries.count)
-        if code == 0 {
-            code = unsafe nghttp2_session_set_local_window_size(raw, none, 0, settings.connectionWindowBytes)
-        }
-        if code != 0 { throw HTTP2SessionError(Int(code)) }
-    }
-
     // MARK: - Streams
 
-    private func takeStream() -> HTTP2Stream {
+    func takeStream() -> HTTP2Stream {
         if let slot = freeSlots.popLast() { return slots[slot] }
         let stream = HTTP2Stream(slot: slots.count, headers: headers)
         slots.append(stream)
         return stream
     }
 
-    private func giveBack(_ stream: HTTP2Stream) {
+    func giveBack(_ stream: HTTP2Stream) {
         stream.close()
         freeSlots.append(stream.slot)
         // What many streams at a time took is not kept by a connection without any.
@@ -395,269 +287,9 @@ package final class HTTP2Session {
     package static let idleSlotsMax = 64
 
     /// The object of an open stream; nil for the connection itself and for streams that we refused to open.
-    fileprivate func stream(_ id: Int32) -> HTTP2Stream? {
+    func stream(_ id: Int32) -> HTTP2Stream? {
         guard let pointer = unsafe nghttp2_session_get_stream_user_data(raw, id) else { return nil }
         // SAFETY: user data is set to objects that `slots` holds, and the stream is open.
         return unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
     }
-}
-
-// MARK: - What nghttp2 calls
-
-extension HTTP2Session {
-    fileprivate func headersBegan(_ id: Int32) -> Int32 {
-        if let known = stream(id) {
-            known.headers.removeAll()
-            known.check.beginTrailers()
-            headerStream = known
-            return 0
-        }
-        headerStream = nil
-        guard role == .server else { return 0 }
-        let stream = takeStream()
-        stream.open(id: id)
-        headerStream = stream
-        // SAFETY: as in `request`.
-        return unsafe nghttp2_session_set_stream_user_data(
-            raw, id, Unmanaged.passUnretained(stream).toOpaque())
-    }
-
-    fileprivate func header(_ name: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Int32 {
-        guard let stream = headerStream, !stream.hasTooManyFields else { return 0 }
-        if role == .server, unsafe !stream.check.field(name, value) { return 0 }
-        if stream.headers.byteCount + name.count + value.count + 32 * (stream.headers.count + 1)
-            > settings.maxHeaderBytes
-        {
-            // nghttp2 has to decode the rest of the section for the connection's sake; of a client's stream nothing more is
-            // wanted then, a server's owner answers.
-            guard role == .server else { return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE.rawValue }
-            stream.hasTooManyFields = true
-            return 0
-        }
-        unsafe stream.headers.append(name: name, value: value)
-        return 0
-    }
-
-    fileprivate func frameReceived(_ frame: UnsafePointer<nghttp2_frame>) -> Int32 {
-        let header = unsafe frame.pointee.hd
-        switch UInt32(header.type) {
-        case NGHTTP2_HEADERS.rawValue:
-            guard let stream = stream(header.stream_id) else { return 0 }
-            headerStream = nil
-            let isTrailers = !stream.readingFirstSection
-            // An interim answer (1xx) is followed by the real first section.
-            let interim =
-                role == .client && !isTrailers && stream.headers.field(":status", hasPrefix: "1") == true
-            if interim { return 0 }
-            stream.readingFirstSection = false
-            if role == .server {
-                let endsStream = UInt32(header.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0
-                stream.check.endSection(endsStream: endsStream)
-                if refuseMalformed(stream) { return 0 }
-            }
-            delegate.headersEnded(stream, isTrailers: isTrailers)
-            headers.giveBack()
-            endIfFlagged(header, stream)
-        case NGHTTP2_DATA.rawValue:
-            guard let stream = stream(header.stream_id) else { return 0 }
-            endIfFlagged(header, stream)
-        case NGHTTP2_SETTINGS.rawValue:
-            hasPeerSettings = true
-        case NGHTTP2_GOAWAY.rawValue:
-            let goAway = unsafe frame.pointee.goaway
-            unsafe delegate.goAway(lastStream: goAway.last_stream_id, code: goAway.error_code)
-        case NGHTTP2_PING.rawValue:
-            if UInt32(header.flags) & UInt32(NGHTTP2_FLAG_ACK.rawValue) != 0 {
-                delegate.pingAcknowledged()
-            } else {
-                delegate.pingReceived()
-            }
-        default: break
-        }
-        return 0
-    }
-
-    private func endIfFlagged(_ header: nghttp2_frame_hd, _ stream: HTTP2Stream) {
-        guard UInt32(header.flags) & UInt32(NGHTTP2_FLAG_END_STREAM.rawValue) != 0, stream.id != 0 else {
-            return
-        }
-        if role == .server {
-            stream.check.end()
-            if refuseMalformed(stream) { return }
-        }
-        stream.peerEnded = true
-        delegate.ended(stream)
-    }
-
-    fileprivate func dataReceived(_ id: Int32, _ bytes: UnsafeRawBufferPointer) {
-        guard let stream = stream(id) else { return }
-        if role == .server {
-            stream.check.body(bytes.count)
-            if refuseMalformed(stream) { return }
-        }
-        unsafe delegate.received(bytes, stream)
-    }
-
-    /// Resets a request that is malformed.
-    /// - Returns: whether it is.
-    private func refuseMalformed(_ stream: HTTP2Stream) -> Bool {
-        guard stream.check.fault != nil else { return false }
-        if !stream.answered { reset(stream, code: NGHTTP2_PROTOCOL_ERROR.rawValue) }
-        return true
-    }
-
-    /// A frame of ours has left.
-    fileprivate func frameSent(_ frame: UnsafePointer<nghttp2_frame>) {
-        guard unsafe UInt32(frame.pointee.hd.type) == NGHTTP2_RST_STREAM.rawValue else { return }
-        let code = unsafe frame.pointee.rst_stream.error_code
-        if code == NGHTTP2_PROTOCOL_ERROR.rawValue,
-            let fault = unsafe stream(frame.pointee.hd.stream_id)?.check.fault
-        {
-            delegate.resetSent(.malformed(fault))
-        } else {
-            delegate.resetSent(.code(code))
-        }
-    }
-
-    fileprivate func streamClosed(_ id: Int32, _ code: UInt32) {
-        guard let stream = stream(id) else { return }
-        if headerStream === stream { headerStream = nil }
-        delegate.closed(stream, code: code)
-        giveBack(stream)
-    }
-
-    /// Says how many bytes the next DATA frame carries; the bytes themselves go out in `writeBody`.
-    fileprivate func nextBody(_ stream: HTTP2Stream, _ limit: Int, _ flags: UnsafeMutablePointer<UInt32>)
-        -> Int
-    {
-        let count = min(limit, stream.bodyBytesLeft)
-        stream.isBodyBegun = true
-        var set = UInt32(NGHTTP2_DATA_FLAG_NO_COPY.rawValue)
-        if count == stream.bodyBytesLeft {
-            set |= UInt32(NGHTTP2_DATA_FLAG_EOF.rawValue)
-            stream.isSent = true
-            if let trailers = stream.trailers {
-                set |= UInt32(NGHTTP2_DATA_FLAG_NO_END_STREAM.rawValue)
-                let code = unsafe trailers.withPairs { pairs, count in
-                    unsafe nghttp2_submit_trailer(raw, stream.id, pairs, count)
-                }
-                if code != 0 { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
-            }
-        }
-        unsafe flags.pointee = set
-        return count
-    }
-
-    fileprivate func writeBody(_ stream: HTTP2Stream, _ frameHeader: UnsafePointer<UInt8>, _ count: Int) {
-        // SAFETY: nghttp2 gives the nine bytes of a frame header, valid for this call; copied.
-        unsafe output.append(UnsafeRawBufferPointer(start: frameHeader, count: 9))
-        stream.takeBody(count, into: &output)
-    }
-}
-
-// MARK: - Thunks
-
-private func bodyProvider(_ stream: UnsafeMutableRawPointer) -> nghttp2_data_provider {
-    unsafe nghttp2_data_provider(
-        source: nghttp2_data_source(ptr: stream),
-        read_callback: { _, _, _, limit, flags, source, userData in
-            guard let userData = unsafe userData, let flags = unsafe flags,
-                let pointer = unsafe source?.pointee.ptr
-            else { return Int(NGHTTP2_ERR_CALLBACK_FAILURE.rawValue) }
-            // SAFETY: the source is the stream object that `slots` holds while the stream is open.
-            let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
-            return unsafe session(userData) { unsafe $0.nextBody(stream, limit, flags) }
-        })
-}
-
-/// Calls a method of the session behind user data, without counting a reference for the call.
-private func session<Result>(
-    _ userData: UnsafeMutableRawPointer, _ body: (HTTP2Session) -> Result
-) -> Result {
-    // SAFETY: user data is the live session (see init); nghttp2 calls only from inside its methods.
-    unsafe Unmanaged<HTTP2Session>.fromOpaque(userData)._withUnsafeGuaranteedRef { body($0) }
-}
-
-private let failed = NGHTTP2_ERR_CALLBACK_FAILURE.rawValue
-
-private func makeSession(
-    _ role: HTTP2Session.Role, _ userData: UnsafeMutableRawPointer, _ memory: SessionMemory?,
-    _ raw: inout OpaquePointer?
-) -> Int32 {
-    var callbacks: OpaquePointer?
-    var code = unsafe nghttp2_session_callbacks_new(&callbacks)
-    guard code == 0 else { return code }
-    defer { unsafe nghttp2_session_callbacks_del(callbacks) }
-    var options: OpaquePointer?
-    code = unsafe nghttp2_option_new(&options)
-    guard code == 0 else { return code }
-    defer { unsafe nghttp2_option_del(options) }
-    // Else it keeps the closed streams of a connection, up to SETTINGS_MAX_CONCURRENT_STREAMS, for priorities.
-    unsafe nghttp2_option_set_no_closed_streams(options, 1)
-    // How many streams a client may cancel is a matter of `FrameBudget` and `WorkBudget`.
-    if role == .server {
-        unsafe nghttp2_option_set_stream_reset_rate_limit(options, UInt64(UInt32.max), UInt64(UInt32.max))
-    }
-    // HTTP2RequestCheck does what must be done.
-    if role == .server { unsafe nghttp2_option_set_no_http_messaging(options, 1) }
-    unsafe nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks) { _, frame, userData in
-        guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
-        return unsafe session(userData) { unsafe $0.headersBegan(frame.pointee.hd.stream_id) }
-    }
-    unsafe nghttp2_session_callbacks_set_on_header_callback(callbacks) {
-        _, _, name, nameCount, value, valueCount, _, userData in
-        guard let userData = unsafe userData else { return failed }
-        return unsafe session(userData) {
-            unsafe $0.header(
-                UnsafeRawBufferPointer(start: name, count: nameCount),
-                UnsafeRawBufferPointer(start: value, count: valueCount))
-        }
-    }
-    unsafe nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks) { _, frame, userData in
-        guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
-        return unsafe session(userData) { unsafe $0.frameReceived(frame) }
-    }
-    unsafe nghttp2_session_callbacks_set_on_frame_send_callback(callbacks) { _, frame, userData in
-        guard let userData = unsafe userData, let frame = unsafe frame else { return failed }
-        unsafe session(userData) { unsafe $0.frameSent(frame) }
-        return 0
-    }
-    unsafe nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks) {
-        _, _, id, bytes, count, userData in
-        guard let userData = unsafe userData else { return failed }
-        unsafe session(userData) {
-            unsafe $0.dataReceived(id, UnsafeRawBufferPointer(start: bytes, count: count))
-        }
-        return 0
-    }
-    unsafe nghttp2_session_callbacks_set_on_stream_close_callback(callbacks) { _, id, code, userData in
-        guard let userData = unsafe userData else { return failed }
-        unsafe session(userData) { $0.streamClosed(id, code) }
-        return 0
-    }
-    unsafe nghttp2_session_callbacks_set_send_data_callback(callbacks) {
-        _, _, header, count, source, userData in
-        guard let userData = unsafe userData, let header = unsafe header,
-            let pointer = unsafe source?.pointee.ptr
-        else { return failed }
-        // SAFETY: as in bodyProvider.
-        let stream = unsafe Unmanaged<HTTP2Stream>.fromOpaque(pointer).takeUnretainedValue()
-        unsafe session(userData) { unsafe $0.writeBody(stream, header, count) }
-        return 0
-    }
-    unsafe nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks) {
-        _, _, _, connectionWindow, streamWindow, maxFrame, _ in
-        Int(min(connectionWindow, streamWindow, Int32(min(maxFrame, 1 << 20))))
-    }
-    switch role {
-    case .server:
-        guard let memory else {
-            return unsafe nghttp2_session_server_new2(&raw, callbacks, userData, options)
-        }
-        code = unsafe memory.make { memory in
-            unsafe nghttp2_session_server_new3(&raw, callbacks, userData, options, memory)
-        }
-    case .client: code = unsafe nghttp2_session_client_new2(&raw, callbacks, userData, options)
-    }
-    return code
 }

@@ -8,12 +8,12 @@ internal import Pipeline
 ///
 /// Requests are served one after the other; what a client sends ahead waits for the answer before it, first here, then
 /// in its socket. The answers to all requests of one read are written at once.
-final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
+final class HTTP1Connection: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
-    private enum Phase {
+    enum Phase {
         /// No request is under way.
         case idle
         /// A request's body comes in. Its answer may be written already; the rest of the body is then thrown away.
@@ -26,55 +26,55 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     }
 
     /// How long a client may take to close after it was told that the connection ends.
-    private static let lingerLimit = TimeAmount.seconds(5)
+    static let lingerLimit = TimeAmount.seconds(5)
     /// More of a body that nobody wants costs more than a new connection.
-    private static let unwantedBytesMax = 256 << 10
+    static let unwantedBytesMax = 256 << 10
     /// Answers that are gathered before they are written.
     private static let answersBytesMax = 32 << 10
     /// Room that is kept while nothing is under way.
-    private static let keptBytesMax = 4096
+    static let keptBytesMax = 4096
     /// A chunk of fewer bytes carries nothing (`FrameBudget`).
     private static let chunkBytesMin = 64
 
-    private let service: ProtocolService
-    private let connections: Connections
-    private let account: ConnectionAccount
-    private let memory: ConnectionMemory
-    private let reader: RequestReader
-    private let limits: HTTP1Limits
-    private var context: ChannelHandlerContext?
+    let service: ProtocolService
+    let connections: Connections
+    let account: ConnectionAccount
+    let memory: ConnectionMemory
+    let reader: RequestReader
+    let limits: HTTP1Limits
+    var context: ChannelHandlerContext?
     private let head = HeaderBlock()
     private var parser = HTTP1RequestParser()
-    private var phase = Phase.idle
+    var phase = Phase.idle
     /// What was read and not looked at yet.
-    private var unread = ByteBuffer()
+    var unread = ByteBuffer()
     /// Answers that are not written yet.
-    private var answers = ByteBuffer()
+    var answers = ByteBuffer()
     /// Whether the rest of `unread` waits until the client has read answers.
     private var isBlocked = false
     /// A read that was asked for while a request waits.
     private var heldRead = false
     /// Counts requests, so that a late answer knows whether its own is still waiting.
-    private var request = 0
-    private var keepAlive = true
-    private var isVersion10 = false
+    var request = 0
+    var keepAlive = true
+    var isVersion10 = false
     /// Whether the request's method is HEAD.
-    private var isHead = false
+    var isHead = false
     /// What the answer says to a browser.
-    private var corsFields: CORSPolicy.Fields = []
+    var corsFields: CORSPolicy.Fields = []
     /// When it ends with its next answer, or at once when it is idle.
-    private var ageLimit: NIODeadline?
-    private var draining = false
-    private var inputClosed = false
+    var ageLimit: NIODeadline?
+    var draining = false
+    var inputClosed = false
     /// When the first byte of a header came that is not complete.
-    private var headSince: NIODeadline?
+    var headSince: NIODeadline?
     /// When the last request's header came.
-    private var requestBegan = NIODeadline.distantPast
+    var requestBegan = NIODeadline.distantPast
     /// When anything of a request last came, or was answered.
-    private var lastMoved = NIODeadline.distantPast
-    private var lastChecked = NIODeadline.distantPast
+    var lastMoved = NIODeadline.distantPast
+    var lastChecked = NIODeadline.distantPast
     /// Bytes of the body that are still to come, where its length is known.
-    private var bodyLeft: Int?
+    var bodyLeft: Int?
     /// Bytes of the body that came after its answer.
     private var unwantedBytes = 0
 
@@ -103,7 +103,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         connections.add(self)
     }
 
-    private func end(_ reason: ConnectionEnd) {
+    func end(_ reason: ConnectionEnd) {
         service.ends.count(reason)
         phase = .closed
         // What it held is free now, not when the channel has closed: who asks for memory ends no more than needed.
@@ -148,7 +148,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     }
 
     /// Tells what the connection holds.
-    private func publish() {
+    func publish() {
         memory.unreadBytes = unread.readableBytes == 0 ? 0 : unread.capacity
         memory.publish()
     }
@@ -165,7 +165,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         context.fireChannelWritabilityChanged()
     }
 
-    private func readHeld(_ context: ChannelHandlerContext) {
+    func readHeld(_ context: ChannelHandlerContext) {
         guard heldRead, !isBlocked else { return }
         heldRead = false
         read(context: context)
@@ -181,7 +181,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     }
 
     /// Works on what was read until it is used up, or a request has to wait for its answer.
-    private func readOn(_ context: ChannelHandlerContext) {
+    func readOn(_ context: ChannelHandlerContext) {
         reading: while true {
             switch phase {
             case .waiting, .lingering, .closed: break reading
@@ -291,123 +291,6 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
         }
     }
 
-    private func finish() {
-        if case .receiving(answered: true) = phase {
-            endRequest()
-            return
-        }
-        phase = .waiting
-        complete()
-    }
-
-    /// The request's body is there.
-    private func complete() {
-        let answer = account.excusing(
-            { reader.finish(later: acknowledgement) }, bytes: { excused($0, reader) })
-        if reader.isInPieces { return }
-        if answer?.isOurs ?? true {
-            account.earn(bytes: reader.finishedBytes, isTaken: answer?.isTaken ?? true)
-        }
-        if let answer { self.answer(answer) }
-    }
-
-    private func acknowledgement() -> Acknowledgement {
-        let connection = NIOLoopBound(self, eventLoop: connections.eventLoop)
-        let request = self.request
-        return Acknowledgement { [eventLoop = connections.eventLoop] outcome in
-            eventLoop.execute { connection.value.answerLate(request, Answer(outcome)) }
-        }
-    }
-
-    private func answerLate(_ request: Int, _ late: Answer) {
-        goOn(request) { answer(late) }
-    }
-
-    /// What was done in pieces for the request is done.
-    private func resume() {
-        goOn(request, complete)
-    }
-
-    /// Answers a request that waits, and goes on with what came behind it.
-    private func goOn(_ request: Int, _ answer: () -> Void) {
-        guard request == self.request, case .waiting = phase, let context else { return }
-        connections.tools.now = context.eventLoop.now
-        answer()
-        readOn(context)
-        writeAnswers(context)
-        publish()
-        endBehindInput(context)
-        readHeld(context)
-    }
-
-    // MARK: - Writing
-
-    /// Puts an answer behind those that are not written yet.
-    private func answer(_ answer: Answer) {
-        let wasWaiting: Bool
-        switch phase {
-        case .waiting: wasWaiting = true
-        case .receiving(answered: false): wasWaiting = false
-        case .receiving(answered: true), .idle, .lingering, .closed: return
-        }
-        lastMoved = connections.tools.now
-        if !wasWaiting, (bodyLeft ?? 0) > Self.unwantedBytesMax { keepAlive = false }
-        let connection: AnswerWriter.ConnectionField =
-            keepAlive ? (isVersion10 ? .keepAlive : .none) : .close
-        service.writer.writeHTTP1(
-            answer, reader.form, connection, adding: corsFields, isHead: isHead, to: &answers)
-        if wasWaiting {
-            endRequest()
-        } else {
-            phase = .receiving(answered: true)
-            // The client need not send the rest of a body that nobody reads, nor is it waited for.
-            if !keepAlive { phase = .lingering(since: lastMoved) }
-        }
-    }
-
-    private func endRequest() {
-        phase = keepAlive && !draining ? .idle : .lingering(since: connections.tools.now)
-    }
-
-    /// Answers bytes that are no request. Nothing behind them can be read.
-    private func refuse(_ error: HTTP1Error, _ context: ChannelHandlerContext) {
-        service.logger.debug("Not a request of HTTP/1.1.", metadata: ["error": "\(error)"])
-        reader.abandon()
-        keepAlive = false
-        corsFields = []
-        if case .idle = phase { phase = .receiving(answered: false) }
-        answer(.failed(.plain(error.status, "\(error.status) \(error)")))
-        phase = .lingering(since: connections.tools.now)
-        unread = ByteBuffer()
-    }
-
-    private func writeAnswers(_ context: ChannelHandlerContext) {
-        let isLast: Bool
-        if case .lingering = phase { isLast = true } else { isLast = false }
-        guard answers.readableBytes > 0 || isLast else { return }
-        if answers.readableBytes > 0 {
-            context.writeAndFlush(wrapOutboundOut(answers), promise: nil)
-            // Keeps the room when all of it is in the socket already.
-            if answers.capacity > Self.keptBytesMax { answers = ByteBuffer() } else { answers.clear() }
-        }
-        guard isLast else { return }
-        // Closed at once, the connection would be reset by what the client still sends, its answer unread.
-        if inputClosed || draining {
-            closeBehind(context)
-        } else {
-            context.close(mode: .output, promise: nil)
-        }
-    }
-
-    /// Closes behind the answers that are not written yet.
-    private func closeBehind(_ context: ChannelHandlerContext) {
-        phase = .closed
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).whenComplete { _ in
-            bound.value.close(promise: nil)
-        }
-    }
-
     // MARK: - The end
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -420,7 +303,7 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     }
 
     /// Closes when the client has ended its side and nothing of what it sent waits for an answer.
-    private func endBehindInput(_ context: ChannelHandlerContext) {
+    func endBehindInput(_ context: ChannelHandlerContext) {
         guard inputClosed else { return }
         switch phase {
         case .waiting, .closed: return
@@ -434,89 +317,5 @@ final class HTTP1Connection: ChannelDuplexHandler, ReceiverConnection {
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         service.logger.debug("Connection failed.", metadata: ["error": "\(error)"])
         context.close(promise: nil)
-    }
-
-    // MARK: - ReceiverConnection
-
-    func check(_ now: NIODeadline) {
-        excusePause(now)
-        account.gate?.giveBackBuffer(now)
-        let isStuck = context.map { !$0.channel.isWritable } ?? false
-        if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
-        if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }
-        if let ageLimit, let grace = limits.ageGrace, now >= ageLimit + grace { return close() }
-        switch phase {
-        case .receiving:
-            if now - lastProgress >= Connections.stallLimit { return close() }
-            if let limit = limits.read, now - requestBegan >= limit { return close() }
-        case .idle:
-            if let headSince {
-                if now - headSince >= limits.readHeader { close() }
-            } else if isTooOld(now) {
-                close()
-            } else if let limit = limits.idle, now - lastMoved >= limit {
-                close()
-            }
-        case .lingering(let since):
-            if now - since >= Self.lingerLimit { close() }
-        case .waiting, .closed:
-            break
-        }
-    }
-
-    private func isTooOld(_ now: NIODeadline) -> Bool { ageLimit.map { now >= $0 } ?? false }
-
-    /// What we leave in the socket is no slowness of the client's: the time does not count.
-    private func excusePause(_ now: NIODeadline) {
-        defer { lastChecked = now }
-        guard service.routes.shouldPause else { return }
-        let pause = now - lastChecked
-        requestBegan = min(requestBegan + pause, now)
-        headSince = headSince.map { min($0 + pause, now) }
-        lastMoved = now
-        reader.excuse(until: now)
-    }
-
-    /// When it moved last: a body that comes byte by byte does not move.
-    private var lastProgress: NIODeadline {
-        if case .receiving(answered: false) = phase { min(lastMoved, reader.lastProgress) } else { lastMoved }
-    }
-
-    /// How long a client may leave answers.
-    private var unreadLimit: TimeAmount {
-        service.memory.isShort ? Connections.shortStallLimit : Connections.stallLimit
-    }
-
-    var idleSince: NIODeadline? {
-        guard case .idle = phase, unread.readableBytes == 0 else { return nil }
-        return lastMoved
-    }
-
-    func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
-        excusePause(now)
-        guard now - lastProgress >= Connections.shortStallLimit else { return [] }
-        switch phase {
-        case .idle where unread.readableBytes == 0: return []
-        case .idle, .receiving:
-            return [StalledRequest(fullness: reader.fullness) { [self] in end(.memory) }]
-        case .waiting, .lingering, .closed: return []
-        }
-    }
-
-    private var isWaiting: Bool {
-        if case .waiting = phase { true } else { false }
-    }
-
-    func drain() {
-        draining = true
-        keepAlive = false
-        switch phase {
-        case .idle, .lingering: close()
-        case .receiving, .waiting, .closed: break
-        }
-    }
-
-    func close() {
-        context?.close(promise: nil)
     }
 }

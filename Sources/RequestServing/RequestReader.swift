@@ -4,70 +4,11 @@ internal import NIOCore
 internal import OTLP
 internal import Pipeline
 
-/// The limits that one protocol of a receiver sets.
-struct RequestLimits: Sendable {
-    /// Whether a body is gRPC's: messages behind five-byte prefixes.
-    var isGRPC: Bool
-    /// Bytes of a body as received, and again of the same when decompressed.
-    var bodyBytesMax: Int
-    /// Whether the header fields stay with the data (`include_metadata`).
-    var keepsMetadata = false
-}
-
-/// What a receiver keeps for one event loop. Event loop only.
-final class LoopTools {
-    let eventLoop: any EventLoop
-    let pool: BufferPool
-    let decoders = Decoders()
-    let ledger: MemoryLedger
-    /// Makes spans about requests; nil: nobody wants any.
-    let tracer: Tracer?
-    /// When the read that is being worked on began: precise enough for whoever watches slow clients.
-    var now: NIODeadline
-
-    init(eventLoop: any EventLoop, ledger: MemoryLedger, tracer: Tracer? = nil) {
-        self.eventLoop = eventLoop
-        self.tracer = tracer
-        now = eventLoop.now
-        self.ledger = ledger
-        pool = BufferPool(eventLoop: eventLoop)
-    }
-}
-
-/// Where the requests of one signal go, and who counts them.
-final class Target: Sendable {
-    let signal: Signal
-    let input: PipelineInput
-    let counters: RequestCounters
-    /// How bodies are encoded.
-    let mediaType: MediaType
-    /// Makes bodies into OTLP; nil: they are OTLP.
-    let translator: (any RequestTranslator)?
-    let style: AnswerStyle
-
-    init(
-        signal: Signal, input: PipelineInput, counters: RequestCounters, mediaType: MediaType = .protobuf,
-        translator: (any RequestTranslator)? = nil, style: AnswerStyle = .otlp
-    ) {
-        self.translator = translator
-        self.style = style
-        self.signal = signal
-        self.input = input
-        self.counters = counters
-        self.mediaType = mediaType
-    }
-
-    /// The same for bodies in JSON.
-    var forJSON: Target {
-        Target(signal: signal, input: input, counters: counters, mediaType: .json)
-    }
-}
-
 /// Reads one request's body and hands it to the pipelines.
 ///
 /// Knows nothing of connections: bytes in, an `Answer` out. Reused from request to request. Event loop only.
 final class RequestReader {
-    private enum Phase {
+    enum Phase {
         /// Answered, or not begun: bytes are thrown away.
         case discarding
         /// Reading the gRPC prefix; so many of its bytes are there.
@@ -82,43 +23,43 @@ final class RequestReader {
         case handingOn(PartedRequest)
     }
 
-    private let tools: LoopTools
-    private let limits: RequestLimits
-    private let memory: ConnectionMemory?
+    let tools: LoopTools
+    let limits: RequestLimits
+    let memory: ConnectionMemory?
     /// What of `memory` is this request's.
     private var heldBytes = 0
-    private var phase = Phase.discarding
-    private var target: Target?
-    private var encoding = ContentEncoding.identity
-    private var compressed = false
-    private var payload: Payload?
+    var phase = Phase.discarding
+    var target: Target?
+    var encoding = ContentEncoding.identity
+    var compressed = false
+    var payload: Payload?
     /// How many bytes the client said the body has; 0 when it did not.
     private var announcedBytes = 0
     /// What has come of the body, and what its buffer has room for: to ask the buffer takes longer.
     private var bodyBytes = 0
-    private var capacity = 0
+    var capacity = 0
     /// Bytes that came since `lastProgress`.
     private var bytesSinceProgress = 0
-    private var metadata: ClientMetadata?
+    var metadata: ClientMetadata?
     /// The other end of the connection.
     var client: ClientAddress?
     /// When bytes of this request last came, in an amount worth the name.
-    private(set) var lastProgress = NIODeadline.distantPast
+    var lastProgress = NIODeadline.distantPast
     /// The body of the request that `finish` was called for last, bytes as they were received.
-    private(set) var finishedBytes = 0
+    var finishedBytes = 0
     /// Called when a large body was decompressed, or handed on, in pieces: `finish` is to be called again then. Nil: nothing
     /// is done in pieces. Set once: a closure for each request is two allocations.
     var resume: (() -> Void)?
     /// How the last request that was begun is answered.
-    private(set) var form = AnswerForm()
+    var form = AnswerForm()
     /// About the request, if somebody wants to know of this one.
-    private var span: RequestSpan?
+    var span: RequestSpan?
     /// Why the body is not decompressed on.
-    private var refusal: Answer.Failure?
+    var refusal: Answer.Failure?
     /// What the request holds, once that is known.
-    private var items = 0
+    var items = 0
     /// When the request began, where that is counted.
-    private var began = NIODeadline.distantPast
+    var began = NIODeadline.distantPast
 
     /// What is asked for when the size of a body is not known.
     private static let unknownBodyBytes = 16 << 10
@@ -237,136 +178,6 @@ final class RequestReader {
         lastProgress = now
     }
 
-    /// The body is complete: decompresses, checks, and hands it on.
-    /// - Parameter later: makes the acknowledgement for pipelines that answer later; called at most once.
-    /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isInPieces`.
-    func finish(later: () -> Acknowledgement) -> Answer? {
-        let calls = target?.counters.calls
-        let answer: Answer?
-        do throws(Answer.Failure) {
-            answer = try handOn(later)
-        } catch {
-            phase = .complete
-            answer = .failed(error)
-        }
-        if isInPieces { return nil }
-        if let span { span.end(answer, items) }
-        if let calls, let answer { calls.ended(answer, form, began: began, bytes: finishedBytes) }
-        abandon()
-        return answer
-    }
-
-    /// The body as it was received; nil for a message of no bytes.
-    private func received() throws(Answer.Failure) -> Payload? {
-        switch phase {
-        case .inflating(let work): return work.received
-        case .discarding, .complete, .handingOn: return payload
-        case .body(missing: nil): return payload ?? takePayload(0)
-        case .body(let missing?):
-            throw malformed("unexpected end of message, \(missing) bytes missing")
-        case .prefix(_, let have):
-            throw malformed("unexpected end of message, \(have) of 5 prefix bytes received")
-        }
-    }
-
-    private func handOn(_ later: () -> Acknowledgement) throws(Answer.Failure) -> Answer? {
-        if case .handingOn(let work) = phase, let target { return try handedOn(work, target) }
-        finishedBytes = 0
-        guard let target, isReading else { return nil }
-        guard var payload = try received() else { return .accepted }
-        finishedBytes = payload.bytes.readableBytes
-        if compressed {
-            let received = payload
-            guard let whole = try decompressed(received) else { return nil }
-            payload = whole
-            if encoding == .gzip, target.input.keepsGzip, payload !== received {
-                payload.gzipMembers = received
-            }
-        }
-        if let translator = target.translator {
-            payload = try translated(payload, translator)
-        } else if target.mediaType == .json {
-            payload = try fromJSON(payload, target)
-        }
-        payload.client = client
-        payload.metadata = metadata
-        let summary = try checked(&payload, target)
-        items = summary.items
-        if let metadata, let refusal = admit(bytes: metadata.byteCount) {
-            target.counters.failed.add(items)
-            throw refusal
-        }
-        if summary.items == 0 { return .accepted }
-        let acknowledgement = target.input.answersLater ? counted(later(), target) : nil
-        let batch = Batch(
-            target.signal, payload: payload, items: summary.items, acknowledgement: acknowledgement)
-        if summary.items > PartedRequest.itemsMax, payload.gzipMembers == nil, let memory, resume != nil {
-            if let refusal = admit(bytes: payload.bytes.readableBytes) {
-                target.counters.refused.add(summary.items)
-                throw refusal
-            }
-            handOnInParts(PartedRequest(batch, bytes: finishedBytes), target, memory)
-            return nil
-        }
-        batch.entry = Batch.Entry(target.counters.accepted, items: summary.items)
-        if let refusal = target.input.consumer.consume(batch) {
-            target.counters.refused.add(summary.items)
-            throw Answer.Failure(refusal)
-        }
-        return acknowledgement == nil ? .accepted : nil
-    }
-
-    private func handOnInParts(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
-        phase = .handingOn(work)
-        // The parts have copies, or it.
-        payload = nil
-        hold(capacity)
-        offerParts(work, target, memory)
-    }
-
-    private func offerParts(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
-        memory.account.doInPieces { [self] in
-            // Given up meanwhile?
-            guard case .handingOn(let current) = phase, current === work else { return true }
-            lastProgress = tools.eventLoop.now
-            switch work.step(target, memory.account, now: lastProgress) {
-            case .goOn: return false
-            case .wait: offerLater(work, target, memory)
-            case .done: resume?()
-            }
-            return true
-        }
-    }
-
-    private func offerLater(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
-        let bound = NIOLoopBound((self, work, memory), eventLoop: tools.eventLoop)
-        tools.eventLoop.scheduleTask(in: PartedRequest.pause) {
-            let (reader, work, memory) = bound.value
-            guard case .handingOn(let current) = reader.phase, current === work else { return }
-            reader.offerParts(work, target, memory)
-        }
-    }
-
-    /// - Returns: nil when the answer comes through the acknowledgement.
-    private func handedOn(_ work: PartedRequest, _ target: Target) throws(Answer.Failure) -> Answer? {
-        phase = .complete
-        if let refusal = work.refusal {
-            target.counters.refused.add(work.itemsLeft)
-            throw Answer.Failure(refusal)
-        }
-        return target.input.answersLater ? nil : .accepted
-    }
-
-    /// An acknowledgement that is counted when it comes, where calls are.
-    private func counted(_ acknowledgement: Acknowledgement, _ target: Target) -> Acknowledgement {
-        guard let calls = target.counters.calls else { return acknowledgement }
-        let (form, began, bytes) = (form, began, finishedBytes)
-        return Acknowledgement { outcome in
-            calls.ended(Answer(outcome), form, began: began, bytes: bytes)
-            acknowledgement.settle(outcome)
-        }
-    }
-
     /// Forgets the request and releases its memory; what still comes of it is thrown away.
     func abandon() {
         if case .handingOn(let work) = phase {
@@ -394,17 +205,17 @@ final class RequestReader {
     }
 
     /// Bytes that break gRPC's framing.
-    private func malformed(_ message: String) -> Answer.Failure {
+    func malformed(_ message: String) -> Answer.Failure {
         target?.counters.failedRequests.add(1)
         return Answer.Failure(.internal, 400, "grpc: \(message)")
     }
 
-    private func tooLarge(_ bytes: String, decompressed: Bool = false) -> Answer.Failure {
+    func tooLarge(_ bytes: String, decompressed: Bool = false) -> Answer.Failure {
         target?.counters.tooLargeRequests.add(1)
         return .tooLarge(bytes: bytes, limits: limits, decompressed: decompressed)
     }
 
-    private func admit(bytes: Int) -> Answer.Failure? {
+    func admit(bytes: Int) -> Answer.Failure? {
         guard let target, let refusal = target.input.admit(bytes: BufferPool.roundedCapacity(bytes)) else {
             return nil
         }
@@ -438,7 +249,7 @@ final class RequestReader {
         return admit(bytes: Int(size))
     }
 
-    private func takePayload(_ capacity: Int) -> Payload {
+    func takePayload(_ capacity: Int) -> Payload {
         Payload(capacity: capacity, pool: tools.pool, ledger: tools.ledger)
     }
 
@@ -449,7 +260,7 @@ final class RequestReader {
         hold(isWhole ? 0 : capacity)
     }
 
-    private func hold(_ bytes: Int) {
+    func hold(_ bytes: Int) {
         guard let memory, bytes != heldBytes else { return }
         memory.bodyBytes += bytes - heldBytes
         memory.bodies += (bytes > 0 ? 1 : 0) - (heldBytes > 0 ? 1 : 0)
@@ -480,171 +291,10 @@ final class RequestReader {
 
     /// The room for a body of which `size` bytes are here. Eight times where the end is known: a tenth is copied once more,
     /// and no more than that is held unused.
-    private func room(for size: Int) -> Int {
+    func room(for size: Int) -> Int {
         let before = capacity
         guard announcedBytes >= size else { return min(max(size, before * 2), limits.bodyBytesMax) }
         if size < Self.worthyBytes { return min(4 * size, announcedBytes) }
         return min(max(size, before * 8, Self.announcedRoomBytes), announcedBytes)
     }
-
-    /// - Returns: nil while it is decompressed in pieces.
-    private func decompressed(_ body: Payload) throws(Answer.Failure) -> Payload? {
-        if case .inflating(let work) = phase {
-            phase = .complete
-            return try inflated(work)
-        }
-        let count = body.bytes.readableBytes
-        if count == 0 { return body }
-        if let refusal = admit(bytes: min(4 * count, limits.bodyBytesMax)) { throw refusal }
-        let work = Inflation(body, as: encoding, limitBytes: limits.bodyBytesMax, tools)
-        work.begin(mayWait: resume != nil && memory != nil)
-        guard work.result == nil, let memory, let resume else { return try inflated(work) }
-        phase = .inflating(work)
-        hold(capacity)
-        memory.account.doInPieces { [self] in
-            // Given up meanwhile?
-            guard case .inflating(let current) = phase, current === work else { return true }
-            lastProgress = tools.eventLoop.now
-            refusal = admit(bytes: Inflation.pieceBytes)
-            if refusal == nil { work.step() }
-            guard refusal != nil || work.result != nil else { return false }
-            resume()
-            return true
-        }
-        return nil
-    }
-
-    private func inflated(_ work: Inflation) throws(Answer.Failure) -> Payload {
-        if let refusal {
-            self.refusal = nil
-            throw refusal
-        }
-        switch work.result {
-        case .success?: return work.whole
-        case .failure(.tooLarge)?: throw tooLarge("more than \(limits.bodyBytesMax)", decompressed: true)
-        case .failure(.corrupt(let damage))?:
-            target?.counters.failedRequests.add(1)
-            throw .corrupt(encoding.rawValue, damage.rawValue, grpc: limits.isGRPC)
-        case nil: preconditionFailure("not decompressed to its end")
-        }
-    }
-
-    /// The OTLP that a body in another format means. The room for it is asked for, and charged, before it is looked at.
-    private func translated(
-        _ body: Payload, _ translator: any RequestTranslator
-    ) throws(Answer.Failure) -> Payload {
-        let room = body.bytes.readableBytes * translator.growth + 1024
-        if let refusal = admit(bytes: room) { throw refusal }
-        tools.ledger.charge(room)
-        defer { tools.ledger.release(room) }
-        var result = Result<ByteBuffer, TranslationError>.failure(.tooLarge)
-        let limit = limits.bodyBytesMax
-        unsafe body.bytes.withUnsafeReadableBytes { bytes in
-            do throws(TranslationError) {
-                result = .success(try translator.translate(unsafe WireBytes(bytes), limitBytes: limit))
-            } catch {
-                result = .failure(error)
-            }
-        }
-        switch result {
-        case .success(let bytes): return Payload(bytes, ledger: tools.ledger)
-        case .failure(.tooLarge): throw tooLarge("as OTLP more than \(limits.bodyBytesMax)")
-        case .failure(.malformed(let message)):
-            target?.counters.failedRequests.add(1)
-            throw Answer.Failure(.invalidArgument, 400, message)
-        }
-    }
-
-    /// Checks a request and counts what is in it; one whose texts are not all UTF-8 is replaced by one whose are.
-    private func checked(_ payload: inout Payload, _ target: Target) throws(Answer.Failure) -> RequestSummary
-    {
-        do throws(WireError) {
-            return try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
-                try unsafe summarize(bytes, as: target.signal)
-            }
-        } catch {
-            guard error.reason == .invalidUTF8 else { throw undecodable(error, target) }
-        }
-        let repair: RequestRepair
-        do throws(WireError) {
-            repair = try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
-                try unsafe RequestRepair(of: bytes, as: target.signal)
-            }
-        } catch {
-            throw undecodable(error, target)
-        }
-        if let refusal = admit(bytes: repair.byteCount) {
-            target.counters.failed.add(repair.summary.items)
-            throw refusal
-        }
-        let repaired = Payload(capacity: repair.byteCount, pool: tools.pool, ledger: tools.ledger)
-        repaired.metadata = payload.metadata
-        repaired.client = payload.client
-        unsafe payload.bytes.withUnsafeReadableBytes { bytes in
-            _ = unsafe repaired.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: repair.byteCount) {
-                // SAFETY: both live for the closures, and the room was asked for.
-                unsafe repair.write(bytes, into: $0)
-                return repair.byteCount
-            }
-        }
-        payload = repaired
-        unsafe repaired.bytes.withUnsafeReadableBytes { bytes in
-            // SAFETY: used within this call only.
-            target.counters.repairs.count(repair, in: unsafe WireBytes(bytes))
-        }
-        return repair.summary
-    }
-
-    private func undecodable(_ error: WireError, _ target: Target) -> Answer.Failure {
-        target.counters.failedRequests.add(1)
-        return .undecodable(error, grpc: limits.isGRPC)
-    }
-
-    /// The protobuf encoding of a body in JSON, which is the form of everything behind a receiver.
-    private func fromJSON(_ text: Payload, _ target: Target) throws(Answer.Failure) -> Payload {
-        let count = text.bytes.readableBytes
-        // Nearly always smaller than the text; lists of small numbers are up to four times as large.
-        for capacity in [count, 4 * count + 64] {
-            let room = min(capacity, limits.bodyBytesMax)
-            if let refusal = admit(bytes: room) { throw refusal }
-            let request = Payload(capacity: room, pool: tools.pool, ledger: tools.ledger)
-            do throws(OTLPJSONError) {
-                try request.write(text, as: target.signal, limitBytes: limits.bodyBytesMax)
-                return request
-            } catch {
-                guard case .invalid(let fault) = error else { continue }
-                target.counters.failedRequests.add(1)
-                throw .undecodable(fault)
-            }
-        }
-        throw tooLarge("as protobuf more than \(limits.bodyBytesMax)")
-    }
-}
-
-extension Payload {
-    /// Fills this empty payload, at most to its capacity, with what a text in OTLP JSON means.
-    fileprivate func write(_ text: Payload, as signal: Signal, limitBytes: Int) throws(OTLPJSONError) {
-        var result = Result<Int, OTLPJSONError>.success(0)
-        unsafe text.bytes.withUnsafeReadableBytes { text in
-            _ = unsafe bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: 0) { output in
-                // SAFETY: both live for the closures, and the prefix is within the output.
-                let room = unsafe UnsafeMutableRawBufferPointer(rebasing: output.prefix(limitBytes))
-                do throws(OTLPJSONError) {
-                    let count = unsafe try readOTLPJSON(text, as: signal, into: room)
-                    result = .success(count)
-                    return count
-                } catch {
-                    result = .failure(error)
-                    return 0
-                }
-            }
-        }
-        _ = try result.get()
-    }
-}
-
-/// The bytes received for which a request's time is excused: none when nothing of it was taken.
-func excused(_ answer: Answer?, _ reader: RequestReader) -> Int? {
-    if reader.isInPieces { return nil }
-    return answer?.isTaken ?? true ? reader.finishedBytes : nil
 }

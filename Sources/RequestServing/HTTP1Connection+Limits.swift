@@ -1,0 +1,86 @@
+internal import NIOCore
+
+/// What time and others allow it.
+extension HTTP1Connection: ReceiverConnection {
+    func check(_ now: NIODeadline) {
+        excusePause(now)
+        account.gate?.giveBackBuffer(now)
+        let isStuck = context.map { !$0.channel.isWritable } ?? false
+        if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
+        if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }
+        if let ageLimit, let grace = limits.ageGrace, now >= ageLimit + grace { return close() }
+        switch phase {
+        case .receiving:
+            if now - lastProgress >= Connections.stallLimit { return close() }
+            if let limit = limits.read, now - requestBegan >= limit { return close() }
+        case .idle:
+            if let headSince {
+                if now - headSince >= limits.readHeader { close() }
+            } else if isTooOld(now) {
+                close()
+            } else if let limit = limits.idle, now - lastMoved >= limit {
+                close()
+            }
+        case .lingering(let since):
+            if now - since >= Self.lingerLimit { close() }
+        case .waiting, .closed:
+            break
+        }
+    }
+
+    func isTooOld(_ now: NIODeadline) -> Bool { ageLimit.map { now >= $0 } ?? false }
+
+    /// What we leave in the socket is no slowness of the client's: the time does not count.
+    private func excusePause(_ now: NIODeadline) {
+        defer { lastChecked = now }
+        guard service.routes.shouldPause else { return }
+        let pause = now - lastChecked
+        requestBegan = min(requestBegan + pause, now)
+        headSince = headSince.map { min($0 + pause, now) }
+        lastMoved = now
+        reader.excuse(until: now)
+    }
+
+    /// When it moved last: a body that comes byte by byte does not move.
+    private var lastProgress: NIODeadline {
+        if case .receiving(answered: false) = phase { min(lastMoved, reader.lastProgress) } else { lastMoved }
+    }
+
+    /// How long a client may leave answers.
+    private var unreadLimit: TimeAmount {
+        service.memory.isShort ? Connections.shortStallLimit : Connections.stallLimit
+    }
+
+    var idleSince: NIODeadline? {
+        guard case .idle = phase, unread.readableBytes == 0 else { return nil }
+        return lastMoved
+    }
+
+    func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
+        excusePause(now)
+        guard now - lastProgress >= Connections.shortStallLimit else { return [] }
+        switch phase {
+        case .idle where unread.readableBytes == 0: return []
+        case .idle, .receiving:
+            return [StalledRequest(fullness: reader.fullness) { [self] in end(.memory) }]
+        case .waiting, .lingering, .closed: return []
+        }
+    }
+
+    var isWaiting: Bool {
+        if case .waiting = phase { true } else { false }
+    }
+
+    func drain() {
+        draining = true
+        keepAlive = false
+        switch phase {
+        case .idle, .lingering: close()
+        case .receiving, .waiting, .closed: break
+        }
+    }
+
+    func close() {
+        context?.close(promise: nil)
+    }
+}
