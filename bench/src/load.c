@@ -24,174 +24,6 @@ static void on_signal(int number) {
     stop_requested = 1;
 }
 
-/* ---- output queue ---- */
-
-bool out_room(const struct connection *c, size_t bytes) {
-    return c->piece_count + 2 <= OUT_PIECES && c->arena_used + bytes <= OUT_ARENA;
-}
-
-void out_refer(struct connection *c, const void *bytes, size_t count) {
-    c->pieces[c->piece_count++] = (struct iovec){(void *)(uintptr_t)bytes, count};
-}
-
-void out_copy(struct connection *c, const void *bytes, size_t count) {
-    uint8_t *to = c->arena + c->arena_used;
-    memcpy(to, bytes, count);
-    c->arena_used += count;
-    struct iovec *last = c->piece_count > c->piece_first ? &c->pieces[c->piece_count - 1] : NULL;
-    if (last && (uint8_t *)last->iov_base + last->iov_len == to) {
-        last->iov_len += count;
-    } else {
-        out_refer(c, to, count);
-    }
-}
-
-static void want_write(struct connection *c, bool wanted) {
-    if (c->want_write == wanted) return;
-    c->want_write = wanted;
-    struct epoll_event event = {.events = EPOLLIN | (wanted ? EPOLLOUT : 0), .data.ptr = c};
-    if (epoll_ctl(c->worker->epoll, EPOLL_CTL_MOD, c->fd, &event)) die("epoll_ctl: %s", strerror(errno));
-}
-
-int out_flush(struct connection *c) {
-    while (c->piece_first < c->piece_count) {
-        ssize_t n = writev(c->fd, c->pieces + c->piece_first, (int)(c->piece_count - c->piece_first));
-        if (n < 0) {
-            if (errno == EINTR) continue;
-            if (errno != EAGAIN) return -1;
-            want_write(c, true);
-            return 0;
-        }
-        c->worker->totals.bytes_sent += (uint64_t)n;
-        size_t left = (size_t)n;
-        while (left && left >= c->pieces[c->piece_first].iov_len) left -= c->pieces[c->piece_first++].iov_len;
-        if (!left) continue;
-        struct iovec *piece = &c->pieces[c->piece_first];
-        piece->iov_base = (uint8_t *)piece->iov_base + left;
-        piece->iov_len -= left;
-    }
-    c->piece_first = c->piece_count = 0;
-    c->arena_used = 0;
-    want_write(c, false);
-    return 1;
-}
-
-/* ---- requests ---- */
-
-bool worker_take(struct worker *worker, uint64_t *intended_ns) {
-    if (worker->issued >= worker->budget || worker->now_ns >= worker->end_ns) return false;
-    *intended_ns = worker->now_ns;
-    if (worker->interval_ns > 0) {
-        *intended_ns = worker->start_ns + (uint64_t)((double)worker->issued * worker->interval_ns);
-        if (*intended_ns > worker->now_ns || *intended_ns >= worker->end_ns) return false;
-    }
-    worker->issued++;
-    return true;
-}
-
-static void number_payload(const struct worker *worker, uint8_t *bytes, uint64_t first) {
-    const struct options *options = worker->options;
-    if (options->whole)
-        payload_number_traces(worker->payload, bytes,
-                              ((options->seed << 6 | worker->index) << 32) + (first & 0xffffffff) / options->items,
-                              options->series);
-    else if (options->series)
-        payload_number_series(worker->payload, bytes, first / options->items, options->series);
-    else
-        payload_number(worker->payload, bytes, first);
-}
-
-/* Gives a numbered request its own ids, and its own gzip body when asked for. */
-static void number_request(struct slot *slot) {
-    struct worker *worker = slot->connection->worker;
-    const struct options *options = worker->options;
-    size_t prefix = options->protocol == PROTOCOL_GRPC ? 5 : 0;
-    slot->first_id = worker->next_id;
-    worker->next_id += options->items;
-    if (!options->gzip) {
-        number_payload(worker, slot->message + prefix, slot->first_id);
-        return;
-    }
-    uint8_t *plain = worker->payload->bytes;
-    number_payload(worker, plain, slot->first_id);
-    size_t length;
-    uint8_t *body = payload_gzip(plain, worker->payload->length, (int)options->gzip_level, &length);
-    slot->length = length + prefix;
-    slot->message = must_realloc(slot->message, slot->length);
-    if (prefix)
-        memcpy(slot->message,
-               (uint8_t[]){1, (uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
-                           (uint8_t)length},
-               5);
-    memcpy(slot->message + prefix, body, length);
-    free(body);
-}
-
-struct slot *slot_take(struct connection *c, uint64_t intended_ns) {
-    struct slot *slot = c->free_slots;
-    if (!slot) return NULL;
-    c->free_slots = slot->next_free;
-    c->in_flight++;
-    c->worker->in_flight++;
-    slot->intended_ns = intended_ns;
-    slot->sent = 0;
-    slot->http_status = slot->grpc_status = -1;
-    slot->retry_info = slot->answered = false;
-    slot->busy = true;
-    if (c->worker->options->unique) number_request(slot);
-    return slot;
-}
-
-void slot_release(struct slot *slot) {
-    slot->busy = false;
-    slot->next_free = slot->connection->free_slots;
-    slot->connection->free_slots = slot;
-    slot->connection->in_flight--;
-    slot->connection->worker->in_flight--;
-}
-
-static void accepted(struct slot *slot) {
-    struct worker *worker = slot->connection->worker;
-    struct totals *totals = &worker->totals;
-    totals->ok++;
-    histogram_record(&totals->latency, worker->now_ns - slot->intended_ns);
-    if (!worker->options->acked) return;
-    uint64_t record[2] = {slot->first_id, worker->options->items};
-    if (fwrite(record, sizeof record, 1, worker->options->acked) != 1) die("--acked: write failed");
-}
-
-void slot_answered(struct slot *slot) {
-    struct totals *totals = &slot->connection->worker->totals;
-    bool grpc = slot->connection->worker->options->protocol == PROTOCOL_GRPC && slot->http_status == 200;
-    totals->last_answer_ns = slot->connection->worker->now_ns;
-    int status = slot->http_status;
-    bool retryable = status == 429 || status == 502 || status == 503 || status == 504;
-    if (grpc) {
-        status = slot->grpc_status < 0 ? 2 : slot->grpc_status; /* no grpc-status: UNKNOWN */
-        /* CANCELLED, DEADLINE_EXCEEDED, ABORTED, OUT_OF_RANGE, UNAVAILABLE, DATA_LOSS; 8 only with RetryInfo
-         */
-        retryable = status == 1 || status == 4 || status == 10 || status == 11 || status == 14 || status == 15
-                    || (status == 8 && slot->retry_info);
-    }
-    if (grpc ? status == 0 : status == 200) {
-        accepted(slot);
-        return;
-    }
-    totals->by_status[status >= 0 && status < STATUS_LIMIT ? status : 0]++;
-    retryable ? totals->refused++ : totals->failed++;
-}
-
-void slot_lost(struct slot *slot, const char *reason) {
-    struct totals *totals = &slot->connection->worker->totals;
-    totals->transport++;
-    if (!totals->first_error[0]) snprintf(totals->first_error, sizeof totals->first_error, "%s", reason);
-}
-
-void slot_refused(struct slot *slot) {
-    slot->connection->worker->totals.refused++;
-    slot->connection->worker->totals.by_status[14]++;
-}
-
 /* ---- connections ---- */
 
 static bool connection_open(struct connection *c) {
@@ -214,11 +46,7 @@ static bool connection_open(struct connection *c) {
     c->want_write = false;
     c->piece_first = c->piece_count = 0;
     c->arena_used = 0;
-    if (options->protocol == PROTOCOL_HTTP1) {
-        http1_open(c);
-    } else if (!http2_open(c)) {
-        die("cannot start an HTTP/2 session");
-    }
+    c->worker->wire->open(c);
     return true;
 }
 
@@ -227,7 +55,7 @@ static void connection_fail(struct connection *c, const char *reason) {
     if (c->fd < 0) return;
     close(c->fd);
     c->fd = -1;
-    if (c->session) http2_close(c);
+    c->worker->wire->close(c);
     for (unsigned i = 0; i < c->worker->options->streams; i++) {
         if (!c->slots[i].busy) continue;
         slot_lost(&c->slots[i], reason);
@@ -236,13 +64,11 @@ static void connection_fail(struct connection *c, const char *reason) {
     c->retry_ns = c->worker->now_ns + RECONNECT_NS;
 }
 
-static bool fill(struct connection *c, unsigned most) {
-    bool http1 = c->worker->options->protocol == PROTOCOL_HTTP1;
-    return http1 ? http1_fill(c, most) : http2_fill(c, most);
-}
-
-static bool pump(struct connection *c) {
-    return c->worker->options->protocol == PROTOCOL_HTTP1 ? http1_pump(c) : http2_pump(c);
+/* Starts what is due and writes. */
+static void drive(struct connection *c) {
+    const struct wire *wire = c->worker->wire;
+    if (!wire->fill(c, UINT32_MAX) || !wire->pump(c))
+        connection_fail(c, "the connection broke while writing");
 }
 
 static void connection_event(struct connection *c, uint32_t events) {
@@ -253,13 +79,11 @@ static void connection_event(struct connection *c, uint32_t events) {
         if (n < 0 && errno != EAGAIN && errno != EINTR) return connection_fail(c, strerror(errno));
         if (n > 0) {
             c->worker->now_ns = now_ns();
-            bool http1 = c->worker->options->protocol == PROTOCOL_HTTP1;
-            const uint8_t *bytes = c->worker->read_buffer;
-            bool usable = http1 ? http1_feed(c, bytes, (size_t)n) : http2_feed(c, bytes, (size_t)n);
-            if (!usable) return connection_fail(c, "the server ended the connection");
+            if (!c->worker->wire->feed(c, c->worker->read_buffer, (size_t)n))
+                return connection_fail(c, "the server ended the connection");
         }
     }
-    if (!fill(c, UINT32_MAX) || !pump(c)) connection_fail(c, "the connection broke while writing");
+    drive(c);
 }
 
 /* ---- one worker ---- */
@@ -271,7 +95,7 @@ static bool dispatch(struct worker *worker) {
     while (idle < worker->connection_count) {
         struct connection *c = &worker->connections[worker->next_connection++ % worker->connection_count];
         uint64_t before = worker->issued;
-        if (c->fd >= 0 && c->free_slots && !fill(c, 1))
+        if (c->fd >= 0 && c->free_slots && !worker->wire->fill(c, 1))
             connection_fail(c, "the connection takes no more requests");
         if (worker->issued == before) {
             idle++;
@@ -282,7 +106,7 @@ static bool dispatch(struct worker *worker) {
     }
     for (unsigned i = 0; i < worker->connection_count; i++) {
         struct connection *c = &worker->connections[i];
-        if (c->dirty && c->fd >= 0 && !pump(c)) connection_fail(c, "the connection broke while writing");
+        if (c->dirty && c->fd >= 0 && !worker->wire->pump(c)) connection_fail(c, "the connection broke while writing");
         c->dirty = false;
     }
     return any;
@@ -292,7 +116,7 @@ static void reconnect(struct worker *worker) {
     for (unsigned i = 0; i < worker->connection_count; i++) {
         struct connection *c = &worker->connections[i];
         if (c->fd >= 0 || worker->now_ns < c->retry_ns || !connection_open(c)) continue;
-        if (!fill(c, UINT32_MAX) || !pump(c)) connection_fail(c, "the connection broke while writing");
+        drive(c);
     }
 }
 
@@ -529,11 +353,8 @@ static void worker_prepare(struct worker *worker, const struct options *options,
     payload_make(payload, options->signal, options->items, options->seed, options->whole);
     worker->payload = payload;
     worker->message = make_message(options, payload, &worker->message_length);
-    if (options->protocol == PROTOCOL_HTTP1) {
-        if (index == 0) http1_setup(options, worker->message_length);
-    } else if (index == 0) {
-        http2_setup(options);
-    }
+    worker->wire = options->protocol == PROTOCOL_HTTP1 ? &http1_wire : &http2_wire;
+    if (index == 0) worker->wire->setup(options, worker->message_length);
     worker_open(worker);
 }
 
@@ -554,11 +375,7 @@ int main(int argc, char **argv) {
         worker->start_ns = start + (uint64_t)(worker->interval_ns * i / options.threads);
         worker->end_ns = end;
         worker->now_ns = start;
-        for (unsigned c = 0; c < worker->connection_count; c++) {
-            if (!fill(&worker->connections[c], UINT32_MAX) || !pump(&worker->connections[c])) {
-                connection_fail(&worker->connections[c], "the connection broke while writing");
-            }
-        }
+        for (unsigned c = 0; c < worker->connection_count; c++) drive(&worker->connections[c]);
         if (i && pthread_create(&threads[i], NULL, worker_run, worker)) die("pthread_create failed");
     }
     worker_run(&workers[0]);

@@ -85,6 +85,7 @@ struct connection {
 
 struct worker {
     const struct options *options;
+    const struct wire *wire;
     int epoll;
     unsigned index, connection_count, next_connection;
     struct connection *connections;
@@ -99,7 +100,7 @@ struct worker {
     struct totals totals;
 };
 
-/* load.c: pacing and results. */
+/* requests.c: what a wire format calls. */
 
 /* True when a request may start now; then *intended_ns is when it should have started. */
 bool worker_take(struct worker *worker, uint64_t *intended_ns);
@@ -128,20 +129,19 @@ void out_refer(struct connection *connection, const void *bytes, size_t count);
 /* Writes what is queued. Returns 1 when all is written, 0 when the socket is full, -1 when it is broken. */
 int out_flush(struct connection *connection);
 
-/* load_http2.c and load_http1.c: the two wire formats. `feed`, `fill` (starts at most `most` requests that
-   are due) and `pump` (writes) return false when the connection is of no further use. `open` starts a fresh
-   connection's protocol state, `close` frees it. */
-void http2_setup(const struct options *options);
-bool http2_open(struct connection *connection);
-bool http2_feed(struct connection *connection, const uint8_t *bytes, size_t count);
-bool http2_fill(struct connection *connection, unsigned most);
-bool http2_pump(struct connection *connection);
-void http2_close(struct connection *connection);
+/* What load.c calls; it is never called back. `feed` takes what was read, `fill` starts at most `most` requests
+   that are due, `pump` writes: false when the connection is of no further use. `open` starts a fresh
+   connection's protocol state, `close` ends it; both come by turns. `setup` comes once; all requests have
+   `message_length` unless they are numbered and compressed. */
+struct wire {
+    void (*setup)(const struct options *options, size_t message_length);
+    void (*open)(struct connection *connection);
+    bool (*feed)(struct connection *connection, const uint8_t *bytes, size_t count);
+    bool (*fill)(struct connection *connection, unsigned most);
+    bool (*pump)(struct connection *connection);
+    void (*close)(struct connection *connection);
+};
 
-void http1_setup(const struct options *options, size_t message_length);
-void http1_open(struct connection *connection);
-bool http1_feed(struct connection *connection, const uint8_t *bytes, size_t count);
-bool http1_fill(struct connection *connection, unsigned most);
-bool http1_pump(struct connection *connection);
+extern const struct wire http1_wire, http2_wire;
 
 #endif

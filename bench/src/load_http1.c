@@ -13,7 +13,7 @@ static char request_head[512];
 static size_t request_head_length;
 static bool variable_length; /* gzip of numbered payloads: content-length differs from request to request */
 
-void http1_setup(const struct options *options, size_t message_length) {
+static void wire_setup(const struct options *options, size_t message_length) {
     variable_length = options->unique && options->gzip;
     int length = snprintf(request_head, sizeof request_head,
                           "POST %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: sluice-bench/1\r\n"
@@ -29,7 +29,7 @@ void http1_setup(const struct options *options, size_t message_length) {
     request_head_length = (size_t)length;
 }
 
-void http1_open(struct connection *connection) {
+static void wire_open(struct connection *connection) {
     connection->head_length = 0;
     connection->body_state = STATE_HEAD;
     connection->close_after = false;
@@ -140,7 +140,7 @@ static size_t step(struct connection *connection, const uint8_t *bytes, size_t c
     }
 }
 
-bool http1_feed(struct connection *connection, const uint8_t *bytes, size_t count) {
+static bool wire_feed(struct connection *connection, const uint8_t *bytes, size_t count) {
     while (count) {
         if (!connection->in_flight) return false; /* an answer nobody asked for */
         bool ended = false;
@@ -153,7 +153,7 @@ bool http1_feed(struct connection *connection, const uint8_t *bytes, size_t coun
     return true;
 }
 
-bool http1_fill(struct connection *connection, unsigned most) {
+static bool wire_fill(struct connection *connection, unsigned most) {
     uint64_t intended;
     if (!most || !connection->free_slots || !out_room(connection, sizeof request_head + 64)) return true;
     if (!worker_take(connection->worker, &intended)) return true;
@@ -170,6 +170,12 @@ bool http1_fill(struct connection *connection, unsigned most) {
     return true;
 }
 
-bool http1_pump(struct connection *connection) {
+static bool wire_pump(struct connection *connection) {
     return out_flush(connection) >= 0;
 }
+
+static void wire_close(struct connection *connection) {
+    (void)connection;
+}
+
+const struct wire http1_wire = {wire_setup, wire_open, wire_feed, wire_fill, wire_pump, wire_close};

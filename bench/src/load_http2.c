@@ -145,7 +145,8 @@ static int on_invalid(nghttp2_session *session, const nghttp2_frame *frame, int 
 
 /* ---- the connection ---- */
 
-void http2_setup(const struct options *options) {
+static void wire_setup(const struct options *options, size_t message_length) {
+    (void)message_length;
     bool grpc = options->protocol == PROTOCOL_GRPC;
     frame_limit = options->max_frame_size;
     add_header(":method", "POST");
@@ -165,7 +166,7 @@ void http2_setup(const struct options *options) {
     nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks, frame_length);
 }
 
-bool http2_open(struct connection *connection) {
+static void wire_open(struct connection *connection) {
     nghttp2_option *option;
     if (nghttp2_option_new(&option)) die("out of memory");
     nghttp2_option_set_no_closed_streams(option, 1);
@@ -175,11 +176,12 @@ bool http2_open(struct connection *connection) {
     nghttp2_settings_entry settings[] = {{NGHTTP2_SETTINGS_ENABLE_PUSH, 0},
                                          {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, CLIENT_WINDOW}};
     nghttp2_session *session = connection->session;
-    return !nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, COUNT(settings))
-           && !nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CLIENT_WINDOW);
+    if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, settings, COUNT(settings))
+        || nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, CLIENT_WINDOW))
+        die("cannot start an HTTP/2 session");
 }
 
-bool http2_feed(struct connection *connection, const uint8_t *bytes, size_t count) {
+static bool wire_feed(struct connection *connection, const uint8_t *bytes, size_t count) {
     ssize_t used = nghttp2_session_mem_recv(connection->session, bytes, count);
     if (used < 0) {
         char *error = connection->worker->totals.first_error;
@@ -190,7 +192,7 @@ bool http2_feed(struct connection *connection, const uint8_t *bytes, size_t coun
     return nghttp2_session_want_read(connection->session) || nghttp2_session_want_write(connection->session);
 }
 
-bool http2_fill(struct connection *connection, unsigned most) {
+static bool wire_fill(struct connection *connection, unsigned most) {
     uint64_t intended;
     nghttp2_session *session = connection->session;
     for (; connection->free_slots && most; most--) {
@@ -209,7 +211,7 @@ bool http2_fill(struct connection *connection, unsigned most) {
     return true;
 }
 
-bool http2_pump(struct connection *connection) {
+static bool wire_pump(struct connection *connection) {
     for (;;) {
         const uint8_t *bytes;
         ssize_t count = 1;
@@ -226,7 +228,9 @@ bool http2_pump(struct connection *connection) {
     }
 }
 
-void http2_close(struct connection *connection) {
+static void wire_close(struct connection *connection) {
     nghttp2_session_del(connection->session);
     connection->session = NULL;
 }
+
+const struct wire http2_wire = {wire_setup, wire_open, wire_feed, wire_fill, wire_pump, wire_close};

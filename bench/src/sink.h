@@ -8,8 +8,6 @@
 
 #include "body.h"
 
-enum wire { WIRE_UNKNOWN, WIRE_HTTP1, WIRE_HTTP2 };
-
 struct sink_options {
     struct body_policy policy;
     uint64_t delay_ns;
@@ -32,8 +30,8 @@ struct sink_totals {
 struct sink_connection {
     int fd;
     uint32_t generation;
-    enum wire wire;
-    bool want_write, closing;
+    const struct sink_wire *wire; /* NULL until the first byte */
+    bool want_write, closing; /* closing: as soon as everything is written */
     uint8_t *out;
     size_t out_length, out_sent, out_capacity;
     nghttp2_session *session;
@@ -44,14 +42,24 @@ struct sink_connection {
     struct sink_connection *next_free;
 };
 
+/* An answer that waits. */
+struct delayed {
+    uint64_t due_ns;
+    struct sink_connection *connection;
+    uint32_t generation;
+    int32_t stream;
+    int status;
+};
+
+/* answers.c: what a wire format calls. */
+
 extern struct sink_options sink_options;
 extern struct sink_totals sink_totals;
 
 /* Decides a complete request: the status to answer with (gRPC code; 0 = OK), counting it. */
 int sink_decide(struct body *body);
 
-/* Answers later: when options.delay_ns has passed, sink_answer_now is called if the connection still lives.
- */
+/* Answers later: when options.delay_ns has passed, the wire's `answer` is called if the connection still lives. */
 void sink_delay(struct sink_connection *connection, int32_t stream, int status);
 
 /* Queues bytes to be written. */
@@ -61,19 +69,24 @@ void sink_write(struct sink_connection *connection, const void *bytes, size_t co
 int http_status_of(int status);
 int grpc_status_of(int status);
 
-/* Base64 google.rpc.Status with RetryInfo for grpc-status-details-bin; made once by sink.c. */
+/* Base64 google.rpc.Status with RetryInfo for grpc-status-details-bin; made once. */
 extern char sink_retry_details[256];
 
-void sink_http2_setup(void);
-bool sink_http2_open(struct sink_connection *connection);
-bool sink_http2_feed(struct sink_connection *connection, const uint8_t *bytes, size_t count);
-bool sink_http2_pump(struct sink_connection *connection);
-void sink_http2_answer(struct sink_connection *connection, int32_t stream, int status);
-void sink_http2_close(struct sink_connection *connection);
+/* For sink.c: the details, and the answers that are due, the oldest first. */
+void sink_make_retry_details(int status, int seconds);
+bool sink_next_due(uint64_t *due_ns);
+bool sink_take_due(uint64_t now_ns, struct delayed *answer);
 
-void sink_http1_open(struct sink_connection *connection);
-bool sink_http1_feed(struct sink_connection *connection, const uint8_t *bytes, size_t count);
-bool sink_http1_answer(struct sink_connection *connection, int status);
-void sink_http1_close(struct sink_connection *connection);
+/* What sink.c calls; it is never called back. `feed` takes what was read, `answer` gives an answer that was
+   delayed: false when the connection is of no further use at once. What they queue is written then. */
+struct sink_wire {
+    void (*setup)(void);
+    bool (*open)(struct sink_connection *connection);
+    bool (*feed)(struct sink_connection *connection, const uint8_t *bytes, size_t count);
+    bool (*answer)(struct sink_connection *connection, int32_t stream, int status);
+    void (*close)(struct sink_connection *connection);
+};
+
+extern const struct sink_wire sink_http1_wire, sink_http2_wire;
 
 #endif

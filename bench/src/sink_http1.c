@@ -28,11 +28,12 @@ struct http1_state {
     struct body body;
 };
 
-void sink_http1_open(struct sink_connection *connection) {
+static bool wire_open(struct sink_connection *connection) {
     connection->http1 = must_calloc(1, sizeof *connection->http1);
+    return true;
 }
 
-void sink_http1_close(struct sink_connection *connection) {
+static void wire_close(struct sink_connection *connection) {
     struct http1_state *http = connection->http1;
     sink_totals.aborted +=
         http->state != STATE_WAITING && (http->state != STATE_HEAD || http->line_length > 0);
@@ -41,7 +42,7 @@ void sink_http1_close(struct sink_connection *connection) {
     connection->http1 = NULL;
 }
 
-bool sink_http1_answer(struct sink_connection *connection, int status) {
+static bool put_answer(struct sink_connection *connection, int status) {
     struct http1_state *http = connection->http1;
     char answer[256], retry[40] = "";
     int code = http_status_of(status);
@@ -74,7 +75,7 @@ static bool finish(struct sink_connection *connection) {
     int status = sink_decide(&http->body);
     body_free(&http->body);
     http->state = STATE_WAITING;
-    if (!sink_options.delay_ns) return sink_http1_answer(connection, status);
+    if (!sink_options.delay_ns) return put_answer(connection, status);
     sink_delay(connection, 0, status);
     return true;
 }
@@ -187,7 +188,7 @@ static bool stash(struct sink_connection *connection, const uint8_t *bytes, size
     return connection->stash_length <= BODY_LIMIT;
 }
 
-bool sink_http1_feed(struct sink_connection *connection, const uint8_t *bytes, size_t count) {
+static bool take(struct sink_connection *connection, const uint8_t *bytes, size_t count) {
     while (count) {
         if (connection->http1->state == STATE_WAITING) return stash(connection, bytes, count);
         bool ended = false;
@@ -199,3 +200,23 @@ bool sink_http1_feed(struct sink_connection *connection, const uint8_t *bytes, s
     }
     return true;
 }
+
+static bool wire_feed(struct sink_connection *connection, const uint8_t *bytes, size_t count) {
+    if (!take(connection, bytes, count)) connection->closing = true;
+    return true;
+}
+
+static bool wire_answer(struct sink_connection *connection, int32_t stream, int status) {
+    (void)stream;
+    uint8_t *waiting = connection->stash;
+    size_t length = connection->stash_length;
+    connection->stash = NULL;
+    connection->stash_length = 0;
+    if (!put_answer(connection, status) || !take(connection, waiting, length)) connection->closing = true;
+    free(waiting);
+    return true;
+}
+
+static void wire_setup(void) {}
+
+const struct sink_wire sink_http1_wire = {wire_setup, wire_open, wire_feed, wire_answer, wire_close};

@@ -69,7 +69,7 @@ static void answer_http(nghttp2_session *session, int32_t id, int status) {
     nghttp2_submit_response(session, id, head, count, NULL);
 }
 
-void sink_http2_answer(struct sink_connection *connection, int32_t id, int status) {
+static void put_answer(struct sink_connection *connection, int32_t id, int status) {
     struct stream *stream = nghttp2_session_get_stream_user_data(connection->session, id);
     if (!stream) return; /* reset while the answer was delayed */
     if (stream->body.grpc) {
@@ -142,7 +142,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if (sink_options.delay_ns) {
         sink_delay(connection, frame->hd.stream_id, status);
     } else {
-        sink_http2_answer(connection, frame->hd.stream_id, status);
+        put_answer(connection, frame->hd.stream_id, status);
     }
     return 0;
 }
@@ -163,7 +163,7 @@ static int on_close(nghttp2_session *session, int32_t id, uint32_t error, void *
 
 /* ---- the connection ---- */
 
-void sink_http2_setup(void) {
+static void wire_setup(void) {
     if (nghttp2_session_callbacks_new(&callbacks)) die("out of memory");
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
@@ -172,7 +172,7 @@ void sink_http2_setup(void) {
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_close);
 }
 
-bool sink_http2_open(struct sink_connection *connection) {
+static bool wire_open(struct sink_connection *connection) {
     nghttp2_option *option;
     if (nghttp2_option_new(&option)) die("out of memory");
     nghttp2_option_set_no_closed_streams(option, 1);
@@ -188,11 +188,7 @@ bool sink_http2_open(struct sink_connection *connection) {
            && !nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0, sink_options.window);
 }
 
-bool sink_http2_feed(struct sink_connection *connection, const uint8_t *bytes, size_t count) {
-    return nghttp2_session_mem_recv(connection->session, bytes, count) >= 0;
-}
-
-bool sink_http2_pump(struct sink_connection *connection) {
+static bool pump(struct sink_connection *connection) {
     const uint8_t *bytes;
     ssize_t count;
     while ((count = nghttp2_session_mem_send(connection->session, &bytes)) > 0) {
@@ -202,9 +198,20 @@ bool sink_http2_pump(struct sink_connection *connection) {
     return nghttp2_session_want_read(connection->session) || nghttp2_session_want_write(connection->session);
 }
 
-void sink_http2_close(struct sink_connection *connection) {
+static void wire_close(struct sink_connection *connection) {
     /* nghttp2 does not call on_close for streams that are open when the session goes. */
     while (connection->streams) on_close(connection->session, connection->streams->id, 0, NULL);
     nghttp2_session_del(connection->session);
     connection->session = NULL;
 }
+
+static bool wire_feed(struct sink_connection *connection, const uint8_t *bytes, size_t count) {
+    return nghttp2_session_mem_recv(connection->session, bytes, count) >= 0 && pump(connection);
+}
+
+static bool wire_answer(struct sink_connection *connection, int32_t stream, int status) {
+    put_answer(connection, stream, status);
+    return pump(connection);
+}
+
+const struct sink_wire sink_http2_wire = {wire_setup, wire_open, wire_feed, wire_answer, wire_close};
