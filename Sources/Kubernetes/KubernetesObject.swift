@@ -9,15 +9,104 @@ package struct KubernetesProblem: Error, CustomStringConvertible {
     package init(_ description: String) { self.description = description }
 }
 
-/// What is read of one object, or of a `Status` in its place.
+/// What is read of one object.
 package protocol KubernetesObject: SendableMetatype {
+    init()
+    var metadata: ObjectMetadata { get set }
+    /// Reads the value of a key other than `metadata`, or skips it.
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError)
+}
+
+extension KubernetesObject {
     /// Reads the object that the reader stands before.
-    init(_ reader: inout JSONReader) throws(JSONError)
-    /// `metadata.resourceVersion`.
-    var version: String { get }
-    /// `code` and `message` of a `Status`.
-    var statusCode: Int { get }
-    var statusMessage: String { get }
+    package init(_ reader: inout JSONReader) throws(JSONError) {
+        self.init()
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            if key == "metadata" {
+                metadata = try ObjectMetadata(&reader)
+            } else {
+                try read(key, &reader)
+            }
+        }
+    }
+}
+
+/// What all objects have: `metadata`.
+package struct ObjectMetadata {
+    package struct Owner {
+        package var kind = ""
+        package var name = ""
+        package var uid = ""
+        package var isController = false
+    }
+
+    package var name = ""
+    package var namespace = ""
+    package var uid = ""
+    package var version = ""
+    /// RFC 3339.
+    package var created = ""
+    package var labels: [(key: String, value: String)] = []
+    package var annotations: [(key: String, value: String)] = []
+    package var owners: [Owner] = []
+
+    package init() {}
+
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "name": name = try text(&reader)
+            case "namespace": namespace = try text(&reader)
+            case "uid": uid = try text(&reader)
+            case "resourceVersion": version = try text(&reader)
+            case "creationTimestamp": created = try text(&reader)
+            case "labels": labels = try texts(&reader)
+            case "annotations": annotations = try texts(&reader)
+            case "ownerReferences":
+                try eachElement(of: &reader) { (reader) throws(JSONError) in
+                    owners.append(try Owner(&reader))
+                }
+            default: try reader.skipValue()
+            }
+        }
+    }
+
+    package func label(_ name: String) -> String? { labels.first { $0.key == name }?.value }
+    package func annotation(_ name: String) -> String? { annotations.first { $0.key == name }?.value }
+    package func owner(_ kind: String) -> Owner? { owners.first { $0.kind == kind } }
+}
+
+extension ObjectMetadata.Owner {
+    init(_ reader: inout JSONReader) throws(JSONError) {
+        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+            switch key {
+            case "kind": kind = try text(&reader)
+            case "name": name = try text(&reader)
+            case "uid": uid = try text(&reader)
+            case "controller": isController = try reader.readNull() ? false : try reader.readBool()
+            default: try reader.skipValue()
+            }
+        }
+    }
+}
+
+/// An object, or the `Status` in its place that says why there is none.
+private struct ObjectOrStatus<Object: KubernetesObject>: KubernetesObject {
+    var object = Object()
+    var code = 0
+    var message = ""
+    var metadata: ObjectMetadata {
+        get { object.metadata }
+        set { object.metadata = newValue }
+    }
+
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
+        switch key {
+        case "code": code = Int(try reader.readNumber().int64 ?? 0)
+        case "message": message = try text(&reader)
+        default: try object.read(key, &reader)
+        }
+    }
 }
 
 /// A page of a list.
@@ -72,25 +161,25 @@ struct KubernetesEvent<Object: KubernetesObject> {
     /// Reads a `WatchEvent`.
     static func read(_ line: ByteBuffer) throws(KubernetesProblem) -> KubernetesEvent {
         var type = ""
-        var object: Object?
+        var found: ObjectOrStatus<Object>?
         try reading(line) { (reader) throws(JSONError) in
             try eachKey(of: &reader) { (key, reader) throws(JSONError) in
                 switch key {
                 case "type": type = try text(&reader)
-                case "object": object = try Object(&reader)
+                case "object": found = try ObjectOrStatus(&reader)
                 default: try reader.skipValue()
                 }
             }
         }
         var event = KubernetesEvent()
-        event.version = object?.version ?? ""
-        event.object = object
+        event.version = found?.metadata.version ?? ""
+        event.object = found?.object
         switch type {
         case "ADDED", "MODIFIED": event.kind = .changed
         case "DELETED": event.kind = .deleted
         case "BOOKMARK": event.kind = .bookmark
         case "ERROR":
-            event.kind = .failed(code: object?.statusCode ?? 0, message: object?.statusMessage ?? "")
+            event.kind = .failed(code: found?.code ?? 0, message: found?.message ?? "")
             event.version = ""
         default: throw KubernetesProblem("unknown event \"\(type)\"")
         }

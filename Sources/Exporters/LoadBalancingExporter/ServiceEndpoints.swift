@@ -84,9 +84,9 @@ final class ServiceEndpoints: BackendSource, @unchecked Sendable {
     private func take(_ news: KubernetesWatch<EndpointSlice>.News, _ namespace: String) {
         switch news {
         case .listed(let all):
-            slices = Dictionary(all.map { ($0.name, $0.endpoints) }, uniquingKeysWith: { _, last in last })
-        case .changed(let slice): slices[slice.name] = slice.endpoints
-        case .deleted(let slice): slices[slice.name] = nil
+            slices = Dictionary(all.map { ($0.metadata.name, $0.endpoints) }, uniquingKeysWith: { _, last in last })
+        case .changed(let slice): slices[slice.metadata.name] = slice.endpoints
+        case .deleted(let slice): slices[slice.metadata.name] = nil
         }
         successes.add(1)
         let domain = ".\(config.service).\(namespace)"
@@ -116,32 +116,13 @@ struct EndpointSlice: KubernetesObject {
         var isReady = true
     }
 
-    var name = ""
-    var version = ""
+    var metadata = ObjectMetadata()
     var endpoints: [Endpoint] = []
-    var statusCode = 0
-    var statusMessage = ""
 
-    /// Reads an `EndpointSlice`, or what stands in its place.
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "metadata":
-                try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-                    switch key {
-                    case "name": name = try text(&reader)
-                    case "resourceVersion": version = try text(&reader)
-                    default: try reader.skipValue()
-                    }
-                }
-            case "endpoints":
-                try eachElement(of: &reader) { (reader) throws(JSONError) in
-                    endpoints.append(try Endpoint(&reader))
-                }
-            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
-            case "message": statusMessage = try text(&reader)
-            default: try reader.skipValue()
-            }
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
+        guard key == "endpoints" else { return try reader.skipValue() }
+        try eachElement(of: &reader) { (reader) throws(JSONError) in
+            endpoints.append(try Endpoint(&reader))
         }
     }
 }

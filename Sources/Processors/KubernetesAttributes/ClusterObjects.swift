@@ -1,69 +1,11 @@
 internal import Kubernetes
 internal import OTLP
 
-/// What all objects have: `metadata`.
-struct ObjectMetadata {
-    struct Owner {
-        var kind = ""
-        var name = ""
-        var uid = ""
-    }
-
-    var name = ""
-    var namespace = ""
-    var uid = ""
-    var version = ""
-    /// RFC 3339.
-    var created = ""
-    var labels: [(key: String, value: String)] = []
-    var annotations: [(key: String, value: String)] = []
-    var owners: [Owner] = []
-
-    init() {}
-
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "name": name = try text(&reader)
-            case "namespace": namespace = try text(&reader)
-            case "uid": uid = try text(&reader)
-            case "resourceVersion": version = try text(&reader)
-            case "creationTimestamp": created = try text(&reader)
-            case "labels": labels = try texts(&reader)
-            case "annotations": annotations = try texts(&reader)
-            case "ownerReferences":
-                try eachElement(of: &reader) { (reader) throws(JSONError) in
-                    let fields = try texts(&reader)
-                    func field(_ name: String) -> String { fields.first { $0.key == name }?.value ?? "" }
-                    owners.append(Owner(kind: field("kind"), name: field("name"), uid: field("uid")))
-                }
-            default: try reader.skipValue()
-            }
-        }
-    }
-
-    func label(_ name: String) -> String? { labels.first { $0.key == name }?.value }
-    func annotation(_ name: String) -> String? { annotations.first { $0.key == name }?.value }
-    func owner(_ kind: String) -> Owner? { owners.first { $0.kind == kind } }
-}
-
 /// A namespace, a node, or what owns pods: of these only the metadata are read.
 struct ClusterObject: KubernetesObject {
     var metadata = ObjectMetadata()
-    var statusCode = 0
-    var statusMessage = ""
-    var version: String { metadata.version }
 
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "metadata": metadata = try ObjectMetadata(&reader)
-            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
-            case "message": statusMessage = try text(&reader)
-            default: try reader.skipValue()
-            }
-        }
-    }
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) { try reader.skipValue() }
 }
 
 /// A pod, as far as attributes are made of it.
@@ -82,27 +24,28 @@ struct PodObject: KubernetesObject {
     var isOnHostNetwork = false
     var address = ""
     var startTime = ""
-    var containers: [Container] = []
-    var statusCode = 0
-    var statusMessage = ""
-    var version: String { metadata.version }
-
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        var statuses: [Container] = []
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "metadata": metadata = try ObjectMetadata(&reader)
-            case "spec": try readSpec(&reader)
-            case "status" where try reader.peek() == .object: try readStatus(&reader, &statuses)
-            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
-            case "message": statusMessage = try text(&reader)
-            default: try reader.skipValue()
+    /// As the spec lists them, without what the status says.
+    private var listed: [Container] = []
+    private var statuses: [Container] = []
+    /// In the spec's order.
+    var containers: [Container] {
+        listed.map { container in
+            var container = container
+            if let status = statuses.first(where: { $0.name == container.name }) {
+                container.instances = status.instances
+                container.imageID = status.imageID
             }
+            return container
         }
-        for status in statuses {
-            guard let index = containers.firstIndex(where: { $0.name == status.name }) else { continue }
-            containers[index].instances = status.instances
-            containers[index].imageID = status.imageID
+    }
+
+    init() {}
+
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
+        switch key {
+        case "spec": try readSpec(&reader)
+        case "status" where try reader.peek() == .object: try readStatus(&reader)
+        default: try reader.skipValue()
         }
     }
 
@@ -116,16 +59,14 @@ struct PodObject: KubernetesObject {
                 try eachElement(of: &reader) { (reader) throws(JSONError) in
                     let fields = try texts(&reader)
                     func field(_ name: String) -> String { fields.first { $0.key == name }?.value ?? "" }
-                    containers.append(Container(name: field("name"), image: field("image")))
+                    listed.append(Container(name: field("name"), image: field("image")))
                 }
             default: try reader.skipValue()
             }
         }
     }
 
-    private mutating func readStatus(
-        _ reader: inout JSONReader, _ statuses: inout [Container]
-    ) throws(JSONError) {
+    private mutating func readStatus(_ reader: inout JSONReader) throws(JSONError) {
         try eachKey(of: &reader) { (key, reader) throws(JSONError) in
             switch key {
             case "podIP": address = try text(&reader)

@@ -1,4 +1,5 @@
 internal import ItemMatching
+internal import Kubernetes
 internal import OTLP
 internal import RegularExpression
 

@@ -1,3 +1,5 @@
+internal import Kubernetes
+
 /// An object that is a group of targets by itself.
 protocol TargetObject {
     var group: TargetGroup { get }
@@ -14,9 +16,9 @@ extension LabelSet {
         add(metadata.annotations, "annotation", of: kind)
     }
 
-    private mutating func add(_ entries: [Label], _ word: String, of kind: String) {
+    private mutating func add(_ entries: [(key: String, value: String)], _ word: String, of kind: String) {
         for entry in entries {
-            let name = Pod.labelName(entry.name)
+            let name = Pod.labelName(entry.key)
             self["\(Self.kubernetesPrefix)\(kind)_\(word)_\(name)"] = entry.value
             self["\(Self.kubernetesPrefix)\(kind)_\(word)present_\(name)"] = "true"
         }

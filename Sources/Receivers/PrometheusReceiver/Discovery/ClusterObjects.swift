@@ -3,57 +3,25 @@ internal import OTLP
 
 // What targets need to know of nodes, services and the endpoints of services.
 
-/// `metadata`, as far as it becomes labels.
-struct ObjectMetadata {
-    var name = ""
-    var namespace = ""
-    var version = ""
-    var labels: [Label] = []
-    var annotations: [Label] = []
-
-    init() {}
-
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "name": name = try text(&reader)
-            case "namespace": namespace = try text(&reader)
-            case "resourceVersion": version = try text(&reader)
-            case "labels": labels = try labelList(&reader)
-            case "annotations": annotations = try labelList(&reader)
-            default: try reader.skipValue()
-            }
-        }
-    }
-}
-
 /// A machine of the cluster.
 struct Node: KubernetesObject {
     var metadata = ObjectMetadata()
     var providerID = ""
     var addresses: [(type: String, address: String)] = []
     var kubeletPort = ""
-    var statusCode = 0
-    var statusMessage = ""
-    var version: String { metadata.version }
 
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "metadata": metadata = try ObjectMetadata(&reader)
-            case "spec":
-                try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-                    if key == "providerID" {
-                        providerID = try text(&reader)
-                    } else {
-                        try reader.skipValue()
-                    }
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
+        switch key {
+        case "spec":
+            try eachKey(of: &reader) { (key, reader) throws(JSONError) in
+                if key == "providerID" {
+                    providerID = try text(&reader)
+                } else {
+                    try reader.skipValue()
                 }
-            case "status" where try reader.peek() == .object: try readStatus(&reader)
-            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
-            case "message": statusMessage = try text(&reader)
-            default: try reader.skipValue()
             }
+        case "status" where try reader.peek() == .object: try readStatus(&reader)
+        default: try reader.skipValue()
         }
     }
 
@@ -104,30 +72,19 @@ struct Service: KubernetesObject {
     var externalName = ""
     var loadBalancerAddress = ""
     var ports: [ServicePort] = []
-    var statusCode = 0
-    var statusMessage = ""
-    var version: String { metadata.version }
 
-    init(_ reader: inout JSONReader) throws(JSONError) {
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
+        guard key == "spec" else { return try reader.skipValue() }
         try eachKey(of: &reader) { (key, reader) throws(JSONError) in
             switch key {
-            case "metadata": metadata = try ObjectMetadata(&reader)
-            case "spec":
-                try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-                    switch key {
-                    case "type": type = try text(&reader)
-                    case "clusterIP": clusterAddress = try text(&reader)
-                    case "externalName": externalName = try text(&reader)
-                    case "loadBalancerIP": loadBalancerAddress = try text(&reader)
-                    case "ports":
-                        try eachElement(of: &reader) { (reader) throws(JSONError) in
-                            ports.append(try ServicePort(&reader))
-                        }
-                    default: try reader.skipValue()
-                    }
+            case "type": type = try text(&reader)
+            case "clusterIP": clusterAddress = try text(&reader)
+            case "externalName": externalName = try text(&reader)
+            case "loadBalancerIP": loadBalancerAddress = try text(&reader)
+            case "ports":
+                try eachElement(of: &reader) { (reader) throws(JSONError) in
+                    ports.append(try ServicePort(&reader))
                 }
-            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
-            case "message": statusMessage = try text(&reader)
             default: try reader.skipValue()
             }
         }
@@ -155,39 +112,34 @@ struct ServiceEndpoints: KubernetesObject {
 
     var metadata = ObjectMetadata()
     var addressType = ""
-    var subsets: [Subset] = []
-    var statusCode = 0
-    var statusMessage = ""
-    var version: String { metadata.version }
+    private var listed: [Subset] = []
+    /// What a slice is.
+    private var slice = Subset()
+    var subsets: [Subset] { slice.addresses.isEmpty ? listed : listed + [slice] }
     /// The service's: an `Endpoints` has its name.
     var service: String {
-        metadata.labels.first { $0.name == "kubernetes.io/service-name" }?.value ?? metadata.name
+        metadata.label("kubernetes.io/service-name") ?? metadata.name
     }
 
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        var slice = Subset()
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "metadata": metadata = try ObjectMetadata(&reader)
-            case "addressType": addressType = try text(&reader)
-            case "subsets":
-                try eachElement(of: &reader) { (reader) throws(JSONError) in
-                    subsets.append(try Subset(&reader))
-                }
-            case "endpoints":
-                try eachElement(of: &reader) { (reader) throws(JSONError) in
-                    slice.addresses.append(try Address(&reader))
-                }
-            case "ports":
-                try eachElement(of: &reader) { (reader) throws(JSONError) in
-                    slice.ports.append(try ServicePort(&reader))
-                }
-            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
-            case "message": statusMessage = try text(&reader)
-            default: try reader.skipValue()
+    init() {}
+
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
+        switch key {
+        case "addressType": addressType = try text(&reader)
+        case "subsets":
+            try eachElement(of: &reader) { (reader) throws(JSONError) in
+                listed.append(try Subset(&reader))
             }
+        case "endpoints":
+            try eachElement(of: &reader) { (reader) throws(JSONError) in
+                slice.addresses.append(try Address(&reader))
+            }
+        case "ports":
+            try eachElement(of: &reader) { (reader) throws(JSONError) in
+                slice.ports.append(try ServicePort(&reader))
+            }
+        default: try reader.skipValue()
         }
-        if !slice.addresses.isEmpty { subsets.append(slice) }
     }
 }
 

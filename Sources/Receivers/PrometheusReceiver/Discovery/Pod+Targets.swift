@@ -1,3 +1,5 @@
+internal import Kubernetes
+
 extension Pod {
     private static let prefix = "__meta_kubernetes_"
 
@@ -32,20 +34,16 @@ extension Pod {
 
     private var podLabels: LabelSet {
         var set = LabelSet()
+        let controller = metadata.owners.last { $0.isController }
         for (name, value) in [
             ("namespace", namespace), ("pod_name", name), ("pod_ip", address), ("pod_ready", ready),
-            ("pod_phase", phase), ("pod_node_name", node), ("pod_host_ip", hostAddress), ("pod_uid", uid),
-            ("pod_controller_kind", controllerKind), ("pod_controller_name", controllerName),
+            ("pod_phase", phase), ("pod_node_name", node), ("pod_host_ip", hostAddress),
+            ("pod_uid", metadata.uid),
+            ("pod_controller_kind", controller?.kind ?? ""), ("pod_controller_name", controller?.name ?? ""),
         ] {
             set[Self.prefix + name] = value
         }
-        for (kind, entries) in [("pod_label", labels), ("pod_annotation", annotations)] {
-            for entry in entries {
-                let name = Self.labelName(entry.name)
-                set["\(Self.prefix)\(kind)_\(name)"] = entry.value
-                set["\(Self.prefix)\(kind)present_\(name)"] = "true"
-            }
-        }
+        set.add(metadata, of: "pod")
         return set
     }
 

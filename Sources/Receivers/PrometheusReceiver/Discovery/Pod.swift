@@ -10,14 +10,7 @@ struct Pod: KubernetesObject {
         var isInit = false
     }
 
-    var name = ""
-    var namespace = ""
-    var uid = ""
-    var version = ""
-    var labels: [Label] = []
-    var annotations: [Label] = []
-    var controllerKind = ""
-    var controllerName = ""
+    var metadata = ObjectMetadata()
     var node = ""
     var containers: [Container] = []
     var phase = ""
@@ -25,55 +18,16 @@ struct Pod: KubernetesObject {
     var hostAddress = ""
     var ready = "unknown"
     var containerIDs: [String: String] = [:]
-    /// Of a `Status` in the place of a pod.
-    var statusCode = 0
-    var statusMessage = ""
 
-    init() {}
+    var name: String { metadata.name }
+    var namespace: String { metadata.namespace }
 
-    /// Reads a `Pod`, or what stands in its place.
-    init(_ reader: inout JSONReader) throws(JSONError) {
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "metadata": try readMetadata(&reader)
-            case "spec": try readSpec(&reader)
-            case "status" where try reader.peek() == .object: try readStatus(&reader)
-            case "code": statusCode = Int(try reader.readNumber().int64 ?? 0)
-            case "message": statusMessage = try text(&reader)
-            default: try reader.skipValue()
-            }
+    mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
+        switch key {
+        case "spec": try readSpec(&reader)
+        case "status" where try reader.peek() == .object: try readStatus(&reader)
+        default: try reader.skipValue()
         }
-    }
-
-    private mutating func readMetadata(_ reader: inout JSONReader) throws(JSONError) {
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "name": name = try text(&reader)
-            case "namespace": namespace = try text(&reader)
-            case "uid": uid = try text(&reader)
-            case "resourceVersion": version = try text(&reader)
-            case "labels": labels = try labelList(&reader)
-            case "annotations": annotations = try labelList(&reader)
-            case "ownerReferences":
-                try eachElement(of: &reader) { (reader) throws(JSONError) in try readOwner(&reader) }
-            default: try reader.skipValue()
-            }
-        }
-    }
-
-    private mutating func readOwner(_ reader: inout JSONReader) throws(JSONError) {
-        var kind = ""
-        var name = ""
-        var isController = false
-        try eachKey(of: &reader) { (key, reader) throws(JSONError) in
-            switch key {
-            case "kind": kind = try text(&reader)
-            case "name": name = try text(&reader)
-            case "controller": isController = try reader.readNull() ? false : try reader.readBool()
-            default: try reader.skipValue()
-            }
-        }
-        if isController { (controllerKind, controllerName) = (kind, name) }
     }
 
     private mutating func readSpec(_ reader: inout JSONReader) throws(JSONError) {
