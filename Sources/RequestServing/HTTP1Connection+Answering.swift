@@ -1,4 +1,5 @@
 internal import HTTP
+internal import Logging
 internal import NIOCore
 internal import Pipeline
 

@@ -1,3 +1,4 @@
+internal import HTTP
 internal import NIOCore
 
 /// What time and others allow it.

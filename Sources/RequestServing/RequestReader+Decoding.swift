@@ -1,4 +1,5 @@
 internal import Compression
+internal import HTTP
 internal import NIOCore
 internal import OTLP
 internal import Pipeline

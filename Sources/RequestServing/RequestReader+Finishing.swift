@@ -1,4 +1,6 @@
+internal import HTTP
 internal import NIOCore
+internal import OTLP
 internal import Pipeline
 
 /// What becomes of a body that is complete.
