@@ -83,6 +83,7 @@ final class ConnectionMemory {
     var unreadBytes = 0
     private var publishedBytes = 0
     private var chargedBytes = 0
+    private var hasEnded = false
 
     /// - Parameter address: the peer's, where the memory of an address is bounded.
     init(_ shared: IncompleteMemory, _ account: ConnectionAccount, address: String? = nil) {
@@ -133,8 +134,10 @@ final class ConnectionMemory {
             retryAfterSeconds: 1)
     }
 
-    /// Tells what all connections hold together.
+    /// Tells what all connections hold together. Not after the end: a connection may close while it writes answers, and what it
+    /// had read has not been dropped then.
     func publish() {
+        guard !hasEnded else { return }
         let uncharged = unchargedBytes
         let held = bodyBytes + uncharged
         guard held != publishedBytes || uncharged != chargedBytes else { return }
@@ -145,6 +148,7 @@ final class ConnectionMemory {
 
     /// The connection is gone, and all that it held.
     func end() {
+        hasEnded = true
         bodyBytes = 0
         bodies = 0
         openStreams = 0

@@ -52,6 +52,20 @@ import Testing
         #expect(memory.heldBytes == 0 && ledger.bytes == 0 && memory.bodies == 0)
     }
 
+    /// Scenario: a connection closes while it writes answers, with bytes that wait for their turn. Guarantees: they are not
+    /// charged behind its end, when nobody gives them back any more: hundreds of such connections would lock everybody out.
+    @Test func nothingIsChargedBehindTheEnd() {
+        let shared = shared(.max)
+        let memory = connection(shared)
+        memory.unreadBytes = 5000
+        memory.publish()
+        #expect(ledger.bytes == 5000 && shared.bytes == 5000)
+        memory.end()
+        memory.unreadBytes = 5000
+        memory.publish()
+        #expect(ledger.bytes == 0 && shared.bytes == 0)
+    }
+
     /// Guarantees: a connection's share is its own, but one request may be as large as requests may be.
     @Test func aConnectionHasAShare() {
         let shared = shared()
