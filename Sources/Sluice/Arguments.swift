@@ -4,6 +4,9 @@ struct UsageError: Error, CustomStringConvertible {
 }
 
 /// The command line, taken apart: `sluice [COMMAND] [--NAME VALUE | --NAME=VALUE]…`.
+///
+/// By hand: swift-argument-parser 1.8 adds 8.5 MB to the static binary and 6.7 million instructions to each start, and Go's
+/// forms that the Collector takes (`-config`, `--set=a.b=c`, `--feature-gates -a,+b`) would still be ours to write.
 struct Arguments {
     /// The commands, in the order of the help.
     enum Command: String, CaseIterable {

@@ -2,6 +2,9 @@
 ///
 /// Beyond the YAML itself: `::` in a key opens a section (`processors::batch: {}`), `<<` merges a section (or
 /// a list of them) below the keys that are written out, and a key may be written only once in a section.
+///
+/// The parsing is libyaml's; the composing is by hand, as each value keeps its place for messages, and aliases and depth are
+/// bounded while it is made. Yams 6.2 does neither, and brings Foundation: 52 MB more of static binary, three times the memory.
 struct YAMLReader {
     /// Values in one source, aliases counted as often as they are used: stops alias bombs.
     private static let mostValues = 200_000

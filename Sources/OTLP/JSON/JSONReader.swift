@@ -12,6 +12,9 @@ internal import COTLP
 /// After `nextKey` or `nextElement` has announced a value, exactly one value is read or skipped. Strict: what
 /// is not JSON is refused. Every read stays inside the bytes, whatever they say. Allocates nothing unless it
 /// throws. Ownership: borrows, as `WireBytes` does.
+///
+/// By hand: Foundation's decoder builds every value, where this one builds none, and Foundation adds 50 MB to the static
+/// binary and 10 MB to what a started process holds.
 @safe
 package struct JSONReader {
     /// What a value is.

@@ -8,6 +8,9 @@ package enum MetricKind: String, Sendable {
 /// The samples of one look at the metrics, gathered family by family: for a page (`render`) or for sending.
 ///
 /// A family of two kinds, a series put twice, or a name that the text format does not allow, is our bug and traps.
+///
+/// By hand: a metrics library counts by handles of its own, and what is counted here must add up at each node at every look,
+/// which takes the order in which `NodeAccount` reads; what is left for a library is this page.
 package struct MetricPage: ~Copyable {
     /// The `Content-Type` of what `render` returns.
     package static let contentType = "text/plain; version=0.0.4; charset=utf-8"

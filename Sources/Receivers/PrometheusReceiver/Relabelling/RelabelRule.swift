@@ -1,3 +1,4 @@
+internal import Hashing
 internal import RegularExpression
 
 /// One entry of `relabel_configs` or `metric_relabel_configs`.
@@ -38,6 +39,11 @@ struct RelabelRule: Sendable, Equatable {
         self.modulus = modulus
     }
 
+    /// The last eight bytes of the MD5 as a big-endian number: the shards are those that Prometheus makes.
+    static func shard(_ text: String) -> UInt64 {
+        Digest.md5.bytes(of: Array(text.utf8)).suffix(8).reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
     /// Applies the rule.
     /// - Returns: false when the target or series is to be dropped.
     func apply(to set: inout LabelSet) -> Bool {
@@ -47,7 +53,7 @@ struct RelabelRule: Sendable, Equatable {
         case .drop: return !regex.matches(joined(set))
         case .keepequal: return set[constantTarget] == joined(set)
         case .dropequal: return set[constantTarget] != joined(set)
-        case .hashmod: set[constantTarget] = "\(MD5.lastEightBytes(of: Array(joined(set).utf8)) % modulus)"
+        case .hashmod: set[constantTarget] = "\(Self.shard(joined(set)) % modulus)"
         case .lowercase: set[constantTarget] = joined(set).lowercased()
         case .uppercase: set[constantTarget] = joined(set).uppercased()
         case .labelmap: map(&set)
