@@ -434,7 +434,7 @@ let package = Package(
                 "Configuration", "OTLP", "Pipeline", "TestSupport", nioCore, nioPosix,
             ],
             path: "Tests/ProcessorsTests", swiftSettings: swiftSettings),
-        tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore]),
+        tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore, nioEmbedded]),
         tests(
             of: "GroupByTrace",
             ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),

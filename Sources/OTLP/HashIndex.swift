@@ -24,6 +24,8 @@ public struct HashIndex: Sendable {
     public private(set) var count = 0
 
     private static let firstCapacity = 16
+    /// What is emptied keeps room for so many.
+    private static let keptCapacity = 256
 
     /// Without keys.
     public init() {
@@ -90,6 +92,17 @@ public struct HashIndex: Sendable {
         entries = Self.makeEntries(old.count * 2)
         count = 0
         for entry in old where entry.value >= 0 { put(entry) }
+    }
+
+    /// Forgets all keys.
+    public mutating func removeAll() {
+        guard count > 0 else { return }
+        count = 0
+        guard entries.count <= Self.keptCapacity else {
+            entries = Self.makeEntries(Self.firstCapacity)
+            return
+        }
+        for slot in entries.indices { entries[slot].value = -1 }
     }
 
     /// Forgets a key; one that is not there is no matter.

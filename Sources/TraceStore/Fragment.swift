@@ -16,7 +16,7 @@ struct Fragment {
     fileprivate let memory: UnsafeMutableRawPointer
 
     /// Takes the memory; the caller fills `content`.
-    init(bytes: Int, spans: Int, envelope: EnvelopeTable.ID, in pool: FragmentPool) {
+    init(bytes: Int, spans: Int, envelope: EnvelopeTable.ID, in pool: inout FragmentPool) {
         unsafe memory = pool.allocate(Self.headerBytes + bytes)
         // SAFETY: the header lies inside the allocation, each field at its alignment.
         unsafe memory.storeBytes(of: 0, toByteOffset: Self.nextOffset, as: UInt.self)
@@ -63,7 +63,7 @@ struct Fragment {
     func prefetch() { unsafe OTLP.prefetch(UnsafeRawBufferPointer(start: memory, count: Self.headerBytes)) }
 
     /// Gives the memory back to the pool that it came from. Once.
-    func free(in pool: FragmentPool) { unsafe pool.free(memory, Self.headerBytes + byteCount) }
+    func free(in pool: inout FragmentPool) { unsafe pool.free(memory, Self.headerBytes + byteCount) }
 }
 
 /// The spans of a trace, or of a part of it, in the order in which they came. Freed by hand, by whoever owns it:

@@ -5,9 +5,9 @@ import Glibc
 /// Traces leave about in the order in which they came, so slabs become empty one after another; from the heap, holes that
 /// requests leave between fragments would cost a third of the memory again. A slab is one huge page where the system has them:
 /// else each eighth span would wait for a fresh page of the kernel, and each fragment's address be looked for in page tables.
-/// One thread.
+/// One thread. A structure: what is stored in a class is checked for overlapping changes at each step.
 @safe
-final class FragmentPool {
+struct FragmentPool: ~Copyable {
     private static let slabBytes = 2 << 20
     /// Larger ones come from the heap.
     static let slabFragmentMax = 16 << 10
@@ -29,11 +29,11 @@ final class FragmentPool {
 
     deinit {
         if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe Self.unmap(current) }
-        while let slab = unsafe spare.popLast() { unsafe Self.unmap(slab) }
+        for unsafe slab in unsafe spare { unsafe Self.unmap(slab) }
     }
 
     /// Memory for so many bytes, a multiple of 8 apart.
-    func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
+    mutating func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
         guard bytes <= Self.slabFragmentMax else { return .allocate(byteCount: bytes, alignment: 8) }
         let rounded = (bytes + 7) & ~7
         if unsafe current == nil || position + rounded > Self.slabBytes { next() }
@@ -45,7 +45,7 @@ final class FragmentPool {
     }
 
     /// Gives memory back that `allocate` gave for so many bytes.
-    func free(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
+    mutating func free(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
         guard bytes <= Self.slabFragmentMax else { return unsafe memory.deallocate() }
         let offset = Int(bitPattern: memory) & (Self.slabBytes - 1)
         let slab = unsafe memory - offset
@@ -59,7 +59,7 @@ final class FragmentPool {
         }
     }
 
-    private func next() {
+    private mutating func next() {
         // One that is full lives on until its last fragment goes.
         if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe retire(current) }
         let slab = unsafe spare.popLast() ?? Self.map()
@@ -70,18 +70,18 @@ final class FragmentPool {
         recentPeak = max(recentPeak, slabsInUse)
     }
 
-    /// Half as many empty slabs as were in use lately: a fresh page costs several times what it costs to copy spans
-    /// into it, so what a burst needed is not given back before the next one can use it.
-    private var spareMax: Int { Self.spareMin + recentPeak / 2 }
+    /// As many empty slabs as make, with those in use, what was in use lately: a fresh page costs several times what it costs to
+    /// copy spans into it, so what a burst needed is not given back before the next one can use it.
+    private var spareMax: Int { max(Self.spareMin, recentPeak - slabsInUse) }
 
     /// Gives back what has not been needed for a while, or at all at the moment.
-    func trim(all: Bool) {
-        recentPeak = all ? slabsInUse : max(slabsInUse, recentPeak - (recentPeak + 15) / 16)
+    mutating func trim(all: Bool) {
+        recentPeak = all ? slabsInUse + slabsInUse / 2 : max(slabsInUse, recentPeak - (recentPeak + 31) / 32)
         while unsafe spare.count > spareMax { unsafe Self.unmap(spare.removeLast()) }
     }
 
     /// Keeps an empty slab for later, or gives it back to the system.
-    private func retire(_ slab: UnsafeMutableRawPointer) {
+    private mutating func retire(_ slab: UnsafeMutableRawPointer) {
         slabsInUse -= 1
         if unsafe spare.count < spareMax { unsafe spare.append(slab) } else { unsafe Self.unmap(slab) }
     }

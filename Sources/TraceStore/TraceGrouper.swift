@@ -99,7 +99,8 @@ private struct GroupedScope: ~Copyable {
     /// Fields that are no spans.
     private(set) var others: [Range<Int>] = []
     private var runs: [Run] = []
-    private var numbers: [TraceID: Int] = [:]
+    /// Where groups are, by their traces, when there are many.
+    private var numbers = HashIndex()
 
     /// Groups among which one is looked for one by one.
     private static let fewGroups = 8
@@ -115,7 +116,7 @@ private struct GroupedScope: ~Copyable {
     mutating func read(_ request: WireBytes, _ content: Range<Int>) -> Int {
         groups.removeAll(keepingCapacity: true)
         runs.removeAll(keepingCapacity: true)
-        if !numbers.isEmpty { numbers.removeAll(keepingCapacity: true) }
+        numbers.removeAll()
         others.removeAll(keepingCapacity: true)
         var spans = 0
         var last = -1
@@ -162,9 +163,14 @@ private struct GroupedScope: ~Copyable {
         if groups.count <= Self.fewGroups {
             for index in groups.indices where groups[index].trace == trace { return index }
         } else {
-            if numbers.isEmpty { for index in groups.indices { numbers[groups[index].trace] = index } }
-            if let index = numbers[trace] { return index }
-            numbers[trace] = groups.count
+            if numbers.count == 0 {
+                for index in groups.indices {
+                    numbers.set(groups[index].trace.low, groups[index].trace.high, to: Int32(index))
+                }
+            }
+            let known = numbers.find(trace.low, trace.high)
+            if known >= 0 { return Int(known) }
+            numbers.set(trace.low, trace.high, to: Int32(groups.count))
         }
         runs.append(Run(range: start..<start))
         groups.append(

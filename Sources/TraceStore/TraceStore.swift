@@ -13,7 +13,7 @@ package final class TraceStore {
     package let envelopes: EnvelopeTable
     private let ledger: MemoryLedger?
     private var table = TraceTable()
-    private let pool = FragmentPool()
+    private var pool = FragmentPool()
 
     /// Charged for a trace beside its fragments: its record and its place in the table.
     package static let recordBytes = 160
@@ -109,7 +109,7 @@ package final class TraceStore {
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ grouper: TraceGrouper
     ) -> SpanChain {
         let fragment = Fragment(
-            bytes: group.bytes, spans: group.spans, envelope: envelope, in: pool)
+            bytes: group.bytes, spans: group.spans, envelope: envelope, in: &pool)
         // SAFETY: the fragment was made for the group's bytes.
         unsafe grouper.copy(group, of: request, into: fragment.content)
         var chain = SpanChain()
@@ -120,13 +120,20 @@ package final class TraceStore {
     /// Frees spans that were taken out.
     package func free(_ chain: SpanChain) {
         guard !chain.isEmpty else { return }
+        charge(-Self.free(chain, in: &pool, envelopes))
+    }
+
+    /// Returns the bytes that were charged.
+    private static func free(
+        _ chain: SpanChain, in pool: inout FragmentPool, _ envelopes: EnvelopeTable
+    ) -> Int {
         var freed = 0
         for fragment in chain.fragments {
             freed += fragment.byteCount + Fragment.headerBytes
             envelopes.release(fragment.envelope)
-            fragment.free(in: pool)
+            fragment.free(in: &pool)
         }
-        charge(-freed)
+        return freed
     }
 
     /// Gives empty memory back: a part of it, when called about every second, or all that is more than half of what is in

@@ -1,5 +1,6 @@
 package import NIOCore
 internal import OTLP
+package import Pipeline
 
 /// Makes requests of spans that leave a store.
 ///
@@ -25,14 +26,22 @@ package final class TraceWriter {
     private static let requestBytesMax = 16 << 20
     private let store: TraceStore
     private let joins: Bool
+    private let ledger: MemoryLedger
+    /// Buffers of requests are used again: fresh pages cost several times what it costs to copy spans into them.
+    private let pool: BufferPool
     private var chain = SpanChain()
     private var parts: [Part] = []
     private var scopes: [Scope] = []
 
-    /// - Parameter joins: whether resources and scopes that are equal become one; else each stands as often as it came.
-    package init(_ store: TraceStore, joins: Bool = true) {
+    /// - Parameters:
+    ///   - joins: whether resources and scopes that are equal become one; else each stands as often as it came.
+    ///   - eventLoop: where it lives.
+    ///   - ledger: is charged with the requests.
+    package init(_ store: TraceStore, joins: Bool = true, on eventLoop: any EventLoop, ledger: MemoryLedger) {
         self.store = store
         self.joins = joins
+        self.ledger = ledger
+        pool = BufferPool(eventLoop: eventLoop)
     }
 
     /// Spans that wait to be written.
@@ -45,24 +54,30 @@ package final class TraceWriter {
 
     /// A request of the spans that were added, or of the first of them, and how many they are; nil when there are none. Frees
     /// them. One trace may have more spans than any receiver takes in a request, and than a buffer can hold.
-    package func write() -> (bytes: ByteBuffer, spans: Int)? {
+    package func write() -> (payload: Payload, spans: Int)? {
         guard !chain.isEmpty else { return nil }
         let chain = chain.takeFirst(bytes: Self.requestBytesMax, store.envelopes)
         collect(chain)
         let total = measure()
-        var buffer = ByteBuffer()
-        buffer.reserveCapacity(total)
+        let payload = Payload(capacity: total, pool: pool, ledger: ledger)
+        fill(&payload.bytes)
+        precondition(payload.bytes.readableBytes == total, "a request has the bytes that were measured")
+        store.free(chain)
+        parts.removeAll(keepingCapacity: true)
+        scopes.removeAll(keepingCapacity: true)
+        return (payload, chain.spans)
+    }
+
+    /// Frees the buffers that are kept for the next requests.
+    package func trim() { pool.trim() }
+
+    private func fill(_ buffer: inout ByteBuffer) {
         var scope = 0
         while scope < scopes.count {
             let end = endOfResource(from: scope)
             write(scope..<end, into: &buffer)
             scope = end
         }
-        precondition(buffer.readableBytes == total, "a request has the bytes that were measured")
-        store.free(chain)
-        parts.removeAll(keepingCapacity: true)
-        scopes.removeAll(keepingCapacity: true)
-        return (buffer, chain.spans)
     }
 
     private func collect(_ chain: SpanChain) {

@@ -12,6 +12,11 @@ struct HashIndexTests {
         var model: [Key: Int32] = [:]
         var random = SystemRandomNumberGenerator()
         for round in 0..<200_000 {
+            // Now and then all are forgotten, among few and among many.
+            if round < 100_000, random.next() % (round < 50_000 ? 50 : 2_000) == 0 {
+                index.removeAll()
+                model = [:]
+            }
             // Few keys, so that they come again; among them zeros and neighbours.
             let key = Key(low: random.next() % 70, high: random.next() % 70)
             if random.next() % 3 == 0 {

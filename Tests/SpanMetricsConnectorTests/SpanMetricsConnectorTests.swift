@@ -140,6 +140,11 @@ struct SpanMetricsConnectorTests {
                 "", [TestSpan(milliseconds: -5)],
                 ["\(calls)\(labels()) 1", "\(duration)\(labels()) n=1 sum=0.0 [0:1]"]
             ),
+            // One whose clock is off by a century is counted like any other.
+            (
+                "", [TestSpan(milliseconds: 3_153_600_000_000), TestSpan(milliseconds: -1_500_000_000_000)],
+                ["\(calls)\(labels()) 2", "\(duration)\(labels()) n=2 sum=3153600000000.0 [0:1 16:1]"]
+            ),
             (
                 "histogram: {unit: s}", [TestSpan(milliseconds: 3)],
                 ["\(calls)\(labels()) 1", "\(duration)\(labels()) n=1 sum=0.003 [1:1]"]

@@ -67,6 +67,7 @@ private struct TestSpan: Equatable {
     var attributes: [(String, String)] = []
     var nanoseconds: UInt64 = 1_000_000
     var size = 0
+    var state = ""
 
     static func == (left: TestSpan, right: TestSpan) -> Bool {
         left.trace == right.trace && left.id == right.id
@@ -91,6 +92,7 @@ private struct TestSpan: Equatable {
     private func write(_ writer: inout ProtoWriter) {
         writer.field(1, Array(repeating: trace, count: 16))
         writer.field(2, Array(repeating: id, count: 8))
+        if !state.isEmpty { writer.text(3, state) }
         if !isRoot { writer.field(4, Array(repeating: 9, count: 8)) }
         writer.text(5, "span")
         writer.fixed64(7, 1_700_000_000_000_000_000)
@@ -151,14 +153,15 @@ struct TailSamplerTests {
         #expect(rig.ledger.bytes == rig.next.taken.reduce(0) { $0 + $1.slices[0].payload.bytes.capacity })
     }
 
-    /// Otherwise a client would wait half a minute for its answer and send everything twice.
-    @Test("a client is answered when its spans wait")
+    /// Otherwise a client would wait half a minute for its answer and send everything twice, or fill the mailbox with requests
+    /// that are refused after they were received.
+    @Test("a client is answered when its spans wait, not before")
     func answer() {
         let rig = Rig("policies: [\(always)]")
         let answers = Answers()
         rig.offer([.init(trace: 1, id: 1)], answers.acknowledgement())
         #expect(answers.all == [.accepted] && rig.next.taken.isEmpty)
-        #expect(!rig.sampler.input.answersLater)
+        #expect(rig.sampler.input.answersLater)
     }
 
     /// Otherwise late spans of sampled traces would be lost, or start traces of their own.
@@ -177,6 +180,51 @@ struct TailSamplerTests {
             labels: ["processor": "tail_sampling"])
         #expect(onMemory.value == (isCached ? 0 : 2))
         #expect(rig.context.account.read().inside == 0)
+    }
+
+    /// Scenario: a job whose spans come over half an hour, far longer than the wait. Otherwise they would be lost, or half of them.
+    @Test(
+        "spans of half an hour meet their trace's decision as long as it is remembered, then they are a trace anew"
+    )
+    func halfAnHour() {
+        let rig = Rig(
+            "decision_cache: {sampled_cache_size: 9, non_sampled_cache_size: 9}\npolicies: [\(errors)]")
+        rig.offer([.init(trace: 1, id: 0, isError: true), .init(trace: 2, id: 0)])
+        for minute in 1...30 as ClosedRange<UInt8> {
+            rig.wait(seconds: 60)
+            rig.offer([.init(trace: 1, id: minute), .init(trace: 2, id: minute, isError: true)])
+        }
+        #expect(rig.kept == [1: Array(0...30)])
+        #expect(rig.context.account.read().dropped[.notSampled] == 31)
+        // Nine other traces are more than the caches hold beside them.
+        rig.offer((10..<19).map { .init(trace: $0, id: 0, isError: true) })
+        rig.wait(seconds: 60)
+        rig.offer([.init(trace: 1, id: 31), .init(trace: 2, id: 31, isError: true)])
+        rig.wait(seconds: 60)
+        #expect(rig.kept[1]?.count == 31 && rig.kept[2] == nil)
+        #expect(rig.context.account.read().inside == 0)
+    }
+
+    /// Otherwise a header that says nothing to anybody else would decide here.
+    @Test(
+        "a tracestate that breaks W3C's rules anywhere has no members",
+        arguments: [
+            ("tier=gold", true), ("vendor=a,tier=gold", true), (" tier=gold", true), ("\ttier=gold\t", true),
+            (",,tier=gold", true), ("9t@sys=1,tier=gold", true), ("tier=gold,x@y=z", true),
+            ("tier = gold", false), ("Bad=1,tier=gold", false), ("tier=gold,tier=gold", false),
+            ("x,tier=gold", false), ("x=,tier=gold", false), ("tier=gold, ", false), ("tier=go=ld", false),
+            ("tier=gold,9x=1", false), ("tier=gold,@y=z", false), ("tier=gold,x@9=z", false),
+            ("9t@system123456789=1,tier=gold", false), ("tier=silver", false), ("tier=gold,x=é", false),
+            ((0..<31).map { "k\($0)=1," }.joined() + "tier=gold", true),
+            ((0..<32).map { "k\($0)=1," }.joined() + "tier=gold", false),
+        ])
+    func traceState(header: String, isSampled: Bool) {
+        let rig = Rig(
+            "decision_wait: 1s\npolicies: [{name: t, type: trace_state, trace_state: {key: tier, values: [gold]}}]"
+        )
+        rig.offer([.init(trace: 1, id: 1, state: header)])
+        rig.wait(seconds: 3)
+        #expect((rig.kept[1] != nil) == isSampled)
     }
 
     /// Otherwise one flood of ids would take all memory.

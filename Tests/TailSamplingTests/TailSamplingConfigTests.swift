@@ -27,10 +27,6 @@ struct TailSamplingConfigTests {
                 "neither min_value nor max_value"
             ),
             (
-                "{name: a, type: numeric_attribute, numeric_attribute: {key: n, min_value: 9, max_value: 3}}",
-                "min_value 9 is above max_value 3"
-            ),
-            (
                 "{name: a, type: string_attribute, string_attribute: {key: k, values: ['('], "
                     + "enabled_regex_matching: true}}", "invalid regex `(`"
             ),
@@ -63,6 +59,10 @@ struct TailSamplingConfigTests {
                 "policies: [{name: c, type: composite, composite: {max_total_spans_per_second: 9, "
                     + "composite_sub_policy: [{name: a, type: always_sample}]}}]",
                 "has nothing for policy \"a\""
+            ),
+            (
+                "policies: [{name: a, type: numeric_attribute, numeric_attribute: {key: n, min_value: 9, max_value: 3}}]",
+                "min_value 9 is above max_value 3: no value lies between them"
             ),
             ("decision_wait: -1s\npolicies: [{name: a, type: always_sample}]", "is negative"),
         ])

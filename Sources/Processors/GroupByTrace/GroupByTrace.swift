@@ -44,7 +44,6 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
     private let config: GroupByTraceConfig
     private let behind: PipelineInput
     private let eventLoop: any EventLoop
-    private let ledger: MemoryLedger
     private let output: PatientOutput
     private let accepting = Atomic<Bool>(true)
     private let incoming: Counter
@@ -68,7 +67,6 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         self.config = config
         behind = next
         eventLoop = context.eventLoop
-        ledger = context.ledger
         let labels: MetricLabels = ["processor": context.name]
         let bySignal = labels.adding("otel_signal", context.signal.name)
         incoming = context.account.counter(
@@ -91,7 +89,7 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
             next.consumer, eventLoop: context.eventLoop, logger: context.logger, left: left)
         store = TraceStore(ledger: context.ledger)
         // A trace leaves as it came: resource by resource.
-        writer = TraceWriter(store, joins: false)
+        writer = TraceWriter(store, joins: false, on: context.eventLoop, ledger: context.ledger)
         grouper = TraceGrouper(store.envelopes, findsRoots: false)
         mailbox = Mailbox(
             capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true
@@ -198,6 +196,7 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         }
         // Nothing ticks when nothing waits.
         store.trim(all: true)
+        if store.count == 0 { writer.trim() }
         inMemory.set(store.count)
         schedule()
     }
@@ -206,9 +205,9 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         writer.add(store.takeChain(index))
         store.remove(index)
         if writer.spans > 0 { released.traces.add(1) }
-        while let (bytes, spans) = writer.write() {
+        while let (payload, spans) = writer.write() {
             released.spans.add(spans)
-            output.send(Batch(.traces, payload: Payload(bytes, ledger: ledger), items: spans))
+            output.send(Batch(.traces, payload: payload, items: spans))
         }
     }
 }

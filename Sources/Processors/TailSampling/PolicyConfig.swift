@@ -7,7 +7,8 @@ package struct PolicyConfig: Sendable, Equatable {
     package indirect enum Rule: Sendable, Equatable {
         case alwaysSample
         case latency(thresholdMilliseconds: Int, upperMilliseconds: Int)
-        case numericAttribute(key: String, range: ClosedRange<Int64>, isInverted: Bool)
+        /// - Parameter range: nil for one without values.
+        case numericAttribute(key: String, range: ClosedRange<Int64>?, isInverted: Bool)
         case stringAttribute(key: String, values: [String], isInverted: Bool)
         case pattern(key: String, values: [RegularExpression], isInverted: Bool)
         case booleanAttribute(key: String, value: Bool, isInverted: Bool)

@@ -119,8 +119,9 @@ struct PolicyReader {
         let bounds = (least == 0 ? Int64.min : Int64(least), most == 0 ? Int64.max : Int64(most))
         guard bounds.0 <= bounds.1 else {
             section.report(
-                "numeric_attribute", error: failure("min_value \(least) is above max_value \(most)"))
-            return .invalid
+                "numeric_attribute",
+                warning: "min_value \(least) is above max_value \(most): no value lies between them")
+            return .numericAttribute(key: key, range: nil, isInverted: isInverted)
         }
         return .numericAttribute(key: key, range: bounds.0...bounds.1, isInverted: isInverted)
     }

@@ -3,6 +3,7 @@
 internal import NIOCore
 internal import OTLP
 internal import RegularExpression
+internal import Statements
 internal import TraceStore
 
 final class AlwaysSample: SamplingPolicy {
@@ -64,8 +65,8 @@ final class StatusCode: SamplingPolicy {
 /// A value of an attribute of a span or of its resource. Inverted: no span and no resource has such a value.
 final class AttributeMatch: SamplingPolicy {
     enum Test {
-        /// A whole number between the two; what is no whole number counts as 0, as in the Collector.
-        case number(ClosedRange<Int64>)
+        /// A whole number between the two; what is no whole number counts as 0, as in the Collector. Nil matches nothing.
+        case number(ClosedRange<Int64>?)
         /// What is no boolean counts as false.
         case bool(Bool)
         case text(Set<[UInt8]>)
@@ -94,6 +95,7 @@ final class AttributeMatch: SamplingPolicy {
     private func matches(_ value: AttributeValue, isSpan: Bool) -> Bool {
         switch test {
         case .number(let range):
+            guard let range else { return false }
             if case .int(let number) = value { return range.contains(number) }
             return range.contains(0)
         case .bool(let wanted):
@@ -112,42 +114,24 @@ final class AttributeMatch: SamplingPolicy {
     }
 }
 
-/// A member of a span's `tracestate`.
+/// A member of a span's `tracestate`. One that breaks W3C's rules anywhere has none.
 final class TraceStateMatch: SamplingPolicy {
-    private let key: [UInt8]
-    private let values: Set<[UInt8]>
+    private let key: String
+    private let values: Set<String>
 
     init(key: String, values: [String]) {
-        self.key = Array(key.utf8)
+        self.key = key
         // Key and value of a member have no more than 256 bytes together.
-        self.values = Set(
-            values.filter { !$0.isEmpty && key.utf8.count + $0.utf8.count < 256 }.map { Array($0.utf8) })
+        self.values = Set(values.filter { !$0.isEmpty && key.utf8.count + $0.utf8.count < 256 })
     }
 
     func decide(_ trace: TraceView, now: NIODeadline) -> Verdict {
         Verdict(
             trace.containsSpan { span in
                 let state = span.message(Field.Span.traceState)
-                return state.count > 0 && matches(state.array)
+                guard state.count > 0, let members = TraceState.members(state) else { return false }
+                return members.contains { $0.key == key && values.contains($0.value) }
             })
-    }
-
-    private func matches(_ state: [UInt8]) -> Bool {
-        for member in state.split(separator: UInt8(ascii: ",")) {
-            let parts = member.split(
-                separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            guard parts.count == 2, Self.trimmed(parts[0]) == key[...] else { continue }
-            return values.contains(Array(Self.trimmed(parts[1])))
-        }
-        return false
-    }
-
-    private static func trimmed(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
-        var text = text
-        while let first = text.first, isBlank(first) { text.removeFirst() }
-        while let last = text.last, isBlank(last) { text.removeLast() }
-        return text
     }
 }
 

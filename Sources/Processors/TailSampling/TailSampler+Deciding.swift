@@ -10,6 +10,7 @@ extension TailSampler {
     func tick() {
         eventLoop.preconditionInEventLoop()
         store.trim()
+        if store.count == 0 { writer.trim() }
         guard !isDeciding else { return }
         isDeciding = true
         roundStart = .now()

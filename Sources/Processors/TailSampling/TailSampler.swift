@@ -19,7 +19,7 @@ extension ComponentType {
 /// Waits until traces are whole, then hands on those that are worth it: `tail_sampling`.
 ///
 /// `consume` from any thread: batches come through a lock-free ring to the sampler's event loop, which alone knows the
-/// traces. Whoever sent the spans is answered when they are there.
+/// traces. Whoever sent the spans is answered when they are sorted, or with `storage` on disk.
 package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
     let config: TailSamplingConfig
@@ -28,7 +28,6 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     let logger: Logger
     let metrics: TailSamplingMetrics
     let output: PatientOutput
-    private let ledger: MemoryLedger
     private let accepting = Atomic<Bool>(true)
     /// Whether `num_traces` undecided traces wait, with `block_on_overflow`.
     private let full = Atomic<Bool>(false)
@@ -90,12 +89,11 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         behind = next
         eventLoop = context.eventLoop
         logger = context.logger
-        ledger = context.ledger
         metrics = TailSamplingMetrics(context)
         output = PatientOutput(
             next.consumer, eventLoop: context.eventLoop, logger: context.logger, left: metrics.left)
         store = TraceStore(ledger: context.ledger)
-        writer = TraceWriter(store)
+        writer = TraceWriter(store, on: context.eventLoop, ledger: context.ledger)
         policies = PolicySet(config, metrics)
         grouper = TraceGrouper(
             store.envelopes, findsRoots: config.waitAfterRoot > .zero,
@@ -124,7 +122,8 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     // MARK: - Component
 
     package var input: PipelineInput {
-        PipelineInput(self, admission: behind.admission, answersLater: durable != nil, keepsGzip: false)
+        // A client that was answered sooner would fill the mailbox, and what waits there long has left the cache.
+        PipelineInput(self, admission: behind.admission, answersLater: true, keepsGzip: false)
     }
 
     package func start() async throws {
@@ -203,17 +202,17 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     /// Hands on what was sampled, when it is enough for a request or must not wait.
     func emit(all: Bool) {
         guard writer.spans > 0, all || writer.bytes >= Self.requestBytes else { return }
-        var requests: [(bytes: ByteBuffer, spans: Int)] = []
+        var requests: [(payload: Payload, spans: Int)] = []
         while let request = writer.write() { requests.append(request) }
         let records = durable?.takeLeaving(in: requests.count) ?? []
         for request in requests {
             output.send(
                 Batch(
-                    .traces, payload: Payload(request.bytes, ledger: ledger), items: request.spans,
+                    .traces, payload: request.payload, items: request.spans,
                     acknowledgement: acknowledgement(of: records)))
         }
     }
 
-    /// Sampled traces leave in requests of about this size.
-    private static let requestBytes = 1 << 20
+    /// Sampled traces leave in requests of about this size, a little less than a buffer has.
+    private static let requestBytes = (1 << 20) - (64 << 10)
 }

@@ -1,7 +1,7 @@
-internal import OTLP
+package import OTLP
 
-/// `trace_state["key"]`: one member of the W3C header of that name.
-enum TraceState {
+/// The W3C header of that name, and `trace_state["key"]`, which is one member of it.
+package enum TraceState {
     static func path(_ keys: [Key], _ shown: String, _ node: PathNode) throws(StatementError)
         -> PathExpression
     {
@@ -35,23 +35,37 @@ enum TraceState {
         }
     }
 
-    static func members(_ header: WireBytes) -> [(key: String, value: String)]? {
+    /// The members of a header; nil when it breaks the rules for keys and values, names a key twice or has more than 32.
+    package static func members(_ header: WireBytes) -> [(key: String, value: String)]? {
         var members: [(key: String, value: String)] = []
         for part in header.text.split(separator: ",") {
-            let trimmed = part.trimmingSpaces
-            if trimmed.isEmpty { continue }
-            guard let equals = trimmed.firstIndex(of: "=") else { return nil }
-            let key = String(trimmed[..<equals])
-            let value = String(trimmed[trimmed.index(after: equals)...])
+            guard let equals = part.firstIndex(of: "=") else { return nil }
+            let key = String(part[..<equals].drop(while: isBlank))
+            var text = part[part.index(after: equals)...]
+            while let last = text.last, isBlank(last) { text.removeLast() }
+            let value = String(text)
             guard isKey(key), isValue(value), !members.contains(where: { $0.key == key }) else { return nil }
             members.append((key, value))
         }
         return members.count <= 32 ? members : nil
     }
 
+    private static func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
+
+    /// `name`, or `tenant@system`.
     private static func isKey(_ key: String) -> Bool {
-        !key.isEmpty && key.utf8.count <= 256
-            && key.utf8.allSatisfy { $0.isLower || $0.isDigit || "_-*/@".utf8.contains($0) }
+        let parts = key.utf8.split(
+            separator: UInt8(ascii: "@"), maxSplits: 1, omittingEmptySubsequences: false)
+        guard let name = parts.last, let first = name.first, first.isLower,
+            name.count <= (parts.count == 1 ? 256 : 14), name.allSatisfy(isKeyByte)
+        else { return false }
+        guard parts.count == 2 else { return true }
+        guard let start = parts[0].first, start.isLower || start.isDigit else { return false }
+        return parts[0].count <= 241 && parts[0].allSatisfy(isKeyByte)
+    }
+
+    private static func isKeyByte(_ byte: UInt8) -> Bool {
+        byte.isLower || byte.isDigit || "_-*/".utf8.contains(byte)
     }
 
     private static func isValue(_ value: String) -> Bool {
