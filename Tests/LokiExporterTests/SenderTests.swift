@@ -230,7 +230,11 @@ struct SenderTests {
                 7
             ),
             ("entry for stream '{a=\"b\"}' has 16 label names; limit 15", 5),
-            ("stream '{a=\"z\"}' has label name too long: 'x'", 1),
+            ("stream '{a=\"z\"}' has label name too long: 'x'", nil),
+            ("2 errors like: stream '{a=\"b\"}' has label name too long: 'x'", nil),
+            ("Error parsing labels '{a=\"b\"}' with error: x", 5),
+            ("missing required labels c for user fake for stream {a=\"b\"}", 5),
+            ("error at least one label pair is required per stream", nil),
             ("user 'fake', total ignored: 2 out of 9 for stream: {}, total ignored: 1 out of 3", 3),
             ("entry out of order", 1), ("snappy: corrupt input", nil), ("", nil),
             ("unexpected EOF; retry", nil),

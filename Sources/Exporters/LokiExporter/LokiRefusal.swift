@@ -11,7 +11,8 @@ enum LokiRefusal {
     }
 
     private static let aboutStreams = [
-        "label names", "label name", "label value", "error parsing labels", "at least one label",
+        "label names", "label name", "label value", "rror parsing labels", "at least one label",
+        "missing required labels",
     ].map { Array($0.utf8) }
     private static let aboutEntries = [
         "timestamp too old", "timestamp too new", "too far behind", "out of order", "max entry size",
@@ -24,7 +25,7 @@ enum LokiRefusal {
     /// More entries than any push has.
     private static let numberMax = 1 << 32
 
-    /// How many entries a text says were not stored; nil when it speaks of none: then it is about the push.
+    /// How many entries a text says were not stored; nil when it does not say: then it is about the push.
     /// - Parameter entriesOf: the entries of a stream whose labels a text holds; nil when it holds none of the push.
     /// - Complexity: linear. A destination says what is searched.
     static func entries(_ text: String, entriesOf: (String) -> Int?) -> Int? {
@@ -42,7 +43,13 @@ enum LokiRefusal {
             }
             switch subject(of: message) {
             case .entry?: count += times
-            case .stream?: count += (entriesOf(String(decoding: message, as: UTF8.self)) ?? 1) * times
+            case .stream?:
+                // All entries of a stream that nobody can find, or of several of which one is named: in a push of their own
+                // they can be counted.
+                guard times == 1, let entries = entriesOf(String(decoding: message, as: UTF8.self)) else {
+                    return nil
+                }
+                count += entries
             // The rest of a message in which the separator stands.
             case nil: if times > 1 { count += times }
             }
