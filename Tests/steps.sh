@@ -35,9 +35,17 @@ finish() {
     return "$code"
 }
 
+# stop_tree PID: ends it and what it has started. A shell waits for its child before it hears of a signal.
+stop_tree() {
+    local child
+    for child in $(pgrep -P "$1"); do stop_tree "$child"; done
+    kill "$1" 2>/dev/null
+}
+
 # Nothing that was started outlives the script.
 stop_background() {
-    ((${#background_pids[@]})) && kill "${background_pids[@]}" 2>/dev/null
+    local pid
+    for pid in "${background_pids[@]}"; do stop_tree "$pid"; done
     ((${#background_logs[@]})) && rm -f "${background_logs[@]}"
     return 0
 }

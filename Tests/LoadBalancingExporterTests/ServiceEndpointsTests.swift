@@ -107,6 +107,38 @@ struct ServiceEndpointsTests {
         try await server.close()
     }
 
+    @Test("a pod with addresses of both families is one backend; no endpoint is a failure that is counted")
+    func families() async throws {
+        @Sendable func slice(_ name: String, _ type: String, _ endpoints: String) -> String {
+            #"{"metadata":{"name":"\#(name)","resourceVersion":"7"},"addressType":"\#(type)","endpoints":[\#(endpoints)]}"#
+        }
+        let server = try await StandInServer { request in
+            if request.target.contains("watch=1") {
+                return .init(
+                    Self.event("MODIFIED", slice("four", "IPv4", ""))
+                        + Self.event("MODIFIED", slice("six", "IPv6", "")),
+                    isEndless: true)
+            }
+            return .init(
+                Self.list(
+                    slice("four", "IPv4", #"{"addresses":["10.0.0.1"]}"#),
+                    slice("six", "IPv6", #"{"addresses":["fd00::1"]}"#)))
+        }
+        let registry = MetricRegistry()
+        let balancer = Self.balancer(
+            "{service: samplers.shop, timeout: 60s}", cluster: Self.account(server), registry)
+        try await balancer.start()
+        // While IPv4 has one, only that; when it has none, the other family's, which are kept when they go.
+        #expect(["10.0.0.1:4317", "[fd00::1]:4317"].contains("\(balancer.endpoints[0])"))
+        #expect(balancer.endpoints.count == 1)
+        await endpoints(balancer, become: ["[fd00::1]:4317"])
+        while !String(decoding: registry.render(), as: UTF8.self).contains(
+            "resolver=\"k8s\",success=\"false\"} 1")
+        { await Task.yield() }
+        _ = await balancer.stop(until: .now())
+        try await server.close()
+    }
+
     @Test("a service whose last endpoint goes keeps its backends")
     func empty() async throws {
         let server = try await StandInServer { request in

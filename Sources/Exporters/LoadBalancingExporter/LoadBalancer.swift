@@ -203,10 +203,11 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
     }
 
     /// Makes these the backends. One call at a time.
-    func use(_ endpoints: [EndpointConfig]) {
+    @discardableResult
+    func use(_ endpoints: [EndpointConfig]) -> Bool {
         let (old, deadLetter) = state.withLock { ($0.routes, $0.deadLetter) }
         let sorted = endpoints.sorted { "\($0)" < "\($1)" }
-        guard old.backends.map({ $0.endpoint }) != sorted else { return }
+        guard old.backends.map({ $0.endpoint }) != sorted else { return false }
         let backends = sorted.map { endpoint in
             if let known = old.backends.first(where: { $0.endpoint == endpoint }) { return known }
             let queue = parts.makeQueue(endpoint)
@@ -221,7 +222,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
             state.leaving += gone
             return true
         }
-        guard isOpen else { return }
+        guard isOpen else { return false }
         parts.logger.info(
             "Backends have changed.",
             metadata: ["backends": "\(sorted.map { "\($0)" }.joined(separator: ", "))"])
@@ -230,6 +231,7 @@ package final class LoadBalancer: Consumer, PipelineComponent, AdmissionControl 
                 state.withLock { state in state.leaving.removeAll { $0 === backend } }
             }
         }
+        return true
     }
 
     func noteFailure(_ reason: String) {

@@ -21,7 +21,26 @@ extension LoadBalancer {
     func use(found endpoints: some Sequence<EndpointConfig>) {
         var known: Set<String> = []
         let distinct = endpoints.filter { known.insert("\($0)").inserted }
-        use(Array(distinct.sorted { "\($0)" < "\($1)" }.prefix(Self.backendsMax)))
+        let isNew = use(Array(distinct.sorted { "\($0)" < "\($1)" }.prefix(Self.backendsMax)))
+        if isNew, distinct.count > Self.backendsMax {
+            parts.logger.warning(
+                "There are more backends than are used.",
+                metadata: ["found": "\(distinct.count)", "used": "\(Self.backendsMax)"])
+        }
+    }
+}
+
+extension LoadBalancer.Parts {
+    /// Count what comes of a resolver's questions.
+    func resolutions(_ resolver: String) -> (successes: Counter, failures: Counter) {
+        func counter(_ success: String) -> Counter {
+            registry.counter(
+                "otelcol_loadbalancer_num_resolutions", help: "Questions for the backends' addresses.",
+                labels: [
+                    "exporter": name, "data_type": "\(signal)", "resolver": resolver, "success": success,
+                ])
+        }
+        return (counter("true"), counter("false"))
     }
 }
 
@@ -44,16 +63,7 @@ final class ResolverPoll: BackendSource, @unchecked Sendable {
     init(_ dns: LoadBalancingConfig.DNS, _ parts: LoadBalancer.Parts) {
         self.dns = dns
         self.parts = parts
-        func counter(_ success: String) -> Counter {
-            parts.registry.counter(
-                "otelcol_loadbalancer_num_resolutions", help: "Questions for the backends' addresses.",
-                labels: [
-                    "exporter": parts.name, "data_type": "\(parts.signal)", "resolver": "dns",
-                    "success": success,
-                ])
-        }
-        successes = counter("true")
-        failures = counter("false")
+        (successes, failures) = parts.resolutions("dns")
     }
 
     /// - Returns: when the first answer has come, or is overdue.

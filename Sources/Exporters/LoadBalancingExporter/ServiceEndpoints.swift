@@ -14,20 +14,17 @@ final class ServiceEndpoints: BackendSource, @unchecked Sendable {
     private let config: LoadBalancingConfig.Kubernetes
     private let parts: LoadBalancer.Parts
     private let successes: Counter
+    private let failures: Counter
     private weak var balancer: LoadBalancer?
     private var watch: KubernetesWatch<EndpointSlice>?
-    private var slices: [String: [EndpointSlice.Endpoint]] = [:]
+    private var slices: [String: EndpointSlice] = [:]
     private var overdue: Scheduled<Void>?
     private var first: EventLoopPromise<Void>?
 
     init(_ config: LoadBalancingConfig.Kubernetes, _ parts: LoadBalancer.Parts) {
         self.config = config
         self.parts = parts
-        successes = parts.registry.counter(
-            "otelcol_loadbalancer_num_resolutions", help: "Questions for the backends' addresses.",
-            labels: [
-                "exporter": parts.name, "data_type": "\(parts.signal)", "resolver": "k8s", "success": "true",
-            ])
+        (successes, failures) = parts.resolutions("k8s")
     }
 
     func start(_ balancer: LoadBalancer) -> EventLoopFuture<Void> {
@@ -49,7 +46,10 @@ final class ServiceEndpoints: BackendSource, @unchecked Sendable {
             begin(transport, account.origin, namespace)
             let promise = parts.eventLoop.makePromise(of: Void.self)
             first = promise
-            overdue = parts.eventLoop.scheduleTask(in: TimeAmount(config.timeout)) { self.endFirst() }
+            overdue = parts.eventLoop.scheduleTask(in: TimeAmount(config.timeout)) {
+                self.failures.add(1)
+                self.endFirst()
+            }
             return promise.futureResult
         }
     }
@@ -84,16 +84,21 @@ final class ServiceEndpoints: BackendSource, @unchecked Sendable {
     private func take(_ news: KubernetesWatch<EndpointSlice>.News, _ namespace: String) {
         switch news {
         case .listed(let all):
-            slices = Dictionary(all.map { ($0.metadata.name, $0.endpoints) }, uniquingKeysWith: { _, last in last })
-        case .changed(let slice): slices[slice.metadata.name] = slice.endpoints
+            slices = Dictionary(all.map { ($0.metadata.name, $0) }, uniquingKeysWith: { _, last in last })
+        case .changed(let slice): slices[slice.metadata.name] = slice
         case .deleted(let slice): slices[slice.metadata.name] = nil
         }
-        successes.add(1)
         let domain = ".\(config.service).\(namespace)"
-        let hosts = slices.values.joined().filter(\.isReady).flatMap { endpoint in
+        // A pod with addresses of both families is in two slices, and is one backend.
+        let families = Dictionary(grouping: slices.values, by: \.addressType).mapValues { slices in
+            slices.flatMap(\.endpoints).filter(\.isReady)
+        }
+        let ready = families["IPv4"].flatMap { $0.isEmpty ? nil : $0 } ?? families.values.flatMap(\.self)
+        let hosts = ready.flatMap { endpoint in
             config.usesHostNames && !endpoint.hostName.isEmpty
                 ? [endpoint.hostName + domain] : endpoint.addresses
         }
+        (hosts.isEmpty ? failures : successes).add(1)
         if hosts.isEmpty {
             balancer?.noteFailure("the service \(config.service) has no endpoint that is ready")
             parts.logger.warning(
@@ -117,12 +122,18 @@ struct EndpointSlice: KubernetesObject {
     }
 
     var metadata = ObjectMetadata()
+    /// `IPv4`, `IPv6` or `FQDN`.
+    var addressType = ""
     var endpoints: [Endpoint] = []
 
     mutating func read(_ key: String, _ reader: inout JSONReader) throws(JSONError) {
-        guard key == "endpoints" else { return try reader.skipValue() }
-        try eachElement(of: &reader) { (reader) throws(JSONError) in
-            endpoints.append(try Endpoint(&reader))
+        switch key {
+        case "addressType": addressType = try text(&reader)
+        case "endpoints":
+            try eachElement(of: &reader) { (reader) throws(JSONError) in
+                endpoints.append(try Endpoint(&reader))
+            }
+        default: try reader.skipValue()
         }
     }
 }
