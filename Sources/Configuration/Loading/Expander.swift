@@ -195,9 +195,9 @@ struct Expander {
             let parts = name.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
             let hasDefault = parts.count == 2 && isVariableName(String(parts[0]))
             return fail(
-                ConfigLoader.badName(name), place,
+                ConfigLoader.badName(hasDefault ? "\(parts[0]):…" : name), place,
                 help: hasDefault
-                    ? "for a default write ${env:\(parts[0]):-\(parts[1])}" : "write $${ for a literal ${")
+                    ? "for a default write ${env:\(parts[0]):-…}" : "write $${ for a literal ${")
         }
         if let value = environment.variable(name) { return typed(value, name: "env:" + name, place) }
         if let fallback {

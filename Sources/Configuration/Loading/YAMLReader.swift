@@ -156,7 +156,11 @@ struct YAMLReader {
             height = max(height, child.height + 1)
             let keyOrigin = self.origin(event)
             guard keyValue.node.isScalar else {
-                fail("a key must be a single word", at: keyOrigin)
+                let isTemplate = keyOrigin.text.line(keyOrigin.line)?.contains("{{") == true
+                fail(
+                    "a key must be a single word", at: keyOrigin,
+                    help: isTemplate
+                        ? "{{ … }} is a template: render the file first, as helm template does" : nil)
                 continue
             }
             let text = keyValue.node.original
@@ -251,8 +255,8 @@ struct YAMLReader {
 
     // MARK: Mistakes
 
-    private mutating func fail(_ message: String, at origin: ConfigOrigin) {
-        diagnostics.error(message, at: origin)
+    private mutating func fail(_ message: String, at origin: ConfigOrigin, help: String? = nil) {
+        diagnostics.error(message, at: origin, help: help)
         failed = true
     }
 
@@ -328,6 +332,8 @@ extension YAMLReader {
                 "check the indentation of this line and the one before; put texts that contain \": \" in quotes"
         case "did not find expected key", "could not find expected ':'":
             return "check the indentation of this line and the one before, and for a missing \":\""
+        case _ where problem.hasPrefix("did not find expected ',' or") && line.contains("${"):
+            return "put ${…} in quotes inside of { } and [ ], where braces have a meaning of their own"
         default: return "check the quotes and brackets of this line and those before it"
         }
     }

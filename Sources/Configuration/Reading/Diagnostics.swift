@@ -111,7 +111,9 @@ package final class Diagnostics {
 
     private func add(_ item: Item) {
         let place = item.origin.map { "\($0.text.order):\($0.line):\($0.column)" } ?? ""
-        guard seen.insert("\(item.severity.rawValue)|\(place)|\(item.path)|\(item.message)").inserted else {
+        // One place is one mistake, also where anchors and merge keys make it part of several sections.
+        let whose = place.isEmpty ? item.path : ""
+        guard seen.insert("\(item.severity.rawValue)|\(place)|\(whose)|\(item.message)").inserted else {
             return
         }
         collected.append(item)

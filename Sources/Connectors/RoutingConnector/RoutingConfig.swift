@@ -45,7 +45,11 @@ package struct RoutingConfig: ComponentConfig {
         section.ignored("match_once", "it was removed from the Collector")
         let table = section.sectionList("table") ?? []
         if table.isEmpty, !section.isBroken("table") {
-            section.report("table", error: "invalid routing table: the routing table is empty")
+            section.report(
+                "table", error: "invalid routing table: the routing table is empty",
+                help:
+                    "write table: [{condition: 'attributes[\"team\"] == \"shop\"', pipelines: [traces/shop]}]"
+            )
         }
         rows = table.compactMap(Self.read)
         section.finish()

@@ -24,6 +24,7 @@ package struct HealthCheckConfig: Sendable, Equatable {
     /// Reads and checks the section; problems go to its diagnostics.
     package init(_ section: ConfigSection) {
         endpoint = section.pageServer(default: endpoint)
+        section.formerly(["port": "write endpoint: 0.0.0.0:13133, with that port"])
         path = section.string("path", default: path)
         if !path.hasPrefix("/") {
             section.report("path", error: "\"\(path)\" must begin with \"/\"", help: "write path: /\(path)")

@@ -26,15 +26,18 @@ package struct ActionConfig: Sendable, Equatable {
 
     /// The list under a key, checked: what is not valid is reported where it stands.
     static func list(_ key: String, of section: ConfigSection) -> [ActionConfig] {
+        let help = "write \(key): [{key: team, value: shop, action: insert}], or remove the processor"
         guard let sections = section.sectionList(key) else {
-            if !section.isBroken(key) { section.report(nil, error: "missing required field \"\(key)\"") }
+            if !section.isBroken(key) {
+                section.report(nil, error: "missing required field \"\(key)\"", help: help)
+            }
             return []
         }
-        if sections.isEmpty { section.report(key, error: "missing required field \"\(key)\"") }
+        if sections.isEmpty { section.report(key, error: "missing required field \"\(key)\"", help: help) }
         return sections.enumerated().map { index, entry in
             let config = ActionConfig(entry)
             do throws(ActionError) { _ = try Action(config, at: index) } catch {
-                entry.report(nil, error: error.description)
+                entry.report(nil, error: error.description, help: error.help)
             }
             return config
         }
@@ -44,6 +47,8 @@ package struct ActionConfig: Sendable, Equatable {
 /// Why an action is not valid, in the Collector's words.
 struct ActionError: Error, CustomStringConvertible {
     let description: String
+    /// What to write instead; nil: the description says it.
+    var help: String?
 }
 
 extension ActionConfig {
@@ -105,7 +110,13 @@ extension ActionConfig {
                     " due to invalid value \"\(convertedType)\" in field \"converted_type\" "
                         + "for action \"\(action)\"")
             }
-        default: throw fault(" due to unsupported action \"\(action)\"")
+        default:
+            let known = ["insert", "update", "upsert", "delete", "hash", "extract", "convert"]
+            var fault = fault(" due to unsupported action \"\(action)\"")
+            fault.help =
+                nearest(action, in: known).map { "did you mean \"\($0)\"?" }
+                ?? "write one of \(known.joined(separator: ", "))"
+            throw fault
         }
     }
 

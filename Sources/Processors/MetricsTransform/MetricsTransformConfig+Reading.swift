@@ -56,7 +56,8 @@ extension MetricsTransformConfig.Transform {
         func require(_ key: String, _ isThere: Bool) {
             guard !isThere, !section.isBroken(key) else { return }
             section.report(
-                "action", error: "missing required field \"\(key)\" while \"action\" is \(action.rawValue)")
+                "action", error: "missing required field \"\(key)\" while \"action\" is \(action.rawValue)",
+                help: "add \(key)")
         }
         switch action {
         case .insert: require("new_name", !newName.isEmpty)
@@ -93,7 +94,8 @@ extension MetricsTransformConfig.Operation {
             guard !isThere, !section.isBroken(key) else { return }
             section.report(
                 "action",
-                error: "operation \(number): missing required field \"\(key)\" while \"action\" is \(action)")
+                error: "operation \(number): missing required field \"\(key)\" while \"action\" is \(action)",
+                help: "add \(key)")
         }
         let aggregation = section.aggregation(word, "operation \(number): ")
         switch action {

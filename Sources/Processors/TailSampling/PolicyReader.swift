@@ -81,7 +81,12 @@ struct PolicyReader {
         case "drop" where place == .top: return .drop(parts(keys, "drop_sub_policy"))
         case "composite" where place == .top: return composite(keys)
         default:
-            section.report("type", error: failure("unknown sampling policy type \(type)"))
+            section.report(
+                "type", error: failure("unknown sampling policy type \(type)"),
+                help: Self.types.contains(type)
+                    ? "write it at the top, not inside of another policy"
+                    : nearest(type, in: Self.types).map { "did you mean \"\($0)\"?" }
+                        ?? "write one of \(Self.types.joined(separator: ", "))")
             return .invalid
         }
     }
