@@ -284,9 +284,11 @@ let package = Package(
             "ZPages", in: "Extensions/",
             ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
         component(
-            "BasicAuth", in: "Extensions/", ["Configuration", "HTTP", "OTLP", "Pipeline", nioCore, logging]),
+            "BasicAuth", in: "Extensions/",
+            ["Configuration", "Hashing", "HTTP", "OTLP", "Pipeline", nioCore, logging]),
         component(
-            "BearerTokenAuth", in: "Extensions/", ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
+            "BearerTokenAuth", in: "Extensions/",
+            ["Configuration", "Hashing", "HTTP", "Pipeline", nioCore, logging]),
         component(
             "HeadersSetter", in: "Extensions/", ["Configuration", "HTTP", "Pipeline", nioCore, logging]),
         component(

@@ -37,6 +37,9 @@ package final class HTTP2Handler: ChannelInboundHandler {
     private var closeReason = "the peer closed the connection"
     /// A server's, until there is a session.
     private var greeting: HTTP2Greeting?
+    /// Why a server's connection ends whose client speaks something else.
+    package static let foundTLS = "the client speaks TLS"
+    package static let foundNoHTTP2 = "the client does not speak HTTP/2"
     /// Whether the client's settings were acknowledged without a session.
     private var isGreeted = false
     private var scanner = HTTP2FrameScanner()
@@ -110,7 +113,10 @@ package final class HTTP2Handler: ChannelInboundHandler {
             }
             if closeWanted { return close(because: closeReason) }
         } catch {
-            return close(because: "HTTP/2: \(error)")
+            guard error.isWithoutPreface else { return close(because: "HTTP/2: \(error)") }
+            // A TLS handshake (RFC 8446 §5.1) begins with this byte, and no method of HTTP/1.
+            return close(
+                because: buffer.readableBytesView.first == 0x16 ? Self.foundTLS : Self.foundNoHTTP2)
         }
         if let session, session.outboundFrames > Self.gatheredFramesMax {
             reading = false

@@ -55,6 +55,9 @@ package struct HTTP2SessionError: Error, CustomStringConvertible {
     /// nghttp2's words for it.
     package let description: String
 
+    /// Whether a client began with something else than HTTP/2.
+    var isWithoutPreface: Bool { code == NGHTTP2_ERR_BAD_CLIENT_MAGIC.rawValue }
+
     init(_ code: Int) {
         self.code = Int32(truncatingIfNeeded: code)
         description = unsafe String(cString: nghttp2_strerror(Int32(truncatingIfNeeded: code)))

@@ -126,7 +126,10 @@ package final class HeaderBlock {
 
     /// The value of the first field of that name.
     private func find(_ name: StaticString) -> UnsafeBufferPointer<UInt8>? {
-        let wanted = unsafe UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+        unsafe find(UnsafeBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount))
+    }
+
+    private func find(_ wanted: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8>? {
         for index in 0..<count {
             // SAFETY: index is below `count`; a field's range is inside what was written of the store.
             let field = unsafe fields[index]
@@ -154,6 +157,14 @@ package final class HeaderBlock {
     /// The value of the first field of that name as text; allocates.
     package subscript(_ name: StaticString) -> String? {
         unsafe find(name).map { unsafe String(decoding: $0, as: UTF8.self) }
+    }
+
+    /// The value of the first field of a name, which is in small letters, as text; allocates.
+    package func text(of name: String) -> String? {
+        var name = name
+        return name.withUTF8 { wanted in
+            unsafe find(wanted).map { unsafe String(decoding: $0, as: UTF8.self) }
+        }
     }
 
     /// Whether the first field of that name has exactly this value; nil when there is none. Allocates nothing.

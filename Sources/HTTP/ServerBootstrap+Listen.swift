@@ -8,15 +8,45 @@ extension ServerBootstrap {
     ///
     /// - Throws: when the port cannot be had: an `IOError`, or why the host has no address.
     package func listen(host: String, port: Int) async throws -> any Channel {
-        guard host.isEmpty || host == "0.0.0.0" || host == "::" else {
-            return try await bind(host: host, port: port).get()
-        }
+        try await Wildcard.listen(
+            host,
+            dual: {
+                try await serverChannelOption(Wildcard.bothFamilies, value: 0).bind(host: $0, port: port)
+                    .get()
+            },
+            single: { try await bind(host: $0, port: port).get() })
+    }
+}
+
+extension DatagramBootstrap {
+    /// Waits for packets on a host and a port; wildcards are what they are for `ServerBootstrap`.
+    ///
+    /// - Throws: when the port cannot be had: an `IOError`, or why the host has no address.
+    package func listen(host: String, port: Int) async throws -> any Channel {
+        try await Wildcard.listen(
+            host,
+            dual: {
+                try await channelOption(Wildcard.bothFamilies, value: 0).bind(host: $0, port: port).get()
+            },
+            single: { try await bind(host: $0, port: port).get() })
+    }
+}
+
+/// Addresses that are all of a machine's.
+private enum Wildcard {
+    static var bothFamilies: ChannelOptions.Types.SocketOption {
+        ChannelOptions.socket(SocketOptionLevel(IPPROTO_IPV6), SocketOptionName(IPV6_V6ONLY))
+    }
+
+    static func listen(
+        _ host: String, dual: (_ host: String) async throws -> any Channel,
+        single: (_ host: String) async throws -> any Channel
+    ) async throws -> any Channel {
+        guard host.isEmpty || host == "0.0.0.0" || host == "::" else { return try await single(host) }
         do {
-            return try await serverChannelOption(
-                .socket(SocketOptionLevel(IPPROTO_IPV6), SocketOptionName(IPV6_V6ONLY)), value: 0
-            ).bind(host: "::", port: port).get()
-        } catch let error as IOError where Self.isWithoutIPv6(error) {
-            return try await bind(host: "0.0.0.0", port: port).get()
+            return try await dual("::")
+        } catch let error as IOError where isWithoutIPv6(error) {
+            return try await single("0.0.0.0")
         }
     }
 

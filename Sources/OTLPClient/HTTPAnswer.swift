@@ -32,7 +32,7 @@ enum HTTPAnswer {
             return .refused(message, code: GRPCCode(httpStatus: response.status))
         default:
             return .permanent(
-                message + remedy(response.status), code: GRPCCode(httpStatus: response.status))
+                message + remedy(response), code: GRPCCode(httpStatus: response.status))
         }
     }
 
@@ -128,14 +128,21 @@ enum HTTPAnswer {
         return String(decoding: shown, as: UTF8.self).split(separator: " ").joined(separator: " ")
     }
 
+    private static func isGRPC(_ response: HTTPClientResponse) -> Bool {
+        response.headers.first("content-type")?.lowercased().hasPrefix("application/grpc") == true
+    }
+
     /// What Go's servers, nginx and others say on their port for TLS.
     private static func isAboutTLS(_ text: String) -> Bool {
         text.contains("HTTP request to an HTTPS server")
             || text.contains("HTTP request was sent to HTTPS port")
     }
 
-    private static func remedy(_ status: Int) -> String {
-        switch status {
+    private static func remedy(_ response: HTTPClientResponse) -> String {
+        switch response.status {
+        // What gRPC servers say to a request of another content type.
+        case 415 where text(response).contains("gRPC") || isGRPC(response):
+            "; a gRPC server answers: write otlp_grpc instead of otlp_http, or the server's port for HTTP (usually 4318)"
         case 401, 403: "; check the credentials under \"headers\" or \"auth\""
         case 404, 405: "; check the path of the endpoint"
         default: ""

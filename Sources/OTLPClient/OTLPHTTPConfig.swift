@@ -105,7 +105,8 @@ package struct OTLPHTTPConfig: Sendable, Equatable {
             "max_request_bytes", default: encoding == .json ? maxRequestBytes / 2 : maxRequestBytes,
             in: 0...Int(Int32.max))
         headers = section.headers("headers")
-        tls = section.clientTLS(schemeDecides: true)
+        tls = section.clientTLS(
+            urls: ["endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint"])
         timeout = section.duration("timeout", default: timeout)
         readConnections(section)
         sendingQueue = SendingQueueConfig(of: section)

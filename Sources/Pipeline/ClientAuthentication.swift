@@ -66,16 +66,7 @@ package struct ClientAuthenticationConfig: Sendable, Equatable {
 
     /// Reads `auth` of an exporter's section; nil: none.
     package init?(of section: ConfigSection) {
-        guard let section = section.optionalSection("auth") else { return nil }
-        guard let id = section.componentID("authenticator") else {
-            if !section.isBroken("authenticator") {
-                section.report(
-                    section.has("authenticator") ? "authenticator" : nil,
-                    error: "requires an \"authenticator\"",
-                    help: "write authenticator: and the id of an extension, such as bearertokenauth")
-            }
-            return nil
-        }
+        guard let id = section.authenticator() else { return nil }
         authenticator = id
     }
 

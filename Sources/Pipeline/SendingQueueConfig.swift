@@ -72,6 +72,9 @@ package struct SendingQueueConfig: Sendable, Equatable {
 
     /// Reads and checks the section itself; problems go to its diagnostics.
     package init(_ section: ConfigSection) {
+        section.formerly([
+            "persistent_storage_enabled": "write storage: file_storage, and file_storage: under extensions"
+        ])
         enabled = section.bool("enabled", default: true)
         numConsumers = section.positive("num_consumers", default: numConsumers, atMost: 4096)
         queueSize = section.positive("queue_size", default: queueSize)
@@ -138,16 +141,6 @@ extension ConfigSection {
             return value
         }
         return found
-    }
-
-    /// The id of another component; nil when absent.
-    package func componentID(_ key: String) -> ComponentID? {
-        guard let text = optionalString(key), !text.isEmpty else { return nil }
-        if let id = ComponentID(text) { return id }
-        report(
-            key, error: "\"\(text)\" is not a valid component id",
-            help: "write a type, or a type and a name such as \"type/name\"")
-        return nil
     }
 
     /// Names of a client's metadata, in lower case, none twice.

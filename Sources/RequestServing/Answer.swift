@@ -22,6 +22,8 @@ enum Answer: Sendable {
         var retryAfterSeconds: Int?
         /// Answered in `text/plain` by HTTP, since the client did not say which encoding it understands.
         var isPlainText = false
+        /// What the client must show to come in (HTTP 401).
+        var challenge: String?
         /// Where the client should ask instead (HTTP 301).
         var location: String?
         /// Whether the answer says which encodings are understood (gRPC).

@@ -115,6 +115,7 @@ final class AnswerWriter: Sendable {
             let mediaType = failure.mediaType ?? form.mediaType
             var fields = [("content-type", mediaType.rawValue)] + extraFields
             if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
+            if let challenge = failure.challenge { fields.append(("www-authenticate", challenge)) }
             let status = status(failure)
             return HTTPResponse(
                 status: failure.httpStatus, fields: fields,
@@ -166,6 +167,7 @@ final class AnswerWriter: Sendable {
         case 204: "No Content"
         case 301: "Moved Permanently"
         case 400: "Bad Request"
+        case 401: "Unauthorized"
         case 404: "Not Found"
         case 405: "Method Not Allowed"
         case 413: "Content Too Large"
@@ -197,6 +199,7 @@ final class AnswerWriter: Sendable {
         var fields = (failure.httpStatus == 204 ? [] : [("content-type", "text/plain")]) + extraFields
         if failure.httpStatus == 405 { fields.append(("allow", "POST")) }
         if let seconds = failure.retryAfterSeconds { fields.append(("retry-after", "\(seconds)")) }
+        if let challenge = failure.challenge { fields.append(("www-authenticate", challenge)) }
         if let location = failure.location { fields.append(("location", location)) }
         return HTTPResponse(status: failure.httpStatus, fields: fields, body: Array(failure.message.utf8))
     }

@@ -10,15 +10,18 @@ final class ProtocolService: Sendable {
     let routes: Routes
     let writer: AnswerWriter
     let cors: CORSPolicy?
+    /// Who says which requests come in; nil: all may.
+    let door: Door?
     let logger: Logger
     let resets: StreamResets
     let ends: ConnectionEnds
     /// Of the whole receiver.
     let memory: IncompleteMemory
-    private let hasToldOfTLS = Atomic<Bool>(false)
+    let foreign: ForeignClients
 
     init(
-        routes: Routes, writer: AnswerWriter, cors: CORSPolicy? = nil, logger: Logger, resets: StreamResets,
+        routes: Routes, writer: AnswerWriter, cors: CORSPolicy? = nil, door: Door? = nil, logger: Logger,
+        resets: StreamResets,
         ends: ConnectionEnds,
         memory: IncompleteMemory
     ) {
@@ -28,25 +31,26 @@ final class ProtocolService: Sendable {
         self.routes = routes
         self.writer = writer
         self.cors = cors
+        self.door = door
+        foreign = ForeignClients(logger: logger)
         self.logger = logger
-    }
-
-    /// Says once that clients speak TLS to a server that has none.
-    func tellOfTLS() {
-        guard !hasToldOfTLS.exchange(true, ordering: .relaxed) else { return }
-        logger.warning(
-            "A client speaks TLS to a server that has none, and was turned away. Not told again.",
-            metadata: [
-                "help":
-                    "write tls with cert_file and key_file for the server, or http:// at the client"
-            ])
     }
 
     /// Judges a request's head: where its body goes, or why nowhere.
     func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure>
     {
         if let cors, cors.isPreflight(head) { return .failure(.plain(204, "")) }
-        return routes.judge(head)
+        let isGRPC = routes.limits.isGRPC
+        // As in the Collector: over HTTP strangers learn nothing of what is served, over gRPC the protocol comes first.
+        if !isGRPC, let failure = door?.refusal(head) { return .failure(failure) }
+        let judged = routes.judge(head)
+        switch judged {
+        case .success:
+            if isGRPC, let failure = door?.refusal(head) { return .failure(failure) }
+        case .failure:
+            if !isGRPC, Routes.isGRPC(head) { foreign.tell(.grpc) }
+        }
+        return judged
     }
 }
 

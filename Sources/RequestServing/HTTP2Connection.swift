@@ -82,6 +82,11 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         for slot in slots { slot.reader.abandon() }
         slots.removeAll()
         memory.end()
+        switch reason {
+        case HTTP2Handler.foundTLS: service.foreign.tell(.tls)
+        case HTTP2Handler.foundNoHTTP2: service.foreign.tell(.http1)
+        default: break
+        }
         service.logger.debug("Connection closed.", metadata: ["reason": "\(reason)"])
     }
 

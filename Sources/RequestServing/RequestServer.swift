@@ -108,7 +108,8 @@ package final class RequestServer: Sendable {
     private func service(
         _ transport: String, limits: RequestLimits, encodings: [String] = [], _ served: [ServedRequests],
         choosing choice: RouteChoice? = nil, style: AnswerStyle = .otlp,
-        responseHeaders: [(name: String, value: String)] = [], cors: CORSConfig? = nil
+        responseHeaders: [(name: String, value: String)] = [], cors: CORSConfig? = nil,
+        authenticator: ComponentID?
     ) -> ProtocolService {
         let targets = served.map { served -> (path: String, target: Target) in
             (served.path, target(served, transport, style: style, isGRPC: limits.isGRPC))
@@ -116,6 +117,9 @@ package final class RequestServer: Sendable {
         return ProtocolService(
             routes: Routes(limits: limits, encodings: encodings, targets, choosing: choice),
             writer: AnswerWriter(responseHeaders: responseHeaders), cors: cors.map { CORSPolicy($0) },
+            door: context.serverAuthenticator(authenticator).map {
+                Door($0, context, transport: transport, style: style)
+            },
             logger: context.logger,
             resets: StreamResets(
                 registry: context.registry, receiver: context.name, transport: transport,
@@ -150,7 +154,7 @@ package final class RequestServer: Sendable {
     ) async throws(RequestServerError) {
         let limits = RequestLimits(
             isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes, keepsMetadata: config.includeMetadata)
-        let service = service("grpc", limits: limits, served)
+        let service = service("grpc", limits: limits, served, authenticator: config.authenticator)
         let keeping = ConnectionKeeper.Limits(config)
         var settings = HTTP2Settings()
         if let streams = config.maxConcurrentStreams {
@@ -186,7 +190,7 @@ package final class RequestServer: Sendable {
             "http", limits: limits, encodings: config.compressionAlgorithms, served, choosing: choice,
             style: style,
             responseHeaders: config.responseHeaders.map { (name: $0.name, value: $0.value.value) },
-            cors: config.cors)
+            cors: config.cors, authenticator: config.authenticator)
         let http1 = HTTP1Limits(config)
         let times = RequestTimes(read: http1.read, write: http1.write)
         let keeping = ConnectionKeeper.Limits(config)
@@ -197,7 +201,7 @@ package final class RequestServer: Sendable {
         ) { pipeline, connections, account, address in
             try pipeline.addHandler(
                 ProtocolSniffer(
-                    connections: connections, timeout: http1.readHeader, onTLS: service.tellOfTLS
+                    connections: connections, timeout: http1.readHeader, onTLS: { service.foreign.tell(.tls) }
                 ) { isHTTP2, pipeline in
                     if isHTTP2 {
                         let connection = HTTP2Connection(
@@ -255,7 +259,7 @@ package final class RequestServer: Sendable {
         let key = self.key(key)
         do {
             let host = endpoint.host == "localhost" ? "127.0.0.1" : endpoint.host
-            let channel = try await bootstrap.bind(host: host, port: endpoint.port).get()
+            let channel = try await bootstrap.listen(host: host, port: endpoint.port)
             listeners.withLock { $0.append(channel) }
             log("UDP", channel.localAddress)
         } catch {

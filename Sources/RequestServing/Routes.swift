@@ -108,7 +108,7 @@ final class Routes: Sendable {
     }
 
     /// Whether a content-type is gRPC's: "application/grpc", or that with a suffix such as "+proto".
-    private static func isGRPC(_ head: HeaderBlock) -> Bool {
+    static func isGRPC(_ head: HeaderBlock) -> Bool {
         if head.field("content-type", is: "application/grpc") == true { return true }
         guard head.field("content-type", hasPrefix: "application/grpc") == true else { return false }
         let suffix = head["content-type"]?.utf8.dropFirst("application/grpc".utf8.count).first
@@ -203,7 +203,7 @@ final class Routes: Sendable {
     }
 
     /// A parameter, such as a charset, may follow; letters of either case are the same (RFC 9110 §8.3.1).
-    private static func mediaType(_ head: HeaderBlock) -> MediaType? {
+    static func mediaType(_ head: HeaderBlock) -> MediaType? {
         if head.field("content-type", is: "application/x-protobuf") == true { return .protobuf }
         return MediaType(rawValue: typeName(head))
     }

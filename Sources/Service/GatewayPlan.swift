@@ -147,10 +147,17 @@ extension GatewayPlan {
         _ reference: ComponentReference, _ capability: ComponentType.Capability, _ section: ConfigSection
     ) {
         if unbuiltExtensions.contains(reference.id) { return }
-        let isThere =
-            extensions.contains(reference.id)
-            && part(.extension, reference.id).type.capabilities.contains(capability)
-        guard !isThere else { return }
+        if extensions.contains(reference.id) {
+            let named = part(.extension, reference.id)
+            if named.type.capabilities.subtracting(named.setup.lacks).contains(capability) { return }
+            if named.setup.lacks.contains(capability) {
+                section.report(
+                    reference.key,
+                    error: "requested authenticator is not a \(capability.role) authenticator",
+                    help: "extension \"\(reference.id)\" is configured for the other side: name another one")
+                return
+            }
+        }
         let types = types.filter { $0.capabilities.contains(capability) }.map(\.name)
         section.report(
             reference.key,

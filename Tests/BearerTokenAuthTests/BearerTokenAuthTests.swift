@@ -51,6 +51,54 @@ struct BearerTokenAuthTests {
             ])
     }
 
+    @Test("any of the tokens opens, and nothing else")
+    func server() async throws {
+        func refusal(_ yaml: String, _ name: String, _ value: String?) -> String? {
+            let auth = BearerTokenAuth(
+                read(yaml).0,
+                .alone(
+                    .extension, "bearertokenauth", signal: nil,
+                    on: MultiThreadedEventLoopGroup.singleton.next()))
+            do throws(AuthenticationRefusal) {
+                try auth.admit { $0 == name ? value : nil }
+                return nil
+            } catch {
+                return error.message
+            }
+        }
+        let wrong = "provided authorization does not match expected scheme or token"
+        let several = "tokens: [one, two]"
+        #expect(refusal(several, "authorization", "Bearer one") == nil)
+        #expect(refusal(several, "authorization", "Bearer two") == nil)
+        for value in ["Bearer three", "bearer one", "one", "Bearer one ", "Bearer ", "Bearer", ""] {
+            #expect(refusal(several, "authorization", value) == wrong, "\(value)")
+        }
+        #expect(
+            refusal(several, "authorization", nil) == "missing or empty authorization header: Authorization")
+        #expect(refusal("{token: abc, scheme: '', header: X-Key}", "x-key", "abc") == nil)
+        // A token that comes from nowhere must not be a door that stands open.
+        #expect(refusal("{token: '', scheme: ''}", "authorization", "") == wrong)
+        #expect(refusal("token: ''", "authorization", "Bearer ") == wrong)
+    }
+
+    @Test("each line of a file has a token of its own")
+    func serverFile() async throws {
+        let file = FileManager.default.temporaryDirectory.appending(path: "tokens-\(UUID())")
+        defer { try? FileManager.default.removeItem(at: file) }
+        try Data("first of March\n\n  second\r\n".utf8).write(to: file)
+        let auth = BearerTokenAuth(
+            read("filename: \(file.path)").0,
+            .alone(
+                .extension, "bearertokenauth", signal: nil, on: MultiThreadedEventLoopGroup.singleton.next()))
+        try await auth.start()
+        for (value, isIn) in [("Bearer first", true), ("Bearer second", true), ("Bearer of", false)] {
+            var isRefused = false
+            do throws(AuthenticationRefusal) { try auth.admit { _ in value } } catch { isRefused = true }
+            #expect(isRefused != isIn, "\(value)")
+        }
+        _ = await auth.stop(until: .now())
+    }
+
     @Test(
         "mistakes are named as the Collector names them",
         arguments: [

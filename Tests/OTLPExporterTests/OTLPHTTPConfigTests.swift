@@ -104,12 +104,21 @@ import Testing
         ("auth: {authenticator: \"\"}", "auth::authenticator: requires an \"authenticator\""),
         ("cookies: {enabled: true}", "cookies::enabled: is not supported yet"),
         ("encoding: xml", "encoding: unknown value \"xml\""), ("timeout: 5", "timeout: expected a duration"),
-        ("tls: {insecure: true}", "tls::insecure: has no effect: the scheme of the endpoint decides"),
+        (
+            "logs_endpoint: https://h\ntls: {insecure: true}",
+            "tls::insecure: has no effect: the scheme of the endpoint decides"
+        ),
         ("max_idle_conn: 1", "did you mean \"max_idle_conns\"?"),
     ])
     func mistakesAreReported(yaml: String, message: String) {
         let diagnostics = read("endpoint: http://h\n" + yaml).1
         #expect(diagnostics.render().contains(message), "\(diagnostics.render())")
+    }
+
+    /// Nearly all configurations that send over http:// say so twice.
+    @Test func insecureBesideHTTPIsNoMistake() {
+        let diagnostics = read("endpoint: http://h\ntls: {insecure: true}").1
+        #expect(diagnostics.items.isEmpty, "\(diagnostics.render())")
     }
 
     /// A signal that has no address is not sent anywhere else.

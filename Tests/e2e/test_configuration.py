@@ -594,7 +594,34 @@ MISTAKES = {
     "a required key in capitals": ("exporters", "otlp", "traces", """
     Endpoint: tempo:4317""", 'did you mean "endpoint"?'),
     "a default in another language": ("exporters", "file", "traces", """
-    path: ${OUTPUT:/tmp/spans.json}""", "write ${env:OUTPUT:-/tmp/spans.json}"),
+    path: ${OUTPUT:/tmp/spans.json}""", "write ${env:OUTPUT:-…}"),
+    "braces in a flow": ("exporters", "otlp_http", "traces", """
+    endpoint: https://tempo
+    tls: {ca_file: ${env:FILE}}""", "put ${…} in quotes"),
+    "a path for an address": ("receivers", "zipkin", "traces", """
+    endpoint: /run/zipkin.sock
+    transport: unix""", "and remove transport"),
+    "one section for two": ("exporters", "otlp_http", "traces", """
+    &shared
+    endpoint: https://tempo
+    timeout: 5
+  otlp_http/2: *shared
+  otlp_http/3: {<<: *shared, compression: none}""", "5s for seconds"),
+    "a port of old": ("extensions", "health_check", "traces", """
+    port: 13133""", "write endpoint: 0.0.0.0:13133"),
+    "a template": ("exporters", "otlp_grpc", "traces", """
+    endpoint: {{ .Values.backend }}""", "render the file first"),
+    "an action misspelt": ("processors", "attributes", "traces", """
+    actions: [{key: a, value: b, action: insret}]""", 'did you mean "insert"?'),
+    "no actions": ("processors", "resource", "traces", "", "write attributes: [{key: "),
+    "a policy misspelt": ("processors", "tail_sampling", "traces", """
+    policies: [{name: a, type: latenc}]""", 'did you mean "latency"?'),
+    "a queue on disk of old": ("exporters", "otlp_grpc", "traces", """
+    endpoint: tempo:4317
+    sending_queue: {persistent_storage_enabled: true}""", "write storage: file_storage"),
+    "a tenant of old": ("exporters", "loki", "logs", """
+    endpoint: http://loki:3100/loki/api/v1/push
+    tenant: {source: static, value: shop}""", "write headers: {X-Scope-OrgID: …}"),
     "targets by an allocator": ("receivers", "prometheus", "metrics", """
     config: {scrape_configs: []}
     target_allocator: {endpoint: http://allocator}""", 'remove "target_allocator"'),

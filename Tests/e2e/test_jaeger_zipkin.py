@@ -257,6 +257,20 @@ def test_jaeger_over_http_grpc_and_binary_packets(gateway, backend):
         assert span.name == "op" and span.span_id == bytes(7) + b"\3"
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "", "[::]"])
+def test_packets_come_on_both_families(gateway, backend, host):
+    """If it failed, the clients of half a dual-stack cluster would send their packets to nobody, and not learn it."""
+    store, port = backend(), free_port()
+    keys = {"protocols": {"thrift_binary": {"endpoint": f"{host}:{port}"}}}
+    running(gateway, store, "jaeger", keys)
+    call = struct.pack(">Ii", 0x80010004, 9) + b"emitBatch" + struct.pack(">i", 1)
+    packet = call + struct.pack(">bh", 12, 1) + binary_batch() + b"\0"
+    for family, address in [(socket.AF_INET, LOOPBACK), (socket.AF_INET6, "::1")]:
+        with socket.socket(family, socket.SOCK_DGRAM) as client:
+            client.sendto(packet, (address, port))
+    assert len(spans(store, 2)) == 2
+
+
 @pytest.mark.parametrize("kind", ["jaeger", "zipkin"])
 def test_their_exporters_are_refused_with_advice(tmp_path, kind):
     """If it failed, a user who brings a Collector's file would not learn what to write instead."""

@@ -1,5 +1,6 @@
 """What SDKs, proxies and agents of the field send: served as they mean it, refused where a backend would refuse the batch."""
 
+import contextlib
 import json
 import socket
 import ssl
@@ -331,6 +332,28 @@ def test_a_client_with_tls_is_turned_away_at_once(gateway):
             ssl.create_default_context().wrap_socket(plain, server_hostname="gateway")
     assert not isinstance(failure.value, TimeoutError)
     wait_until(lambda: "A client speaks TLS to a server that has none" in started.log, lambda: started.log)
+
+
+def test_clients_at_the_other_port_are_named(gateway):
+    """If it failed, who confuses 4317 and 4318 would find nothing in the log of the gateway that turns them away."""
+    started = gateway(config({"nop": {}}))
+    for first, words in [
+        (b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+         "A client that speaks no HTTP/2 came to a port for gRPC"),
+        (bytes([0x16, 3, 1, 0, 5, 1, 0, 0, 1, 0]), "A client speaks TLS to a server that has none"),
+    ]:
+        with socket.create_connection((LOOPBACK, started.grpc_port), timeout=30) as client:
+            client.sendall(first.ljust(64, b"\0"))
+            with contextlib.suppress(ConnectionError):
+                while client.recv(1024):
+                    pass
+        wait_until(lambda words=words: words in started.log, lambda: started.log)
+    # A method that is called there is not found.
+    caller = RawHTTP2(started.http_port)
+    assert caller.answer(caller.open(end_stream=True))["head"][":status"] == "404"
+    caller.close()
+    wait_until(lambda: "A client that speaks gRPC came to a port for OTLP over HTTP" in started.log,
+               lambda: started.log)
 
 
 def lz4(payload):

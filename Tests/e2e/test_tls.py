@@ -3,6 +3,7 @@
 import http.client
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import types
@@ -311,6 +312,25 @@ def test_a_backend_without_tls_is_named(gateway, backend, clients):
     clients.grpc(running).export(data.spans(1))
     wait_until(lambda: counts(running)[1] == 1, lambda: running.log)
     assert "tls::insecure: true" in running.log, running.log
+
+
+def test_a_client_without_tls_is_told(receiving):
+    """If it failed, who forgets the s of https would search for a network fault, at either end."""
+    running, _ = receiving()
+    with socket.create_connection((LOOPBACK, running.http_port), timeout=10) as client:
+        client.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
+        answer = client.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.0 400 ") and b"HTTP request to an HTTPS server" in answer, answer
+    wait_until(lambda: "A client without TLS came to a server with tls" in running.log, lambda: running.log)
+
+
+def test_http_is_sent_to_a_grpc_port_with_tls(gateway, receiving, certificates, clients):
+    """If it failed, an operator would not learn that 4317 and 4318 are swapped where the port speaks TLS."""
+    server, _ = receiving()
+    running = gateway(config({"otlp_http": {
+        "endpoint": f"https://{LOOPBACK}:{server.grpc_port}", "tls": {"ca_file": str(certificates.ca)}}}))
+    clients.grpc(running).export(data.spans(1))
+    wait_until(lambda: "write otlp_grpc instead of otlp_http" in running.log, lambda: running.log)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 #include "CNettle.h"
 
+#include <nettle/blowfish.h>
 #include <nettle/hmac.h>
 #include <nettle/md5.h>
 #include <nettle/nettle-meta.h>
@@ -61,4 +62,8 @@ void cnettle_sha256(int first, const uint8_t *data, size_t count, uint8_t *diges
     }
     sha256_update(&state, count, data);
     sha256_digest(&state, SHA256_DIGEST_SIZE, digest);
+}
+
+int cnettle_bcrypt_verify(const uint8_t *password, size_t count, const uint8_t *hash, size_t hash_count) {
+    return blowfish_bcrypt_verify(count, password, hash_count, hash);
 }

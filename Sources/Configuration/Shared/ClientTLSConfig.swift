@@ -19,8 +19,8 @@ package struct ClientTLSConfig: Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - parent: The section that may have the key `tls`.
-    ///   - schemeDecides: whether the endpoint is a URL, whose scheme alone says whether TLS is used.
-    package init(of parent: ConfigSection, schemeDecides: Bool = false) {
+    ///   - urls: the keys of URLs, whose schemes alone say whether TLS is used; empty: there is none.
+    package init(of parent: ConfigSection, urls: [String] = []) {
         guard let section = parent.section("tls") else { return }
         insecure = section.bool("insecure", default: false)
         insecureSkipVerify = section.bool("insecure_skip_verify", default: false)
@@ -29,10 +29,12 @@ package struct ClientTLSConfig: Sendable, Equatable {
         if let name = serverNameOverride, !name.utf8.allSatisfy(isHostByte) || name.utf8.count > 255 {
             section.report("server_name_override", error: "\(quoted(name)) is not a valid host name")
         }
-        if insecure, schemeDecides, section.diagnostics.isFirst("tls::insecure") {
+        let isContradicted =
+            insecure && urls.contains { parent.optionalString($0)?.lowercased().hasPrefix("https:") == true }
+        if isContradicted, section.diagnostics.isFirst("tls::insecure") {
             section.report(
                 "insecure", warning: "has no effect: the scheme of the endpoint decides",
-                help: "write http:// for plain text")
+                help: "write http:// instead of https:// for plain text")
         }
     }
 }

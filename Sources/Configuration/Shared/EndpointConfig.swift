@@ -83,7 +83,9 @@ extension ConfigSection {
     package func endpoint(_ key: String, default value: EndpointConfig) -> EndpointConfig {
         guard let text = optionalString(key) else { return value }
         if text.hasPrefix("unix:") || text.hasPrefix("/") {
-            report(key, error: "unix sockets are not supported yet; use host:port", help: "write \(value)")
+            report(
+                key, error: "unix sockets are not supported yet; use host:port",
+                help: "write \(value)" + (has("transport") ? ", and remove transport" : ""))
             return value
         }
         if text.hasPrefix("http://") || text.hasPrefix("https://") {

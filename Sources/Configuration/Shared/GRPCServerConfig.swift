@@ -45,6 +45,8 @@ package struct GRPCServerConfig: Sendable, Equatable {
     package var includeMetadata = false
     /// nil = plain text, the default. Key `tls`.
     package var tls: ServerTLSConfig?
+    /// The extension that lets requests in; nil = all may come, the default. Key `auth::authenticator`.
+    package var authenticator: ComponentID?
 
     /// The largest message in bytes.
     package var maxRecvMsgSizeBytes: Int { maxRecvMsgSizeMib << 20 }
@@ -54,10 +56,12 @@ package struct GRPCServerConfig: Sendable, Equatable {
     }
 
     /// Reads the keys; the caller finishes the section.
-    /// - Parameter readTLS: reads and checks `tls`; nil for a server that has no TLS.
+    /// - Parameters:
+    ///   - readTLS: reads and checks `tls`; nil for a server that has no TLS.
+    ///   - hasAuth: whether the server can ask an extension who may come.
     package init(
         _ section: ConfigSection, endpoint: EndpointConfig,
-        readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil
+        readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil, hasAuth: Bool = false
     ) {
         self.init(endpoint: section.endpoint("endpoint", default: endpoint))
         section.formerly(["tls_settings": "write tls", "tls_credentials": "write tls"])
@@ -79,7 +83,8 @@ package struct GRPCServerConfig: Sendable, Equatable {
             }
         }
         tls = readTLS?(section)
-        section.serverSecurityNotYet(exceptTLS: readTLS != nil)
+        if hasAuth { authenticator = section.authenticator() }
+        section.serverSecurityNotYet(exceptTLS: readTLS != nil, exceptAuth: hasAuth)
     }
 }
 
@@ -123,6 +128,8 @@ extension ConfigSection {
             _ = dialer.duration("timeout", default: .zero)
             dialer.withoutEffect("timeout", "a server dials nobody")
         }
+        // An endpoint that is a path has told of it.
+        if isBroken("endpoint"), optionalString("transport")?.hasPrefix("unix") == true { return }
         let others = [
             "tcp4", "tcp6", "unix", "npipe", "udp", "udp4", "udp6", "ip", "ip4", "ip6", "unixgram",
             "unixpacket",
@@ -131,10 +138,14 @@ extension ConfigSection {
     }
 
     /// The keys of a server that protect or intercept it and are not there yet.
-    /// - Parameter exceptTLS: whether the server has `tls`.
-    package func serverSecurityNotYet(exceptTLS: Bool = false) {
+    /// - Parameters:
+    ///   - exceptTLS: whether the server has `tls`.
+    ///   - exceptAuth: whether it has `auth`.
+    package func serverSecurityNotYet(exceptTLS: Bool = false, exceptAuth: Bool = false) {
         if !exceptTLS { notSupportedYet("tls", "put a TLS proxy before it or listen on localhost") }
-        notSupportedYet("auth", "put an authenticating proxy before it or listen on localhost")
+        if !exceptAuth {
+            notSupportedYet("auth", "put an authenticating proxy before it or listen on localhost")
+        }
         notSupportedYet(
             "middlewares", "use the memory_limiter processor, which refuses before a body is read")
     }

@@ -36,16 +36,20 @@ package struct HTTPServerConfig: Sendable, Equatable {
     package var cors: CORSConfig?
     /// nil = plain text, the default. Key `tls`.
     package var tls: ServerTLSConfig?
+    /// The extension that lets requests in; nil = all may come, the default. Key `auth::authenticator`.
+    package var authenticator: ComponentID?
 
     package init(endpoint: EndpointConfig = EndpointConfig(host: "localhost", port: 4318)) {
         self.endpoint = endpoint
     }
 
     /// Reads the keys; the caller finishes the section.
-    /// - Parameter readTLS: reads and checks `tls`; nil for a server that has no TLS.
+    /// - Parameters:
+    ///   - readTLS: reads and checks `tls`; nil for a server that has no TLS.
+    ///   - hasAuth: whether the server can ask an extension who may come.
     package init(
         _ section: ConfigSection, endpoint: EndpointConfig,
-        readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil
+        readTLS: ((ConfigSection) -> ServerTLSConfig?)? = nil, hasAuth: Bool = false
     ) {
         self.init(endpoint: section.endpoint("endpoint", default: endpoint))
         section.formerly([
@@ -68,7 +72,8 @@ package struct HTTPServerConfig: Sendable, Equatable {
         maxConnectionAgeGrace = section.durationOrNever("max_connection_age_grace")
         cors = section.optionalSection("cors").flatMap { CORSConfig($0) }
         tls = readTLS?(section)
-        section.serverSecurityNotYet(exceptTLS: readTLS != nil)
+        if hasAuth { authenticator = section.authenticator() }
+        section.serverSecurityNotYet(exceptTLS: readTLS != nil, exceptAuth: hasAuth)
     }
 
     private static func algorithms(_ section: ConfigSection) -> [String] {

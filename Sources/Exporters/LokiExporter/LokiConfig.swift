@@ -76,7 +76,7 @@ package struct LokiConfig: Sendable, Equatable {
             "tenant_id": "write headers: {X-Scope-OrgID: …}",
         ])
         readEndpoint(section)
-        tls = section.clientTLS(schemeDecides: true)
+        tls = section.clientTLS(urls: ["endpoint"])
         headers = section.headers("headers")
         timeout = section.duration("timeout", default: timeout)
         idleConnectionTimeout = section.duration(
@@ -99,6 +99,14 @@ package struct LokiConfig: Sendable, Equatable {
             || headers.contains { $0.name.lowercased() == PushRequest.tenantHeader.lowercased() }
         encoding.tenantFromHints = !isConfigured
         guard let tenant = section.section("tenant") else { return }
+        if tenant.has("source") {
+            section.report(
+                "tenant", error: "says where the tenant comes from as former Collectors did",
+                help:
+                    "write headers: {X-Scope-OrgID: …} for one tenant, or tenant_metadata_key: x-scope-orgid for the"
+                    + " clients' own")
+            for key in ["source", "value"] { tenant.accept(key) }
+        }
         encoding.tenantFromHints = tenant.bool("from_hints", default: !isConfigured)
     }
 

@@ -16,14 +16,26 @@ package struct BasicAuthConfig: ComponentConfig {
     package var usernameFile: String?
     package var passwordFile: String?
 
+    /// Whom a receiver lets in; nil: this is for exporters. Key `htpasswd`.
+    package var htpasswd: Htpasswd?
+
+    /// Users and their passwords' hashes.
+    package struct Htpasswd: Sendable, Equatable {
+        /// Read again every second. Default none. Key `file`.
+        package var file: String?
+        /// Lines of the same form, which win over the file's. Default none. Key `inline`.
+        package var inline = Secret("")
+    }
+
+    package var lacks: Set<ComponentType.Capability> {
+        htpasswd == nil ? [.serverAuthentication] : [.clientAuthentication]
+    }
+
     package init(_ section: ConfigSection) {
-        let isServer = section.has("htpasswd")
-        if isServer, section.has("client_auth") {
-            section.accept("htpasswd")
+        let server = section.section("htpasswd")
+        if let server { htpasswd = Htpasswd(server) }
+        if server != nil, section.has("client_auth") {
             section.report("client_auth", error: "only one of `htpasswd` or `client_auth` can be specified")
-        } else {
-            section.notSupportedYet(
-                "htpasswd", "receivers ask for no passwords; put an authenticating proxy before the gateway")
         }
         if let client = section.section("client_auth") {
             client.notSupportedYet("aws_secrets_manager", "write the secret to a file: password_file")
@@ -34,20 +46,46 @@ package struct BasicAuthConfig: ComponentConfig {
             if username.contains(":") {
                 client.report("username", error: "must have no colon: what follows it would be the password")
             }
-        } else if !isServer, !section.isBroken("client_auth") {
+        } else if server == nil, !section.isBroken("client_auth"), !section.isBroken("htpasswd") {
             section.report(
                 nil, error: "no credential source provided",
-                help: "write client_auth: {username: …, password: ${env:…}}")
+                help: "write client_auth: {username: …, password: ${env:…}} for exporters, or"
+                    + " htpasswd: {file: …} for receivers")
         }
         section.finish()
+    }
+}
+
+extension BasicAuthConfig.Htpasswd {
+    fileprivate init(_ section: ConfigSection) {
+        file = section.readableFile("file")
+        inline = section.secret("inline") ?? inline
+        if file == nil, inline.value.trimmed.isEmpty, !section.isBroken("file"), !section.isBroken("inline") {
+            section.report(
+                nil, error: "no credential source provided",
+                help: "write file: and the path of what htpasswd -B has made, or its lines under inline: |")
+        }
+        func check(_ key: String, _ text: String) {
+            var table = PasswordTable()
+            table.add(text)
+            for problem in table.problems {
+                section.report(key, error: problem, help: "write user:hash, as htpasswd -nB user prints it")
+            }
+        }
+        check("inline", inline.value)
+        if let file, case .success(let text) = ConfigEnvironment.process.file(file) { check("file", text) }
     }
 }
 
 extension ComponentType {
     /// `basicauth`.
     package static let basicAuth = `extension`(
-        "basicauth", aliases: ["basic_auth"], capabilities: [.clientAuthentication], BasicAuthConfig.self
-    ) { BasicAuth($0, $1) }
+        "basicauth", aliases: ["basic_auth"], capabilities: [.clientAuthentication, .serverAuthentication],
+        BasicAuthConfig.self
+    ) { config, context in
+        if config.htpasswd != nil { return BasicAuthServer(config, context) }
+        return BasicAuth(config, context)
+    }
 }
 
 /// Puts a user's name and password on what exporters send (RFC 7617): `basicauth`. Any thread.

@@ -1,5 +1,6 @@
 package import Configuration
 internal import HTTP
+internal import Hashing
 internal import Logging
 package import NIOCore
 package import Pipeline
@@ -10,8 +11,8 @@ package struct BearerTokenAuthConfig: ComponentConfig {
     package var header = "Authorization"
     /// What stands before the token; empty: nothing. Default Bearer. Key `scheme`.
     package var scheme = "Bearer"
-    /// The token, when no file says it. Keys `token`, or `tokens`, whose first one clients send.
-    package var token = Secret("")
+    /// The tokens, when no file says them: clients send the first, servers take any. Keys `token`, `tokens`.
+    package var tokens: [Secret] = []
     /// Read again every second. Default none. Key `filename`.
     package var filename: String?
 
@@ -24,12 +25,12 @@ package struct BearerTokenAuthConfig: ComponentConfig {
         filename = section.readableFile("filename")
         if one != nil, !several.isEmpty {
             section.report("tokens", error: "either tokens or token should be provided, not both")
-        } else if let first = several.first {
-            token = first
+        } else if !several.isEmpty {
+            tokens = several
             if section.has("filename") { section.report("filename", warning: "has no effect beside tokens") }
             filename = nil
         } else if let one {
-            token = one
+            tokens = [one]
         } else if filename == nil, !["token", "tokens", "filename"].contains(where: section.isBroken) {
             section.report(
                 nil, error: "no bearer token provided",
@@ -47,13 +48,14 @@ package struct BearerTokenAuthConfig: ComponentConfig {
 extension ComponentType {
     /// `bearertokenauth`.
     package static let bearerTokenAuth = `extension`(
-        "bearertokenauth", aliases: ["bearer_token_auth"], capabilities: [.clientAuthentication],
+        "bearertokenauth", aliases: ["bearer_token_auth"],
+        capabilities: [.clientAuthentication, .serverAuthentication],
         BearerTokenAuthConfig.self
     ) { BearerTokenAuth($0, $1) }
 }
 
-/// Puts a token on what exporters send (RFC 6750): `bearertokenauth`. Any thread.
-package final class BearerTokenAuth: ClientAuthenticator {
+/// Puts a token on what exporters send, and lets in who sends one to receivers (RFC 6750): `bearertokenauth`. Any thread.
+package final class BearerTokenAuth: ClientAuthenticator, ServerAuthenticator {
     private let config: BearerTokenAuthConfig
     private let file: WatchedFile?
 
@@ -72,10 +74,37 @@ package final class BearerTokenAuth: ClientAuthenticator {
     }
 
     package func edits(for batch: Batch) throws(ClientAuthenticationFault) -> [HeaderEdit] {
-        // The first word of the first line; the rest is for people.
-        let word = file.map { $0.text.prefix { !$0.isWhitespace } }
-        let token = word.map(String.init) ?? config.token.value
-        let value = config.scheme.isEmpty ? token : "\(config.scheme) \(token)"
-        return [HeaderEdit(.upsert, config.header, value)]
+        [HeaderEdit(.upsert, config.header, field(of: tokens.first ?? ""))]
+    }
+
+    /// A file has one in each line; what follows its first word is for people.
+    private var tokens: [String] {
+        guard let file else { return config.tokens.map(\.value) }
+        return file.text.split(whereSeparator: \.isNewline).compactMap { line in
+            line.split(whereSeparator: \.isWhitespace).first.map(String.init)
+        }
+    }
+
+    private func field(of token: String) -> String {
+        config.scheme.isEmpty ? token : "\(config.scheme) \(token)"
+    }
+
+    // MARK: - ServerAuthenticator
+
+    package var challenge: String { config.scheme.isEmpty ? "Bearer" : config.scheme }
+
+    package func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) {
+        guard let shown = field(config.header.lowercased()) else {
+            throw AuthenticationRefusal("missing or empty authorization header: \(config.header)")
+        }
+        var isKnown = false
+        // All of them, so that the time tells nothing.
+        for token in tokens
+        where areEqualSecrets(Array(self.field(of: token).utf8), Array(shown.utf8)) && !token.isEmpty {
+            isKnown = true
+        }
+        guard isKnown else {
+            throw AuthenticationRefusal("provided authorization does not match expected scheme or token")
+        }
     }
 }

@@ -142,6 +142,8 @@ package final class ServerTLS: Sendable {
     private let cell: ContextCell
     /// Nil when clients need no certificates.
     private let refused: Refused?
+    private let logger: Logger
+    private let hasToldOfPlainText = Atomic<Bool>(false)
 
     /// Reads the files. Blocks.
     /// - Parameters:
@@ -152,6 +154,7 @@ package final class ServerTLS: Sendable {
         _ config: ServerTLSConfig, protocols: [String], logger: Logger, refused: @escaping Refused
     ) throws(TLSProblem) {
         self.refused = config.clientCAFile == nil ? nil : refused
+        self.logger = logger
         cell = try ContextCell(every: config.shared.reloadInterval, logger: logger) { () throws(TLSProblem) in
             try makeTLSContext(try Self.configuration(config, protocols))
         }
@@ -182,17 +185,27 @@ package final class ServerTLS: Sendable {
 
     /// Adds TLS to a connection that was accepted. The connection's loop.
     package func addHandler(to channel: any Channel) throws {
-        try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: cell.current))
-        if let refused { try channel.pipeline.syncOperations.addHandler(RefusedCertificates(refused)) }
+        let handler = NIOSSLServerHandler(context: cell.current)
+        try channel.pipeline.syncOperations.addHandler(handler)
+        try channel.pipeline.syncOperations.addHandler(
+            FailedHandshakes(handler, refused: refused, plainText: tellOfPlainText))
+    }
+
+    /// Says once that clients do not speak TLS.
+    private func tellOfPlainText() {
+        guard !hasToldOfPlainText.exchange(true, ordering: .relaxed) else { return }
+        logger.warning(
+            "A client without TLS came to a server with tls, and was turned away. Not told again.",
+            metadata: ["help": "write https:// at the client, or tls::insecure: false; or remove tls here"])
     }
 }
 
 extension ConfigSection {
     /// Reads `tls` of a client and checks its files; problems are reported at their keys.
-    /// - Parameter schemeDecides: whether the endpoint is a URL, whose scheme alone says whether TLS is used.
-    package func clientTLS(schemeDecides: Bool = false) -> ClientTLSConfig {
-        let config = ClientTLSConfig(of: self, schemeDecides: schemeDecides)
-        if let section = section("tls"), config.isOn || schemeDecides {
+    /// - Parameter urls: the keys of URLs, whose schemes alone say whether TLS is used; empty: there is none.
+    package func clientTLS(urls: [String] = []) -> ClientTLSConfig {
+        let config = ClientTLSConfig(of: self, urls: urls)
+        if let section = section("tls"), config.isOn || !urls.isEmpty {
             do throws(TLSProblem) {
                 try ClientTLS.check(config)
             } catch {

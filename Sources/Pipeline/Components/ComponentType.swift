@@ -34,6 +34,17 @@ package struct ComponentType: Sendable {
         case storage
         /// Puts credentials on what exporters send: `ClientAuthenticator`.
         case clientAuthentication
+        /// Says which requests a receiver lets in: `ServerAuthenticator`.
+        case serverAuthentication
+
+        /// The side on which it stands, as messages name it.
+        package var role: String {
+            switch self {
+            case .storage: "storage"
+            case .clientAuthentication: "client"
+            case .serverAuthentication: "server"
+            }
+        }
     }
 
     package let kind: ComponentKind
@@ -66,6 +77,8 @@ package struct ComponentSetup: Sendable {
     package let config: any Sendable & Equatable
     /// The other components that it names.
     package let references: [ComponentReference]
+    /// What its type can do and this one, as it is configured, cannot.
+    package let lacks: Set<ComponentType.Capability>
     package let make: Make
     /// Checks what depends on the pipelines that use it. Problems go to the section's diagnostics.
     package let check: @Sendable (Set<Signal>, ConfigSection) -> Void
@@ -103,6 +116,8 @@ package protocol ComponentConfig: Sendable, Equatable {
     static func read(_ section: ConfigSection, of id: ComponentID) -> Self
     /// The other components that it names. By default none.
     var references: [ComponentReference] { get }
+    /// What its type can do and this one, as it is configured, cannot. By default nothing.
+    var lacks: Set<ComponentType.Capability> { get }
     /// Checks what depends on the pipelines that use the component. Problems go to the section's diagnostics.
     func check(usedFor signals: Set<Signal>, _ section: ConfigSection)
 }
@@ -110,6 +125,7 @@ package protocol ComponentConfig: Sendable, Equatable {
 extension ComponentConfig {
     package static func read(_ section: ConfigSection, of id: ComponentID) -> Self { Self(section) }
     package var references: [ComponentReference] { [] }
+    package var lacks: Set<ComponentType.Capability> { [] }
     package func check(usedFor signals: Set<Signal>, _ section: ConfigSection) {}
 }
 
@@ -127,7 +143,7 @@ extension ComponentType {
         ) { section, id in
             let config = Config.read(section, of: id)
             return ComponentSetup(
-                config: config, references: config.references, make: make(config),
+                config: config, references: config.references, lacks: config.lacks, make: make(config),
                 check: { config.check(usedFor: $0, $1) })
         }
     }

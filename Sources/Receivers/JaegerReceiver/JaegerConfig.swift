@@ -24,14 +24,18 @@ package struct JaegerConfig: Sendable, Equatable {
     package init(_ section: ConfigSection) {
         let names = ["grpc", "thrift_http", "thrift_compact", "thrift_binary"]
         section.misplaced(names, under: "protocols")
+        section.notSupportedYet(
+            "remote_sampling", "let the SDKs ask a Collector or Jaeger for their sampling strategies")
         let protocols = section.section("protocols")
         grpc = protocols?.optionalProtocol("grpc") {
             GRPCServerConfig(
-                $0, endpoint: EndpointConfig(host: "localhost", port: 14250), readTLS: { $0.serverTLS() })
+                $0, endpoint: EndpointConfig(host: "localhost", port: 14250), readTLS: { $0.serverTLS() },
+                hasAuth: true)
         }
         http = protocols?.optionalProtocol("thrift_http") {
             HTTPServerConfig(
-                $0, endpoint: EndpointConfig(host: "localhost", port: 14268), readTLS: { $0.serverTLS() })
+                $0, endpoint: EndpointConfig(host: "localhost", port: 14268), readTLS: { $0.serverTLS() },
+                hasAuth: true)
         }
         compact = protocols?.optionalProtocol("thrift_compact") { Packets($0, port: 6831) }
         binary = protocols?.optionalProtocol("thrift_binary") { Packets($0, port: 6832) }
@@ -47,7 +51,9 @@ package struct JaegerConfig: Sendable, Equatable {
 extension JaegerConfig.Packets {
     fileprivate init(_ section: ConfigSection, port: Int) {
         endpoint = section.endpoint("endpoint", default: EndpointConfig(host: "localhost", port: port))
-        packetBytesMax = section.int("max_packet_size", default: packetBytesMax, in: 1...65_535)
+        // No packet of UDP is larger, whatever is allowed.
+        packetBytesMax = min(
+            section.int("max_packet_size", default: packetBytesMax, in: 1...Int(Int32.max)), 65_535)
         socketBufferBytes = section.int("socket_buffer_size", default: 0, in: 0...Int(Int32.max))
         // Packets are translated as they are read; what waits, waits in the socket.
         _ = section.int("queue_size", default: 1000)

@@ -4,7 +4,14 @@ package import OTLP
 package import Pipeline
 internal import RequestServing
 
-extension JaegerConfig: ComponentConfig {}
+extension JaegerConfig: ComponentConfig {
+    package var references: [ComponentReference] {
+        [
+            grpc?.authenticator?.asServerAuthenticator(in: ["protocols", "grpc"]),
+            http?.authenticator?.asServerAuthenticator(in: ["protocols", "thrift_http"]),
+        ].compactMap(\.self)
+    }
+}
 
 extension ComponentType {
     /// `jaeger`, the receiver.

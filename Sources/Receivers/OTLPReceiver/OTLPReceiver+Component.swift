@@ -1,6 +1,14 @@
+internal import Configuration
 package import Pipeline
 
-extension OTLPReceiverConfig: ComponentConfig {}
+extension OTLPReceiverConfig: ComponentConfig {
+    package var references: [ComponentReference] {
+        [
+            grpc?.authenticator?.asServerAuthenticator(in: ["protocols", "grpc"]),
+            http?.server.authenticator?.asServerAuthenticator(in: ["protocols", "http"]),
+        ].compactMap(\.self)
+    }
+}
 
 extension ComponentType {
     /// `otlp`, the receiver.

@@ -40,7 +40,8 @@ package struct OTLPReceiverConfig: Sendable, Equatable {
         let protocols = section.section("protocols")
         if let keys = protocols?.section("grpc") {
             let read = GRPCServerConfig(
-                keys, endpoint: EndpointConfig(host: "localhost", port: 4317), readTLS: { $0.serverTLS() })
+                keys, endpoint: EndpointConfig(host: "localhost", port: 4317), readTLS: { $0.serverTLS() },
+                hasAuth: true)
             grpc = keys.bool("enabled", default: true) ? read : nil
         }
         if let keys = protocols?.section("http") {
@@ -62,7 +63,8 @@ extension OTLPReceiverConfig.HTTP {
     fileprivate init(_ section: ConfigSection) {
         self.init(
             server: HTTPServerConfig(
-                section, endpoint: EndpointConfig(host: "localhost", port: 4318), readTLS: { $0.serverTLS() })
+                section, endpoint: EndpointConfig(host: "localhost", port: 4318), readTLS: { $0.serverTLS() },
+                hasAuth: true)
         )
         tracesUrlPath = Self.path(section, "traces_url_path", tracesUrlPath)
         metricsUrlPath = Self.path(section, "metrics_url_path", metricsUrlPath)

@@ -10,7 +10,8 @@ package struct ZipkinConfig: Sendable, Equatable {
 
     package init(_ section: ConfigSection) {
         server = HTTPServerConfig(
-            section, endpoint: EndpointConfig(host: "localhost", port: 9411), readTLS: { $0.serverTLS() })
+            section, endpoint: EndpointConfig(host: "localhost", port: 9411), readTLS: { $0.serverTLS() },
+            hasAuth: true)
         parsesStringTags = section.bool("parse_string_tags", default: false)
         section.finish()
     }

@@ -4,7 +4,11 @@ package import OTLP
 package import Pipeline
 internal import RequestServing
 
-extension ZipkinConfig: ComponentConfig {}
+extension ZipkinConfig: ComponentConfig {
+    package var references: [ComponentReference] {
+        [server.authenticator?.asServerAuthenticator()].compactMap(\.self)
+    }
+}
 
 extension ComponentType {
     /// `zipkin`, the receiver.

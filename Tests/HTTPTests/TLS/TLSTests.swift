@@ -28,7 +28,7 @@ import Testing
 
     private static func client(_ yaml: String, http2: Bool = false) throws -> ClientTLS {
         let diagnostics = Diagnostics()
-        let config = section(yaml, diagnostics).clientTLS(schemeDecides: true)
+        let config = section(yaml, diagnostics).clientTLS(urls: ["endpoint"])
         #expect(!diagnostics.hasErrors, "\(diagnostics.render())")
         return try ClientTLS(
             config, protocols: HTTPClient.Options.protocols(http2: http2), logger: makeSilentLogger())
@@ -213,7 +213,7 @@ import Testing
     func mistakesAreReported(yaml: String, message: String) {
         let diagnostics = Diagnostics()
         let section = Self.section(yaml, diagnostics)
-        _ = section.clientTLS(schemeDecides: true)
+        _ = section.clientTLS(urls: ["endpoint"])
         section.finish()
         #expect(diagnostics.render().contains(message), "\(diagnostics.render())")
         #expect(!diagnostics.render().contains("hush"))

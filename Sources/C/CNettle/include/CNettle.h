@@ -31,6 +31,11 @@ size_t cnettle_hmac(
 /// SHA-256 of the byte `first`, unless it is negative, and of `data` after it; 32 bytes.
 void cnettle_sha256(int first, const uint8_t *_Nullable data, size_t count, uint8_t *_Nonnull digest);
 
+/// Whether a password has this bcrypt hash (`$2b$10$…`), behind whose `hash_count` bytes a zero stands: 1, or 0. Takes as long
+/// as the hash's cost says.
+int cnettle_bcrypt_verify(
+    const uint8_t *_Nonnull password, size_t count, const uint8_t *_Nonnull hash, size_t hash_count);
+
 /// A message and the place of its digest, as the parameters of `cnettle_sha256`.
 typedef struct {
     int first;

@@ -81,11 +81,11 @@ package struct RemoteWriteConfig: Sendable, Equatable {
                     help: "write endpoint: \(example)", showsLine: !isSecret)
             }
         }
-        tls = section.clientTLS(schemeDecides: true)
+        tls = section.clientTLS(urls: ["endpoint"])
         headers = section.headers("headers")
         timeout = section.duration("timeout", default: timeout)
         if section.string("compression", default: "snappy") != "snappy" {
-            section.report("compression", error: "compression type must be snappy")
+            section.report("compression", error: "compression type must be snappy", help: "remove it")
         }
         for key in [
             "read_buffer_size", "write_buffer_size", "max_idle_conns", "max_idle_conns_per_host",

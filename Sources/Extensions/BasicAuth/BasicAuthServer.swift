@@ -1,0 +1,122 @@
+internal import Configuration
+internal import HTTP
+internal import Hashing
+internal import Logging
+package import NIOCore
+internal import OTLP
+package import Pipeline
+internal import Synchronization
+
+/// Lets in who knows a user's password (RFC 7617): `basicauth` with `htpasswd`. Any thread.
+///
+/// A password that was right is remembered, so that only a client's first request pays for its hash. A wrong one makes
+/// further unknown ones wait, so that guessing costs the event loops a fraction of their time.
+package final class BasicAuthServer: ServerAuthenticator {
+    private struct State {
+        /// What the table was made of.
+        var fileText: String?
+        var table = PasswordTable()
+        /// HMACs of credentials that were right, under a key of this process.
+        var known: Set<[UInt8]> = []
+        var nextSlowCheck = NIODeadline.uptimeNanoseconds(0)
+    }
+
+    /// More credentials than this are not remembered.
+    private static let knownMax = 10_000
+    private static let pauseAfterWrong = TimeAmount.milliseconds(500)
+
+    package let challenge = "Basic realm=\"sluice\", charset=\"UTF-8\""
+    private let inline: String
+    private let file: WatchedFile?
+    private let key: [UInt8] = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
+    private let logger: Logger
+    private let state = Mutex(State())
+
+    package init(_ config: BasicAuthConfig, _ context: ComponentContext) {
+        inline = config.htpasswd?.inline.value ?? ""
+        file = config.htpasswd?.file.map {
+            WatchedFile(
+                $0, key: "htpasswd::file", eventLoop: context.eventLoop, logger: context.logger)
+        }
+        logger = context.logger
+    }
+
+    package func start() async throws {
+        try await file?.start()
+        let problems = state.withLock { state in
+            state.fileText = file?.text
+            state.table = table(of: state.fileText)
+            return state.table.problems
+        }
+        if let problem = problems.first { throw BasicAuthError(description: "htpasswd: \(problem)") }
+    }
+
+    package func stop(until deadline: NIODeadline) async -> Remainder {
+        file?.stop()
+        return Remainder()
+    }
+
+    private func table(of fileText: String?) -> PasswordTable {
+        var table = PasswordTable()
+        if let fileText { table.add(fileText) }
+        // Last, so that it wins for a user of both.
+        table.add(inline)
+        return table
+    }
+
+    /// Takes up a file that was replaced, unless something is wrong with it.
+    private func renew(_ state: inout State) {
+        guard let text = file?.text, text != state.fileText else { return }
+        state.fileText = text
+        let table = table(of: text)
+        if let problem = table.problems.first {
+            logger.warning(
+                "A file of passwords cannot be read; what it said before is used.",
+                metadata: ["key": "htpasswd::file", "error": "\(problem)"])
+        } else {
+            state.table = table
+            state.known = []
+        }
+    }
+
+    package func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) {
+        guard let value = field("authorization"), !value.isEmpty else {
+            throw AuthenticationRefusal("no basic auth provided")
+        }
+        guard value.prefix(6).lowercased() == "basic " else {
+            throw AuthenticationRefusal("invalid authorization scheme prefix")
+        }
+        guard let decoded = Base64.decode(Array(value.utf8.dropFirst(6))),
+            let colon = decoded.firstIndex(of: UInt8(ascii: ":"))
+        else { throw AuthenticationRefusal("invalid authorization format") }
+        let user = String(decoding: decoded[..<colon], as: UTF8.self)
+        let mark = Digest.sha256.hex(of: decoded, key: key)
+        let now = NIODeadline.now()
+        // Nil: it is known to be right. Unknown users cost as much time as known ones, so that nobody learns who they are.
+        let (found, isUser, mayBeSlow) = state.withLock { state -> (PasswordHash?, Bool, Bool) in
+            renew(&state)
+            if state.known.contains(mark) { return (nil, true, true) }
+            let own = state.table.hashes[user]
+            let hash = own ?? state.table.hashes.values.first(where: \.isSlow) ?? .plain([])
+            return (hash, own != nil, now >= state.nextSlowCheck)
+        }
+        guard let hash = found else { return }
+        if hash.isSlow, !mayBeSlow {
+            throw AuthenticationRefusal(
+                "too many wrong passwords: this one is not looked at now", retryAfterSeconds: 1)
+        }
+        let isRight = hash.matches(Array(decoded[(colon + 1)...])) && isUser
+        state.withLock { state in
+            if isRight, state.known.count < Self.knownMax, state.table.hashes[user] == hash {
+                state.known.insert(mark)
+            }
+            if !isRight, hash.isSlow { state.nextSlowCheck = NIODeadline.now() + Self.pauseAfterWrong }
+        }
+        guard isRight else { throw AuthenticationRefusal("invalid credentials") }
+    }
+}
+
+/// Why an authenticator cannot start.
+struct BasicAuthError: Error, CustomStringConvertible {
+    let description: String
+}
