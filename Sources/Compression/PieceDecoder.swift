@@ -12,7 +12,7 @@ package final class PieceDecoder {
     }
 
     /// What a call appends at most: a fraction of a millisecond's work.
-    private static let pieceBytes = 256 << 10
+    package static let pieceBytes = 256 << 10
 
     // Each made for the first body that needs it.
     private lazy var inflater = Inflater()

@@ -1,4 +1,5 @@
 package import NIOCore
+package import NIOPosix
 
 /// Why a server ended a connection; the text is a metric's label.
 package enum ConnectionEnd: String, Sendable, CaseIterable {
@@ -58,8 +59,10 @@ package final class ConnectionAccount {
     package internal(set) var waitingBytes = 0
     /// Since when the client has not taken what it was sent; nil while it does.
     package internal(set) var unwritableSince: NIODeadline?
-    /// How much work for it is done in pieces (`doInPieces`) and not done yet.
-    var pieceWorks = 0
+    /// How much work for it is beside the loop (`doBeside`) and not done yet.
+    var besideWorks = 0
+    /// Where it is done; nil: on the loop.
+    let threads: NIOThreadPool?
     /// The connection's first handler, while it has one.
     package internal(set) var gate: ReadGate?
     /// Ends the connection as its protocol does. Set by the protocol's handler.
@@ -68,8 +71,9 @@ package final class ConnectionAccount {
     /// A connection that opens now.
     package init(
         work: WorkBudget.Limits = .init(), frames: FrameBudget.Limits = .init(),
-        slowness: Int = WorkBudget.slowness, now: NIODeadline
+        slowness: Int = WorkBudget.slowness, threads: NIOThreadPool? = nil, now: NIODeadline
     ) {
+        self.threads = threads
         self.work = WorkBudget(work, slowness: slowness, now: now)
         self.frames = FrameBudget(frames, now: now)
         self.now = now
@@ -92,16 +96,13 @@ package final class ConnectionAccount {
     /// Does what is to be done with a complete request. The time is the pipelines', not the connection's, as far as what
     /// was received is worth it: a few bytes that are inflated to millions are not.
     /// - Parameters:
-    ///   - isFirst: not a later part of a request, of which the first has had what is excused of any.
     ///   - bytes: of the request as it was received; nil when nothing of it was taken.
-    package func excusing<Result>(
-        isFirst: Bool = true, _ body: () -> Result, bytes: (Result) -> Int?
-    ) -> Result {
+    package func excusing<Result>(_ body: () -> Result, bytes: (Result) -> Int?) -> Result {
         guard work.isLow else { return body() }
         let began = ThreadTime.nanoseconds()
         let result = body()
         if let bytes = bytes(result) {
-            work.excuse(.nanoseconds(ThreadTime.nanoseconds() - began), bytes: bytes, isFirst: isFirst)
+            work.excuse(.nanoseconds(ThreadTime.nanoseconds() - began), bytes: bytes)
         }
         return result
     }

@@ -35,12 +35,12 @@ final class LoopTurns: @unchecked Sendable {
     private var isInRound = false
     private var roundLeft = TimeAmount.zero
 
-    /// Work that is done in pieces.
-    let pieces: PieceQueue
+    /// Work that is done beside the loop.
+    let beside: BesideQueue
 
     private init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
-        pieces = PieceQueue(eventLoop)
+        beside = BesideQueue(eventLoop)
     }
 
     /// Those of the loop that this is called on.

@@ -327,7 +327,7 @@ package final class ReadGate: ChannelDuplexHandler {
         }
     }
 
-    /// Work in pieces is done (`PieceWork`).
+    /// Work beside the loop is done (`BesideQueue`).
     func release() {
         guard let context, !account.isHeld, !isServing else { return }
         goOn(context)

@@ -111,11 +111,9 @@ package struct WorkBudget {
     }
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.
-    /// - Parameters:
-    ///   - bytes: of the request as it was received: they say how much time may be excused.
-    ///   - isFirst: not a later part of a request.
-    package mutating func excuse(_ time: TimeAmount, bytes: Int, isFirst: Bool = true) {
-        let most = (isFirst ? limits.excuse : 0) + bytes * limits.excuseByte
+    /// - Parameter bytes: of the request as it was received: they say how much time may be excused.
+    package mutating func excuse(_ time: TimeAmount, bytes: Int) {
+        let most = limits.excuse + bytes * limits.excuseByte
         add(min(Int(time.nanoseconds) / slowness, most))
     }
 

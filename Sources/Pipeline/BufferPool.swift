@@ -13,6 +13,9 @@ package final class BufferPool: @unchecked Sendable {
     private static let smallestClass = 10
     private static let largestClass = 23
 
+    /// A larger buffer is not kept.
+    package static let bufferBytesMax = 1 << largestClass
+
     private let eventLoop: any EventLoop
     private let allocator = ByteBufferAllocator()
     private let returned = Mutex(Returned())

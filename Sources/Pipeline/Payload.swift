@@ -3,10 +3,10 @@ package import NIOCore
 /// One request's bytes, owned once, shared by reference.
 ///
 /// Made by a receiver when it admits a request, before the body is read, so that whatever ends the request also releases
-/// its memory. The receiver fills `bytes` on its loop; from the moment a `Batch` holds the payload nobody changes it.
+/// its memory. The receiver fills `bytes` on its loop, or beside it; from the moment a `Batch` holds the payload nobody changes it.
 /// When the last reference goes, on whatever thread, the buffer returns to its pool and the ledger is released.
 package final class Payload: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): mutated only by the loop that made it, before it is handed on, which `sealed` checks.
+    // SAFETY (@unchecked Sendable): mutated by one thread at a time, before it is handed on, which `sealed` checks.
     private var storage: ByteBuffer?
     private let sealed = Seal()
     private let pool: BufferPool?
@@ -68,7 +68,7 @@ package final class Payload: @unchecked Sendable {
 
     private func checkNotSealed() { sealed.check("a payload was changed after a batch had been made of it") }
 
-    /// Charges what the buffer holds now, after it grew. The loop that made the payload only.
+    /// Charges what the buffer holds now, after it grew. Whoever fills it only.
     package func adjustCharge() {
         let capacity = bytes.capacity
         ledger?.charge(capacity - chargedBytes)

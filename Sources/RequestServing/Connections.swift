@@ -89,6 +89,8 @@ final class Connections: @unchecked Sendable {
     private var sweep: RepeatedTask?
     private var whenEmpty: EventLoopPromise<Void>?
     private(set) var draining = false
+    /// How many connections were closed when the time to end was over.
+    private var cut: Int?
 
     private let checkInterval: TimeAmount
 
@@ -114,6 +116,7 @@ final class Connections: @unchecked Sendable {
         self.eventLoop = eventLoop
         self.tools = tools
         self.checkInterval = checkInterval
+        tools.whenNoneBeside = { [weak self] in self?.endIfEmpty() }
     }
 
     func start() {
@@ -174,23 +177,25 @@ final class Connections: @unchecked Sendable {
     func remove(_ connection: any ReceiverConnection) {
         eventLoop.preconditionInEventLoop()
         open[ObjectIdentifier(connection)] = nil
-        if open.isEmpty, draining {
-            stopTimers()
-            whenEmpty?.succeed()
-            whenEmpty = nil
-        }
+        endIfEmpty()
     }
 
-    /// Asks all connections to end; the future succeeds when the last one has.
+    /// Whether nothing is under way: what is worked on beside the loop may outlive its connection.
+    private var isEmpty: Bool { (open.isEmpty || cut != nil) && tools.besideRequests == 0 }
+
+    private func endIfEmpty() {
+        guard draining, isEmpty else { return }
+        stopTimers()
+        whenEmpty?.succeed()
+        whenEmpty = nil
+    }
+
+    /// Asks all connections to end; the future succeeds when the last one has, and all that it sent.
     func drain() -> EventLoopFuture<Void> {
         draining = true
         let promise = whenEmpty ?? eventLoop.makePromise(of: Void.self)
-        if open.isEmpty {
-            stopTimers()
-            promise.succeed()
-            return promise.futureResult
-        }
         whenEmpty = promise
+        endIfEmpty()
         for connection in open.values { connection.drain() }
         return promise.futureResult
     }
@@ -200,11 +205,13 @@ final class Connections: @unchecked Sendable {
     func end(at deadline: NIODeadline) -> EventLoopFuture<Int> {
         let promise = eventLoop.makePromise(of: Int.self)
         eventLoop.execute {
-            let timer = self.eventLoop.scheduleTask(deadline: deadline) { promise.succeed(self.closeAll()) }
+            let timer = self.eventLoop.scheduleTask(deadline: deadline) {
+                self.cut = self.closeAll()
+                self.endIfEmpty()
+            }
             self.drain().whenSuccess {
                 timer.cancel()
-                // Nothing happens when the deadline was first.
-                promise.succeed(0)
+                promise.succeed(self.cut ?? 0)
             }
         }
         return promise.futureResult

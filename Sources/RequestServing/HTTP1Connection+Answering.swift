@@ -18,7 +18,7 @@ extension HTTP1Connection {
     private func complete() {
         let answer = account.excusing(
             { reader.finish(later: acknowledgement) }, bytes: { excused($0, reader) })
-        if reader.isInPieces { return }
+        if reader.isBeside { return }
         if answer?.isOurs ?? true {
             account.earn(bytes: reader.finishedBytes, isTaken: answer?.isTaken ?? true)
         }
@@ -37,7 +37,7 @@ extension HTTP1Connection {
         goOn(request) { answer(late) }
     }
 
-    /// What was done in pieces for the request is done.
+    /// The request, which was worked on beside the loop, is done.
     func resume() {
         goOn(request, complete)
     }

@@ -78,7 +78,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     func connectionClosed(reason: String) {
         connections.remove(self)
         handler = nil
-        // Whoever still decompresses stops.
+        // What is worked on beside the loop stops soon.
         for slot in slots { slot.reader.abandon() }
         slots.removeAll()
         memory.end()
@@ -167,7 +167,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private func complete(_ stream: HTTP2Stream, _ reader: RequestReader) {
         let answer = account.excusing(
             { reader.finish { acknowledgement(for: stream) } }, bytes: { excused($0, reader) })
-        if reader.isInPieces { return }
+        if reader.isBeside { return }
         guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
         }
@@ -175,7 +175,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         self.answer(stream, answer)
     }
 
-    /// What was done in pieces for a request is done.
+    /// A request that was worked on beside the loop is done.
     private func resume(slot: Int) {
         guard slot < slots.count, let stream = slots[slot].stream else { return }
         tools.now = tools.eventLoop.now
@@ -292,8 +292,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         if slot.reader.isHandingOn { return false }
         if now > slot.deadline { return true }
         if let limit = times.write, now - slot.began >= limit { return true }
-        // The client has sent all of a request that is worked on in pieces.
-        guard slot.reader.isReading, !slot.reader.isInPieces else { return false }
+        // The client has sent all of a request that is worked on beside the loop.
+        guard slot.reader.isReading, !slot.reader.isBeside else { return false }
         if let limit = times.read, now - slot.began >= limit { return true }
         return now - slot.reader.lastProgress >= Connections.stallLimit
     }
@@ -320,7 +320,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         return slots.compactMap { slot in
             guard let stream = slot.stream else { return nil }
             let moved = stream.answered ? slot.answered : slot.reader.lastProgress
-            guard stream.answered || (slot.reader.isReading && !slot.reader.isInPieces),
+            guard stream.answered || (slot.reader.isReading && !slot.reader.isBeside),
                 now - moved >= Connections.shortStallLimit
             else { return nil }
             let id = stream.id

@@ -20,6 +20,12 @@ final class LoopTools {
     let ledger: MemoryLedger
     /// Makes spans about requests; nil: nobody wants any.
     let tracer: Tracer?
+    /// Requests that are worked on beside the loop.
+    var besideRequests = 0 {
+        didSet { if besideRequests == 0 { whenNoneBeside?() } }
+    }
+    /// Called when there are no such requests any more. Set by the owner of the connections.
+    var whenNoneBeside: (() -> Void)?
     /// When the read that is being worked on began: precise enough for whoever watches slow clients.
     var now: NIODeadline
 

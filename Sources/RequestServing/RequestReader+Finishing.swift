@@ -7,17 +7,21 @@ internal import Pipeline
 extension RequestReader {
     /// The body is complete: decompresses, checks, and hands it on.
     /// - Parameter later: makes the acknowledgement for pipelines that answer later; called at most once.
-    /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isInPieces`.
+    /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isBeside`.
     func finish(later: () -> Acknowledgement) -> Answer? {
         let calls = target?.counters.calls
         let answer: Answer?
         do throws(Answer.Failure) {
-            answer = try handOn(later)
+            if case .beside(let request) = phase {
+                answer = try ended(request)
+            } else {
+                answer = try handOn(later)
+            }
         } catch {
             phase = .complete
             answer = .failed(error)
         }
-        if isInPieces { return nil }
+        if isBeside { return nil }
         if let span { span.end(answer, items) }
         if let calls, let answer { calls.ended(answer, form, began: began, bytes: finishedBytes) }
         abandon()
@@ -25,10 +29,9 @@ extension RequestReader {
     }
 
     /// The body as it was received; nil for a message of no bytes.
-    func received() throws(Answer.Failure) -> Payload? {
+    private func received() throws(Answer.Failure) -> Payload? {
         switch phase {
-        case .inflating(let work): return work.received
-        case .discarding, .complete, .handingOn: return payload
+        case .discarding, .complete, .beside: return payload
         case .body(missing: nil): return payload ?? takePayload(0)
         case .body(let missing?):
             throw malformed("unexpected end of message, \(missing) bytes missing")
@@ -38,91 +41,103 @@ extension RequestReader {
     }
 
     private func handOn(_ later: () -> Acknowledgement) throws(Answer.Failure) -> Answer? {
-        if case .handingOn(let work) = phase, let target { return try handedOn(work, target) }
         finishedBytes = 0
         guard let target, isReading else { return nil }
-        guard var payload = try received() else { return .accepted }
-        finishedBytes = payload.bytes.readableBytes
-        if compressed {
-            let received = payload
-            guard let whole = try decompressed(received) else { return nil }
-            payload = whole
-            if encoding == .gzip, target.input.keepsGzip, payload !== received {
-                payload.gzipMembers = received
-            }
-        }
-        if let translator = target.translator {
-            payload = try translated(payload, translator)
-        } else if target.mediaType == .json {
-            payload = try fromJSON(payload, target)
-        }
-        payload.client = client
-        payload.metadata = metadata
-        let summary = try checked(&payload, target)
-        items = summary.items
-        if let metadata, let refusal = admit(bytes: metadata.byteCount) {
-            target.counters.failed.add(items)
-            throw refusal
-        }
-        if summary.items == 0 { return .accepted }
-        let acknowledgement = target.input.answersLater ? counted(later(), target) : nil
-        let batch = Batch(
-            target.signal, payload: payload, items: summary.items, acknowledgement: acknowledgement)
-        if summary.items > PartedRequest.itemsMax, payload.gzipMembers == nil, let memory, resume != nil {
-            if let refusal = admit(bytes: payload.bytes.readableBytes) {
-                target.counters.refused.add(summary.items)
-                throw refusal
-            }
-            handOnInParts(PartedRequest(batch, bytes: finishedBytes), target, memory)
+        guard let received = try received() else { return .accepted }
+        finishedBytes = received.bytes.readableBytes
+        let body = BodyDecoding(
+            target: target, limits: limits, encoding: compressed ? encoding : .identity, ledger: tools.ledger,
+            decoders: tools.decoders, pool: tools.pool, client: client, metadata: metadata)
+        let mayWait = memory != nil && resume != nil
+        if mayWait, finishedBytes > (compressed ? LargeRequest.compressedBytesMax : LargeRequest.bytesMax) {
+            goBeside(received, body, later)
             return nil
         }
-        batch.entry = Batch.Entry(target.counters.accepted, items: summary.items)
+        var payload = received
+        if compressed {
+            guard let whole = try body.inflatedSoon(received, mayWait: mayWait) else {
+                goBeside(received, body, later)
+                return nil
+            }
+            payload = whole
+        }
+        let summary: RequestSummary
+        (payload, summary) = try body.checked(payload)
+        items = summary.items
+        if items == 0 { return .accepted }
+        if mayWait, items > LargeRequest.itemsMax {
+            goBeside(payload, items: items, body, later)
+            return nil
+        }
+        let acknowledgement = target.input.answersLater ? counted(later(), target) : nil
+        let batch = Batch(target.signal, payload: payload, items: items, acknowledgement: acknowledgement)
+        batch.entry = Batch.Entry(target.counters.accepted, items: items)
         if let refusal = target.input.consumer.consume(batch) {
-            target.counters.refused.add(summary.items)
+            target.counters.refused.add(items)
             throw Answer.Failure(refusal)
         }
         return acknowledgement == nil ? .accepted : nil
     }
 
-    private func handOnInParts(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
-        phase = .handingOn(work)
-        // The parts have copies, or it.
-        payload = nil
+    // MARK: - Beside the loop
+
+    private func goBeside(
+        _ payload: Payload, items: Int? = nil, _ body: BodyDecoding, _ later: () -> Acknowledgement
+    ) {
+        guard let memory else { return }
+        var body = body
+        body.pool = nil
+        let target = body.target
+        let request = LargeRequest(
+            payload, items: items, receivedBytes: finishedBytes, body, eventLoop: tools.eventLoop,
+            acknowledgement: target.input.answersLater ? counted(later(), target) : nil)
+        phase = .beside(request)
+        self.payload = nil
         hold(capacity)
-        offerParts(work, target, memory)
+        tools.besideRequests += 1
+        work(on: request, memory.account)
     }
 
-    private func offerParts(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
-        memory.account.doInPieces { [self] in
-            // Given up meanwhile?
-            guard case .handingOn(let current) = phase, current === work else { return true }
-            lastProgress = tools.eventLoop.now
-            switch work.step(target, memory.account, now: lastProgress) {
-            case .goOn: return false
-            case .wait: offerLater(work, target, memory)
-            case .done: resume?()
+    private func isOurs(_ request: LargeRequest) -> Bool {
+        if case .beside(let current) = phase { current === request } else { false }
+    }
+
+    private func work(on request: LargeRequest, _ account: ConnectionAccount) {
+        account.doBeside(request.run) { [self] in
+            if request.waits, isOurs(request) {
+                workLater(on: request, account)
+            } else {
+                end(request)
             }
-            return true
         }
     }
 
-    private func offerLater(_ work: PartedRequest, _ target: Target, _ memory: ConnectionMemory) {
-        let bound = NIOLoopBound((self, work, memory), eventLoop: tools.eventLoop)
-        tools.eventLoop.scheduleTask(in: PartedRequest.pause) {
-            let (reader, work, memory) = bound.value
-            guard case .handingOn(let current) = reader.phase, current === work else { return }
-            reader.offerParts(work, target, memory)
+    private func workLater(on request: LargeRequest, _ account: ConnectionAccount) {
+        let bound = NIOLoopBound((self, account), eventLoop: tools.eventLoop)
+        tools.eventLoop.scheduleTask(in: LargeRequest.pause) {
+            let (reader, account) = bound.value
+            if reader.isOurs(request) {
+                reader.work(on: request, account)
+            } else {
+                reader.end(request)
+            }
         }
+    }
+
+    private func end(_ request: LargeRequest) {
+        tools.besideRequests -= 1
+        guard isOurs(request) else { return request.end() }
+        lastProgress = tools.eventLoop.now
+        resume?()
     }
 
     /// - Returns: nil when the answer comes through the acknowledgement.
-    private func handedOn(_ work: PartedRequest, _ target: Target) throws(Answer.Failure) -> Answer? {
+    private func ended(_ request: LargeRequest) throws(Answer.Failure) -> Answer? {
         phase = .complete
-        if let refusal = work.refusal {
-            target.counters.refused.add(work.itemsLeft)
-            throw Answer.Failure(refusal)
-        }
-        return target.input.answersLater ? nil : .accepted
+        items = request.items
+        request.end()
+        if let failure = request.failure { throw failure }
+        return target?.input.answersLater == true && items > 0 ? nil : .accepted
     }
 
     /// An acknowledgement that is counted when it comes, where calls are.
@@ -138,6 +153,6 @@ extension RequestReader {
 
 /// The bytes received for which a request's time is excused: none when nothing of it was taken.
 func excused(_ answer: Answer?, _ reader: RequestReader) -> Int? {
-    if reader.isInPieces { return nil }
+    if reader.isBeside { return nil }
     return answer?.isTaken ?? true ? reader.finishedBytes : nil
 }

@@ -17,10 +17,8 @@ final class RequestReader {
         case body(missing: Int?)
         /// The gRPC message is complete.
         case complete
-        /// The body is complete and decompressed in pieces.
-        case inflating(Inflation)
-        /// The request is handed on in parts.
-        case handingOn(PartedRequest)
+        /// The body is complete, and large: it is worked on beside the loop.
+        case beside(LargeRequest)
     }
 
     let tools: LoopTools
@@ -47,15 +45,13 @@ final class RequestReader {
     var lastProgress = NIODeadline.distantPast
     /// The body of the request that `finish` was called for last, bytes as they were received.
     var finishedBytes = 0
-    /// Called when a large body was decompressed, or handed on, in pieces: `finish` is to be called again then. Nil: nothing
-    /// is done in pieces. Set once: a closure for each request is two allocations.
+    /// Called when a large request was worked on beside the loop: `finish` is to be called again then. Nil: all is done on the
+    /// loop. Set once: a closure for each request is two allocations.
     var resume: (() -> Void)?
     /// How the last request that was begun is answered.
     var form = AnswerForm()
     /// About the request, if somebody wants to know of this one.
     var span: RequestSpan?
-    /// Why the body is not decompressed on.
-    var refusal: Answer.Failure?
     /// What the request holds, once that is known.
     var items = 0
     /// When the request began, where that is counted.
@@ -89,16 +85,13 @@ final class RequestReader {
     }
 
     /// Whether the body is complete and `finish` has to be called again.
-    var isInPieces: Bool {
-        switch phase {
-        case .inflating, .handingOn: true
-        default: false
-        }
+    var isBeside: Bool {
+        if case .beside = phase { true } else { false }
     }
 
     /// Whether a part of the request may have been taken: it is gone on with, whatever its deadline.
     var isHandingOn: Bool {
-        if case .handingOn = phase { true } else { false }
+        if case .beside(let request) = phase { request.hasBegun } else { false }
     }
 
     /// Starts a request whose head was accepted.
@@ -128,17 +121,17 @@ final class RequestReader {
         if let tracer = tools.tracer, let head { span = .begin(tracer, target, head) }
         if limits.isGRPC {
             // Refused before a byte of the body is looked at; the size is asked again when the prefix tells it.
-            if let refusal = admit(bytes: 0) { return fail(refusal) }
+            if let refusal = target.admit(bytes: 0) { return fail(refusal) }
             phase = .prefix(0, have: 0)
             return nil
         }
         if let contentLength, contentLength > limits.bodyBytesMax {
-            return fail(tooLarge("\(contentLength)"))
+            return fail(target.tooLarge("\(contentLength)", limits))
         }
         let size = contentLength ?? min(Self.unknownBodyBytes, limits.bodyBytesMax)
         announcedBytes = contentLength ?? 0
         // Asked for whole; room is made as it comes.
-        if let refusal = admit(bytes: size) { return fail(refusal) }
+        if let refusal = target.admit(bytes: size) { return fail(refusal) }
         phase = .body(missing: nil)
         return nil
     }
@@ -149,7 +142,7 @@ final class RequestReader {
         var rest = unsafe bytes[...]
         while unsafe !rest.isEmpty {
             switch phase {
-            case .discarding, .inflating, .handingOn:
+            case .discarding, .beside:
                 return nil
             case .prefix(let value, let have):
                 if let failure = readPrefix(unsafe rest.removeFirst(), value, have) { return fail(failure) }
@@ -180,17 +173,13 @@ final class RequestReader {
 
     /// Forgets the request and releases its memory; what still comes of it is thrown away.
     func abandon() {
-        if case .handingOn(let work) = phase {
-            target?.counters.refused.add(work.itemsLeft)
-            work.giveUp()
-        }
+        if case .beside(let request) = phase { request.giveUp() }
         phase = .discarding
         hold(0)
         payload = nil
         target = nil
         span = nil
         items = 0
-        refusal = nil
         if let metadata {
             memory?.headBytes -= metadata.byteCount
             self.metadata = nil
@@ -210,19 +199,6 @@ final class RequestReader {
         return Answer.Failure(.internal, 400, "grpc: \(message)")
     }
 
-    func tooLarge(_ bytes: String, decompressed: Bool = false) -> Answer.Failure {
-        target?.counters.tooLargeRequests.add(1)
-        return .tooLarge(bytes: bytes, limits: limits, decompressed: decompressed)
-    }
-
-    func admit(bytes: Int) -> Answer.Failure? {
-        guard let target, let refusal = target.input.admit(bytes: BufferPool.roundedCapacity(bytes)) else {
-            return nil
-        }
-        target.counters.refusedRequests.add(1)
-        return Answer.Failure(refusal)
-    }
-
     private func readPrefix(_ byte: UInt8, _ value: UInt32, _ have: Int) -> Answer.Failure? {
         if have == 0 {
             switch (byte, encoding) {
@@ -239,14 +215,14 @@ final class RequestReader {
             phase = .prefix(size, have: have + 1)
             return nil
         }
-        if size > limits.bodyBytesMax { return tooLarge("\(size)") }
+        if size > limits.bodyBytesMax { return target?.tooLarge("\(size)", limits) }
         if size == 0 {
             phase = .complete
             return nil
         }
         announcedBytes = Int(size)
         phase = .body(missing: Int(size))
-        return admit(bytes: Int(size))
+        return target?.admit(bytes: Int(size))
     }
 
     func takePayload(_ capacity: Int) -> Payload {
@@ -271,7 +247,7 @@ final class RequestReader {
     private func makeRoom(for count: Int) -> Answer.Failure? {
         let size = bodyBytes + count
         // The buffer may be larger than the limit.
-        if size > limits.bodyBytesMax { return tooLarge("more than \(limits.bodyBytesMax)") }
+        if size > limits.bodyBytesMax { return target?.tooLarge("more than \(limits.bodyBytesMax)", limits) }
         if payload != nil, capacity - bodyBytes >= count { return nil }
         let capacity = room(for: size)
         if size != announcedBytes, let memory,
@@ -281,11 +257,17 @@ final class RequestReader {
             return objection
         }
         // The first time it was asked when the request began.
-        if payload != nil, let refusal = admit(bytes: capacity) { return refusal }
-        let larger = takePayload(capacity)
-        if let payload { larger.bytes.writeImmutableBuffer(payload.bytes) }
-        payload = larger
-        self.capacity = larger.bytes.capacity
+        if payload != nil, let refusal = target?.admit(bytes: capacity) { return refusal }
+        if let payload, capacity > BufferPool.bufferBytesMax {
+            // The system moves the pages of one so large: to copy them would take many milliseconds.
+            payload.bytes.reserveCapacity(capacity)
+            payload.adjustCharge()
+        } else {
+            let larger = takePayload(capacity)
+            if let payload { larger.bytes.writeImmutableBuffer(payload.bytes) }
+            payload = larger
+        }
+        self.capacity = payload?.bytes.capacity ?? 0
         return nil
     }
 

@@ -329,7 +329,9 @@ package final class RequestServer: Sendable {
                     }
                     let readBytes = ReadGate.readBytes(readBytes, connections: here.connections.count)
                     try channel.syncOptions?.setOption(.recvAllocator, value: ReadGate.allocator(readBytes))
-                    let account = ConnectionAccount(work: limits.work, frames: limits.frames, now: now)
+                    let account = ConnectionAccount(
+                        work: limits.work, frames: limits.frames, threads: ConnectionAccount.besideThreads,
+                        now: now)
                     try channel.pipeline.syncOperations.addHandler(
                         ReadGate(
                             here.paused, account: account, readBytesMax: readBytes, isTLS: tls != nil,

@@ -13,6 +13,7 @@ import Testing
     private let loop = EmbeddedEventLoop()
     private let channel: EmbeddedChannel
     private let connection: HTTP1Connection
+    private let connections: Connections
     private let rear: Rear
     private let memory: IncompleteMemory
     private let account: ConnectionAccount
@@ -39,7 +40,7 @@ import Testing
             ends: ConnectionEnds(
                 registry: rear.registry, receiver: "otlp", transport: "http", logger: makeSilentLogger()),
             memory: memory)
-        let connections = Connections(
+        connections = Connections(
             eventLoop: loop, tools: LoopTools(eventLoop: loop, ledger: MemoryLedger()),
             checkInterval: .seconds(15)
         )
@@ -266,7 +267,7 @@ import Testing
         #expect(!channel.isActive)
     }
 
-    // MARK: - Work in pieces
+    // MARK: - Large requests
 
     /// A request that is no request, of a megabyte in a kilobyte.
     private var large: [UInt8] {
@@ -280,7 +281,7 @@ import Testing
 
     /// Scenario: a body of a megabyte in a few kilobytes, with requests behind it. Guarantees: it is decompressed while others
     /// are served, the answers come in order, and it is refused as one that was decompressed at once.
-    @Test func largeBodiesAreDecompressedInPieces() throws {
+    @Test func largeBodiesAreDecompressedBesideTheLoop() throws {
         try channel.writeInbound(ByteBuffer(bytes: large + post(request)))
         #expect(try answers() == "")
         // What comes behind it waits.
@@ -400,6 +401,21 @@ import Testing
         it.channel.close(promise: nil)
         _ = try? it.runPieces(10)
         #expect(it.rear.consumer.takenItems == [] && it.memory.bytes == 0)
+    }
+
+    /// Scenario: the gateway stops while a request is worked on whose client has gone. Guarantees: the stop waits for it, so that
+    /// nobody hands anything to pipelines that have ended.
+    @Test func aStopWaitsForLargeRequests() throws {
+        let it = try Self(answersLater: false, bodyBytesMax: 64 << 20)
+        try it.channel.writeInbound(ByteBuffer(bytes: post(Self.many)))
+        it.channel.close(promise: nil)
+        it.loop.run()
+        let hasEnded = NIOLoopBoundBox(false, eventLoop: it.loop)
+        it.connections.end(at: it.loop.now + .seconds(60)).whenComplete { _ in hasEnded.value = true }
+        it.loop.run()
+        #expect(!hasEnded.value)
+        _ = try? it.runPieces(10)
+        #expect(hasEnded.value)
     }
 }
 
