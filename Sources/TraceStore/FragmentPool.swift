@@ -29,7 +29,7 @@ struct FragmentPool: ~Copyable {
 
     deinit {
         if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe Self.unmap(current) }
-        for unsafe slab in unsafe spare { unsafe Self.unmap(slab) }
+        for index in unsafe spare.indices { unsafe Self.unmap(spare[index]) }
     }
 
     /// Memory for so many bytes, a multiple of 8 apart.
