@@ -2,7 +2,7 @@
 // that two messages together take little longer than one.
 #include "CNettle.h"
 
-#include <nettle/sha2.h>
+#include <string.h>
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -38,12 +38,6 @@ WITH_SHA static inline void load(lane *lane, const uint32_t *state) {
     lane->cdgh = _mm_blend_epi16(high, low, 0xF0);
 }
 
-WITH_SHA static inline void store(const lane *lane, uint32_t *state) {
-    const __m128i low = _mm_shuffle_epi32(lane->abef, 0x1B), high = _mm_shuffle_epi32(lane->cdgh, 0xB1);
-    _mm_storeu_si128((__m128i *)state, _mm_blend_epi16(low, high, 0xF0));
-    _mm_storeu_si128((__m128i *)(state + 4), _mm_alignr_epi8(high, low, 8));
-}
-
 // The words of rounds 4n to 4n + 3.
 WITH_SHA static inline __m128i schedule(lane *lane, const uint8_t *block, int n) {
     __m128i *words = lane->words;
@@ -61,10 +55,8 @@ WITH_SHA static inline __m128i schedule(lane *lane, const uint8_t *block, int n)
 
 // Compresses as many blocks of both.
 WITH_SHA static void compress(
-    uint32_t *one_state, const uint8_t *one_data, uint32_t *other_state, const uint8_t *other_data, size_t blocks) {
-    lane one, other;
-    load(&one, one_state);
-    load(&other, other_state);
+    lane *one_lane, const uint8_t *one_data, lane *other_lane, const uint8_t *other_data, size_t blocks) {
+    lane one = *one_lane, other = *other_lane;
     for (; blocks > 0; blocks--, one_data += 64, other_data += 64) {
         const __m128i one_abef = one.abef, one_cdgh = one.cdgh, other_abef = other.abef, other_cdgh = other.cdgh;
 #pragma clang loop unroll(full)
@@ -80,44 +72,100 @@ WITH_SHA static void compress(
         other.abef = _mm_add_epi32(other.abef, other_abef);
         other.cdgh = _mm_add_epi32(other.cdgh, other_cdgh);
     }
-    store(&one, one_state);
-    store(&other, other_state);
+    one_lane->abef = one.abef, one_lane->cdgh = one.cdgh;
+    other_lane->abef = other.abef, other_lane->cdgh = other.cdgh;
 }
 
-// Takes what comes before the first whole block that stands in the data.
-static void begin(struct sha256_ctx *state, cnettle_message *message) {
-    sha256_init(state);
-    if (message->first < 0) return;
-    const uint8_t byte = (uint8_t)message->first;
-    const size_t count = message->count < 63 ? message->count : 63;
-    sha256_update(state, 1, &byte);
-    sha256_update(state, count, message->data);
-    message->data += count;
-    message->count -= count;
+// Blocks that lie one behind the other.
+typedef struct {
+    const uint8_t *data;
+    size_t blocks;
+} run;
+
+// A message with its padding, whose runs are a block that begins with its first byte, what stands in the data, and its end.
+typedef struct {
+    lane lane;
+    run runs[3];
+    int next;
+    uint8_t head[64], tail[128];
+} padded;
+
+WITH_SHA static void prepare(padded *padded, const cnettle_message *message) {
+    static const uint32_t initial[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                        0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+    const uint8_t *data = message->data;
+    size_t left = message->count, filled = 0;
+    load(&padded->lane, initial);
+    padded->next = 0;
+    padded->runs[0] = (run){padded->head, 0};
+    if (message->first >= 0 && left >= 63) {
+        padded->head[0] = (uint8_t)message->first;
+        memcpy(padded->head + 1, data, 63);
+        data += 63, left -= 63;
+        padded->runs[0].blocks = 1;
+    } else if (message->first >= 0) {
+        padded->tail[filled++] = (uint8_t)message->first;
+    }
+    padded->runs[1] = (run){data, left / 64};
+    if (left % 64) memcpy(padded->tail + filled, data + left / 64 * 64, left % 64);
+    filled += left % 64;
+    padded->tail[filled++] = 0x80;
+    const size_t end = filled <= 56 ? 64 : 128;
+    memset(padded->tail + filled, 0, end - filled);
+    const uint64_t bits = __builtin_bswap64(8 * (uint64_t)(message->count + (message->first >= 0)));
+    memcpy(padded->tail + end - 8, &bits, 8);
+    padded->runs[2] = (run){padded->tail, end / 64};
 }
 
-static void end(struct sha256_ctx *state, cnettle_message message, size_t blocks) {
-    state->count += blocks;
-    sha256_update(state, message.count - 64 * blocks, message.data + 64 * blocks);
-    sha256_digest(state, SHA256_DIGEST_SIZE, message.digest);
+// What is compressed next; NULL at the end.
+static run *next(padded *padded) {
+    while (padded->next < 3 && padded->runs[padded->next].blocks == 0) padded->next++;
+    return padded->next < 3 ? &padded->runs[padded->next] : NULL;
+}
+
+static void skip(run *run, size_t blocks) {
+    run->data += 64 * blocks;
+    run->blocks -= blocks;
+}
+
+WITH_SHA static void finish(const lane *lane, uint8_t *digest) {
+    const __m128i order = _mm_set_epi64x(0x0c0d0e0f08090a0bULL, 0x0405060700010203ULL);
+    const __m128i low = _mm_shuffle_epi32(lane->abef, 0x1B), high = _mm_shuffle_epi32(lane->cdgh, 0xB1);
+    _mm_storeu_si128((__m128i *)digest, _mm_shuffle_epi8(_mm_blend_epi16(low, high, 0xF0), order));
+    _mm_storeu_si128((__m128i *)(digest + 16), _mm_shuffle_epi8(_mm_alignr_epi8(high, low, 8), order));
 }
 
 void cnettle_sha256_pair(cnettle_message one, cnettle_message other) {
     static int known; // 1: no, 2: yes; whoever asks at the same time finds the same
     int has = __atomic_load_n(&known, __ATOMIC_RELAXED);
     if (!has) __atomic_store_n(&known, has = 1 + has_instructions(), __ATOMIC_RELAXED);
-    if (has != 2 || one.count < 64 || other.count < 64) {
+    if (has != 2) {
         cnettle_sha256(one.first, one.data, one.count, one.digest);
         cnettle_sha256(other.first, other.data, other.count, other.digest);
         return;
     }
-    struct sha256_ctx one_state, other_state;
-    begin(&one_state, &one);
-    begin(&other_state, &other);
-    const size_t blocks = (one.count < other.count ? one.count : other.count) / 64;
-    compress(one_state.state, one.data, other_state.state, other.data, blocks);
-    end(&one_state, one, blocks);
-    end(&other_state, other, blocks);
+    padded first, second;
+    prepare(&first, &one);
+    prepare(&second, &other);
+    for (;;) {
+        run *a = next(&first), *b = next(&second);
+        if (a == NULL && b == NULL) break;
+        if (a != NULL && b != NULL) {
+            const size_t blocks = a->blocks < b->blocks ? a->blocks : b->blocks;
+            compress(&first.lane, a->data, &second.lane, b->data, blocks);
+            skip(a, blocks);
+            skip(b, blocks);
+        } else {
+            // The longer one's rest, beside itself, which is thrown away.
+            padded *longer = a != NULL ? &first : &second;
+            run *rest = a != NULL ? a : b;
+            lane away = longer->lane;
+            compress(&longer->lane, rest->data, &away, rest->data, rest->blocks);
+            skip(rest, rest->blocks);
+        }
+    }
+    finish(&first.lane, one.digest);
+    finish(&second.lane, other.digest);
 }
 #else
 void cnettle_sha256_pair(cnettle_message one, cnettle_message other) {
