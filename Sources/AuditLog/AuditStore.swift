@@ -71,8 +71,16 @@ package protocol AuditStore: AnyObject {
     /// - Parameter month: the one in which the last one was recorded, or a later one whose end is before all others.
     func detach(_ detachment: StoredDetachment, through month: AuditMonth) throws(AuditStoreError)
 
-    /// As `rows`, into a page, which is emptied first.
-    func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError)
+    /// Reads those of the rows that are there, by sequence, page by page, each until it `isFull`.
+    /// - Parameters:
+    ///   - page: emptied before and after.
+    ///   - take: gets each page that is not empty.
+    func read(
+        _ sequences: ClosedRange<UInt64>, _ page: inout RowPage, _ take: (RowPage) -> Void
+    ) throws(AuditStoreError)
+
+    /// Opens the same log once more, for reading, for another thread.
+    var opener: @Sendable () throws(AuditStoreError) -> any AuditStore { get }
 
     /// How the copies in pages are compared with their entries; nil for a store that keeps none.
     var copiedColumns: (any CopiedColumns)? { get }

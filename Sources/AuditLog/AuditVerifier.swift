@@ -1,28 +1,12 @@
-package import Hashing
+internal import Hashing
 
 /// Checks a whole log, from the rows up: each entry's form and number, its link to the one before it, the copies beside it, the
 /// kept tiles, the root, and every checkpoint. One thread, that of its store; blocks.
 package final class AuditVerifier {
-    /// What was checked.
-    package struct Report: Sendable, Equatable {
-        /// Rows that were read.
-        package var entries: UInt64 = 0
-        /// Entries that were detached: of them the kept tiles were read.
-        package var detached: UInt64 = 0
-        package var checkpoints = 0
-        /// The tree's size and root at the end.
-        package var size: UInt64 = 0
-        package var root = Hash256(of: [])
-        /// The first things that are wrong, at most `findingsMax`; empty: all is as it was written.
-        package var findings: [AuditFinding] = []
-        /// Entries that no checked checkpoint covers: nothing signed speaks for them yet.
-        package var uncovered: UInt64 = 0
-    }
-
     /// After so many findings a verification ends.
     package static let findingsMax = 20
 
-    private let store: SharedStore
+    private let store: any AuditStore
     private let progress: (UInt64, UInt64) -> Void
 
     private var report = Report()
@@ -34,7 +18,7 @@ package final class AuditVerifier {
     private let keyring: Keyring
     /// Entries that a checkpoint of the store covers, whether it is a good one or not.
     private var signed: UInt64 = 0
-    /// Of the page that is checked: the store's tiles of level 0.
+    /// Of the range that is checked: the store's tiles of level 0.
     private var keptTiles: [HashTile] = []
     /// Entries that the last checkpoint covers of those that were compared.
     private var covered: UInt64 = 0
@@ -48,59 +32,53 @@ package final class AuditVerifier {
         _ store: any AuditStore, keyring: Keyring, foreign: [String] = [],
         progress: @escaping (UInt64, UInt64) -> Void = { _, _ in }
     ) {
-        self.store = SharedStore(store)
+        self.store = store
         self.keyring = keyring
-        pages = CheckpointPages(self.store, keyring: keyring, foreign: foreign)
+        pages = CheckpointPages(store, keyring: keyring, foreign: foreign)
         self.progress = progress
     }
 
     /// Checks everything. The store is open for reading.
     /// - Throws: the store cannot be read.
     package func verify() throws(AuditStoreError) -> Report {
-        let before = try tail()
+        let before = try store.tail()
         guard let origin = before.origin else {
             throw AuditStoreError(.refused, "there is no audit log in this store")
         }
         // After the last checkpoint was read, which then covers nothing beyond it although a writer goes on.
-        let tail = try tail()
+        let tail = try store.tail()
         try pages.begin(origin, upTo: max(before.checkpoint?.size ?? 0, tail.size))
         if tail.checkpoint == nil {
             find(nil, "the log has no checkpoint, not even that of its creation: they were removed")
         }
         try compare()
         guard try skipDetached(tail, origin) else { return try finish(isCut: false) }
-        let strays = try store.use { store throws(AuditStoreError) in try store.strays() }
-        for finding in strays { find(finding.sequence, finding.description) }
+        for finding in try store.strays() { find(finding.sequence, finding.description) }
         signed = tail.checkpoint?.size ?? 0
-        let reader = PageReader(store, from: tree.size + 1, to: tail.size)
-        defer { reader.stop() }
-        while tree.size < tail.size, report.findings.count < Self.findingsMax {
-            let page = reader.next()
-            if let problem = page.problem { throw problem }
-            guard !page.rows.rows.isEmpty else {
-                find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
-                return try finish(isCut: false)
+        guard tree.size < tail.size else { return try finish(isCut: true) }
+        let checker = RangeChecker(store.opener, tree.size + 1...tail.size, signed: signed)
+        defer { checker.stop() }
+        while report.findings.count < Self.findingsMax {
+            guard let range = try checker.next() else {
+                // The last one was there when the tail was read.
+                if tree.size < tail.size {
+                    find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
+                }
+                break
             }
-            keptTiles = page.tiles
+            keptTiles = range.tiles
             var tiles: [HashTile] = []
-            for chunk in CheckedChunk.check(page.rows, signed: signed, store.copiedColumns) {
-                guard try check(chunk, page.rows, &tiles) else { return try finish(isCut: false) }
+            for chunk in range.chunks {
+                guard try check(chunk, &tiles) else { return try finish(isCut: false) }
             }
             try check(tiles)
-            reader.giveBack(page)
             progress(tree.size, tail.size)
         }
         return try finish(isCut: tree.size == tail.size)
     }
 
-    private func tail() throws(AuditStoreError) -> AuditTail {
-        try store.use { store throws(AuditStoreError) in try store.tail() }
-    }
-
     private func tile(level: Int, from index: UInt64) throws(AuditStoreError) -> HashTile? {
-        try store.use { store throws(AuditStoreError) in
-            try store.tiles(level: level, from: index, limit: 1).first
-        }
+        try store.tiles(level: level, from: index, limit: 1).first
     }
 
     private func find(_ sequence: UInt64?, _ text: String) {
@@ -129,6 +107,9 @@ package final class AuditVerifier {
                     + "was signed")
         }
         report.uncovered = tree.size - min(covered, tree.size)
+        if report.uncovered > 0 {
+            report.uncoveredSince = try store.rows(from: covered + 1, limit: 1).first?.recorded ?? 0
+        }
         report.checkpoints = pages.count
         for problem in pages.problems { find(nil, problem) }
         return report
@@ -190,8 +171,7 @@ package final class AuditVerifier {
     /// Those that the log's key has signed.
     private func detachments(_ origin: String) throws(AuditStoreError) -> [Detachment] {
         var found: [Detachment] = []
-        let all = try store.use { store throws(AuditStoreError) in try store.detachments() }
-        for stored in all {
+        for stored in try store.detachments() {
             let place = "the statement that the entries up to \(stored.last) were detached"
             guard let note = SignedNote(note: stored.note), let detachment = Detachment(text: note.text),
                 detachment.origin == origin, detachment.last == stored.last
@@ -211,27 +191,14 @@ package final class AuditVerifier {
     // MARK: - Rows
 
     /// - Returns: false when what follows can say nothing any more.
-    private func check(
-        _ chunk: CheckedChunk, _ page: RowPage, _ tiles: inout [HashTile]
-    ) throws(AuditStoreError) -> Bool {
-        guard chunk.isClean, page.rows[chunk.rows.lowerBound].sequence == tree.size + 1,
+    private func check(_ chunk: CheckedChunk, _ tiles: inout [HashTile]) throws(AuditStoreError) -> Bool {
+        guard chunk.isClean, chunk.sequences.lowerBound == tree.size + 1,
             chunk.previous == previous ?? chunk.previous, chunk.firstRecorded >= recorded
-        else {
-            // What is wrong is named.
-            for index in chunk.rows {
-                let row = page.row(index)
-                for finding in store.copiedColumns?.findings(row, page.copies(index)) ?? [] {
-                    find(finding.sequence, finding.description)
-                }
-                let checked = CheckedRow(row, isSigned: row.sequence <= signed)
-                guard try check(checked, &tiles) else { return false }
-            }
-            return true
-        }
-        report.entries += UInt64(chunk.rows.count)
+        else { return try checkEach(chunk.sequences, &tiles) }
+        report.entries += UInt64(chunk.leaves.count)
         (previous, recorded) = (chunk.last, chunk.lastRecorded)
         let isWhole = tree.size.isMultiple(of: UInt64(HashTile.width))
-        let end = tree.size + UInt64(chunk.rows.count)
+        let end = tree.size + UInt64(chunk.leaves.count)
         if let root = chunk.root, isWhole, try pages.next()?.checkpoint.size ?? end >= end {
             tree.append(tile: chunk.leaves, root: root, &tiles)
             try compare()
@@ -239,6 +206,26 @@ package final class AuditVerifier {
             for leaf in chunk.leaves {
                 tree.append(leaf, &tiles)
                 try compare()
+            }
+        }
+        return true
+    }
+
+    /// Reads rows once more and names what is wrong with them.
+    /// - Returns: false when what follows can say nothing any more.
+    private func checkEach(
+        _ sequences: ClosedRange<UInt64>, _ tiles: inout [HashTile]
+    ) throws(AuditStoreError) -> Bool {
+        var (pages, buffer) = ([RowPage](), RowPage())
+        try store.read(sequences, &buffer) { pages.append($0) }
+        for page in pages {
+            for index in page.rows.indices {
+                let row = page.row(index)
+                for finding in store.copiedColumns?.findings(row, page.copies(index)) ?? [] {
+                    find(finding.sequence, finding.description)
+                }
+                let checked = CheckedRow(row, isSigned: row.sequence <= signed)
+                guard try check(checked, &tiles) else { return false }
             }
         }
         return true

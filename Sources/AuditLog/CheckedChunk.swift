@@ -1,15 +1,12 @@
-internal import Dispatch
 internal import Hashing
-import Synchronization
 
-/// What can be said of neighbouring rows without the others: most of a verification's work, done on all cores.
+/// What can be said of neighbouring rows, a tile's at most, without the others: most of a verification's work.
 ///
-/// It only says that they are in order. What is not is looked at again, row by row, by `AuditVerifier`, which names it.
+/// It only says that they are in order. What is not is read again, row by row, by `AuditVerifier`, which names it.
 struct CheckedChunk: Sendable {
-    /// Of the page.
-    let rows: Range<Int>
+    private(set) var sequences: ClosedRange<UInt64>
     /// Whether each row is the next one, in order, linked to the one before it, and as its copies say.
-    private(set) var isClean = false
+    private(set) var isClean = true
     /// `prev_hash` and time of the first one, hash and time of the last one. If it is clean.
     private(set) var previous = AuditRow.firstPreviousHash
     private(set) var firstRecorded: UInt64 = 0
@@ -19,41 +16,36 @@ struct CheckedChunk: Sendable {
     private(set) var leaves: [Hash256] = []
     private(set) var root: Hash256?
 
-    /// Checks a page's rows.
-    /// - Parameters:
-    ///   - signed: entries that a checkpoint covers.
-    ///   - copied: for the copies that the store keeps.
-    static func check(
-        _ page: RowPage, signed: UInt64, _ copied: (any CopiedColumns)?
-    ) -> [CheckedChunk] {
-        guard let first = page.rows.first else { return [] }
-        // The first one ends where a tile does.
-        let head = min(page.rows.count, HashTile.width - Int((first.sequence - 1) % UInt64(HashTile.width)))
-        let starts = [0] + Array(stride(from: head, to: page.rows.count, by: HashTile.width))
-        let checked = Mutex([CheckedChunk?](repeating: nil, count: starts.count))
-        DispatchQueue.concurrentPerform(iterations: starts.count) { turn in
-            let end = turn + 1 < starts.count ? starts[turn + 1] : page.rows.count
-            var chunk = CheckedChunk(rows: starts[turn]..<end)
-            chunk.isClean = chunk.check(page, signed, copied)
-            checked.withLock { [chunk] in $0[turn] = chunk }
-        }
-        return checked.withLock { $0.compactMap(\.self) }
+    /// Begins one without rows.
+    init(first: UInt64) {
+        sequences = first...first
     }
 
-    private init(rows: Range<Int>) {
-        self.rows = rows
+    /// Whether it ends where a tile does, or would have ended if no row were missing.
+    var isFull: Bool {
+        sequences.upperBound.isMultiple(of: UInt64(HashTile.width)) || sequences.count >= HashTile.width
+    }
+
+    /// Checks a page's rows, the next ones.
+    /// - Parameters:
+    ///   - page: not empty.
+    ///   - signed: entries that a checkpoint covers.
+    ///   - copied: for the copies that the store keeps.
+    mutating func add(_ page: RowPage, signed: UInt64, _ copied: (any CopiedColumns)?) {
+        let last = page.rows[page.rows.count - 1].sequence
+        sequences = sequences.lowerBound...max(sequences.lowerBound, last)
+        isClean = isClean && check(page, signed, copied)
     }
 
     private mutating func check(_ page: RowPage, _ signed: UInt64, _ copied: (any CopiedColumns)?) -> Bool {
-        leaves.reserveCapacity(rows.count)
+        let rows = page.rows
+        leaves.reserveCapacity(HashTile.width)
         var contents = ContentCheck()
         let isClean = unsafe page.bytes.withUnsafeBytes { bytes in
-            for index in rows {
-                let row = page.rows[index]
+            for (index, row) in rows.enumerated() {
                 // SAFETY: a page's places are in its bytes, which are borrowed for the call.
                 let entry = unsafe UnsafeRawBufferPointer(rebasing: bytes[row.entry])
-                guard row.sequence == page.rows[rows.lowerBound].sequence + UInt64(index - rows.lowerBound)
-                else { return false }
+                guard row.sequence == sequences.lowerBound + UInt64(leaves.count) else { return false }
                 let copies = unsafe UnsafeRawBufferPointer(rebasing: bytes[row.copies])
                 let isRead =
                     row.sequence <= signed
@@ -66,7 +58,7 @@ struct CheckedChunk: Sendable {
             }
             return contents.finish()
         }
-        if isClean, rows.count == HashTile.width { root = MerkleTree.root(ofFull: leaves) }
+        if isClean, leaves.count == HashTile.width { root = MerkleTree.root(ofFull: leaves) }
         return isClean
     }
 
@@ -80,7 +72,7 @@ struct CheckedChunk: Sendable {
             return checkWhole(page, index, copied)
         }
         guard frame.sequence == row.sequence, frame.recordID == row.recordID, frame.recorded == row.recorded,
-            link(index, frame.previous, frame.recorded), contents.add(frame, row.contentHash)
+            link(frame.previous, frame.recorded), contents.add(frame, row.contentHash)
         else { return false }
         guard let copied, unsafe !copied.agree(row, frame, copies) else { return true }
         return copied.findings(page.row(index), page.copies(index)).isEmpty
@@ -92,14 +84,14 @@ struct CheckedChunk: Sendable {
         let row = page.row(index)
         guard let columns = try? EntryColumns(row.entry, isBrief: true), columns.sequence == row.sequence,
             columns.recordID == row.recordID, columns.recorded == row.recorded,
-            columns.contentHash == row.contentHash, link(index, columns.previousHash, columns.recorded)
+            columns.contentHash == row.contentHash, link(columns.previousHash, columns.recorded)
         else { return false }
         return copied?.findings(row, page.copies(index)).isEmpty ?? true
     }
 
     /// Whether a row goes on where the one before it ended.
-    private mutating func link(_ index: Int, _ previous: Hash256, _ recorded: UInt64) -> Bool {
-        if index == rows.lowerBound {
+    private mutating func link(_ previous: Hash256, _ recorded: UInt64) -> Bool {
+        if leaves.isEmpty {
             (self.previous, firstRecorded) = (previous, recorded)
         } else {
             guard previous == last, recorded >= lastRecorded else { return false }

@@ -3,7 +3,7 @@
 struct CheckpointPages {
     typealias Placed = (checkpoint: Checkpoint, place: String)
 
-    private let store: SharedStore
+    private let store: any AuditStore
     private let keyring: Keyring
     private let given: [String]
     private var origin = ""
@@ -22,7 +22,7 @@ struct CheckpointPages {
 
     private static let pageSize = 1000
 
-    init(_ store: SharedStore, keyring: Keyring, foreign: [String]) {
+    init(_ store: any AuditStore, keyring: Keyring, foreign: [String]) {
         self.store = store
         self.keyring = keyring
         given = foreign
@@ -60,9 +60,7 @@ struct CheckpointPages {
 
     private mutating func load(_ from: UInt64) throws(AuditStoreError) {
         // Those of one size never fill a page: a writer makes one only for new entries.
-        let stored = try store.use { store throws(AuditStoreError) in
-            try store.checkpoints(fromSize: from, limit: Self.pageSize)
-        }
+        let stored = try store.checkpoints(fromSize: from, limit: Self.pageSize)
         asksFrom = stored.count < Self.pageSize ? nil : stored.last.map { $0.size + 1 }
         var checked: [Placed] = []
         for each in stored where each.size <= last {

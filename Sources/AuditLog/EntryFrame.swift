@@ -134,26 +134,29 @@ package struct EntryFrame {
         return skip(text)
     }
 
-    /// Takes what an attribute's key names, which ends with a quote before the position. What it skips is read again, so that braces
-    /// are counted.
+    /// Takes what an attribute's key names, which ends with a quote before the position, and steps over a value that is text. Any other
+    /// is read on, so that braces are counted.
     private mutating func readAttribute(_ start: Int) {
-        let end = position
-        let count = end - 1 - start
-        guard count == 15 || findsFields, count >= 12, isAt(start, "audit.") else { return }
-        if count == 15, isAt(start, "audit.record.id") {
-            if recordID == nil, skip(":{\"stringValue\":\""), unsafe position + 36 <= bytes.count {
-                recordID = unsafe RecordID(text: bytes(position..<position + 36))
-            }
-        } else if findsFields, let field = attribute(start, count) {
-            if field == .complianceTags {
-                fields[field.rawValue] = unsafe end + 1..<max(end + 1, bytes.count)
-            } else if skip(":{\"stringValue\":\"") {
-                readText(field)
-                if !isNext("}") { isPlain = false }
-            } else {
-                isPlain = false
+        let (end, count) = (position, position - 1 - start)
+        let isOurs = count >= 12 && isAt(start, "audit.")
+        let isID = isOurs && count == 15 && recordID == nil && isAt(start, "audit.record.id")
+        let field = isOurs && findsFields && !isID ? attribute(start, count) : nil
+        if field == .complianceTags {
+            fields[Field.complianceTags.rawValue] = unsafe end + 1..<max(end + 1, bytes.count)
+            return
+        }
+        if skip(":{\"stringValue\":\"") {
+            let text = position
+            if skipString() {
+                let range = text..<position - 1
+                if skip("}") {
+                    if isID { recordID = unsafe RecordID(text: bytes(range)) }
+                    if let field { take(field, range) }
+                    return
+                }
             }
         }
+        if field != nil { isPlain = false }
         position = end
     }
 
@@ -184,21 +187,24 @@ package struct EntryFrame {
         default: return
         }
         // A text that reads like the key has no value.
-        if skip(":\"") { readText(field) } else if isNext(":") { isPlain = false }
+        if skip(":\"") {
+            let text = position
+            if skipString() {
+                take(field, text..<position - 1)
+                return
+            }
+            isPlain = false
+        } else if isNext(":") {
+            isPlain = false
+        }
         position = end
     }
 
-    /// Takes the text up to its quote.
-    private mutating func readText(_ field: Field) {
-        let start = position
-        guard skipString() else {
-            isPlain = false
-            return
-        }
-        let text = start..<position - 1
+    private mutating func take(_ field: Field, _ text: Range<Int>) {
         fields[field.rawValue] = text
         // SAFETY: inside the bytes.
-        if unsafe memchr(bytes.baseAddress.unsafelyUnwrapped + start, Int32(UInt8(ascii: "\\")), text.count)
+        if unsafe memchr(
+            bytes.baseAddress.unsafelyUnwrapped + text.lowerBound, Int32(UInt8(ascii: "\\")), text.count)
             != nil
         {
             isPlain = false

@@ -47,6 +47,15 @@ package struct RowPage: Sendable {
         return start..<bytes.count
     }
 
+    /// Whether it has all rows that are held at a time: so few that a processor has them at hand when they are checked. Ends where a
+    /// tile of the tree does.
+    package var isFull: Bool {
+        guard let last = rows.last else { return false }
+        return rows.count >= Self.rowsMax || last.sequence.isMultiple(of: UInt64(Self.rowsMax))
+    }
+
+    private static let rowsMax = HashTile.width / 4
+
     /// Adds a row whose bytes were added.
     package mutating func append(_ row: Row) { rows.append(row) }
 

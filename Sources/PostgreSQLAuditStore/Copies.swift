@@ -5,30 +5,38 @@ internal import Hashing
 extension PostgreSQLAuditStore {
     package var copiedColumns: (any CopiedColumns)? { Copies() }
 
-    /// Of rows one by one nothing is asked for: all of a page come in one COPY.
-    package func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError) {
-        let connection = try opened()
-        var first = sequence
-        while true {
-            page.removeAll()
-            // Both are bounded: otherwise all of audit_ids would be read for each page.
-            let range = "BETWEEN \(first) AND \(first + UInt64(limit) - 1)"
-            try unsafe connection.copy(
-                """
-                COPY (SELECT e.sequence, e.record_id, e.content_hash, e.recorded, e.entry, \(Copies.list)
-                FROM audit_entries AS e LEFT JOIN audit_ids AS i ON i.sequence = e.sequence AND i.sequence \(range)
-                WHERE e.sequence \(range) ORDER BY e.sequence) TO STDOUT (FORMAT binary)
-                """
-            ) { unsafe page.append($0) }
-            guard Copies.findRows(&page) else { throw damaged("audit_entries") }
-            guard page.rows.isEmpty else { return }
-            // A gap that is as long as a page.
-            let next = try connection.run(
-                "SELECT min(sequence) FROM audit_entries WHERE sequence >= $1::bigint",
-                [BinaryForm.bytes(Int64(clamping: first))])
-            guard let found = next.number(0, 0) else { return }
-            first = found
+    package var opener: @Sendable () throws(AuditStoreError) -> any AuditStore {
+        { [conninfo] () throws(AuditStoreError) in
+            let store = PostgreSQLAuditStore(conninfo: conninfo)
+            try store.open(.reading)
+            return store
         }
+    }
+
+    package func read(
+        _ sequences: ClosedRange<UInt64>, _ page: inout RowPage, _ take: (RowPage) -> Void
+    ) throws(AuditStoreError) {
+        page.removeAll()
+        var (isFirst, isReadable) = (true, true)
+        // Both are bounded: otherwise all of audit_ids would be read.
+        let range = "BETWEEN \(sequences.lowerBound) AND \(sequences.upperBound)"
+        try unsafe opened().copy(
+            """
+            COPY (SELECT e.sequence, e.record_id, e.content_hash, e.recorded, e.entry, \(Copies.list)
+            FROM audit_entries AS e LEFT JOIN audit_ids AS i ON i.sequence = e.sequence AND i.sequence \(range)
+            WHERE e.sequence \(range) ORDER BY e.sequence) TO STDOUT (FORMAT binary)
+            """
+        ) { message in
+            isReadable = unsafe isReadable && Copies.add(message, isFirst: isFirst, to: &page)
+            isFirst = false
+            if page.isFull {
+                take(page)
+                page.removeAll()
+            }
+        }
+        guard isReadable else { throw damaged("audit_entries") }
+        if !page.rows.isEmpty { take(page) }
+        page.removeAll()
     }
 }
 
@@ -45,25 +53,24 @@ struct Copies: CopiedColumns {
         "(i.record_id = e.record_id AND i.content_hash = e.content_hash) IS TRUE, "
         + columns.map { "e.\"\($0)\"" }.joined(separator: ", ")
 
-    /// Finds the rows in the bytes of a COPY.
-    /// - Returns: false when they have another form.
-    static func findRows(_ page: inout RowPage) -> Bool {
-        let bytes = page.bytes
-        return unsafe bytes.withUnsafeBytes { bytes in
-            // Behind the signature and the flags is the length of what may follow them: nothing.
-            var reader = unsafe FieldReader(bytes, from: CopyData.headerBytes)
-            while let count = reader.columns(), count >= 0 {
-                guard count == 6 + columns.count, let sequence = reader.number(), let id = reader.id(),
-                    let hash = reader.hash(), let recorded = reader.number(), let entry = reader.field(),
-                    let first = reader.position as Int?, reader.skip(1 + columns.count)
-                else { return false }
-                page.append(
-                    RowPage.Row(
-                        sequence: sequence, recordID: id, contentHash: hash, recorded: recorded, entry: entry,
-                        copies: first..<reader.position))
-            }
-            return reader.isAtEnd
-        }
+    /// Adds what one message of a COPY has: a row, behind the COPY's header in the first one, or its end.
+    /// - Returns: false when it has another form.
+    static func add(_ message: UnsafeRawBufferPointer, isFirst: Bool, to page: inout RowPage) -> Bool {
+        // The header is a signature, flags and the length of what may follow them: nothing.
+        var reader = unsafe FieldReader(message, from: isFirst ? CopyData.headerBytes : 0)
+        guard !reader.isAtEnd, let count = reader.columns(), count >= 0 else { return reader.isAtEnd }
+        guard count == 6 + columns.count, let sequence = reader.number(), let id = reader.id(),
+            let hash = reader.hash(), let recorded = reader.number(), let entry = reader.field()
+        else { return false }
+        let copies = reader.position
+        guard reader.skip(1 + columns.count), reader.isAtEnd else { return false }
+        let start = unsafe page.append(message).lowerBound
+        page.append(
+            RowPage.Row(
+                sequence: sequence, recordID: id, contentHash: hash, recorded: recorded,
+                entry: start + entry.lowerBound..<start + entry.upperBound,
+                copies: start + copies..<start + reader.position))
+        return true
     }
 
     func agree(_ row: RowPage.Row, _ frame: EntryFrame, _ copies: UnsafeRawBufferPointer) -> Bool {

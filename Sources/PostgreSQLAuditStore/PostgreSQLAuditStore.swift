@@ -3,7 +3,7 @@ internal import Hashing
 
 /// An audit log in a PostgreSQL database, whose tables `AuditSchema` makes. See `AuditStore` for threads.
 package final class PostgreSQLAuditStore: AuditStore {
-    private let conninfo: String
+    let conninfo: String
     private var connection: Connection?
     private var isWriter = false
     /// The day, in days of Unix time, for which partitions were made.

@@ -211,16 +211,34 @@ package final class SQLiteAuditStore: AuditStore {
         return rows
     }
 
-    package func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError) {
+    package var opener: @Sendable () throws(AuditStoreError) -> any AuditStore {
+        { [path] () throws(AuditStoreError) in
+            let store = SQLiteAuditStore(path: path)
+            try store.open(.reading)
+            return store
+        }
+    }
+
+    package func read(
+        _ sequences: ClosedRange<UInt64>, _ page: inout RowPage, _ take: (RowPage) -> Void
+    ) throws(AuditStoreError) {
         page.removeAll()
-        try forEachRow(from: sequence, limit: limit) { statement, sequence, id, hash in
+        try forEachRow(from: sequences.lowerBound, limit: sequences.count) { statement, sequence, id, hash in
+            // Where some are missing those behind the last one are read, too.
+            guard sequence <= sequences.upperBound else { return }
             let recorded = statement.number(3)
             let entry = unsafe statement.borrowed(4) { unsafe page.append($0) } ?? 0..<0
             page.append(
                 RowPage.Row(
                     sequence: sequence, recordID: id, contentHash: hash, recorded: recorded, entry: entry,
                     copies: 0..<0))
+            if page.isFull {
+                take(page)
+                page.removeAll()
+            }
         }
+        if !page.rows.isEmpty { take(page) }
+        page.removeAll()
     }
 
     private func forEachRow(

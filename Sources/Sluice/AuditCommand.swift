@@ -107,6 +107,14 @@ extension Sluice {
         if report.detached > 0 {
             print("\(report.detached) entries were detached; their kept hashes are part of what was checked")
         }
+        let now = UInt64(max(0, SystemClock.unixNanoseconds()))
+        if report.lacksCheckpoints(now: now) {
+            let since = UTCTime(unixNanoseconds: Int64(clamping: report.uncoveredSince)).rfc3339
+            print(
+                "WARNING: nothing signed speaks for the last \(report.uncovered) entries, since \(since). A gateway makes a "
+                    + "checkpoint every few seconds: later ones may have been removed and these entries written anew. Compare "
+                    + "with one that was kept elsewhere: --checkpoint FILE")
+        }
         guard report.findings.isEmpty else {
             let first = report.findings.compactMap(\.sequence).min()
             print("FAILED" + (first.map { ": the first wrong entry is \($0)" } ?? ""))

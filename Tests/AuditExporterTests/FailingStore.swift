@@ -75,7 +75,12 @@ final class FailingStore: AuditStore, Sendable {
     func tiles(level: Int, from index: UInt64, limit: Int) throws(AuditStoreError) -> [HashTile] { [] }
     func detachments() throws(AuditStoreError) -> [StoredDetachment] { [] }
     func detach(_ detachment: StoredDetachment, through month: AuditMonth) throws(AuditStoreError) {}
-    func read(_ page: inout RowPage, from sequence: UInt64, limit: Int) throws(AuditStoreError) {}
+    func read(
+        _ sequences: ClosedRange<UInt64>, _ page: inout RowPage, _ take: (RowPage) -> Void
+    ) throws(AuditStoreError) {}
+    var opener: @Sendable () throws(AuditStoreError) -> any AuditStore {
+        { () throws(AuditStoreError) in throw AuditStoreError(.refused, "has no rows to be read") }
+    }
     var copiedColumns: (any CopiedColumns)? { nil }
     func strays() throws(AuditStoreError) -> [AuditFinding] { [] }
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint] {

@@ -117,6 +117,34 @@ struct TamperingTests {
         #expect(findings.contains { "\($0)".contains(words) }, "\(findings)")
     }
 
+    /// A log is read in ranges, on connections of their own: a server that gives only one more must do, and what is wrong is named across
+    /// the ranges' borders.
+    @Test("a log of several ranges is verified with the connections that there are")
+    func ranges() throws {
+        let log = try TestLog()
+        try log.fill(0..<17000)
+        try log.administer(
+            "CREATE ROLE \(log.database)_reader LOGIN IN ROLE sluice_audit_reader CONNECTION LIMIT 2")
+        let store = log.store("\(log.database)_reader")
+        try store.open(.reading)
+        defer { store.close() }
+        func verify() throws -> AuditVerifier.Report {
+            try AuditVerifier(store, keyring: Keyring(log.key.verifier)).verify()
+        }
+        let report = try verify()
+        #expect(report.findings == [] && report.entries == 17000 && report.uncovered == 0)
+        try log.tamper(
+            "DELETE FROM audit_entries WHERE sequence BETWEEN 8000 AND 16400",
+            "UPDATE audit_entries SET actor = 'y' WHERE sequence = 7")
+        let found = try verify().findings.map { "\($0)" }
+        #expect(found.contains { $0.contains("entries 8000 to 16400 are missing") }, "\(found)")
+        #expect(found.contains { $0.contains("the column actor of entry 7") }, "\(found)")
+        // Without a second one there is nothing to read on, which is said.
+        try log.administer("ALTER ROLE \(log.database)_reader CONNECTION LIMIT 1")
+        let error = #expect(throws: AuditStoreError.self) { try verify() }
+        #expect(error?.description.contains("too many connections") == true, "\(String(describing: error))")
+    }
+
     /// A row that the writer's role put in by hand is in no tree.
     @Test("rows that did not come by the gateway are found")
     func inserted() throws {

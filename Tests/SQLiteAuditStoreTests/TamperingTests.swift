@@ -209,5 +209,34 @@ struct TamperingTests {
         let report = try log.verify()
         #expect(report.findings == [])
         #expect(report.uncovered == 300)
+        // In nanoseconds; the first commit is of 1001.
+        #expect(report.uncoveredSince == 1004)
+        #expect(!report.lacksCheckpoints(now: 1004))
+        #expect(report.lacksCheckpoints(now: 1004 + 600_000_000_001))
+        #expect(try !TestLog(of: 300).verify().lacksCheckpoints(now: .max))
+    }
+
+    /// A log is read in ranges by several threads: what is wrong must be named across their borders, too.
+    @Test(
+        "what is done to a log of several ranges is found and named",
+        arguments: [
+            (
+                "DELETE FROM audit_entries WHERE sequence BETWEEN 8190 AND 8200",
+                "entries 8190 to 8200 are missing"
+            ),
+            // As the next checkpoint says.
+            ("DELETE FROM audit_entries WHERE sequence > 8192", "entries 8193 to 8200 are missing"),
+            (
+                "UPDATE audit_entries SET entry = CAST(replace(CAST(entry AS TEXT), '\"x\"', '\"y\"') AS BLOB) WHERE sequence = 8192",
+                "entry 8192 was changed: entry 8193"
+            ),
+            ("UPDATE audit_entries SET recorded = 1 WHERE sequence = 8193", "entry 8193 ("),
+        ])
+    func ranges(sql: String, text: String) throws {
+        let log = try TestLog(of: 8300)
+        #expect(try log.verify().findings == [])
+        try log.tamper(sql)
+        let findings = try log.verify().findings
+        #expect(findings.contains { $0.description.contains(text) }, "\(findings)")
     }
 }

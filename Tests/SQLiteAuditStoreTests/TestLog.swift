@@ -17,6 +17,12 @@ final class TestLog {
         path = folder + "/audit.db"
     }
 
+    /// As `filled`.
+    convenience init(of count: Int) throws {
+        self.init()
+        try filled(count)
+    }
+
     deinit {
         for suffix in ["", "-wal", "-shm", ".lock"] { unlink(path + suffix) }
         rmdir(folder)

@@ -1,9 +1,12 @@
+#define _POSIX_C_SOURCE 200809L
+
 #include "CPostgreSQL.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include <postgresql/libpq-fe.h>
 
@@ -12,7 +15,7 @@
     each(PQconnectdbParams) each(PQfinish) each(PQstatus) each(PQerrorMessage) each(PQexecParams)                      \
     each(PQresultStatus) each(PQresultErrorField) each(PQcmdStatus) each(PQntuples) each(PQgetvalue)                   \
     each(PQgetlength) each(PQgetisnull) each(PQclear) each(PQputCopyData) each(PQputCopyEnd) each(PQgetResult)                   \
-    each(PQgetCopyData) each(PQfreemem)
+    each(PQgetCopyData) each(PQconsumeInput) each(PQfreemem)
 
 #define MEMBER(name) __typeof__(&name) name;
 static struct { FUNCTIONS(MEMBER) } pq;
@@ -110,9 +113,25 @@ cpq_result *cpq_copy_end(cpq_connection *connection) {
     return pq.PQputCopyEnd((PGconn *)connection, NULL) == 1 ? cpq_copy_result(connection) : NULL;
 }
 
+enum { WAIT_NANOSECONDS = 200000, READS = 4 };
+
 uint8_t *cpq_next_bytes(cpq_connection *connection, int *count) {
+    PGconn *const own = (PGconn *)connection;
     char *bytes = NULL;
-    *count = pq.PQgetCopyData((PGconn *)connection, &bytes, 0);
+    *count = pq.PQgetCopyData(own, &bytes, 1);
+    if (*count == 0) {
+        pq.PQconsumeInput(own);
+        *count = pq.PQgetCopyData(own, &bytes, 1);
+    }
+    if (*count == 0) {
+        // A server sends 8 KiB at a time, and would wake who waits for each: a moment later there are many. libpq's buffer
+        // grows where it is filled again before it is read, so that one system call takes them all.
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_NANOSECONDS}, NULL);
+        for (int turn = 0; turn < READS; turn++) pq.PQconsumeInput(own);
+        *count = pq.PQgetCopyData(own, &bytes, 1);
+    }
+    // Waits as long as it takes, and says what is wrong.
+    if (*count == 0) *count = pq.PQgetCopyData(own, &bytes, 0);
     return (uint8_t *)bytes;
 }
 

@@ -2,8 +2,8 @@
 -- database's owner who is a member of sluice_audit_owner: psql -v ON_ERROR_STOP=1 --single-transaction -f schema.sql
 -- May run again: it makes what is missing, and puts triggers and grants back.
 --
--- `entry` is what counts: its bytes are in the signed tree, and sluice audit verify compares record_id, content_hash and
--- recorded with them. All other columns are copies for queries, texts of at most 255 characters.
+-- `entry` is what counts: its bytes are in the signed tree, and sluice audit verify compares all other columns with them, and
+-- audit_ids. They are copies for queries, texts of at most 255 characters.
 
 CREATE SCHEMA IF NOT EXISTS sluice_audit;
 ALTER SCHEMA sluice_audit OWNER TO sluice_audit_owner;
