@@ -318,7 +318,7 @@ let package = Package(
             "HTTP",
             ["Configuration", "OTLP", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
         component("OTLP", ["COTLP"]),
-        component("Statements", ["Hashing", "OTLP", "RegularExpression"]),
+        component("Statements", ["Hashing", "MetricStreams", "OTLP", "RegularExpression"]),
         component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
         component("MetricStreams", ["OTLP", "Pipeline"]),
         component("RegularExpression", ["CRE2"]),

@@ -25,7 +25,7 @@ package final class RegularExpression: Sendable {
     /// Compiles a pattern. `.` matches line feeds, too, unless told otherwise.
     /// - Throws: the text is no pattern, or needs too much memory.
     package init(_ pattern: String, dotMatchesLineFeed: Bool = true) throws(RegularExpressionError) {
-        var text = pattern
+        var text = Self.withNamedGroups(pattern)
         let created = text.withUTF8 { utf8 in
             unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
                 // SAFETY: RE2 copies the bytes during the call.
@@ -42,6 +42,30 @@ package final class RegularExpression: Sendable {
         self.pattern = pattern
         unsafe literal = Literal(pattern)
         groupCount = unsafe Int(cre2_group_count(raw))
+    }
+
+    /// `(?<name>…)`, which Go and newer releases of RE2 take, as `(?P<name>…)`, which all do.
+    private static func withNamedGroups(_ pattern: String) -> String {
+        guard pattern.utf8.contains(UInt8(ascii: "<")) else { return pattern }
+        var result: [UInt8] = []
+        var rest = Array(pattern.utf8)[...]
+        var isInSet = false
+        while let byte = rest.popFirst() {
+            result.append(byte)
+            switch byte {
+            case UInt8(ascii: "\\"): if let escaped = rest.popFirst() { result.append(escaped) }
+            case UInt8(ascii: "["): isInSet = true
+            case UInt8(ascii: "]"): isInSet = false
+            case UInt8(ascii: "("):
+                guard !isInSet, rest.starts(with: "?<".utf8), let next = rest.dropFirst(2).first,
+                    next != UInt8(ascii: "="), next != UInt8(ascii: "!")
+                else { continue }
+                result += "?P<".utf8
+                rest = rest.dropFirst(2)
+            default: break
+            }
+        }
+        return String(decoding: result, as: UTF8.self)
     }
 
     deinit {

@@ -122,7 +122,7 @@ final class ItemCounts {
         switch value(source, place.item) {
         case .int(let number): return Double(number)
         case .double(let number) where number.isFinite: return number
-        case .string(let text): return Double(text.text).flatMap { $0.isFinite ? $0 : nil }
+        case .string(let text): return Double(goText: text.text).flatMap { $0.isFinite ? $0 : nil }
         default: return nil
         }
     }

@@ -62,7 +62,7 @@ package struct JSONReader {
 
     /// An error at the next byte, or at another.
     @inline(never)
-    func failure(_ reason: JSONError.Reason, at offset: Int? = nil) -> JSONError {
+    package func failure(_ reason: JSONError.Reason, at offset: Int? = nil) -> JSONError {
         JSONError(reason, at: offset ?? position, of: text)
     }
 

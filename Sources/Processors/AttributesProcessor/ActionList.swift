@@ -184,20 +184,10 @@ struct ActionList: Sendable {
             switch value {
             case .int(let number): converted = .double(Double(number))
             case .bool(let flag): converted = .double(flag ? 1 : 0)
-            case .string(let text): converted = Double(decimal: text.text).map { .double($0) }
+            case .string(let text): converted = Double(goText: text.text).map { .double($0) }
             default: converted = nil
             }
         }
         if let converted { request.setValue(table, at: position, to: converted) }
-    }
-}
-
-extension Double {
-    /// A number that fits, as text; a decimal number too large for the type is none.
-    fileprivate init?(decimal text: String) {
-        guard let value = Double(text), !value.isInfinite || text.lowercased().contains("inf") else {
-            return nil
-        }
-        self = value
     }
 }

@@ -132,7 +132,7 @@ struct SpanSampler: Sendable {
         case .int(let value): number = Double(value)
         case .double(let value): number = value
         case .string(let text):
-            guard let value = Double(text.text) else { return nil }
+            guard let value = Double(goText: text.text) else { return nil }
             number = value
         default: return nil
         }

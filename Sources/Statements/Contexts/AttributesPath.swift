@@ -46,6 +46,7 @@ final class AttributesPath: PathExpression {
             throw EvaluationError(
                 "unsupported type \(value.typeName) for set operation; current value type is Empty")
         }
+        if case .list(.items(let items)) = value { for item in items { try checked(item) } }
         guard !value.isDeeper(than: depthMax) else {
             throw EvaluationError("a value nested deeper than \(depthMax) cannot be set")
         }

@@ -110,7 +110,7 @@ enum Fields {
         } set: { (value, frame) throws(EvaluationError) in
             switch value {
             case .traceID(let bytes) where count == 16, .spanID(let bytes) where count == 8:
-                frame.editor.setContent(level.message(frame), number, bytes)
+                setIdentifier(bytes.array, level, number, frame)
             default: throw .expects(count == 16 ? "pcommon.TraceID" : "pcommon.SpanID", value)
             }
         }
@@ -129,8 +129,14 @@ enum Fields {
             guard let bytes = [UInt8](hex: text.array) else {
                 throw EvaluationError("\(name) ids must be hex characters")
             }
-            frame.editor.setContent(level.message(frame), number, bytes)
+            setIdentifier(bytes, level, number, frame)
         }
+    }
+
+    /// Zeros alone are no id.
+    private static func setIdentifier(_ bytes: [UInt8], _ level: Level, _ number: UInt32, _ frame: Frame) {
+        let content = bytes.allSatisfy { $0 == 0 } ? [] : bytes
+        frame.editor.setContent(level.message(frame), number, content)
     }
 
     /// A repeated message field as a whole.

@@ -22,7 +22,7 @@ enum SpanPaths {
         case "links": Paths.Found(path: Fields.messages(shown, .links, 13) { $0.item })
         case "dropped_links_count": Paths.Found(path: Fields.int(shown, .item, 14, .varint, .uint32))
         case "status": status(names, shown)
-        case "flags": Paths.Found(path: Fields.int(shown, .item, 16, .fixed32, .uint32))
+        case "flags": Paths.Found(path: flags(shown))
         default: nil
         }
     }
@@ -87,6 +87,19 @@ enum SpanPaths {
                 }, segments: 2)
         default:
             return Paths.Found(path: Fields.messages(shown, .status, 15) { $0.item })
+        }
+    }
+
+    /// Other than the other numbers, they do not wrap.
+    private static func flags(_ shown: String) -> PathExpression {
+        let path = Fields.int(shown, .item, 16, .fixed32, .uint32)
+        return FieldPath(shown) { frame throws(EvaluationError) in
+            try path.evaluate(frame)
+        } set: { (value, frame) throws(EvaluationError) in
+            if case .int(let flags) = value, UInt32(exactly: flags) == nil {
+                throw EvaluationError("span flags must be between 0 and \(UInt32.max), got \(flags)")
+            }
+            try path.set(value, frame)
         }
     }
 }

@@ -55,7 +55,13 @@ final class MapExpression: Expression {
 
     override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
         var values: [MapEntry] = []
-        for entry in entries { values.put(entry.key, try entry.value.evaluate(frame)) }
+        for entry in entries {
+            let value = try entry.value.evaluate(frame)
+            guard value.isAttributeValue else {
+                throw EvaluationError("<Invalid value type \(value.typeName)>")
+            }
+            values.put(entry.key, value)
+        }
         return .map(.entries(values))
     }
 }

@@ -41,7 +41,7 @@ package final class NumberExpression: @unchecked Sendable {
         case .int(let number): return .int(number)
         case .double(let number): return .double(number)
         default:
-            let shown = value.stringLike()?.text ?? "<nil>"
+            let shown = TextForm.text(value)
             throw EvaluationError(
                 "failed to parse \(purpose) OTTL value of type \(value.typeName) into int64 or float64: \(shown)"
             )

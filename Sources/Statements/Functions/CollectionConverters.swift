@@ -37,7 +37,6 @@ enum CollectionConverters {
                         let wanted = try item.evaluate(frame).asString().array
                         let found = wanted.isEmpty ? 0 : text.array.firstRange(of: wanted, from: 0) ?? -1
                         return .int(Int64(found))
-                    case .null: return .null
                     case let list:
                         let wanted = try item.evaluate(frame)
                         let items = try list.asList()
@@ -104,8 +103,15 @@ enum CollectionConverters {
         ]
     }
 
-    /// Numbers by value, bools with bools, everything else as text.
+    /// Numbers by value, bools with bools, other scalars as text; what holds lists, maps or bytes stays as it is.
     private static func sorted(_ items: [Value], descending: Bool) -> [Value] {
+        let isSortable = items.allSatisfy { value in
+            switch value {
+            case .list, .map, .bytes: false
+            default: true
+            }
+        }
+        guard isSortable else { return items }
         let areNumbers = items.allSatisfy { value in
             switch value {
             case .int, .double: true

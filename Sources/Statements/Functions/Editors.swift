@@ -15,6 +15,13 @@ enum Editors {
                     return .null
                 }
             },
+            Function("clear", [.required("target", .path)]) { arguments in
+                let target = arguments.path(0)
+                return { frame throws(EvaluationError) in
+                    try target.set(zero(like: target.evaluate(frame)), frame)
+                    return .null
+                }
+            },
             Function("delete_key", [.required("target", .path), .required("key", .string)]) { arguments in
                 let (target, key) = (arguments.path(0), arguments.expression(1))
                 return { frame throws(EvaluationError) in
@@ -35,6 +42,25 @@ enum Editors {
                 }
             },
         ]
+    }
+
+    /// What a path is cleared to: nothing, of the kind that it holds.
+    private static func zero(like value: Value) -> Value {
+        switch value {
+        case .null: .null
+        case .bool: .bool(false)
+        case .int: .int(0)
+        case .double: .double(0)
+        case .string: .text("")
+        case .bytes: .bytes(.owned([]))
+        case .list: .list(.items([]))
+        case .map: .map(.entries([]))
+        case .time: .time(Timestamp(unixNano: 0))
+        case .duration: .duration(Nanoseconds(count: 0))
+        case .traceID: .traceID(.owned(.init(repeating: 0, count: 16)))
+        case .spanID: .spanID(.owned(.init(repeating: 0, count: 8)))
+        case .object(let object): .object(RecordObject(kind: object.kind, count: 0, parts: [], numbers: []))
+        }
     }
 
     private static func matching(_ name: String, keeps: Bool) -> Function {
@@ -86,19 +112,26 @@ enum Editors {
                 "truncate_all",
                 [
                     .required("target", .path), .required("limit", .literalInt),
-                    .optional("utf8_safe", .literalBool),
+                    .optional("utf8_safe", .literalBool), .optional("truncation_marker", .literalString),
                 ]
             ) { arguments throws(FunctionError) in
                 let (target, limit) = (arguments.path(0), Int(clamping: arguments.int(1) ?? 0))
-                let isSafe = arguments.bool(2) ?? true
+                let (isSafe, marker) = (arguments.bool(2) ?? true, Bytes(arguments.text(3) ?? ""))
                 guard limit >= 0 else {
                     throw FunctionError(
                         "invalid limit for truncate_all function, \(limit) cannot be negative")
                 }
+                guard marker.count <= limit else {
+                    throw FunctionError(
+                        "invalid truncation_marker for truncate_all function, its \(marker.count) bytes do not fit into "
+                            + "the limit of \(limit)")
+                }
                 return { frame throws(EvaluationError) in
                     try target.change(frame) { entry throws(EvaluationError) in
                         guard case .string(let text) = entry.value, text.count > limit else { return nil }
-                        return .string(text.prefix(limit, wholeScalars: isSafe))
+                        var kept = text.prefix(limit - marker.count, wholeScalars: isSafe).array
+                        kept.append(marker)
+                        return .string(.owned(kept))
                     }
                     return .null
                 }
@@ -184,16 +217,19 @@ enum Editors {
                 return { frame throws(EvaluationError) in
                     var items = try target.evaluate(frame).asList()
                     let start = try first.evaluate(frame).asInt()
-                    guard start >= 0, start < items.count else {
+                    let end = try last?.evaluate(frame).asInt() ?? start &+ 1
+                    let isAll = start == 0 && end == items.count
+                    guard isAll || (start >= 0 && start < items.count) else {
                         throw EvaluationError(
                             "startIndex \(start) out of bounds for slice of length \(items.count)")
                     }
-                    let end = try last?.evaluate(frame).asInt() ?? start + 1
-                    guard end > start, end <= items.count else {
+                    guard end >= start else {
+                        throw EvaluationError("endIndex \(end) cannot be less than startIndex \(start)")
+                    }
+                    guard end <= items.count else {
                         throw EvaluationError(
-                            end > items.count
-                                ? "endIndex \(end) out of bounds for slice of length \(items.count)"
-                                : "endIndex \(end) cannot be less than or equal to startIndex \(start)")
+                            "deletion range [\(start):\(end)] out of bounds for slice of length \(items.count)"
+                        )
                     }
                     items.removeSubrange(Int(start)..<Int(end))
                     try target.set(.list(.items(items)), frame)

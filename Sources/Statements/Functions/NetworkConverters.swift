@@ -71,7 +71,7 @@ enum NetworkConverters {
                 let sourcePort = try port(values[1].evaluate(frame).asInt(), "source")
                 let destinationPort = try port(values[3].evaluate(frame).asInt(), "destination")
                 let protocolName = try name?.evaluate(frame).asString().text ?? "TCP"
-                guard let number = protocols[protocolName.uppercased()] else {
+                guard let number = protocols[protocolName] else {
                     throw EvaluationError("unsupported protocol: \(protocolName)")
                 }
                 let seed = try seed?.evaluate(frame).asInt() ?? 0
@@ -79,9 +79,12 @@ enum NetworkConverters {
                     throw EvaluationError("seed must be between 0 and 65535, got \(seed)")
                 }
                 var ends = [(source.bytes, sourcePort), (destination.bytes, destinationPort)]
+                let (one, other) = (ends[0].0, ends[1].0)
                 let isOrdered =
-                    ends[0].0 == ends[1].0
-                    ? sourcePort <= destinationPort : ends[0].0.lexicographicallyPrecedes(ends[1].0)
+                    one == other
+                    ? sourcePort <= destinationPort
+                    : one.count != other.count
+                        ? one.count < other.count : one.lexicographicallyPrecedes(other)
                 if !isOrdered { ends.swapAt(0, 1) }
                 var data: [UInt8] = []
                 data.appendBigEndian(UInt64(seed), count: 2)

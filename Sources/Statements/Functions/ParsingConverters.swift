@@ -72,25 +72,28 @@ enum ParsingConverters {
         return .map(.entries(entries.entries))
     }
 
-    /// Split at the delimiter outside of quotes; quotes are dropped.
+    /// Split at the delimiter outside of quotes; quotes are dropped, unless a backslash is before them.
     private static func pairs(_ text: [UInt8], _ delimiter: [UInt8]) throws(EvaluationError) -> [[UInt8]] {
         var parts: [[UInt8]] = []
         var current: [UInt8] = []
         var quote: UInt8?
+        var isEscaped = false
         var index = 0
         while index < text.count {
             let byte = text[index]
-            if quote == byte {
-                quote = nil
-            } else if quote == nil, byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") {
-                quote = byte
-            } else if quote == nil, text[index...].starts(with: delimiter) {
+            if quote == nil, text[index...].starts(with: delimiter) {
                 if !current.isEmpty { parts.append(current) }
                 current = []
                 index += delimiter.count
                 continue
+            }
+            if !isEscaped, quote == byte {
+                quote = nil
+            } else if !isEscaped, quote == nil, byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "'") {
+                quote = byte
             } else {
                 current.append(byte)
+                isEscaped = !isEscaped && byte == UInt8(ascii: "\\")
             }
             index += 1
         }
@@ -147,7 +150,10 @@ enum JSONValue {
             while try reader.nextElement() { items.append(try read(&reader)) }
             return .list(.items(items))
         case .string: return .text(try reader.readString().text)
-        case .number: return .double(try reader.readNumber().double)
+        case .number:
+            let number = try reader.readNumber().double
+            guard number.isFinite else { throw reader.failure(.outOfRange) }
+            return .double(number)
         case .boolean: return .bool(try reader.readBool())
         case .null:
             _ = try reader.readNull()

@@ -66,7 +66,7 @@ enum StringConverters {
                     }
                     var (first, last) = (Int(start), Int(start + length))
                     if try isSafe?.evaluate(frame).asBool() ?? false {
-                        while first > 0, first < bytes.count, bytes[first] & 0xC0 == 0x80 { first -= 1 }
+                        while first < last, bytes[first] & 0xC0 == 0x80 { first += 1 }
                         while last > first, last < bytes.count, bytes[last] & 0xC0 == 0x80 { last -= 1 }
                     }
                     return .string(.owned(Array(bytes[first..<last])))
@@ -90,7 +90,7 @@ enum StringConverters {
                     return .text(String(String.UnicodeScalarView(scalars)))
                 }
             },
-            Function("Format", [.required("format", .literalString), .required("args", .values)]) {
+            Function("Format", [.required("format", .literalString), .required("vals", .values)]) {
                 arguments in
                 let (format, values) = (arguments.text(0) ?? "", arguments.expressions(1) ?? [])
                 return { frame throws(EvaluationError) in
@@ -100,7 +100,7 @@ enum StringConverters {
                 }
             },
             Converters.unary("String", .stringLike) { value throws(EvaluationError) in
-                value.stringLike().map { .string($0) } ?? .null
+                try value.stringLike().map { .string($0) } ?? .null
             },
             Converters.unary("Hex", .bytesLike) { value throws(EvaluationError) in
                 .text(TextForm.hex(try value.bytesLike() ?? []))

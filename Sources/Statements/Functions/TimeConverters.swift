@@ -23,14 +23,16 @@ enum TimeConverters {
                 guard !format.isEmpty else { throw FunctionError("format cannot be nil") }
                 let layout = try TimeLayout(format)
                 let zone = try zone(arguments.text(2) ?? "")
-                if let locale = arguments.text(3), locale != "en", !locale.hasPrefix("en-") {
+                let tag = arguments.text(3) ?? "en"
+                guard let locale = TimeLocale(tag) else {
                     throw FunctionError(
-                        "unsupported locale '\(locale)': month and day names are read in English only")
+                        "unsupported locale '\(tag)': the names of months and days are known in \(TimeLocale.names)"
+                    )
                 }
                 return { frame throws(EvaluationError) in
                     let text = try text.evaluate(frame).asString().text
                     guard !text.isEmpty else { throw EvaluationError("time cannot be nil") }
-                    return .time(try layout.parse(text, zone: zone))
+                    return .time(try layout.parse(text, zone: zone, locale: locale))
                 }
             },
             Function("FormatTime", [.required("time", .time), .required("format", .literalString)]) {

@@ -26,7 +26,7 @@ enum TypeConverters {
             },
             Converters.unary("IsEmpty", .any) { value throws(EvaluationError) in
                 switch value {
-                case .null: .bool(true)
+                case .null, .bool(false), .int(0), .double(0): .bool(true)
                 case .string(let bytes), .bytes(let bytes): .bool(bytes.count == 0)
                 case .list(let list): .bool(list.count == 0)
                 case .map(let map): .bool(map.count == 0)
@@ -94,6 +94,12 @@ enum TypeConverters {
                 lower.hasPrefix("0x")
                 ? 16 : lower.hasPrefix("0b") ? 2 : lower.hasPrefix("0") && lower.count > 1 ? 8 : 10
             digits = radix == 16 || radix == 2 || lower.hasPrefix("0o") ? String(digits.dropFirst(2)) : digits
+            // Between digits, and behind the prefix.
+            let isPrefixed = radix != 10
+            guard digits.last != "_", digits.first != "_" || isPrefixed, !digits.contains("__") else {
+                throw EvaluationError(
+                    "strconv.ParseInt: parsing \(GoFormat.quoted(text)): invalid syntax")
+            }
             digits.removeAll { $0 == "_" }
         }
         guard let first = digits.first, first != "-", first != "+",

@@ -9,14 +9,14 @@ package struct StatementError: Error, Sendable, Equatable, CustomStringConvertib
     /// What may have been meant, for example `did you mean "attributes"?`.
     package var help: String?
 
-    init(_ message: String, at offset: Int, help: String? = nil) {
+    package init(_ message: String, at offset: Int, help: String? = nil) {
         self.message = message
         self.offset = offset
         self.text = ""
         self.help = help
     }
 
-    func inside(_ text: String) -> StatementError {
+    package func inside(_ text: String) -> StatementError {
         var copy = self
         copy.text = text
         copy.offset = min(max(offset, 0), text.utf8.count)

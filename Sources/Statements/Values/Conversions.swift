@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// What functions accept for a parameter: exactly one kind, or ("like") what can be made into it.
 extension Value {
     func asString() throws(EvaluationError) -> Bytes {
@@ -43,14 +45,16 @@ extension Value {
         return duration.count
     }
 
-    /// Nil stays nil; bytes are hex, lists and maps JSON.
-    func stringLike() -> Bytes? {
+    /// Nil stays nil; bytes are hex, lists and maps JSON, which has neither infinities nor what is no number.
+    func stringLike() throws(EvaluationError) -> Bytes? {
         switch self {
-        case .null: nil
-        case .string(let bytes): bytes
-        case .bytes(let bytes): Bytes(TextForm.hex(bytes.array))
-        case .traceID(let bytes), .spanID(let bytes): Bytes(TextForm.hex(bytes.array))
-        default: .owned(TextForm.json(self))
+        case .null: return nil
+        case .string(let bytes): return bytes
+        case .bytes(let bytes): return Bytes(TextForm.hex(bytes.array))
+        case .traceID(let bytes), .spanID(let bytes): return Bytes(TextForm.hex(bytes.array))
+        case .double(let number) where !number.isFinite:
+            throw EvaluationError("unsupported type: float64 without a text in JSON: \(TextForm.text(self))")
+        default: return .owned(TextForm.json(self))
         }
     }
 
@@ -122,34 +126,6 @@ extension Double {
     /// As an amd64 processor does it: what does not fit gives the smallest number.
     var truncatedToInt64: Int64 {
         Int64(exactly: rounded(.towardZero)) ?? .min
-    }
-
-    /// Go's syntax: also underscores nowhere, `inf`, `nan`, hexadecimal with an exponent; no white space.
-    init?(goText text: String) {
-        guard !text.isEmpty, text.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return nil }
-        switch text.lowercased() {
-        case "inf", "+inf", "infinity", "+infinity": self = .infinity
-        case "-inf", "-infinity": self = -.infinity
-        case "nan": self = .nan
-        default:
-            guard text.utf8.contains(where: \.isDigit), !text.lowercased().contains("n") else { return nil }
-            var padded = text
-            // Go reads `1.` and `.5`.
-            if padded.hasSuffix(".") { padded += "0" }
-            if let dot = padded.firstIndex(of: "."),
-                dot == padded.startIndex || !padded[..<dot].last!.isNumber
-            {
-                padded.insert("0", at: dot)
-            }
-            if let dot = padded.firstIndex(of: "."), let after = padded[dot...].dropFirst().first,
-                !after.isNumber,
-                !padded.lowercased().contains("x")
-            {
-                padded.insert("0", at: padded.index(after: dot))
-            }
-            guard let value = Double(padded), value.isFinite else { return nil }
-            self = value
-        }
     }
 }
 

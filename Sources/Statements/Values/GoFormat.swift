@@ -46,7 +46,9 @@ enum GoFormat {
             } else if scan.next >= arguments.count {
                 output += "%!\(Character(letter))(MISSING)"
             } else {
-                output += pad(text(arguments[scan.next], Character(letter), verb), verb)
+                let argument = arguments[scan.next]
+                let shown = text(argument, Character(letter), verb)
+                if case .list(.items) = argument { output += shown } else { output += pad(shown, verb) }
                 scan.next += 1
             }
         }
@@ -166,7 +168,12 @@ enum GoFormat {
     private static func text(_ value: Value, _ letter: Character, _ verb: Verb) -> String {
         switch (letter, value) {
         case ("T", _): return goType(value)
-        case ("v", .int), ("v", .double): return signed(TextForm.text(value), verb)
+        // The elements of a list that a statement made; one that came is shown as a whole.
+        case (_, .list(.items(let items))):
+            return "[" + items.map { pad(text($0, letter, verb), verb) }.joined(separator: " ") + "]"
+        case ("v", .int): return text(value, "d", verb)
+        case ("v", .double): return text(value, "g", verb)
+        case ("v", .string): return text(value, "s", verb)
         case ("v", _): return TextForm.text(value)
         case ("s", .string(let bytes)), ("s", .bytes(let bytes)): return cut(bytes.text, verb)
         case ("q", .string(let bytes)), ("q", .bytes(let bytes)): return quoted(cut(bytes.text, verb))

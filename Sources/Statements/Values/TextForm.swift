@@ -11,19 +11,20 @@ enum TextForm {
         case .double(let value): general(value)
         case .string(let bytes): bytes.text
         case .bytes(let bytes): "[" + bytes.array.map { "\($0)" }.joined(separator: " ") + "]"
+        case .list(.items(let items)): "[" + items.map(text).joined(separator: " ") + "]"
         case .list, .map: String(decoding: json(value), as: UTF8.self)
-        case .time(let time): TimeText.rfc3339(time)
+        case .time(let time): TimeText.shown(time)
         case .duration(let duration): DurationText.text(duration.count)
         case .traceID(let bytes), .spanID(let bytes): hex(bytes.array)
         case .object(let object): object.kind.rawValue
         }
     }
 
-    /// `%v` of a float: an exponent below 1e-4 and from 1e21 on.
+    /// `%v` of a float: an exponent below 1e-4 and from 1e6 on.
     static func general(_ value: Double) -> String {
         guard value.isFinite else { return value.isNaN ? "NaN" : value < 0 ? "-Inf" : "+Inf" }
         let decimal = ShortestDecimal(value)
-        return value != 0 && (decimal.point < -3 || decimal.point > 21)
+        return value != 0 && (decimal.point < -3 || decimal.point > 6)
             ? decimal.scientific(exponentDigits: 2) : decimal.plain
     }
 
@@ -42,13 +43,10 @@ enum TextForm {
 
     /// The Collector's `AsString` of an attribute value: texts as they are, bytes in base64, lists and maps as JSON.
     static func attributeText(_ value: Value) -> Bytes {
-        switch value {
-        case .null: .owned([])
-        case .string(let bytes): bytes
-        case .bytes(let bytes): .owned(Base64.encode(bytes.array))
-        case .double, .list, .map: .owned(json(value))
-        default: Bytes(text(value))
-        }
+        if case .string(let bytes) = value { return bytes }
+        var text: [UInt8] = []
+        value.lend { text = AttributeText($0).bytes }
+        return .owned(text)
     }
 
     // MARK: - JSON
@@ -86,6 +84,7 @@ enum TextForm {
             }
             output.append(UInt8(ascii: "}"))
         case .duration(let duration): output += "\(duration.count)".utf8
+        case .time(let time): appendJSON(string: TimeText.rfc3339(time), to: &output)
         default: appendJSON(string: text(value), to: &output)
         }
     }

@@ -14,14 +14,20 @@ extension TimeLayout {
 
     /// A text in a zone, unless it names one. Numbers may have spaces before them and lack leading zeros. Without a year it is
     /// this one, or the last if it were more than a week ahead; without a date it is today.
-    func parse(_ text: String, zone: TimeZone) throws(EvaluationError) -> Timestamp {
+    func parse(
+        _ text: String, zone: TimeZone, locale: TimeLocale = .english
+    ) throws(EvaluationError) -> Timestamp {
         var rest = Array(text.utf8)[...]
         var read = Read()
         for (index, part) in parts.enumerated() {
             let before = rest
             let next = index + 1 < parts.count ? parts[index + 1] : nil
-            guard Self.read(part, next, &rest, &read) else {
+            guard Self.read(part, next, locale, &rest, &read) else {
                 throw failure(text, before, Self.name(part))
+            }
+            if locale.hasDots, part.isShortName, rest.first == UInt8(ascii: "."), next?.startsWithDot != true
+            {
+                rest = rest.dropFirst()
             }
         }
         guard rest.isEmpty else {
@@ -58,7 +64,12 @@ extension TimeLayout {
             } else {
                 offset = zone.offset(atLocal: local)
             }
-            return Timestamp(seconds: local - offset, nanoseconds: read.nanosecond, offset: offset)
+            // What is told as the zone's own offset is in the zone.
+            let moment = local - offset
+            let own = zone.offset(at: moment) == offset ? zone.abbreviation(at: moment) : .none
+            return Timestamp(
+                seconds: moment, nanoseconds: read.nanosecond, offset: offset,
+                abbreviation: read.zoneName.map(Abbreviation.init) ?? own)
         }
         if let year = read.year, year > 0 { return try time(year) }
         let this = try time(today.year)
@@ -95,7 +106,8 @@ extension TimeLayout {
     // MARK: - Parts
 
     private static func read(
-        _ part: Part, _ next: Part?, _ rest: inout ArraySlice<UInt8>, _ read: inout Read
+        _ part: Part, _ next: Part?, _ locale: TimeLocale, _ rest: inout ArraySlice<UInt8>,
+        _ read: inout Read
     ) -> Bool {
         switch part {
         case .text(let literal): return skip(literal, &rest)
@@ -114,21 +126,23 @@ extension TimeLayout {
             if case .fraction = next { return true }
             fraction(&rest, &read.nanosecond)
             return true
-        case .directive(let letter): return Self.read(letter, &rest, &read)
+        case .directive(let letter): return Self.read(letter, locale, &rest, &read)
         }
     }
 
-    private static func read(_ letter: UInt8, _ rest: inout ArraySlice<UInt8>, _ read: inout Read) -> Bool {
+    private static func read(
+        _ letter: UInt8, _ locale: TimeLocale, _ rest: inout ArraySlice<UInt8>, _ read: inout Read
+    ) -> Bool {
         var value: Int64?
         switch Character(UnicodeScalar(letter)) {
         case "Y": return year(&rest, 4, &read.year)
         case "y": return year(&rest, 2, &read.year)
         case "m", "o", "q": return number(&rest, 1...12, &read.month)
         case "d", "e", "g": return number(&rest, 0...99, &read.day)
-        case "b", "h": return name(&rest, TimeText.months.map { String($0.prefix(3)) }, &read.month)
-        case "B": return name(&rest, TimeText.months, &read.month)
-        case "a": return name(&rest, TimeText.days.map { String($0.prefix(3)) }, &value)
-        case "A": return name(&rest, TimeText.days, &value)
+        case "b", "h": return TimeLocale.name(&rest, locale.shortMonths, &read.month)
+        case "B": return TimeLocale.name(&rest, locale.months, &read.month)
+        case "a": return TimeLocale.name(&rest, locale.shortDays, &value)
+        case "A": return TimeLocale.name(&rest, locale.days, &value)
         case "H", "I", "l":
             let range: ClosedRange<Int64> = letter == UInt8(ascii: "H") ? 0...23 : 0...12
             guard number(&rest, range, &value) else { return false }
@@ -139,6 +153,7 @@ extension TimeLayout {
             read.minute = value ?? 0
             return true
         case "p", "P":
+            if let halves = locale.halves { return TimeLocale.half(&rest, halves, &read.isAfternoon) }
             let words = letter == UInt8(ascii: "p") ? ["AM", "PM"] : ["am", "pm"]
             guard let word = words.firstIndex(of: String(decoding: rest.prefix(2), as: UTF8.self)) else {
                 return false
@@ -210,16 +225,6 @@ extension TimeLayout {
 
     private static func integer(_ digits: ArraySlice<UInt8>) -> Int64 {
         digits.reduce(Int64(0)) { $0 * 10 + Int64($1) - 48 }
-    }
-
-    private static func name(
-        _ rest: inout ArraySlice<UInt8>, _ names: [String], _ value: inout Int64?
-    ) -> Bool {
-        let text = String(decoding: rest, as: UTF8.self).lowercased()
-        guard let index = names.firstIndex(where: { text.hasPrefix($0.lowercased()) }) else { return false }
-        value = Int64(index) + 1
-        rest = rest.dropFirst(names[index].utf8.count)
-        return true
     }
 
     /// A dot or a comma and digits, of which nine count; nothing is none.

@@ -83,6 +83,7 @@ struct TimeLayout {
         return parts.map { part in
             switch part {
             case .text(let bytes): String(decoding: bytes, as: UTF8.self)
+            case .directive(UInt8(ascii: "Z")): TimeText.zoneName(time)
             case .directive(let letter): Self.text(letter, civil, time.offset)
             case .fraction(let separator, let digits):
                 Self.fraction(civil.nanosecond, digits, Character(UnicodeScalar(separator)))
@@ -123,7 +124,6 @@ struct TimeLayout {
         case "M": TimeText.pad(civil.minute, 2)
         case "S": TimeText.pad(civil.second, 2)
         case "z": offset == 0 ? "Z" : TimeText.zone(offset, separator: "")
-        case "Z": offset == 0 ? "UTC" : TimeText.zone(offset, separator: "")
         case "i": TimeText.zone(offset, separator: "", parts: 1)
         case "j": TimeText.zone(offset, separator: ":")
         case "k": TimeText.zone(offset, separator: ":", parts: 3)

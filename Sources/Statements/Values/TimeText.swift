@@ -13,6 +13,19 @@ enum TimeText {
         return text + (time.offset == 0 ? "Z" : zone(time.offset, separator: ":"))
     }
 
+    /// As Go prints a moment: `2024-03-05 06:07:08.5 +0100 CET`.
+    static func shown(_ time: Timestamp) -> String {
+        let text = rfc3339(Timestamp(seconds: time.seconds + time.offset, nanoseconds: time.nanoseconds))
+        return text.dropLast().replacing("T", with: " ") + " " + zone(time.offset, separator: "") + " "
+            + zoneName(time)
+    }
+
+    /// `UTC`, the zone's abbreviation, or its offset where it has none.
+    static func zoneName(_ time: Timestamp) -> String {
+        if !time.abbreviation.isNone { return time.abbreviation.text }
+        return time.offset == 0 ? "UTC" : zone(time.offset, separator: "")
+    }
+
     /// - Parameter parts: hours; minutes, too; seconds, too.
     static func zone(_ offset: Int64, separator: String, parts: Int = 2) -> String {
         let magnitude = abs(offset)

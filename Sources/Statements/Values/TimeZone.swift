@@ -11,13 +11,18 @@ package struct TimeZone: Sendable, Equatable {
     private let begins: [Int64]
     /// Seconds east of UTC: before the first moment, and from each on.
     private let offsets: [Int64]
+    /// The abbreviations that go with the offsets.
+    private let abbreviations: [Abbreviation]
     /// The offsets of its abbreviations.
     private let named: [String: Int64]
 
-    package static let utc = TimeZone(begins: [], offsets: [0], named: ["UTC": 0, "GMT": 0])
+    package static let utc = TimeZone(
+        begins: [], offsets: [0], abbreviations: [Abbreviation("UTC")], named: ["UTC": 0, "GMT": 0])
 
-    private init(begins: [Int64], offsets: [Int64], named: [String: Int64]) {
-        (self.begins, self.offsets, self.named) = (begins, offsets, named)
+    private init(
+        begins: [Int64], offsets: [Int64], abbreviations: [Abbreviation], named: [String: Int64]
+    ) {
+        (self.begins, self.offsets, self.abbreviations, self.named) = (begins, offsets, abbreviations, named)
     }
 
     /// - Parameters:
@@ -37,6 +42,9 @@ package struct TimeZone: Sendable, Equatable {
 
     /// Seconds east of UTC at a moment.
     package func offset(at seconds: Int64) -> Int64 { offsets[period(seconds)] }
+
+    /// What the zone is called at a moment.
+    func abbreviation(at seconds: Int64) -> Abbreviation { abbreviations[period(seconds)] }
 
     /// The offset of a moment told in the zone's own time. Of one that comes twice, or never, it is as Go has it.
     package func offset(atLocal seconds: Int64) -> Int64 {
@@ -96,25 +104,30 @@ package struct TimeZone: Sendable, Equatable {
             guard kind < header.types else { return nil }
             return Int64(Int32(truncatingIfNeeded: integer(bytes, types + kind * 6, 4)))
         }
-        guard var offsets = offset(0).map({ [$0] }) else { return nil }
-        var begins: [Int64] = []
-        for index in 0..<header.times {
-            guard let next = offset(Int(bytes[kinds + index])) else { return nil }
-            begins.append(integer(bytes, times + index * 8, 8))
-            offsets.append(next)
-        }
-        guard zip(begins, begins.dropFirst()).allSatisfy({ $0 < $1 }) else { return nil }
         let names = types + header.types * 6
         guard names + header.nameBytes <= bytes.count else { return nil }
         var named: [String: Int64] = [:]
+        var abbreviationOfKind: [Abbreviation] = []
         for kind in 0..<header.types {
             let start = Int(bytes[types + kind * 6 + 5])
             guard start < header.nameBytes, let offset = offset(kind) else { return nil }
             let name = bytes[names + start..<names + header.nameBytes].prefix { $0 != 0 }
             let text = String(decoding: name, as: UTF8.self)
             if named[text] == nil { named[text] = offset }
+            abbreviationOfKind.append(Abbreviation(text))
         }
-        return TimeZone(begins: begins, offsets: offsets, named: named)
+        guard var offsets = offset(0).map({ [$0] }) else { return nil }
+        var abbreviations = [abbreviationOfKind[0]]
+        var begins: [Int64] = []
+        for index in 0..<header.times {
+            let kind = Int(bytes[kinds + index])
+            guard let next = offset(kind) else { return nil }
+            begins.append(integer(bytes, times + index * 8, 8))
+            offsets.append(next)
+            abbreviations.append(abbreviationOfKind[kind])
+        }
+        guard zip(begins, begins.dropFirst()).allSatisfy({ $0 < $1 }) else { return nil }
+        return TimeZone(begins: begins, offsets: offsets, abbreviations: abbreviations, named: named)
     }
 
     private static func integer(_ bytes: [UInt8], _ start: Int, _ count: Int) -> Int64 {

@@ -4,12 +4,14 @@ struct Timestamp: Equatable {
     var nanoseconds: Int64
     /// Seconds east of UTC, for its fields (`Hour`, `FormatTime`); no part of comparisons.
     var offset: Int64 = 0
+    /// Of its zone, such as `CEST`; none for a mere offset.
+    var abbreviation = Abbreviation.none
 
-    init(seconds: Int64, nanoseconds: Int64, offset: Int64 = 0) {
+    init(seconds: Int64, nanoseconds: Int64, offset: Int64 = 0, abbreviation: Abbreviation = .none) {
         let carried = nanoseconds.floorDivided(by: 1_000_000_000)
         self.seconds = seconds &+ carried.quotient
         self.nanoseconds = carried.remainder
-        self.offset = offset
+        (self.offset, self.abbreviation) = (offset, abbreviation)
     }
 
     init(unixNano: Int64) { self.init(seconds: 0, nanoseconds: unixNano) }
@@ -27,7 +29,8 @@ struct Timestamp: Equatable {
     func adding(_ duration: Int64) -> Timestamp {
         let part = duration.floorDivided(by: 1_000_000_000)
         return Timestamp(
-            seconds: seconds &+ part.quotient, nanoseconds: nanoseconds + part.remainder, offset: offset)
+            seconds: seconds &+ part.quotient, nanoseconds: nanoseconds + part.remainder, offset: offset,
+            abbreviation: abbreviation)
     }
 
     /// Clamped to what a duration holds.
@@ -36,6 +39,22 @@ struct Timestamp: Equatable {
         if overflow { return seconds > other.seconds ? .max : .min }
         let (sum, over) = whole.addingReportingOverflow(nanoseconds - other.nanoseconds)
         return over ? (whole > 0 ? .max : .min) : sum
+    }
+}
+
+/// The short name of a zone, eight bytes of it at most: kept without an allocation.
+struct Abbreviation: Equatable {
+    private let bytes: UInt64
+
+    static let none = Abbreviation("")
+
+    init(_ text: String) { bytes = text.utf8.prefix(8).reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+
+    var isNone: Bool { bytes == 0 }
+
+    var text: String {
+        let all = (0..<8).map { UInt8(truncatingIfNeeded: bytes >> (UInt64($0) * 8)) }
+        return String(decoding: all.prefix { $0 != 0 }, as: UTF8.self)
     }
 }
 

@@ -38,7 +38,8 @@ enum HashConverters {
             Function("UUIDv7", []) { _ in { _ in .text(UniqueID.ordered()) } },
             Converters.unary("IsValidLuhn", .stringLike, parameter: "value") {
                 value throws(EvaluationError) in
-                .bool(isLuhn(value.stringLike()?.array ?? []))
+                guard let text = try value.stringLike() else { throw EvaluationError("invalid input: <nil>") }
+                return .bool(try isLuhn(text.array))
             },
         ]
     }
@@ -52,9 +53,14 @@ enum HashConverters {
     }
 
     /// The check digit of card numbers (ISO/IEC 7812-1); spaces between digits are left out.
-    private static func isLuhn(_ text: [UInt8]) -> Bool {
+    private static func isLuhn(_ text: [UInt8]) throws(EvaluationError) -> Bool {
         let digits = text.filter { $0 != UInt8(ascii: " ") }
-        guard !digits.isEmpty, digits.allSatisfy(\.isDigit) else { return false }
+        guard !digits.isEmpty else { return false }
+        if let other = digits.first(where: { !$0.isDigit }) {
+            throw EvaluationError(
+                "strconv.Atoi: parsing \(GoFormat.quoted(String(decoding: [other], as: UTF8.self))): invalid syntax"
+            )
+        }
         var sum = 0
         for (index, digit) in digits.reversed().enumerated() {
             var value = Int(digit - UInt8(ascii: "0"))

@@ -1,3 +1,4 @@
+internal import OTLP
 internal import RegularExpression
 
 /// `ExtractGrokPatterns`: named parts of a text by patterns that have names themselves.
@@ -69,7 +70,8 @@ private struct Grok {
         var entries: [MapEntry] = []
         for (group, index) in expression.groupNames.sorted(by: { $0.group < $1.group })
         where index < groups.count {
-            guard let range = groups[index] else { continue }
+            // What is empty is not there.
+            guard let range = groups[index], !range.isEmpty else { continue }
             let capture = captures[group] ?? Capture(name: group, type: "")
             let content = Array(text[range])
             entries.put(capture.name, try Self.typed(content, capture.type))
@@ -93,7 +95,8 @@ private struct Grok {
         case "bool", "boolean":
             guard let value = try Value.text(text).boolLike() else { return .null }
             return .bool(value)
-        default: return .string(.owned(content))
+        case "", "string": return .string(.owned(content))
+        default: throw EvaluationError("invalid type \(type): type not specified")
         }
     }
 

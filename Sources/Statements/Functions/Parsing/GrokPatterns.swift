@@ -6,13 +6,29 @@ enum GrokPatterns {
             guard let space = line.firstIndex(of: " ") else { continue }
             patterns[String(line[..<space])] = String(line[line.index(after: space)...])
         }
+        patterns["IPV6"] = ipv6
         return patterns
+    }()
+
+    /// Addresses of version 6 (RFC 4291), of more groups before of fewer ones: the first alternative that fits counts.
+    private static let ipv6: String = {
+        let group = "[0-9A-Fa-f]{1,4}"
+        let byte = #"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"#
+        let four = byte + #"(?:\."# + byte + "){3}"
+        var forms = ["(?:\(group):){7}(?:\(group)|:)", "(?:\(group):){6}(?:\(four)|:\(group)|:)"]
+        // So many groups, then at least two colons with the rest behind them.
+        for before in (0...5).reversed() {
+            let start = before == 0 ? ":" : "(?:\(group):){\(before)}"
+            forms.append(
+                start + "(?:(?::\(group)){0,\(5 - before)}:\(four)|(?::\(group)){1,\(7 - before)}|:)")
+        }
+        return "(?:" + forms.joined(separator: "|") + ")(?:%[0-9A-Za-z]+)?"
     }()
 
     private static let basics = #"""
         USERNAME [a-zA-Z0-9._-]+
         USER %{USERNAME}
-        EMAILLOCALPART [a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,64}(?:\.[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,62}){0,63}
+        EMAILLOCALPART [a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,64}(?:\.[a-zA-Z0-9!#$%&'*+\-/=?^_`{|}~]{1,62})*
         EMAILADDRESS %{EMAILLOCALPART}@%{HOSTNAME}
         INT (?:[+-]?(?:[0-9]+))
         BASE10NUM [+-]?(?:[0-9]+(?:\.[0-9]+)?|\.[0-9]+)
@@ -35,20 +51,19 @@ enum GrokPatterns {
         WINDOWSMAC (?:(?:[A-Fa-f0-9]{2}-){5}[A-Fa-f0-9]{2})
         COMMONMAC (?:(?:[A-Fa-f0-9]{2}:){5}[A-Fa-f0-9]{2})
         MAC (?:%{CISCOMAC}|%{WINDOWSMAC}|%{COMMONMAC})
-        IPV6 (?:(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}|(?:[0-9A-Fa-f]{1,4}:){1,7}:|(?:[0-9A-Fa-f]{1,4}:){1,6}(?::[0-9A-Fa-f]{1,4})|(?:[0-9A-Fa-f]{1,4}:){1,5}(?::[0-9A-Fa-f]{1,4}){1,2}|(?:[0-9A-Fa-f]{1,4}:){1,4}(?::[0-9A-Fa-f]{1,4}){1,3}|(?:[0-9A-Fa-f]{1,4}:){1,3}(?::[0-9A-Fa-f]{1,4}){1,4}|(?:[0-9A-Fa-f]{1,4}:){1,2}(?::[0-9A-Fa-f]{1,4}){1,5}|[0-9A-Fa-f]{1,4}:(?:(?::[0-9A-Fa-f]{1,4}){1,6})|:(?:(?::[0-9A-Fa-f]{1,4}){1,7}|:))(?:%[0-9A-Za-z]+)?
         IPV4 (?:(?:25[0-5]|2[0-4][0-9]|[0-1]?[0-9]{1,2})\.(?:25[0-5]|2[0-4][0-9]|[0-1]?[0-9]{1,2})\.(?:25[0-5]|2[0-4][0-9]|[0-1]?[0-9]{1,2})\.(?:25[0-5]|2[0-4][0-9]|[0-1]?[0-9]{1,2}))
         IP (?:%{IPV6}|%{IPV4})
         HOSTNAME \b(?:[0-9A-Za-z][0-9A-Za-z-]{0,62})(?:\.(?:[0-9A-Za-z][0-9A-Za-z-]{0,62}))*(?:\.?|\b)
         HOST %{HOSTNAME}
         IPORHOST (?:%{IP}|%{HOSTNAME})
         HOSTPORT %{IPORHOST}:%{POSINT}
-        UNIXPATH (?:/[\w_%!$@:.,+~-]*)+
+        UNIXPATH (?:/[\w_%!$@:.,+~-]+)+
         TTY (?:/dev/(?:pts|tty(?:[pq])?)(?:\w+)?/?(?:[0-9]+))
         WINPATH (?:[A-Za-z]+:|\\)(?:\\[^\\?*]*)+
         PATH (?:%{UNIXPATH}|%{WINPATH})
         URIPROTO [A-Za-z](?:[A-Za-z0-9+\-.]+)+
         URIHOST %{IPORHOST}(?::%{POSINT})?
-        URIPATH (?:/[A-Za-z0-9$.+!*'(){},~:;=@#%&_\-]*)+
+        URIPATH (?:/[A-Za-z0-9$.+!*'(){},~:;=@#%&_\-]+)+
         URIQUERY [A-Za-z0-9$.+!*'|(){},~@#%&/=:;_?\-\[\]<>]*
         URIPARAM \?%{URIQUERY}
         URIPATHPARAM %{URIPATH}(?:\?%{URIQUERY})?
@@ -73,7 +88,7 @@ enum GrokPatterns {
         TIMESTAMP_ISO8601 %{YEAR}-%{MONTHNUM}-%{MONTHDAY}[T ]%{HOUR}:?%{MINUTE}(?::?%{SECOND})?%{ISO8601_TIMEZONE}?
         DATE (?:%{DATE_US}|%{DATE_EU})
         DATESTAMP %{DATE}[- ]%{TIME}
-        TZ (?:[A-Z]{3})
+        TZ (?:[PMACE][SED]T|UTC)
         DATESTAMP_RFC822 %{DAY} %{MONTH} %{MONTHDAY} %{YEAR} %{TIME} %{TZ}
         DATESTAMP_RFC2822 %{DAY}, %{MONTHDAY} %{MONTH} %{YEAR} %{TIME} %{ISO8601_TIMEZONE}
         DATESTAMP_OTHER %{DAY} %{MONTH} %{MONTHDAY} %{TIME} %{TZ} %{YEAR}
@@ -84,13 +99,14 @@ enum GrokPatterns {
         """#
 
     private static let logs = #"""
-        LOGLEVEL (?:[Aa]lert|ALERT|[Tt]race|TRACE|[Dd]ebug|DEBUG|[Nn]otice|NOTICE|[Ii]nfo(?:rmation)?|INFO(?:RMATION)?|[Ww]arn(?:ing)?|WARN(?:ING)?|[Ee]rr(?:or)?|ERR(?:OR)?|[Cc]rit(?:ical)?|CRIT(?:ICAL)?|[Ff]atal|FATAL|[Ss]evere|SEVERE|EMERG(?:ENCY)?|[Ee]merg(?:ency)?)
+        LOGLEVEL (?i:alert|trace|debug|notice|info(?:rmation)?|warn(?:ing)?|err(?:or)?|crit(?:ical)?|fatal|severe|emerg(?:ency)?)
         PROG [\x21-\x5a\x5c\x5e-\x7e]+
-        SYSLOGPROG %{PROG:process.name}(?:\[%{POSINT:process.pid:int}\])?
+        SYSLOGPROG %{PROG}(?:\[\d+\])?
         SYSLOGHOST %{IPORHOST}
-        SYSLOGFACILITY <%{NONNEGINT:log.syslog.facility.code:int}.%{NONNEGINT:log.syslog.priority:int}>
+        SYSLOGFACILITY <%{NONNEGINT}.%{NONNEGINT}>
         SYSLOGBASE %{SYSLOGTIMESTAMP:timestamp} (?:%{SYSLOGFACILITY} )?%{SYSLOGHOST:host.hostname} %{SYSLOGPROG}:
-        SYSLOGLINE %{SYSLOGBASE} %{GREEDYDATA:message}
+        SYSLOGBASE2 (?:%{SYSLOGTIMESTAMP:timestamp}|%{TIMESTAMP_ISO8601:timestamp})(?: %{SYSLOGFACILITY})?(?: %{SYSLOGHOST:host.hostname})?(?: %{SYSLOGPROG}:)?
+        SYSLOGLINE %{SYSLOGBASE2} %{GREEDYDATA:message}
         SYSLOG5424PRINTASCII [!-~]+
         SYSLOG5424PRI <%{NONNEGINT:log.syslog.priority:int}>
         SYSLOG5424SD \[%{DATA}\]+

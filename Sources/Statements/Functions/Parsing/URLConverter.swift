@@ -17,6 +17,7 @@ enum URLConverter {
     }
 
     private static func parse(_ text: String) throws(EvaluationError) -> Value {
+        if text.hasPrefix("?") { return try queryAlone(text) }
         let parts = try parts(text)
         var entries: [MapEntry] = []
         entries.put("url.original", .text(text))
@@ -25,17 +26,39 @@ enum URLConverter {
         entries.put("url.path", .text(parts.path))
         if !parts.query.isEmpty { entries.put("url.query", .text(parts.query)) }
         if !parts.fragment.isEmpty { entries.put("url.fragment", .text(parts.fragment)) }
-        if let dot = parts.path.lastIndex(of: ".") {
+        if let dot = parts.path.lastIndex(of: "."), parts.path.last != "." {
             entries.put("url.extension", .text(String(parts.path[parts.path.index(after: dot)...])))
         }
         if let info = parts.userInfo {
             entries.put("url.user_info", .text(info))
             let pieces = info.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            entries.put("url.username", .text(try decoded(String(pieces[0]), text)))
+            if !pieces[0].isEmpty {
+                entries.put("url.username", .text(try decoded(String(pieces[0]), text)))
+            }
             if pieces.count > 1 { entries.put("url.password", .text(try decoded(String(pieces[1]), text))) }
         }
         if !parts.port.isEmpty, let port = Int64(parts.port) { entries.put("url.port", .int(port)) }
         return .map(.entries(entries))
+    }
+
+    /// `?a=1&a=2` is a map of its parameters, each with a list of its values.
+    private static func queryAlone(_ text: String) throws(EvaluationError) -> Value {
+        var parameters: [MapEntry] = []
+        for pair in text.dropFirst().split(separator: "&") {
+            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            func plain(_ part: Substring) throws(EvaluationError) -> String {
+                try decoded(String(part.replacing("+", with: " ")), text)
+            }
+            let name = Bytes(try plain(parts[0]))
+            let value = Value.text(parts.count > 1 ? try plain(parts[1]) : "")
+            guard case .list(let known)? = parameters.first(where: { $0.key == name })?.value else {
+                parameters.put(name, .list(.items([value])))
+                continue
+            }
+            parameters.put(name, .list(.items(known.items + [value])))
+        }
+        guard !parameters.isEmpty else { return .map(.entries([])) }
+        return .map(.entries([MapEntry(key: Bytes("query"), value: .map(.entries(parameters)))]))
     }
 
     private static func failure(_ text: String, _ why: String) -> EvaluationError {

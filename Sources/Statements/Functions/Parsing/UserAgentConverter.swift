@@ -16,7 +16,9 @@ enum UserAgentConverter {
                 entries.put("user_agent.original", .string(text))
                 let system = find(systems, text)
                 entries.put("os.name", .text(system?.name ?? "Other"))
-                entries.put("os.version", .text(system?.version ?? ""))
+                if let version = system?.version, !version.isEmpty {
+                    entries.put("os.version", .text(version))
+                }
                 return .map(.entries(entries))
             }
         }
@@ -90,9 +92,8 @@ enum UserAgentConverter {
 
     private static let systems: [(pattern: String, name: String?)] = [
         (#"Windows Phone (?:OS )?(\d+)\.(\d+)"#, "Windows Phone"),
-        (#"Windows NT 10\.0"#, "Windows"),
-        (#"Windows NT 6\.3"#, "Windows"),
-        (#"Windows NT 6\.1"#, "Windows"),
+        (#"Windows NT (10)\.0"#, "Windows"),
+        (#"Windows NT"#, "Windows"),
         (#"Windows"#, "Windows"),
         (#"Android (\d+)(?:\.(\d+)(?:\.(\d+)|)|)"#, "Android"),
         (#"Android"#, "Android"),

@@ -10,7 +10,7 @@ enum XMLConverters {
                 return parsed(root)
             },
             Converters.unary("ParseSimplifiedXML", .string) { value throws(EvaluationError) in
-                simplified(try XMLReader.document(value.asString().array))
+                .map(simplified(try XMLReader.document(value.asString().array)))
             },
             changing("RemoveXML") { (document, found, _) in
                 remove(found)
@@ -181,23 +181,40 @@ enum XMLConverters {
         return .map(.entries(entries))
     }
 
-    /// Elements by name: text, a map of what is inside, or a list of those where a name repeats. Attributes are left out.
-    private static func simplified(_ node: XMLNode) -> Value {
+    /// Elements by name: text, a map of what is inside, or a list of those where a name repeats. Attributes and empty
+    /// elements are left out; of the texts of an element the first counts.
+    private static func simplified(_ node: XMLNode) -> Value.Map {
         let elements = node.children.filter { $0.kind == .element }
-        guard !elements.isEmpty || node.kind == .document else {
-            return .text(node.children.filter(\.isText).map(\.text).joined())
-        }
-        var names: [String] = []
-        var values: [String: [Value]] = [:]
-        for element in elements {
-            if values[element.name] == nil { names.append(element.name) }
-            values[element.name, default: []].append(simplified(element))
-        }
+        var counts: [String: Int] = [:]
+        for element in elements { counts[element.name, default: 0] += 1 }
         var entries: [MapEntry] = []
-        for name in names {
-            let found = values[name] ?? []
-            entries.put(name, found.count == 1 ? found[0] : .list(.items(found)))
+        var places: [String: Int] = [:]
+        var lists: [[Value]] = []
+        for element in elements where !element.children.isEmpty {
+            let value = content(of: element)
+            if counts[element.name] == 1 {
+                if let value { entries.append(MapEntry(key: Bytes(element.name), value: value)) }
+                continue
+            }
+            let place = places[element.name] ?? entries.count
+            if places[element.name] == nil {
+                places[element.name] = place
+                entries.append(MapEntry(key: Bytes(element.name), value: .list(.items([]))))
+                lists += [[Value]](repeating: [], count: entries.count - lists.count)
+            }
+            if let value { lists[place].append(value) }
         }
-        return .map(.entries(entries))
+        for place in places.values { entries[place].value = .list(.items(lists[place])) }
+        return .entries(entries)
+    }
+
+    /// Nil: nothing is in it.
+    private static func content(of element: XMLNode) -> Value? {
+        if element.children.contains(where: { $0.kind == .element }) {
+            let map = simplified(element)
+            return map.count == 0 ? nil : Value.map(map)
+        }
+        guard let text = element.children.first(where: \.isText)?.text, !text.isEmpty else { return nil }
+        return Value.text(text)
     }
 }

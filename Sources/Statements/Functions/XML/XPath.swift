@@ -1,5 +1,6 @@
-/// A part of XPath 1.0: absolute paths of `/` and `//` steps (names, `*`, `@name`, `@*`, `text()`, `comment()`, `node()`,
-/// `.`, `..`), predicates (`[2]`, `[last()]`, `[@a]`, `[@a='b']`, `[name='b']`, `[text()='b']`) and unions with `|`.
+/// A part of XPath 1.0: paths of `/` and `//` steps (names, `*`, `@name`, `@*`, `text()`, `comment()`, `node()`, `.`, `..`),
+/// predicates (`[2]`, `[last()]`, `[a/@b]`, `[a/@b='c']`, `!=`, `contains`, `starts-with`, `not`, `and`, `or`) and unions
+/// with `|`.
 struct XPath {
     private enum Test {
         case element(String)
@@ -13,12 +14,18 @@ struct XPath {
         case parent
     }
 
-    private enum Condition {
+    private indirect enum Condition {
         case position(Int)
         case last
-        case present(Test)
-        case equal(Test, String)
-        case different(Test, String)
+        case present([Step])
+        case equal([Step], String)
+        case different([Step], String)
+        /// Of the first that the path finds.
+        case contains([Step], String)
+        case startsWith([Step], String)
+        case not(Condition)
+        case all([Condition])
+        case any([Condition])
     }
 
     private struct Step {
@@ -49,9 +56,7 @@ struct XPath {
     init(_ text: String) throws(FunctionError) {
         self.text = text
         var paths: [[Step]] = []
-        for part in text.split(separator: "|", omittingEmptySubsequences: false) {
-            paths.append(try Self.steps(part, text))
-        }
+        for part in Self.split(text[...], by: "|") { paths.append(try Self.steps(part, text)) }
         self.paths = paths
     }
 
@@ -83,10 +88,11 @@ struct XPath {
             rest = rest[name.endIndex...]
             var conditions: [Condition] = []
             while rest.hasPrefix("[") {
-                guard let end = rest.firstIndex(of: "]") else { throw failure(text) }
-                conditions.append(
-                    try condition(rest[rest.index(after: rest.startIndex)..<end].trimmingSpaces, text))
-                rest = rest[rest.index(after: end)...]
+                let inner = Self.split(rest.dropFirst(), by: "]")[0]
+                rest = rest[inner.endIndex...]
+                guard rest.hasPrefix("]") else { throw failure(text) }
+                rest = rest.dropFirst()
+                conditions.append(try condition(inner.trimmingSpaces, text))
             }
             steps.append(
                 Step(isDeep: isDeep, test: try test(name.trimmingSpaces, text), conditions: conditions))
@@ -118,21 +124,83 @@ struct XPath {
     }
 
     private static func condition(_ inner: Substring, _ text: String) throws(FunctionError) -> Condition {
+        let choices = split(inner, by: " or ")
+        if choices.count > 1 { return .any(try conditions(choices, text)) }
+        let parts = split(inner, by: " and ")
+        if parts.count > 1 { return .all(try conditions(parts, text)) }
         if let number = Int(inner) { return .position(number) }
         if inner == "last()" { return .last }
-        guard let sign = inner.firstIndex(of: "=") else { return .present(try test(inner, text)) }
-        let isDifferent = sign > inner.startIndex && inner[inner.index(before: sign)] == "!"
-        let left = inner[..<(isDifferent ? inner.index(before: sign) : sign)].trimmingSpaces
-        let right = inner[inner.index(after: sign)...].trimmingSpaces
-        var value = String(right)
-        if let quote = right.first, quote == "'" || quote == "\"" {
-            guard right.count >= 2, right.last == quote else { throw failure(text) }
-            value = String(right.dropFirst().dropLast())
-        } else if Double(value) == nil {
-            throw failure(text)
+        if inner.hasPrefix("("), inner.hasSuffix(")") {
+            return try condition(inner.dropFirst().dropLast().trimmingSpaces, text)
         }
-        let name = try test(left, text)
-        return isDifferent ? .different(name, value) : .equal(name, value)
+        if let only = call("not", inner) { return .not(try condition(only.trimmingSpaces, text)) }
+        for name in ["contains", "starts-with"] {
+            guard let inside = call(name, inner) else { continue }
+            let arguments = split(inside, by: ",")
+            guard arguments.count == 2 else { throw failure(text) }
+            let (path, value) = (try steps(arguments[0], text), try literal(arguments[1], text))
+            return name == "contains" ? .contains(path, value) : .startsWith(path, value)
+        }
+        let sides = split(inner, by: "=")
+        guard sides.count == 2 else {
+            guard sides.count == 1 else { throw failure(text) }
+            return .present(try steps(inner, text))
+        }
+        let isDifferent = sides[0].last == "!"
+        let left = try steps(isDifferent ? sides[0].dropLast() : sides[0], text)
+        let value = try literal(sides[1], text)
+        return isDifferent ? .different(left, value) : .equal(left, value)
+    }
+
+    private static func conditions(_ parts: [Substring], _ text: String) throws(FunctionError) -> [Condition]
+    {
+        var conditions: [Condition] = []
+        for part in parts { conditions.append(try condition(part.trimmingSpaces, text)) }
+        return conditions
+    }
+
+    /// What is between the parentheses of `name(…)`.
+    private static func call(_ name: String, _ inner: Substring) -> Substring? {
+        guard inner.hasPrefix(name + "("), inner.hasSuffix(")") else { return nil }
+        return inner.dropFirst(name.count + 1).dropLast()
+    }
+
+    /// A text in quotes, or a number.
+    private static func literal(_ part: Substring, _ text: String) throws(FunctionError) -> String {
+        let value = part.trimmingSpaces
+        if let quote = value.first, quote == "'" || quote == "\"" {
+            guard value.count >= 2, value.last == quote else { throw failure(text) }
+            return String(value.dropFirst().dropLast())
+        }
+        guard Double(value) != nil else { throw failure(text) }
+        return String(value)
+    }
+
+    /// At every place outside of quotes, parentheses and brackets where a separator stands.
+    private static func split(_ text: Substring, by separator: String) -> [Substring] {
+        var parts: [Substring] = []
+        var (start, place, depth) = (text.startIndex, text.startIndex, 0)
+        var quote: Character?
+        while place < text.endIndex {
+            let character = text[place]
+            if let open = quote {
+                if character == open { quote = nil }
+            } else if depth == 0, text[place...].hasPrefix(separator) {
+                parts.append(text[start..<place])
+                place = text.index(place, offsetBy: separator.count)
+                start = place
+                continue
+            } else {
+                switch character {
+                case "'", "\"": quote = character
+                case "(", "[": depth += 1
+                case ")", "]": depth -= 1
+                default: break
+                }
+            }
+            place = text.index(after: place)
+        }
+        return parts + [text[start...]]
     }
 
     // MARK: - Finding
@@ -178,14 +246,28 @@ struct XPath {
             case .position(let number):
                 found = number >= 1 && number <= found.count ? [found[number - 1]] : []
             case .last: found = found.last.map { [$0] } ?? []
-            case .present(let test): found = found.filter { !matches(test, of: $0.node).isEmpty }
-            case .equal(let test, let value):
-                found = found.filter { matches(test, of: $0.node).contains { Self.text($0) == value } }
-            case .different(let test, let value):
-                found = found.filter { matches(test, of: $0.node).contains { Self.text($0) != value } }
+            default: found = found.filter { holds(condition, $0) }
             }
         }
         return found
+    }
+
+    private static func holds(_ condition: Condition, _ place: Found) -> Bool {
+        func texts(_ path: [Step]) -> [String] {
+            path.reduce([place]) { follow($1, from: $0) }.map(text)
+        }
+        return switch condition {
+        case .present(let path): !texts(path).isEmpty
+        case .equal(let path, let value): texts(path).contains(value)
+        case .different(let path, let value): texts(path).contains { $0 != value }
+        case .contains(let path, let part): texts(path).first?.contains(part) ?? false
+        case .startsWith(let path, let start): texts(path).first?.hasPrefix(start) ?? false
+        case .not(let condition): !holds(condition, place)
+        case .all(let conditions): conditions.allSatisfy { holds($0, place) }
+        case .any(let conditions): conditions.contains { holds($0, place) }
+        // Numbers count only on their own, where they are looked at before.
+        case .position, .last: false
+        }
     }
 
     private static func text(_ found: Found) -> String {
