@@ -100,6 +100,38 @@ struct FilterProcessorTests {
         #expect(names(try edit("metrics: {\(yaml)}", json, .metrics)) == left)
     }
 
+    /// In the language of expressions that came before conditions; a metric goes or stays by any of its points.
+    @Test(
+        "expressions of metrics",
+        arguments: [
+            ("include: {match_type: expr, expressions: ['MetricName == \"m\"']}", "m"),
+            ("exclude: {match_type: expr, expressions: ['HasLabel(\"k\")']}", "n o"),
+            ("exclude: {match_type: expr, expressions: [\"Label('k') == 'b'\"]}", "n o"),
+            (
+                "exclude: {match_type: expr, expressions: ['Label(\"k\") == \"\" && MetricName != \"n\"']}",
+                "m n"
+            ),
+            (
+                "include: {match_type: expr, expressions: ['MetricName startsWith \"n\"', 'MetricName endsWith \"o\"']}",
+                "n o"
+            ),
+            ("include: {match_type: expr, expressions: ['not (MetricName in [\"m\", \"n\"])']}", "o"),
+            (
+                "include: {match_type: expr, expressions: ['!HasLabel(\"k\") and MetricName matches \"^[mn]\"']}",
+                "n"
+            ),
+            ("include: {match_type: expr, expressions: ['false']}", ""),
+        ])
+    func metricExpressions(_ yaml: String, _ left: String) throws {
+        let json = """
+            {"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","sum":{"dataPoints":[\
+            {"asInt":"1","attributes":[{"key":"k","value":{"stringValue":"a"}}]},\
+            {"asInt":"1","attributes":[{"key":"k","value":{"stringValue":"b"}}]}]}},\
+            {"name":"n","gauge":{"dataPoints":[{"asInt":"2"}]}},{"name":"o","gauge":{"dataPoints":[{"asInt":"2"}]}}]}]}]}
+            """
+        #expect(names(try edit("metrics: {\(yaml)}", json, .metrics)) == left)
+    }
+
     @Test("dropped items are counted in all and by condition")
     func counts() throws {
         _ = try edit(
@@ -146,8 +178,12 @@ struct FilterProcessorTests {
                 "'LOUD' is not a valid severity"
             ),
             (
-                "metrics: {include: {match_type: expr, expressions: ['true']}}",
-                "match_type expr is not supported"
+                "metrics: {include: {match_type: expr, expressions: ['MetricName == 5 + 1']}}",
+                "unexpected \"+\""
+            ),
+            (
+                "metrics: {include: {match_type: expr, expressions: ['Label(\"x\") matches \"(\"']}}",
+                "not a valid pattern"
             ),
         ])
     func refused(_ yaml: String, _ message: String) {

@@ -23,6 +23,8 @@ package struct FilterConfig: Sendable, Equatable {
     package var rules: [Signal: [Rule]] = [:]
     /// The oldest form: what stays. Keys `spans`, and `include` and `exclude` of `metrics` and `logs`.
     package var selections: [Signal: SelectionConfig] = [:]
+    /// The oldest form of metrics with `match_type: expr`.
+    package var expressions = MetricExpressions()
 
     package init(_ section: ConfigSection) {
         errorMode = section.errorMode("error_mode", default: .ignore)
@@ -63,7 +65,7 @@ package struct FilterConfig: Sendable, Equatable {
             }
         }
         self.rules[signal] = rules
-        selections[signal] = oldest.flatMap { OldestForm.selection($0, signal) }
+        if let oldest { selections[signal] = OldestForm.selection(oldest, signal, &expressions) }
     }
 
     private func newRules(_ section: ConfigSection, _ form: Form, _ signal: Signal) -> [Rule] {

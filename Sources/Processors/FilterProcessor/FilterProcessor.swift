@@ -31,6 +31,7 @@ final class FilterProcessor: RequestTransform {
     private let include: OldestForm.Matcher?
     private let exclude: OldestForm.Matcher?
     private let metricResources: OldestForm.MetricResources
+    private let expressions: MetricExpressions
     private let errors: StatementErrors
     private let counts: FilterCounts
     private let usesClient: Bool
@@ -55,13 +56,14 @@ final class FilterProcessor: RequestTransform {
         include = try matcher(selection?.include)
         exclude = try matcher(selection?.exclude)
         metricResources = try OldestForm.MetricResources(context.signal == .metrics ? selection : nil)
+        expressions = context.signal == .metrics ? config.expressions : MetricExpressions()
         let texts = rules.map(\.condition.text)
         errors = StatementErrors(texts, context)
         counts = FilterCounts(texts, context)
         usesClient = texts.contains { $0.contains("otelcol") }
     }
 
-    private var selects: Bool { include != nil || exclude != nil }
+    private var selects: Bool { include != nil || exclude != nil || !expressions.isEmpty }
 
     func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         let frame = Frame(request)
@@ -106,6 +108,10 @@ final class FilterProcessor: RequestTransform {
                 return .remove
             }
             frame.show(item: item)
+            if !expressions.isEmpty, expressions.drops(item, frame, request) {
+                counts.selected(ItemCount.item(request.content(item), signal))
+                return .remove
+            }
             if try drops(itemRules, frame, { ItemCount.item(request.content(item), signal) }) {
                 return .remove
             }

@@ -1,6 +1,7 @@
 internal import Configuration
 internal import ItemMatching
 internal import OTLP
+internal import Statements
 
 /// `include` and `exclude` as they were before conditions.
 enum OldestForm {
@@ -52,13 +53,22 @@ enum OldestForm {
     }
 
     /// Nil: nothing is selected.
-    static func selection(_ section: ConfigSection, _ signal: Signal) -> SelectionConfig? {
-        func match(_ key: String) -> MatchConfig? {
-            guard let config = section.section(key).map({ self.match($0, signal) }) else { return nil }
+    static func selection(
+        _ section: ConfigSection, _ signal: Signal, _ expressions: inout MetricExpressions
+    ) -> SelectionConfig? {
+        func match(_ key: String, _ expressions: inout [Condition]?) -> MatchConfig? {
+            guard let part = section.section(key) else { return nil }
+            var config = self.match(part, signal)
+            if signal == .metrics, config.matchType == "expr" {
+                // Names count only for the other types.
+                (config.matchType, config.metricNames) = ("strict", [])
+                expressions = MetricExpressions.read(part)
+            }
             // As in the Collector a section that asks nothing is none, but for spans.
             return signal != .traces && config.asksNothing ? nil : config
         }
-        let (include, exclude) = (match("include"), match("exclude"))
+        let include = match("include", &expressions.include)
+        let exclude = match("exclude", &expressions.exclude)
         guard include != nil || exclude != nil else { return nil }
         let selection = SelectionConfig(include: include, exclude: exclude)
         if !section.diagnostics.hasErrors { selection.check(usedFor: [signal], section) }
@@ -76,13 +86,8 @@ enum OldestForm {
         }
         if signal == .metrics {
             config.metricNames = section.stringList("metric_names")
-            if config.matchType == "expr" || section.has("expressions") {
-                section.accept("expressions")
-                section.report(
-                    "match_type", error: "match_type expr is not supported",
-                    help: "write a condition: metric_conditions: ['metric.name == \"x\" and "
-                        + "datapoint.attributes[\"k\"] == \"v\"']")
-                config.matchType = "strict"
+            if config.matchType != "expr" {
+                section.withoutEffect("expressions", "they are for match_type: expr")
             }
             return config
         }
