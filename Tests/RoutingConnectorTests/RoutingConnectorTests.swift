@@ -214,6 +214,24 @@ struct RoutingConnectorTests {
         #expect(rig.names == [pipeline: Self.all])
     }
 
+    /// Otherwise what only says where data goes would be stored with it.
+    @Test("a statement deletes attributes of what it routes, and of nothing else")
+    func deletes() throws {
+        let rig = try Rig(
+            "default_pipelines: [traces/rest]\ntable: [{statement: "
+                + "'delete_key(attributes, \"env\") where attributes[\"env\"] == \"prod\"', "
+                + "pipelines: [traces/a]}]")
+        #expect(try rig.send(traces) == nil)
+        #expect(rig.names == ["a": ["prod-ok", "prod-bad"], "rest": ["dev-ok", "dev-bad"]])
+        func resources(_ pipeline: String) throws -> [Int] {
+            let bytes = try #require(rig.consumers[pipeline]?.taken.first?.slices.first?.bytes)
+            return bytes.withUnsafeReadableBytes { bytes in
+                WireBytes(bytes).fields.map { $0.bytes.message(1).fields.count { _ in true } }
+            }
+        }
+        #expect(try resources("a") == [0] && resources("rest") == [1])
+    }
+
     /// Otherwise an error in a condition would lose data, or hide.
     @Test("an error means no match, or fails the request")
     func errors() throws {
@@ -273,7 +291,7 @@ struct RoutingConnectorTests {
             ),
             (
                 "table: [{statement: 'set(attributes[\"a\"], 1)', pipelines: [traces/a]}]",
-                "only route() is supported"
+                "only route(), delete_key() and delete_matching_keys() are supported"
             ),
         ])
     func config(yaml: String, message: String) {

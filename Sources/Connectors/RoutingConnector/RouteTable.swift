@@ -11,14 +11,19 @@ final class RouteTable {
         let test: RoutingConfig.Row.Test
         let destination: Int
         let copies: Bool
+        /// Made to what the destination gets.
+        let change: StatementGroup?
     }
 
     private let rows: [Row]
+    /// For each destination.
+    private let changes: [[StatementGroup]]
     private let defaultDestination: Int?
     private let destinations: Int
     private let signal: Signal
     private let propagatesErrors: Bool
     private let editor = RequestEditor()
+    private var client = ClientFacts()
     /// Whether a part has not been moved.
     private var isLeft: [Bool] = []
     /// For each destination, which parts go there.
@@ -28,6 +33,9 @@ final class RouteTable {
         _ rows: [Row], defaultDestination: Int?, destinations: Int, signal: Signal, propagatesErrors: Bool
     ) {
         self.rows = rows
+        changes = (0..<destinations).map { destination in
+            rows.compactMap { $0.destination == destination ? $0.change : nil }
+        }
         self.defaultDestination = defaultDestination
         self.destinations = destinations
         self.signal = signal
@@ -47,7 +55,8 @@ final class RouteTable {
     func route(_ request: WireBytes, _ metadata: ClientMetadata?) throws(EvaluationError) -> [Share] {
         editor.open(request)
         let frame = Frame(editor)
-        frame.client = ClientFacts(fields: metadata?.fields.map { ($0.name, $0.value) } ?? [])
+        client = ClientFacts(fields: metadata?.fields.map { ($0.name, $0.value) } ?? [])
+        frame.client = client
         var parts = 0
         walk { kind, _ in if kind == .span { parts += 1 } }
         isLeft = Array(repeating: true, count: parts)
@@ -62,8 +71,9 @@ final class RouteTable {
         if let defaultDestination {
             for part in isLeft.indices where isLeft[part] { goes[defaultDestination][part] = true }
         }
-        return goes.map { taken in
-            taken.contains(true) ? taken.contains(false) ? .some : .all : taken.isEmpty ? .all : .none
+        return zip(goes, changes).map { taken, changes in
+            guard taken.contains(true) else { return taken.isEmpty ? .all : .none }
+            return taken.contains(false) || !changes.isEmpty ? .some : .all
         }
     }
 
@@ -75,6 +85,12 @@ final class RouteTable {
     /// The destination's part of the last request, open in the editor: to be written at once.
     func open(_ destination: Int, of request: WireBytes) -> RequestEditor {
         editor.open(request)
+        if !changes[destination].isEmpty {
+            let frame = Frame(editor)
+            frame.client = client
+            // What goes elsewhere is changed with it, and removed below.
+            for change in changes[destination] { try? change.run(on: frame) { _ in } }
+        }
         var part = 0
         let taken = goes[destination]
         editor.forEachResource { resource in

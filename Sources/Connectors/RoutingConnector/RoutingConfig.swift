@@ -22,11 +22,14 @@ package struct RoutingConfig: ComponentConfig {
         package let pipelines: [String]
         /// Whether what matches stays for later rows, too.
         package let copies: Bool
+        /// Takes attributes out of what matches: a statement other than `route()`.
+        package let change: StatementGroup?
         /// As written; rows of equal texts test the same.
         let text: String
 
         package static func == (left: Row, right: Row) -> Bool {
             left.text == right.text && left.pipelines == right.pipelines && left.copies == right.copies
+                && left.change == right.change
         }
     }
 
@@ -76,9 +79,27 @@ package struct RoutingConfig: ComponentConfig {
             text = rest.text.isEmpty ? nil : rest
         }
         guard let test = test(text, context, row) else { return nil }
+        let change = statement.flatMap { $0.text.isRoute ? nil : self.change($0, context, row) }
         return Row(
-            test: test, pipelines: pipelines, copies: action == "copy", text: "\(context) \(text?.text ?? "")"
-        )
+            test: test, pipelines: pipelines, copies: action == "copy", change: change,
+            text: "\(context) \(text?.text ?? "")")
+    }
+
+    private static func change(
+        _ statement: LocatedText, _ context: String, _ row: ConfigSection
+    ) -> StatementGroup? {
+        guard let kind = ContextKind(rawValue: context) else {
+            row.report("context", error: "only route() is supported in the context \(context)")
+            return nil
+        }
+        do throws(StatementGroup.Problems) {
+            // With a context, the signal does not matter.
+            return try StatementGroup(
+                statements: [statement.text], context: kind, signal: .traces, errorMode: .silent)
+        } catch {
+            for problem in error.all { row.report(problem.error, of: "statement", in: statement) }
+            return nil
+        }
     }
 
     private static func test(_ text: LocatedText?, _ context: String, _ row: ConfigSection) -> Row.Test? {
@@ -111,18 +132,20 @@ package struct RoutingConfig: ComponentConfig {
     /// What stands behind `where` in `route() where …`; empty when nothing does.
     private static func conditionText(of statement: LocatedText, _ row: ConfigSection) -> LocatedText? {
         let text = statement.text
-        let trimmed = text.drop { $0 == " " }
-        guard trimmed.hasPrefix("route()") else {
+        let isChange = ["delete_key(", "delete_matching_keys("].contains { text.trimmedStart.hasPrefix($0) }
+        guard text.isRoute || isChange, let behind = text.trimmedStart.behindCall else {
             row.diagnostics.error(
-                "only route() is supported in a statement, found \(text)", path: statement.path,
-                at: statement.origin, help: "change data with a transform processor in the pipeline")
+                "only route(), delete_key() and delete_matching_keys() are supported in a statement, "
+                    + "found \(text)", path: statement.path, at: statement.origin,
+                help: "change data with a transform processor in the pipeline")
             return nil
         }
-        let rest = trimmed.dropFirst("route()".count).drop { $0 == " " }
+        let rest = behind.trimmedStart
         guard !rest.isEmpty else { return LocatedText("", origin: statement.origin, path: statement.path) }
         guard rest.hasPrefix("where ") else {
             row.diagnostics.error(
-                "expected where behind route(), found \(rest)", path: statement.path, at: statement.origin)
+                "expected where behind \(text.trimmedStart.prefix { $0 != "(" })(), found \(rest)",
+                path: statement.path, at: statement.origin)
             return nil
         }
         return LocatedText(
@@ -138,6 +161,32 @@ package struct RoutingConfig: ComponentConfig {
                     error: "invalid context: \(condition.context.rawValue) is not one of \(signal.name)")
             }
         }
+    }
+}
+
+extension StringProtocol where SubSequence == Substring {
+    fileprivate var trimmedStart: Substring { drop { $0 == " " } }
+
+    fileprivate var isRoute: Bool { trimmedStart.hasPrefix("route()") }
+
+    /// What stands behind the call that this begins with. Nil: the call does not end.
+    fileprivate var behindCall: Substring? {
+        var depth = 0
+        var rest = self[...]
+        while let character = rest.popFirst() {
+            switch character {
+            case "(": depth += 1
+            case ")":
+                depth -= 1
+                if depth == 0 { return rest }
+            case "\"":
+                while let next = rest.popFirst(), next != "\"" {
+                    if next == "\\" { rest = rest.dropFirst() }
+                }
+            default: break
+            }
+        }
+        return nil
     }
 }
 

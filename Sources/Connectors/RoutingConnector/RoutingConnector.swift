@@ -46,7 +46,8 @@ package final class RoutingConnector: Consumer, PipelineComponent {
             return names.count - 1
         }
         let rows = config.rows.map {
-            RouteTable.Row(test: $0.test, destination: destination($0.pipelines), copies: $0.copies)
+            RouteTable.Row(
+                test: $0.test, destination: destination($0.pipelines), copies: $0.copies, change: $0.change)
         }
         let rest = config.defaultPipelines.isEmpty ? nil : destination(config.defaultPipelines)
         destinations = try names.map {
