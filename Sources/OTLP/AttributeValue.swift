@@ -17,6 +17,12 @@ public enum AttributeValue {
     /// Reads an `AnyValue` message; of several values the last counts.
     @inlinable
     public init(_ message: WireBytes) {
+        // A text of less than 128 bytes, as nearly all are.
+        if message.count >= 2, message.count < 130, message[0] == 0x0A, Int(message[1]) == message.count &- 2
+        {
+            self = .string(message.part(2..<message.count))
+            return
+        }
         self = .empty
         for field in message.fields {
             switch field.number {

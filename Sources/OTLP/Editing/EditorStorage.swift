@@ -4,13 +4,13 @@
 /// took 40 % of an edit.
 @safe
 struct EditorList<Element: BitwiseCopyable> {
-    @unsafe private struct Header {
+    @unsafe fileprivate struct Header {
         var base: UnsafeMutablePointer<Element>
         var count = 0
         var capacity: Int
     }
 
-    private let header: UnsafeMutablePointer<Header>
+    fileprivate let header: UnsafeMutablePointer<Header>
 
     init(capacity: Int) {
         unsafe header = .allocate(capacity: 1)
@@ -60,22 +60,17 @@ struct EditorList<Element: BitwiseCopyable> {
         unsafe header.pointee.count = count + 1
     }
 
-    /// Adds what `next` gives until it gives nil.
+    /// Adds what `fill` writes into the room of at least so many, and says how many that are.
     @inline(__always)
-    func appendAll(_ next: () -> Element?) {
-        var count = self.count
-        var (base, capacity) = unsafe (header.pointee.base, header.pointee.capacity)
-        while let element = next() {
-            if count == capacity {
-                unsafe header.pointee.count = count
-                grow(to: count + 1)
-                unsafe (base, capacity) = unsafe (header.pointee.base, header.pointee.capacity)
-            }
-            // SAFETY: there is room.
-            unsafe (base + count).initialize(to: element)
-            count &+= 1
-        }
-        unsafe header.pointee.count = count
+    func append(atLeast room: Int, _ fill: (UnsafeMutableBufferPointer<Element>) -> Int) {
+        let count = self.count
+        if unsafe count &+ room > header.pointee.capacity { grow(to: count + room) }
+        // SAFETY: the room behind the last element is ours.
+        let free = unsafe UnsafeMutableBufferPointer(
+            start: header.pointee.base + count, count: header.pointee.capacity &- count)
+        let added = unsafe fill(free)
+        precondition(added >= 0 && added <= free.count, "more was added than there is room")
+        unsafe header.pointee.count = count &+ added
     }
 
     /// Adds copies of a range of its own, and room after them that is filled with one value.
@@ -112,6 +107,38 @@ struct EditorList<Element: BitwiseCopyable> {
         unsafe header.pointee.base.deallocate()
         unsafe header.pointee.base = unsafe new
         unsafe header.pointee.capacity = larger
+    }
+}
+
+/// By the last four bits of a field number: a position, `none` or `far`.
+typealias LastPositions = SIMD16<UInt8>
+
+extension LastPositions {
+    /// No field has such a number.
+    static var none: UInt8 { 255 }
+    /// The position is this or higher.
+    static var far: UInt8 { 254 }
+}
+
+extension EditorList where Element == LastPositions {
+    /// The positions of a message, as memory that is valid until one is added.
+    @unsafe
+    @inline(__always)
+    func bytes(_ message: Int) -> UnsafeMutableRawPointer {
+        precondition(message >= 0 && message < count, "no such entry")
+        return unsafe UnsafeMutableRawPointer(header.pointee.base + message)
+    }
+
+    @inline(__always)
+    subscript(message: Int, number: UInt32) -> UInt8 {
+        get {
+            // SAFETY: there are sixteen bytes.
+            unsafe bytes(message).load(fromByteOffset: Int(number & 15), as: UInt8.self)
+        }
+        nonmutating set {
+            // SAFETY: there are sixteen bytes.
+            unsafe bytes(message).storeBytes(of: newValue, toByteOffset: Int(number & 15), as: UInt8.self)
+        }
     }
 }
 

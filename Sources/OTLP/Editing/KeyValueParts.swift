@@ -16,116 +16,100 @@ struct KeyValueParts {
 }
 
 extension KeyValueParts {
+    /// Stands for a `KeyValue` that is not in the usual form: a key of less than 128 bytes, then a value of less than 16 KiB,
+    /// each once, as all SDKs write them.
+    static let unusual: UInt8 = 255
+
+    /// Bytes of the key in a message of the usual form, which begins behind two bytes; else `unusual`.
+    @inline(__always)
+    static func usualKeyCount(of message: WireBytes) -> UInt8 {
+        guard message.count >= 4 else { return unusual }
+        // SAFETY: both are inside of the message.
+        let head = unsafe UInt16(littleEndian: message.base.loadUnaligned(as: UInt16.self))
+        let end = Int(head &>> 8) &+ 2
+        guard head & 0x80FF == 0x000A, end &+ 2 <= message.count else { return unusual }
+        let tail = unsafe UInt16(
+            littleEndian: message.base.loadUnaligned(fromByteOffset: end, as: UInt16.self))
+        guard tail & 0xFF == 0x12 else { return unusual }
+        var valueEnd = end &+ 2 &+ Int(tail &>> 8)
+        if tail >= 0x8000 {
+            guard end &+ 3 <= message.count, message[end &+ 2] < 0x80 else { return unusual }
+            valueEnd = end &+ 3 &+ (Int(tail &>> 8) & 0x7F | Int(message[end &+ 2]) &<< 7)
+        }
+        return valueEnd == message.count ? UInt8(truncatingIfNeeded: head &>> 8) : unusual
+    }
+
+    /// The `AnyValue` of a message of the usual form.
+    @inline(__always)
+    static func usualValue(of message: WireBytes, behind keyCount: Int) -> WireBytes {
+        message.part(keyCount &+ (message[keyCount &+ 3] < 0x80 ? 4 : 5)..<message.count)
+    }
+
     /// Whether a `KeyValue` has a key.
     @inline(__always)
     static func isKey(_ key: WireBytes, of message: WireBytes) -> Bool {
-        guard let end = usualKeyEnd(of: message) else { return KeyValueParts(message).key.isEqual(to: key) }
-        return end &- 2 == key.count && message.part(2..<end).isEqual(to: key)
+        let count = usualKeyCount(of: message)
+        guard count != unusual else { return KeyValueParts(message).key.isEqual(to: key) }
+        return Int(count) == key.count && message.part(2..<Int(count) &+ 2).isEqual(to: key)
     }
 
     /// The key, without a walk where the message has the usual form.
     @inline(__always)
     static func key(of message: WireBytes) -> WireBytes {
-        guard let end = usualKeyEnd(of: message) else { return KeyValueParts(message).key }
-        return message.part(2..<end)
+        let count = usualKeyCount(of: message)
+        return count == unusual ? KeyValueParts(message).key : message.part(2..<Int(count) &+ 2)
     }
 
     /// The `AnyValue`, without a walk where the message has the usual form.
     @inline(__always)
     static func value(of message: WireBytes) -> WireBytes {
-        guard let end = usualKeyEnd(of: message) else { return KeyValueParts(message).value }
-        return message.part(end &+ 2..<message.count)
+        let count = usualKeyCount(of: message)
+        return count == unusual
+            ? KeyValueParts(message).value : usualValue(of: message, behind: Int(count))
     }
-
-    /// Where the key ends in a message as all SDKs write it: a key, then a value, each once and shorter than 128 bytes.
-    /// Two looks tell.
-    @inline(__always)
-    private static func usualKeyEnd(of message: WireBytes) -> Int? {
-        guard message.count >= 4 else { return nil }
-        // SAFETY: both are inside of the message.
-        let head = unsafe UInt16(littleEndian: message.base.loadUnaligned(as: UInt16.self))
-        let end = Int(head >> 8) &+ 2
-        guard head & 0x80FF == 0x000A, end &+ 2 <= message.count else { return nil }
-        let tail = unsafe UInt16(
-            littleEndian: message.base.loadUnaligned(fromByteOffset: end, as: UInt16.self))
-        guard tail & 0x80FF == 0x0012, end &+ 2 &+ Int(tail >> 8) == message.count else { return nil }
-        return end
-    }
-}
-
-/// Where a search for a key among the `KeyValue` fields of a message ended.
-struct AttributeSearch {
-    /// Of the field found, among all of the message; all that there are when `end` is -1.
-    var position: Int
-    var start: Int
-    var contentStart: Int
-    /// -1: there is none with the key.
-    var end: Int
 }
 
 extension WireBytes {
-    /// Looks for the first `KeyValue` with a key from an offset on, where the field of a position starts.
+    /// The first `KeyValue` with a key among the fields of a number.
     ///
-    /// What all SDKs write (tags of one byte, short texts and messages) is passed over by a few instructions a field: written
-    /// with an iterator it took 57 a field, three times as many.
+    /// What all SDKs write (tags of one byte, short texts and messages) is passed over by a few instructions a field.
     @inline(never)
-    func search(_ key: WireBytes, _ number: UInt32, from offset: Int, position first: Int) -> AttributeSearch
-    {
-        precondition(offset >= 0 && offset <= count, "offset is outside of the bytes")
+    func keyValue(_ key: WireBytes, _ number: UInt32) -> WireBytes? {
         let (keyCount, wanted) = (key.count, number < 16 ? number &<< 3 | 2 : .max)
-        var (start, position) = (offset, first)
-        while true {
-            while start &+ 4 <= count {
+        var start = 0
+        while start < count {
+            if start &+ 4 <= count {
                 // SAFETY: four bytes are left.
                 let head = unsafe UInt32(
                     littleEndian: base.loadUnaligned(fromByteOffset: start, as: UInt32.self))
-                // Tag and length, or tag and number, of one byte each.
-                var next = start &+ 2
-                if head & 0xFF == wanted {
-                    // A key, then a value, each once and shorter than 128 bytes.
-                    guard head & 0x80FF_8000 == 0x000A_0000 else { break }
-                    let value = start &+ 4 &+ Int(head &>> 24)
-                    next &+= Int(head &>> 8 & 0x7F)
-                    guard next <= count, value &+ 2 <= next else { break }
-                    // SAFETY: two bytes of the field are left, which ends inside of the message.
+                let keyEnd = start &+ 4 &+ Int(head &>> 24)
+                if head & 0xFF == wanted, head & 0x80FF_8000 == 0x000A_0000, keyEnd &+ 2 <= count {
+                    // SAFETY: two bytes are left behind the key.
                     let tail = unsafe UInt16(
-                        littleEndian: base.loadUnaligned(fromByteOffset: value, as: UInt16.self))
-                    guard tail & 0x80FF == 0x0012, value &+ 2 &+ Int(tail &>> 8) == next else { break }
-                    if Int(head &>> 24) == keyCount {
-                        // SAFETY: the key lies inside of the field.
-                        let found = unsafe WireBytes(base: base + (start &+ 4), count: keyCount)
-                        if found.isEqual(to: key) {
-                            return AttributeSearch(
-                                position: position, start: start, contentStart: start &+ 2, end: next)
+                        littleEndian: base.loadUnaligned(fromByteOffset: keyEnd, as: UInt16.self))
+                    let end = start &+ 2 &+ Int(head &>> 8 & 0x7F)
+                    if tail & 0x80FF == 0x0012, keyEnd &+ 2 &+ Int(tail &>> 8) == end, end <= count {
+                        if Int(head &>> 24) == keyCount {
+                            // SAFETY: the key and the content lie inside of the field.
+                            let found = unsafe WireBytes(base: base + (start &+ 4), count: keyCount)
+                            if found.isEqual(to: key) {
+                                return unsafe WireBytes(base: base + (start &+ 2), count: end &- start &- 2)
+                            }
                         }
+                        start = end
+                        continue
                     }
-                } else {
-                    guard head & 0x80 == 0, head & 0x78 != 0 else { break }
-                    let kind = head & 7
-                    if kind == 1 {
-                        next = start &+ 9
-                    } else if kind == 5 {
-                        next = start &+ 5
-                    } else {
-                        guard head & 0x8005 == 0 else { break }
-                        if kind == 2 { next &+= Int(head &>> 8) & 0x7F }
-                    }
-                    guard next <= count else { break }
                 }
-                start = next
-                position &+= 1
             }
             // Whatever is written otherwise.
-            var rest = fields(start..<count)
-            guard let field = rest.next() else {
-                return AttributeSearch(position: position, start: start, contentStart: start, end: -1)
-            }
+            // SAFETY: this message's range.
+            var rest = unsafe WireFields(base: base, position: start, end: count)
+            guard let field = rest.next() else { return nil }
             if field.number == number, field.isBytes, KeyValueParts.isKey(key, of: field.bytes) {
-                return AttributeSearch(
-                    position: position, start: field.start, contentStart: field.contentStart, end: field.end)
+                return field.bytes
             }
             start = field.end
-            position &+= 1
         }
+        return nil
     }
 }

@@ -25,16 +25,34 @@ extension RequestEditor {
 
     /// The position of the first attribute with a key.
     public func find(_ key: WireBytes, in table: AttributeTable) -> Int? {
-        if hasPlaces(table.message) { return place(of: key, in: table).map { Int($0.position) } }
-        if let position = found(in: table.message), number(table.message, at: position) == table.number,
-            self.key(table, at: position).isEqual(to: key)
-        {
-            return position
+        let found = lastFound[0]
+        if found.message == table.message.index, found.number == table.number, found.key.isEqual(to: key) {
+            return Int(found.position)
         }
         guard let position = find(key, in: table, from: 0) else { return nil }
-        remember(found: position, in: table.message)
+        let entry = entries[entryIndex(table.message, position)]
+        if entry.keyCount != KeyValueParts.unusual {
+            // SAFETY: the key stands behind two bytes of the content, and lives as long as the request.
+            let stands = unsafe WireBytes(base: entry.content.base + 2, count: key.count)
+            lastFound[0] = Found(
+                message: table.message.index, position: Int32(truncatingIfNeeded: position),
+                number: table.number, key: stands)
+        }
         return position
     }
+
+    /// Where the first attribute with a key is.
+    struct Found: BitwiseCopyable {
+        /// -1: nowhere.
+        var message: Int32 = -1
+        var position: Int32 = 0
+        var number: UInt32 = 0
+        var key = WireBytes.none
+    }
+
+    /// Says that another attribute may be the first with its key, or another message may have the number.
+    @inline(__always)
+    func forgetFound() { lastFound[0].message = -1 }
 
     private func find(_ key: WireBytes, in table: AttributeTable, from start: Int) -> Int? {
         let row = row(table.message)
@@ -44,8 +62,14 @@ extension RequestEditor {
         while position < fields.count {
             let entry = unsafe fields[position]
             if entry.number == table.number, !entry.isVirtual {
-                let content = entry.child < 0 ? entry.content : self.content(table.message, at: position)
-                if KeyValueParts.isKey(key, of: content) { return position }
+                if entry.keyCount == KeyValueParts.unusual {
+                    let content = entry.child < 0 ? entry.content : self.content(table.message, at: position)
+                    if KeyValueParts.isKey(key, of: content) { return position }
+                } else if Int(entry.keyCount) == key.count {
+                    // SAFETY: the key lies behind two bytes of the content.
+                    let stands = unsafe WireBytes(base: entry.content.base + 2, count: key.count)
+                    if stands.isEqual(to: key) { return position }
+                }
             }
             position &+= 1
         }
@@ -64,19 +88,29 @@ extension RequestEditor {
 
     /// The value of a key.
     public func value(_ key: WireBytes, in table: AttributeTable) -> AttributeValue? {
-        guard hasPlaces(table.message) else { return find(key, in: table).map { value(table, at: $0) } }
-        return place(of: key, in: table).map { AttributeValue(KeyValueParts.value(of: $0.entry.content)) }
+        if let bytes = unread(table.message) {
+            return bytes.keyValue(key, table.number).map { AttributeValue(KeyValueParts.value(of: $0)) }
+        }
+        guard let position = find(key, in: table) else { return nil }
+        let entry = entries[entryIndex(table.message, position)]
+        return entry.child < 0 ? AttributeValue(entry.keyValueContent) : value(table, at: position)
     }
 
     /// Sets the value of a key: of the first attribute that has it, or of a new one.
     public func set(_ key: WireBytes, to value: AttributeValue, in table: AttributeTable) {
-        if let position = find(key, in: table) { return setValue(table, at: position, to: value) }
-        append(key, value, to: table)
+        guard let position = find(key, in: table) else { return append(key, value, to: table) }
+        setValue(table, at: position, to: value)
     }
 
     /// Adds an attribute; the caller knows that there is none with the key.
     public func append(_ key: WireBytes, _ value: AttributeValue, to table: AttributeTable) {
         appendKept(table.message, table.number, keyValue(key, value))
+    }
+
+    /// Adds an attribute that is encoded already, a `KeyValue` message, and lives as long as the request is open. The caller
+    /// knows that there is none with its key.
+    public func append(borrowing keyValue: WireBytes, to table: AttributeTable) {
+        appendKept(table.message, table.number, keyValue)
     }
 
     /// Sets the value of the attribute at a position.
@@ -88,8 +122,6 @@ extension RequestEditor {
 
     /// Gives the attribute at a position another key; its value stays.
     public func rename(_ table: AttributeTable, at position: Int, to key: WireBytes) {
-        // Places are found by the keys that came.
-        _ = row(table.message)
         let parts = KeyValueParts(content(table.message, at: position))
         guard !parts.key.isEqual(to: key) else { return }
         let count =
@@ -111,15 +143,8 @@ extension RequestEditor {
     public func remove(_ key: WireBytes, in table: AttributeTable) -> Bool {
         guard var position = find(key, in: table) else { return false }
         while true {
-            let place = place(table.message, at: position)
             remove(table.message, at: position)
-            let next: Int?
-            if let place, hasPlaces(table.message) {
-                next = self.place(of: key, in: table, behind: place).map { Int($0.position) }
-            } else {
-                next = find(key, in: table, from: position + 1)
-            }
-            guard let next else { return true }
+            guard let next = find(key, in: table, from: position + 1) else { return true }
             position = next
         }
     }
@@ -132,17 +157,27 @@ extension RequestEditor {
     /// A `KeyValue`, kept.
     private func keyValue(_ key: WireBytes, _ value: AttributeValue) -> WireBytes {
         let valueCount = value.encodedCount
-        let count =
-            FieldWriter.count(Field.KeyValue.key, content: key.count)
-            + FieldWriter.count(Field.KeyValue.value, content: valueCount)
-        let room = unsafe kept.take(count)
+        let room = unsafe kept.take(AttributeValue.keyValueCount(key, valueCount))
         // SAFETY: the room is ours until the next request.
         var writer = unsafe FieldWriter(room)
-        writer.begin(Field.KeyValue.key, content: key.count)
-        writer.copy(key, 0..<key.count)
-        writer.begin(Field.KeyValue.value, content: valueCount)
-        value.write(to: &writer)
+        value.writeKeyValue(key, valueCount, to: &writer)
         return unsafe WireBytes(UnsafeRawBufferPointer(room))
+    }
+}
+
+extension OwnedBytes {
+    /// A `KeyValue` message.
+    public convenience init(keyValue key: WireBytes, _ value: AttributeValue) {
+        let valueCount = value.encodedCount
+        let count = AttributeValue.keyValueCount(key, valueCount)
+        self.init(
+            unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+                // SAFETY: the buffer has `count` bytes, all of which are written.
+                var writer = unsafe FieldWriter(
+                    UnsafeMutableRawBufferPointer(rebasing: UnsafeMutableRawBufferPointer(buffer)[..<count]))
+                value.writeKeyValue(key, valueCount, to: &writer)
+                filled = count
+            })
     }
 }
 
@@ -159,6 +194,20 @@ extension AttributeValue {
         case .keyValueList(let bytes): FieldWriter.count(Field.AnyValue.keyValueList, content: bytes.count)
         case .bytes(let bytes): FieldWriter.count(Field.AnyValue.bytes, content: bytes.count)
         }
+    }
+
+    /// Bytes of a `KeyValue` message whose value takes so many.
+    static func keyValueCount(_ key: WireBytes, _ valueCount: Int) -> Int {
+        FieldWriter.count(Field.KeyValue.key, content: key.count)
+            + FieldWriter.count(Field.KeyValue.value, content: valueCount)
+    }
+
+    /// Writes a `KeyValue` message.
+    func writeKeyValue(_ key: WireBytes, _ valueCount: Int, to writer: inout FieldWriter) {
+        writer.begin(Field.KeyValue.key, content: key.count)
+        writer.copy(key, 0..<key.count)
+        writer.begin(Field.KeyValue.value, content: valueCount)
+        write(to: &writer)
     }
 
     /// Writes the `AnyValue` message: `encodedCount` bytes.

@@ -2,14 +2,6 @@
 extension RequestEditor {
     /// Sets a varint or fixed field: replaces the last one, or appends.
     public func setBits(_ message: MessageID, _ number: UInt32, _ kind: WireKind, _ bits: UInt64) {
-        if hasPlaces(message) {
-            guard var place = lastPlace(of: number, in: message) else {
-                return appendBits(message, number, kind, bits)
-            }
-            if place.entry.bits == bits, place.entry.kind == kind { return }
-            (place.entry.kind, place.entry.bits, place.entry.content) = (kind, bits, .none)
-            if patch(place) { return }
-        }
         guard let position = lastPosition(message, number) else {
             return appendBits(message, number, kind, bits)
         }
@@ -18,21 +10,12 @@ extension RequestEditor {
         entries[index].kind = kind
         entries[index].bits = bits
         entries[index].content = .none
+        entries[index].keyCount = KeyValueParts.unusual
         replaced(index, in: message)
     }
 
     /// Sets a text, bytes or message field, which is no attribute: replaces the last one, or appends.
     public func setContent(_ message: MessageID, _ number: UInt32, _ content: WireBytes) {
-        if hasPlaces(message) {
-            guard var place = lastPlace(of: number, in: message) else {
-                return append(message, number, content)
-            }
-            if place.entry.kind == .bytes, place.entry.content.isEqual(to: content) { return }
-            // SAFETY: borrowed for the call.
-            let copy = unsafe WireBytes(kept.keep(content.unsafeBytes))
-            (place.entry.kind, place.entry.bits, place.entry.content) = (.bytes, 0, copy)
-            if patch(place) { return }
-        }
         guard let position = lastPosition(message, number) else { return append(message, number, content) }
         setContent(message, at: position, content)
     }
@@ -45,6 +28,7 @@ extension RequestEditor {
         entries[index].kind = .bytes
         // SAFETY: borrowed for the call.
         entries[index].content = unsafe WireBytes(kept.keep(content.unsafeBytes))
+        entries[index].keyCount = KeyValueParts.unusual
         replaced(index, in: message)
         forgetFound()
     }
@@ -58,18 +42,19 @@ extension RequestEditor {
 
     /// Appends what `kept` holds already.
     func appendKept(_ message: MessageID, _ number: UInt32, _ content: WireBytes) {
-        append(message, Entry(number: number, kind: .bytes, isNew: true, content: content))
+        append(
+            message,
+            Entry(
+                number: number, kind: .bytes, isNew: true, keyCount: KeyValueParts.usualKeyCount(of: content),
+                content: content))
     }
 
     /// Replaces the content at a position by what `kept` holds already; an attribute keeps its key.
     func setKept(_ message: MessageID, at position: Int, _ content: WireBytes) {
-        if var place = place(message, at: position) {
-            (place.entry.kind, place.entry.content) = (.bytes, content)
-            if patch(place) { return }
-        }
         let index = entryIndex(message, position)
         entries[index].kind = .bytes
         entries[index].content = content
+        entries[index].keyCount = KeyValueParts.usualKeyCount(of: content)
         replaced(index, in: message)
     }
 
@@ -79,7 +64,6 @@ extension RequestEditor {
     }
 
     private func append(_ message: MessageID, _ entry: Entry) {
-        if appendPatch(message, entry) { return }
         _ = appendEntry(message, entry)
         markChanged(message)
     }
@@ -93,13 +77,11 @@ extension RequestEditor {
 
     /// Removes the field at a position.
     public func remove(_ message: MessageID, at position: Int) {
-        if var place = place(message, at: position) {
-            place.entry.number = 0
-            if patch(place) { return }
-        }
         let index = entryIndex(message, position)
         entries[index].number = 0
         replaced(index, in: message)
+        let found = lastFound[0]
+        if found.message == message.index, Int(found.position) == position { forgetFound() }
     }
 
     /// Removes every field, unknown ones too.
@@ -113,7 +95,9 @@ extension RequestEditor {
         entries[index].isNew = true
         entries[index].isVirtual = false
         entries[index].child = -1
-        markChanged(message)
+        let row = messages[Int(message.index)]
+        touch(Int(message.index), Int32(truncatingIfNeeded: index) - row.first)
+        if !row.isChanged { markChanged(message) }
     }
 
     // MARK: - Memory of the editor

@@ -166,12 +166,34 @@ extension RequestEditor {
     public func forEachChild<Failure: Error>(
         _ message: MessageID, _ number: UInt32, _ body: (MessageID) throws(Failure) -> Keep
     ) throws(Failure) {
-        for position in 0..<fieldCount(message) where self.number(message, at: position) == number {
-            if isOutOfMemory { return }
-            let child = child(message, at: position)
+        let end = fieldCount(message)
+        var position = 0
+        while let child = nextChild(message, number, from: &position, to: end) {
             let keep = try body(child)
             close(child)
             if case .remove = keep { remove(message, at: position) }
+            position += 1
         }
+    }
+
+    /// Opens the next message in the fields of a number.
+    /// - Parameter position: from where on; becomes its position.
+    /// - Returns: nil: there is none before `end`, or the editor is out of memory.
+    public func nextChild(
+        _ message: MessageID, _ number: UInt32, from position: inout Int, to end: Int
+    ) -> MessageID? {
+        if isOutOfMemory { return nil }
+        let row = row(message)
+        let end = min(end, Int(row.count))
+        while position < end {
+            let entry = entries[Int(row.first) + position]
+            if entry.number == number, !entry.isVirtual {
+                return entry.child >= 0
+                    ? MessageID(index: entry.child)
+                    : openEntry(Int(row.first) + position, message, position)
+            }
+            position += 1
+        }
+        return nil
     }
 }

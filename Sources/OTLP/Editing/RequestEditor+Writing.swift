@@ -34,27 +34,18 @@ extension RequestEditor {
     private func measure(_ message: Int32) -> Int {
         let row = messages[Int(message)]
         guard row.isChanged else { return row.source.count }
-        if row.first < 0 {
-            let count = measurePatched(row)
-            messages[Int(message)].writtenCount = count
-            return count
-        }
-        var total = 0
+        var total = row.source.count
         // SAFETY: nothing is added meanwhile, and positions are below the count.
-        let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
+        let fields = unsafe entries.elements(touched(row))
         for position in 0..<fields.count {
             let entry = unsafe fields[position]
-            if entry.isUntouched {
-                total &+= Int(entry.end &- entry.start)
-                continue
-            }
-            guard entry.number != 0, !entry.isVirtual else { continue }
-            if entry.child >= 0, messages[Int(entry.child)].isChanged {
+            switch whatBecomes(of: entry) {
+            case .asItCame: continue
+            case .nothing: total &-= Int(entry.end &- entry.start)
+            case .new: total &+= entry.newCount &- Int(entry.end &- entry.start)
+            case .child:
+                total &-= Int(entry.end &- entry.start)
                 total += FieldWriter.count(entry.number, content: measure(entry.child))
-            } else if !entry.isNew {
-                total &+= Int(entry.end &- entry.start)
-            } else {
-                total += entry.newCount
             }
         }
         messages[Int(message)].writtenCount = total
@@ -63,33 +54,66 @@ extension RequestEditor {
 
     private func write(_ message: Int32, to writer: inout FieldWriter) {
         let row = messages[Int(message)]
-        guard row.isChanged else { return writer.copy(row.source, 0..<row.source.count) }
-        if row.first < 0 { return writePatched(row, to: &writer) }
-        // The run of untouched fields that was not copied yet.
-        var (runStart, runEnd) = (0, 0)
-        // SAFETY: nothing is added meanwhile, and positions are below the count.
-        let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
-        for position in 0..<fields.count {
-            let entry = unsafe fields[position]
-            guard entry.isUntouched || (entry.number != 0 && !entry.isVirtual) else { continue }
-            let isChild = entry.child >= 0 && messages[Int(entry.child)].isChanged
-            if entry.isUntouched || (!entry.isNew && !isChild) {
-                if runEnd != Int(entry.start) {
-                    writer.copy(row.source, runStart..<runEnd)
-                    runStart = Int(entry.start)
+        // Up to where the source was copied, or left out.
+        var copied = 0
+        if row.isChanged {
+            // SAFETY: nothing is added meanwhile, and positions are below the count.
+            let fields = unsafe entries.elements(touched(row))
+            for position in 0..<fields.count {
+                let entry = unsafe fields[position]
+                let becomes = whatBecomes(of: entry)
+                if case .asItCame = becomes { continue }
+                // What was added stands behind all that came.
+                let (start, end) =
+                    entry.end == 0 ? (row.source.count, row.source.count) : (Int(entry.start), Int(entry.end))
+                writer.copy(row.source, copied..<start)
+                copied = end
+                switch becomes {
+                case .asItCame, .nothing: break
+                case .new: writer.new(entry)
+                case .child:
+                    writer.begin(entry.number, content: messages[Int(entry.child)].writtenCount)
+                    write(entry.child, to: &writer)
                 }
-                runEnd = Int(entry.end)
-                continue
-            }
-            writer.copy(row.source, runStart..<runEnd)
-            (runStart, runEnd) = (0, 0)
-            if isChild {
-                writer.begin(entry.number, content: messages[Int(entry.child)].writtenCount)
-                write(entry.child, to: &writer)
-            } else {
-                writer.new(entry)
             }
         }
-        writer.copy(row.source, runStart..<runEnd)
+        writer.copy(row.source, copied..<row.source.count)
+    }
+
+    /// The entries of a changed message among which all are that are not written as they came.
+    @inline(__always)
+    private func touched(_ row: Message) -> Range<Int> {
+        let end = min(row.touchedTo, row.count)
+        return row.first >= 0 && row.touchedFrom < end
+            ? Int(row.first + row.touchedFrom)..<Int(row.first + end) : 0..<0
+    }
+
+    private enum Becoming { case asItCame, nothing, new, child }
+
+    @inline(__always)
+    private func whatBecomes(of entry: Entry) -> Becoming {
+        if entry.isUntouched { return .asItCame }
+        if entry.isVirtual || entry.number == 0 { return .nothing }
+        if entry.child >= 0, messages[Int(entry.child)].isChanged { return .child }
+        return entry.isNew ? .new : .asItCame
+    }
+}
+
+extension RequestEditor.Entry {
+    /// Bytes of a new field.
+    @inline(__always)
+    var newCount: Int {
+        if case .bytes = kind { return FieldWriter.count(number, content: content.count) }
+        return FieldWriter.count(number, kind, bits)
+    }
+}
+
+extension FieldWriter {
+    /// A new field.
+    @inline(__always)
+    mutating func new(_ entry: RequestEditor.Entry) {
+        guard case .bytes = entry.kind else { return number(entry.number, entry.kind, entry.bits) }
+        begin(entry.number, content: entry.content.count)
+        copy(entry.content, 0..<entry.content.count)
     }
 }

@@ -6,15 +6,14 @@ public struct MessageID: Hashable, Sendable {
 
 /// A request open for change, wire to wire.
 ///
-/// A message is opened when it is asked for. The first few changes of its fields are patches of its bytes; only one whose
-/// fields are asked for by position, or that has many patches, becomes a row of entries, each as it came or replaced. What
-/// nobody opened, and each field that nobody replaced, is written as the run of bytes that it was, unknown fields included.
-/// Opened messages are closed behind a walk: a changed one is folded into its parent, an unchanged one is forgotten. So the
-/// working memory is that of one item and of what was changed.
+/// A message is opened when it is asked for. One that is read once is searched; for the second read, and for a change, it
+/// becomes a row of entries, made in one walk: each as it came or replaced. What nobody opened, and each field that nobody
+/// replaced, is written as the run of bytes that it was, unknown fields included. Opened messages are closed behind a walk: a
+/// changed one is folded into its parent, an unchanged one is forgotten. So the working memory is that of one item and of what
+/// was changed.
 ///
 ///     messages   request ── resource entry ── scope entry ── span        handles are indices
-///     entries    [1 1 1]    [1 2]             [1 2 2 2 2]                 a range each; moved to the end when it grows
-///     patches                                                -5 … +9      up to eight, by position
+///     entries    [1 1 1]    [1 2]             [1 2 2 2 2]  [1 2 4 5 …]    a range each; moved to the end when it grows
 ///     kept       new values and folded messages
 ///
 /// Ownership: borrows the request's bytes until the next `open` or `reset`; `WireBytes` that it gives are valid as long. One
@@ -30,6 +29,8 @@ public final class RequestEditor {
         var isNew = false
         /// Reads as absent until its child is changed.
         var isVirtual = false
+        /// Bytes of its key when it is a `KeyValue` in the usual form; `KeyValueParts.unusual` for all else.
+        var keyCount = KeyValueParts.unusual
         /// The opened message; -1 while there is none.
         var child: Int32 = -1
         var bits: UInt64 = 0
@@ -46,13 +47,11 @@ public final class RequestEditor {
         var first: Int32 = -1
         var count: Int32 = 0
         var capacity: Int32 = 0
-        /// Its patches; -1 while there is none, and once there is a row.
-        var firstPatch: Int32 = -1
-        var patchCount: Int32 = 0
-        /// Patches that there were when it was opened.
-        var patchBase: Int32 = 0
-        /// Fields in the source; -1 while nobody walked over all.
-        var sourceFields: Int32 = -1
+        /// The positions from the first to behind the last field that was opened, replaced, removed or added.
+        var touchedFrom: Int32 = .max
+        var touchedTo: Int32 = 0
+        /// Whether it was searched without a row.
+        var isRead = false
         /// -1 for the request.
         let parent: Int32
         /// The entry in the parent.
@@ -65,26 +64,28 @@ public final class RequestEditor {
 
     let messages = EditorList<Message>(capacity: 16)
     let entries = EditorList<Entry>(capacity: 256)
-    let patches = EditorList<Place>(capacity: 64)
+    /// Of each message with a row, by its last four bits of a field number: the last position of such a field. Most numbers are
+    /// below 16, so that one look finds a field.
+    let lastPositions = EditorList<LastPositions>(capacity: 16)
     let budget: EditorBudget
     let kept: EditorBytes
     /// Messages behind whose entries stand those of one that was opened before them, and grew.
     private var pinned: Range<Int32> = 0..<0
-    /// The one field that was found last: statements that read one mostly set it next.
-    let lastFound = EditorList<Place>(capacity: 1)
+    /// The attribute that was found last: statements that read one mostly set it next.
+    let lastFound = EditorList<Found>(capacity: 1)
 
     /// One without a request: `root` reads as empty.
     public init() {
         budget = EditorBudget()
         kept = EditorBytes(budget: budget)
-        lastFound.append(.nowhere)
+        lastFound.append(Found())
         open(.none)
     }
 
     deinit {
         messages.deallocate()
         entries.deallocate()
-        patches.deallocate()
+        lastPositions.deallocate()
         lastFound.deallocate()
         budget.deallocate()
     }
@@ -100,10 +101,11 @@ public final class RequestEditor {
         entries.removeLast(to: 0)
         // What is written to where there is no memory.
         entries.append(Entry(number: 0, kind: .bytes))
-        patches.removeLast(to: 0)
+        lastPositions.removeLast(to: 0)
         kept.removeAll()
         budget.reset()
         pinned = 0..<0
+        forgetFound()
     }
 
     /// The `Export*ServiceRequest`.
@@ -113,7 +115,7 @@ public final class RequestEditor {
     public var isChanged: Bool { messages[0].isChanged }
 
     /// Bytes of memory held now.
-    public var workingBytes: Int { messages.bytes + entries.bytes + patches.bytes + kept.bytes }
+    public var workingBytes: Int { messages.bytes + lastPositions.bytes + entries.bytes + kept.bytes }
 
     // MARK: - Memory
 
@@ -133,11 +135,10 @@ public final class RequestEditor {
     // MARK: - Opening
 
     private func openMessage(_ source: WireBytes, parent: Int32, position: Int32) -> MessageID {
-        forgetFound()
         let bytes = messages.bytes
-        var message = Message(source: source, parent: parent, position: position)
-        message.patchBase = Int32(truncatingIfNeeded: patches.count)
-        messages.append(message)
+        messages.append(Message(source: source, parent: parent, position: position))
+        lastPositions.reserve(1)
+        forgetFound()
         if messages.bytes != bytes { holdLists() }
         return MessageID(index: Int32(truncatingIfNeeded: messages.count - 1))
     }
@@ -161,20 +162,18 @@ public final class RequestEditor {
             for _ in source.fields { count += 1 }
             hasRoom = budget.allows(kept.bytes + count * MemoryLayout<Entry>.stride)
         }
-        var fields = (hasRoom ? source : .none).fields
-        entries.appendAll { Entry(next: &fields) }
+        unsafe entries.appendFields(of: hasRoom ? source : .none, lastPositions.bytes(index))
         let count = Int32(truncatingIfNeeded: entries.count - first)
         messages[index].first = Int32(truncatingIfNeeded: first)
         messages[index].count = count
         messages[index].capacity = count
-        if messages[index].firstPatch >= 0 { applyPatches(message) }
         if entries.bytes != bytes { holdLists() }
         return messages[index]
     }
 
     /// Asks for what the lists take, once one has grown.
     func holdLists() {
-        budget.hold(lists: messages.bytes + entries.bytes + patches.bytes)
+        budget.hold(lists: messages.bytes + lastPositions.bytes + entries.bytes)
         budget.allows(kept.bytes)
     }
 
@@ -182,10 +181,15 @@ public final class RequestEditor {
     public func child(_ message: MessageID, at position: Int) -> MessageID {
         let index = entryIndex(message, position)
         let open = entries[index].child
-        if open >= 0 { return MessageID(index: open) }
+        return open >= 0 ? MessageID(index: open) : openEntry(index, message, position)
+    }
+
+    /// Opens the message in a field that is not open.
+    func openEntry(_ index: Int, _ message: MessageID, _ position: Int) -> MessageID {
         let child = openMessage(
             entries[index].content, parent: message.index, position: Int32(truncatingIfNeeded: position))
         entries[index].child = child.index
+        entries[index].keyCount = KeyValueParts.unusual
         return child
     }
 
@@ -212,7 +216,6 @@ public final class RequestEditor {
     /// id, and those of all opened in it, are not valid afterwards. One that others were opened after, outside of it, stays
     /// open, and so does a large one, which would be copied once more: that costs memory only.
     public func close(_ id: MessageID) {
-        forgetFound()
         let closing = id.index
         let message = messages[Int(closing)]
         guard message.parent >= 0, isLast(closing) else { return }
@@ -225,10 +228,13 @@ public final class RequestEditor {
             }
             entries[place].child = -1
         }
+        forgetFound()
         messages.removeLast(to: Int(closing))
+        lastPositions.removeLast(to: Int(closing))
         if message.first >= 0, !pinned.contains(closing) { entries.removeLast(to: Int(message.first)) }
-        pinned = min(pinned.lowerBound, closing)..<min(pinned.upperBound, closing)
-        patches.removeLast(to: Int(message.patchBase))
+        if !pinned.isEmpty {
+            pinned = min(pinned.lowerBound, closing)..<min(pinned.upperBound, closing)
+        }
     }
 
     /// A changed message larger than this stays open.
@@ -279,8 +285,21 @@ public final class RequestEditor {
     }
 
     /// The position of the last field of a number.
+    @inline(__always)
     func lastPosition(_ message: MessageID, _ number: UInt32, virtual: Bool = false) -> Int? {
         let row = row(message)
+        let last = lastPositions[Int(message.index), number]
+        if last == LastPositions.none { return nil }
+        if last < row.count, last < LastPositions.far {
+            let entry = entries[Int(row.first) + Int(last)]
+            if entry.number == number, virtual || !entry.isVirtual { return Int(last) }
+        }
+        return scannedPosition(row, number, virtual: virtual)
+    }
+
+    /// The same where the last field of this number is not that of its last four bits, or is behind hundreds of others.
+    @inline(never)
+    private func scannedPosition(_ row: Message, _ number: UInt32, virtual: Bool) -> Int? {
         var position = Int(row.count) - 1
         while position >= 0 {
             let entry = entries[Int(row.first) + position]
@@ -310,8 +329,19 @@ public final class RequestEditor {
                 copying: Int(row.first)..<Int(row.first + row.count), reserving: Int(spare), filler: entry)
         }
         messages[index].count += 1
+        lastPositions[index, entry.number] = UInt8(
+            truncatingIfNeeded: min(row.count, Int32(LastPositions.far)))
+        touch(index, row.count)
         if entries.bytes != bytes { holdLists() }
         return Int(row.count)
+    }
+
+    /// Says that the field at a position is not written as it came.
+    @inline(__always)
+    func touch(_ message: Int, _ position: Int32) {
+        guard position >= 0 else { return }
+        if position < messages[message].touchedFrom { messages[message].touchedFrom = position }
+        if position >= messages[message].touchedTo { messages[message].touchedTo = position + 1 }
     }
 
     /// Marks a message and all around it; what was virtual comes into being.
@@ -322,6 +352,7 @@ public final class RequestEditor {
             let parent = messages[index].parent
             guard parent >= 0 else { return }
             let place = entryIndex(of: messages[index])
+            touch(Int(parent), messages[index].position)
             // A message whose field was replaced or removed meanwhile changes nothing.
             guard entries[place].child == index else { return }
             entries[place].isVirtual = false
@@ -335,18 +366,19 @@ extension RequestEditor.Entry {
     @inline(__always)
     var isUntouched: Bool { !isNew && child < 0 }
 
-    /// The next field of a message; nil at its end.
-    @inline(__always)
-    init?(next fields: inout WireFields) {
-        guard let field = fields.next() else { return nil }
-        self.init(field)
-    }
-
     /// A field as it came.
     @inline(__always)
-    init(_ field: WireField) {
+    init(_ field: WireField, keyCount: UInt8) {
         self.init(
-            number: field.number, kind: field.kind, bits: field.bits, content: field.bytes,
+            number: field.number, kind: field.kind, keyCount: keyCount, bits: field.bits,
+            content: field.bytes,
             start: UInt32(truncatingIfNeeded: field.start), end: UInt32(truncatingIfNeeded: field.end))
+    }
+
+    /// The `AnyValue` of a `KeyValue` that is not open.
+    @inline(__always)
+    var keyValueContent: WireBytes {
+        keyCount == KeyValueParts.unusual
+            ? KeyValueParts(content).value : KeyValueParts.usualValue(of: content, behind: Int(keyCount))
     }
 }

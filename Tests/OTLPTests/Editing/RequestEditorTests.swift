@@ -142,6 +142,39 @@ struct RequestEditorTests {
         #expect(written == expected.bytes)
     }
 
+    @Test("of several fields of a number the last counts, beside others and behind hundreds")
+    func lastFields() {
+        var message = ProtoWriter()
+        for (number, value) in [(3, 1), (3, 2), (19, 7)] as [(Int, UInt64)] {
+            message.integer(number, value)
+        }
+        for index in 0..<300 { message.text(9, "\(index)") }
+        message.integer(4, 5)
+        let written = edited(message.bytes) { editor in
+            let root = editor.root
+            #expect(editor.fieldCount(root) == 304)
+            #expect(editor.bits(root, 3) == 2)
+            #expect(editor.bits(root, 19) == 7)
+            #expect(editor.bits(root, 4) == 5)
+            #expect(!editor.has(root, 20) && !editor.has(root, 35))
+            editor.setBits(root, 3, .varint, 8)
+            editor.setBits(root, 4, .varint, 9)
+            editor.remove(root, at: 2)
+            #expect(!editor.has(root, 19))
+            editor.appendBits(root, 19, .varint, 6)
+            #expect(editor.bits(root, 19) == 6)
+            #expect(editor.bits(root, 3) == 8)
+            #expect(editor.bits(root, 4) == 9)
+        }
+        var expected = ProtoWriter()
+        expected.integer(3, 1)
+        expected.integer(3, 8)
+        for index in 0..<300 { expected.text(9, "\(index)") }
+        expected.integer(4, 9)
+        expected.integer(19, 6)
+        #expect(written == expected.bytes)
+    }
+
     @Test("the first of several attributes of one key is read and set, renaming keeps the value")
     func duplicates() {
         func attribute(_ writer: inout ProtoWriter, _ key: String, _ value: String) {
