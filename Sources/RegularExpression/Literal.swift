@@ -41,6 +41,9 @@ struct Literal {
         (self.isAtStart, self.isAtEnd, self.isAll) = (isAtStart, isAtEnd, isAll)
     }
 
+    /// Of the text.
+    var count: Int { unsafe bytes.count }
+
     /// Once, by the owner.
     func deallocate() { unsafe bytes.deallocate() }
 

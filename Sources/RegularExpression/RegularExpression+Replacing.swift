@@ -13,10 +13,21 @@ extension RegularExpression {
         _ text: UnsafeBufferPointer<UInt8>, with template: Template, change: (([UInt8]) -> [UInt8])? = nil
     ) -> [UInt8]? {
         var result: [UInt8] = []
+        return unsafe replaceAll(text, with: template, into: &result, change: change) ? result : nil
+    }
+
+    /// The same into memory that is used again; false, and nothing written, when there is no match.
+    package func replaceAll(
+        _ text: UnsafeBufferPointer<UInt8>, with template: Template, into result: inout [UInt8],
+        change: (([UInt8]) -> [UInt8])? = nil
+    ) -> Bool {
         var copied = 0
         var isFound = false
         unsafe forEachMatch(in: text, groups: template.groupCount) { ranges in
-            if !isFound { result.reserveCapacity(text.count + 32) }
+            if !isFound {
+                result.removeAll(keepingCapacity: true)
+                result.reserveCapacity(text.count + 32)
+            }
             isFound = true
             let whole = unsafe ranges[0]
             // SAFETY: RE2 gives ranges inside of the text, the matches from left to right.
@@ -30,9 +41,9 @@ extension RegularExpression {
             }
             copied = whole.start + whole.count
         }
-        guard isFound else { return nil }
+        guard isFound else { return false }
         unsafe result.append(contentsOf: text[copied...])
-        return result
+        return true
     }
 
     /// The groups of the first match, the whole match first; nil for those that took no part. Empty: no match.

@@ -126,18 +126,34 @@ package final class RegularExpression: Sendable {
         _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
-        var from = from
-        if let literal = unsafe literal {
-            guard let start = unsafe literal.search(utf8, from: from, whole: whole) else { return false }
-            if unsafe literal.isAll && ranges == nil { return true }
-            from = start
+        guard let literal = unsafe literal else {
+            return unsafe search(utf8, from, whole ? CRE2_WHOLE : CRE2_ANYWHERE, ranges)
         }
+        guard let start = unsafe literal.search(utf8, from: from, whole: whole) else { return false }
+        if literal.isAll {
+            // There are no groups.
+            if let ranges = unsafe ranges, !ranges.isEmpty {
+                unsafe ranges[0] = cre2_range(start: start, count: literal.count)
+            }
+            return true
+        }
+        if whole { return unsafe search(utf8, start, CRE2_WHOLE, ranges) }
+        // Nearly always a match begins where its literal stands: RE2 need not look for its start then, which is half of
+        // the time.
+        return unsafe search(utf8, start, CRE2_AT_START, ranges)
+            || search(utf8, start, CRE2_ANYWHERE, ranges)
+    }
+
+    private func search(
+        _ utf8: UnsafeBufferPointer<UInt8>, _ from: Int, _ anchor: Int,
+        _ ranges: UnsafeMutableBufferPointer<cre2_range>?
+    ) -> Bool {
         let wanted = unsafe ranges?.count ?? 0
         return unsafe utf8.withMemoryRebound(to: CChar.self) { bytes in
             // SAFETY: the pattern lives as long as self, text and ranges are borrowed for the call, and `wanted` is
             // at most the room in `ranges`.
             unsafe cre2_match(
-                raw, bytes.baseAddress, bytes.count, from, whole, ranges?.baseAddress, Int32(wanted))
+                raw, bytes.baseAddress, bytes.count, from, Int32(anchor), ranges?.baseAddress, Int32(wanted))
         }
     }
 }

@@ -58,11 +58,13 @@ const char *cre2_group_name(const cre2_pattern *pattern, int32_t group) {
 }
 
 bool cre2_match(
-    const cre2_pattern *pattern, const char *text, size_t count, size_t from, bool whole, cre2_range *ranges,
+    const cre2_pattern *pattern, const char *text, size_t count, size_t from, int32_t where, cre2_range *ranges,
     int32_t range_count) {
     // A text without an address would give groups without one, which mean something else.
     const re2::StringPiece subject(text == nullptr ? "" : text, count);
-    const auto anchor = whole ? re2::RE2::ANCHOR_BOTH : re2::RE2::UNANCHORED;
+    const auto anchor = where == CRE2_WHOLE      ? re2::RE2::ANCHOR_BOTH
+                        : where == CRE2_AT_START ? re2::RE2::ANCHOR_START
+                                                 : re2::RE2::UNANCHORED;
     // Most want no groups: the usual room would be cleared for nothing.
     if (range_count <= 1) {
         re2::StringPiece match;

@@ -16,17 +16,22 @@ struct Checker {
         case .constant(let value): return ConstantPredicate(value)
         case .call(let call): return ConverterPredicate(try converter(call))
         case .comparison(let left, let operation, let right):
-            return ComparisonPredicate(try value(left), operation, try value(right))
+            let (left, right) = (try value(left), try value(right))
+            return left.isPlain && right.isPlain
+                ? PlainComparison(left, operation, right) : ComparisonPredicate(left, operation, right)
         case .not(let operand): return NotPredicate(try condition(operand))
-        case .and(let operands): return AndPredicate(try conditions(operands))
-        case .or(let operands): return OrPredicate(try conditions(operands))
+        case .and(let operands): return try joined(operands[...]) { AndPredicate($0, $1) }
+        case .or(let operands): return try joined(operands[...]) { OrPredicate($0, $1) }
         }
     }
 
-    private func conditions(_ nodes: [BoolNode]) throws(StatementError) -> [Predicate] {
-        var result: [Predicate] = []
-        for node in nodes { result.append(try condition(node)) }
-        return result
+    /// Two or more conditions in their order; by halves, so that thousands lie in each other a dozen deep.
+    private func joined(
+        _ nodes: ArraySlice<BoolNode>, _ join: (Predicate, Predicate) -> Predicate
+    ) throws(StatementError) -> Predicate {
+        guard nodes.count > 1 else { return try condition(nodes[nodes.startIndex]) }
+        let middle = nodes.startIndex + nodes.count / 2
+        return join(try joined(nodes[..<middle], join), try joined(nodes[middle...], join))
     }
 
     // MARK: - Values

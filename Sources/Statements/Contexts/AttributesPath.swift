@@ -52,6 +52,23 @@ final class AttributesPath: PathExpression {
         }
     }
 
+    override var hasPlainValues: Bool { true }
+
+    override func plainValue(of key: WireBytes, _ frame: Frame) -> AttributeValue {
+        frame.editor.value(key, in: table(frame)) ?? .empty
+    }
+
+    override func set(
+        plain value: AttributeValue, of key: WireBytes, _ frame: Frame
+    ) throws(EvaluationError) {
+        switch value {
+        // Which may be too deep.
+        case .array, .keyValueList: try Self.checked(Value(value))
+        default: break
+        }
+        frame.editor.set(key, to: value, in: table(frame))
+    }
+
     override func value(of key: Bytes, _ frame: Frame) -> Value {
         key.lend { key in
             frame.editor.value(key, in: table(frame)).map { Value($0) } ?? .null

@@ -27,8 +27,11 @@ final class TextPath: PathExpression {
         super.init(shown)
     }
 
-    override func evaluate(_ frame: Frame) -> Value {
-        .string(.borrowed(frame.editor.content(level.message(frame), number)))
+    override func evaluate(_ frame: Frame) -> Value { Value(plain(frame)) }
+    override var isPlain: Bool { true }
+
+    override func plain(_ frame: Frame) -> AttributeValue {
+        .string(frame.editor.content(level.message(frame), number))
     }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
@@ -62,7 +65,10 @@ final class IntPath: PathExpression {
         super.init(shown)
     }
 
-    override func evaluate(_ frame: Frame) -> Value {
+    override func evaluate(_ frame: Frame) -> Value { Value(plain(frame)) }
+    override var isPlain: Bool { true }
+
+    override func plain(_ frame: Frame) -> AttributeValue {
         .int(Int64(bitPattern: frame.editor.bits(level.message(frame), number)))
     }
 

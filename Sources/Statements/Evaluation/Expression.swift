@@ -8,10 +8,19 @@ class Expression {
 
     /// The value, for literals.
     var constant: Value? { nil }
+
+    /// Whether `plain` may be asked: of literals, and of what is read from the request as it stands there.
+    var isPlain: Bool { false }
+
+    /// The value as an attribute's, with no reference to be counted. Nil is empty. Only where `isPlain`.
+    func plain(_ frame: Frame) -> AttributeValue {
+        preconditionFailure("an expression that is plain reads itself so")
+    }
 }
 
 final class ConstantExpression: Expression {
     private let value: Value
+    private let plainValue: AttributeValue?
     /// The text, which the value borrows so that nobody counts references; nil for what is no UTF-8, and other kinds.
     let text: OwnedBytes?
 
@@ -22,7 +31,19 @@ final class ConstantExpression: Expression {
         } else {
             (text, self.value) = (nil, value)
         }
+        plainValue =
+            switch self.value {
+            case .null: .empty
+            case .bool(let value): .bool(value)
+            case .int(let value): .int(value)
+            case .double(let value): .double(value)
+            case .string(.borrowed(let bytes)): .string(bytes)
+            default: nil
+            }
     }
+
+    override var isPlain: Bool { plainValue != nil }
+    override func plain(_ frame: Frame) -> AttributeValue { plainValue ?? .empty }
 
     override func evaluate(_ frame: Frame) -> Value { value }
     /// Owned: it may live longer.

@@ -25,6 +25,17 @@ package final class Frame {
     /// Metrics that functions have added to the current scope.
     var madeMetrics = 0
 
+    private var scratch: [UInt8] = []
+
+    /// Room for a text that lives for one statement; give it back.
+    func takeScratch() -> [UInt8] {
+        var taken: [UInt8] = []
+        swap(&taken, &scratch)
+        return taken
+    }
+
+    func giveScratch(_ room: [UInt8]) { scratch = room }
+
     /// Reads and changes what is open in an editor, which stays open as long as the frame is used.
     package init(_ editor: RequestEditor) {
         self.editor = editor

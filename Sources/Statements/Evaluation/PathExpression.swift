@@ -11,6 +11,24 @@ class PathExpression: Expression {
         preconditionFailure("every path sets itself")
     }
 
+    /// The same with a value as `plain` gives it.
+    func set(plain value: AttributeValue, _ frame: Frame) throws(EvaluationError) {
+        try set(Value(value), frame)
+    }
+
+    /// Whether `plainValue` and `set(plain:of:_:)` may be asked.
+    var hasPlainValues: Bool { false }
+
+    /// The value of a key, as `plain` gives it.
+    func plainValue(of key: WireBytes, _ frame: Frame) -> AttributeValue {
+        preconditionFailure("a path with plain values reads them so")
+    }
+
+    /// Sets the value of a key.
+    func set(plain value: AttributeValue, of key: WireBytes, _ frame: Frame) throws(EvaluationError) {
+        preconditionFailure("a path with plain values sets them so")
+    }
+
     // MARK: - Maps. Attribute tables do better than read, change and set.
 
     /// Reads one key of a map.
@@ -59,18 +77,29 @@ class PathExpression: Expression {
 final class IndexedPath: PathExpression {
     private let base: PathExpression
     private let keys: [Key]
-    /// The only key, a literal: nearly always.
-    private let name: OwnedBytes?
+    /// The only key, a literal, borrowed from `keys`: nearly always.
+    private let name: WireBytes?
 
     init(_ base: PathExpression, _ keys: [Key], shown: String) {
         self.base = base
         self.keys = keys
-        if keys.count == 1, case .string(let name) = keys[0] { self.name = name } else { name = nil }
+        if keys.count == 1, case .string(let name) = keys[0] { self.name = name.bytes } else { name = nil }
         super.init(shown)
     }
 
+    override var isPlain: Bool { name != nil && base.hasPlainValues }
+
+    override func plain(_ frame: Frame) -> AttributeValue {
+        name.map { base.plainValue(of: $0, frame) } ?? .empty
+    }
+
+    override func set(plain value: AttributeValue, _ frame: Frame) throws(EvaluationError) {
+        guard let name, base.hasPlainValues else { return try set(Value(value), frame) }
+        try base.set(plain: value, of: name, frame)
+    }
+
     override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
-        if let name { return try base.value(of: .borrowed(name.bytes), frame) }
+        if let name { return try base.value(of: .borrowed(name), frame) }
         return try dynamic(frame)
     }
 
@@ -82,7 +111,7 @@ final class IndexedPath: PathExpression {
     }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
-        if let name { return try base.set(value, of: .borrowed(name.bytes), frame) }
+        if let name { return try base.set(value, of: .borrowed(name), frame) }
         guard case .string(let first) = try keys[0].resolved(frame) else {
             return try base.set(Indexing.write(value, into: base.evaluate(frame), keys[...], frame), frame)
         }

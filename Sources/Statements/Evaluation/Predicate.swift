@@ -25,6 +25,21 @@ final class ComparisonPredicate: Predicate {
     }
 }
 
+/// A comparison of what needs no reference counted: literals, attributes and fields as they stand.
+final class PlainComparison: Predicate {
+    private let left: Expression
+    private let operation: ComparisonOperator
+    private let right: Expression
+
+    init(_ left: Expression, _ operation: ComparisonOperator, _ right: Expression) {
+        (self.left, self.operation, self.right) = (left, operation, right)
+    }
+
+    override func holds(_ frame: Frame) -> Bool {
+        Comparison.holds(left.plain(frame), operation, right.plain(frame))
+    }
+}
+
 /// A converter that must give a bool.
 final class ConverterPredicate: Predicate {
     private let converter: Expression
@@ -48,21 +63,24 @@ final class NotPredicate: Predicate {
 
 /// Left to right, until one decides.
 final class AndPredicate: Predicate {
-    private let operands: [Predicate]
-    init(_ operands: [Predicate]) { self.operands = operands }
+    private let left: Predicate
+    private let right: Predicate
+    init(_ left: Predicate, _ right: Predicate) { (self.left, self.right) = (left, right) }
 
     override func holds(_ frame: Frame) throws(EvaluationError) -> Bool {
-        for operand in operands where try !operand.holds(frame) { return false }
-        return true
+        guard try left.holds(frame) else { return false }
+        return try right.holds(frame)
     }
 }
 
+/// Left to right, until one decides.
 final class OrPredicate: Predicate {
-    private let operands: [Predicate]
-    init(_ operands: [Predicate]) { self.operands = operands }
+    private let left: Predicate
+    private let right: Predicate
+    init(_ left: Predicate, _ right: Predicate) { (self.left, self.right) = (left, right) }
 
     override func holds(_ frame: Frame) throws(EvaluationError) -> Bool {
-        for operand in operands where try operand.holds(frame) { return true }
-        return false
+        if try left.holds(frame) { return true }
+        return try right.holds(frame)
     }
 }

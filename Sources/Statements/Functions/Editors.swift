@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// The editors of every context.
 enum Editors {
     static var all: [Function] {
@@ -8,6 +10,14 @@ enum Editors {
         [
             Function("set", [.required("target", .path), .required("value", .any)]) { arguments in
                 let (target, value) = (arguments.path(0), arguments.expression(1))
+                if value.isPlain {
+                    return { frame throws(EvaluationError) in
+                        let new = value.plain(frame)
+                        if case .empty = new { return .null }
+                        try target.set(plain: new, frame)
+                        return .null
+                    }
+                }
                 return { frame throws(EvaluationError) in
                     let new = try value.evaluate(frame)
                     // As the Collector up to v0.160: nil changes nothing.

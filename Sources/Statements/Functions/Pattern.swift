@@ -51,6 +51,17 @@ extension Bytes {
         }.map { .owned($0) }
     }
 
+    /// Writes the text with every match replaced; false, and nothing written, when there is none.
+    func replace(
+        _ expression: RegularExpression, with template: RegularExpression.Template,
+        into result: inout [UInt8]
+    ) -> Bool {
+        unsafe read { bytes in
+            // SAFETY: borrowed for the call.
+            unsafe expression.replaceAll(bytes.bindMemory(to: UInt8.self), with: template, into: &result)
+        }
+    }
+
     /// Whether a pattern occurs in the text. Allocates nothing.
     func occurs(_ expression: RegularExpression) -> Bool {
         unsafe read { bytes in

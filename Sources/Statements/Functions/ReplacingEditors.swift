@@ -1,3 +1,4 @@
+internal import OTLP
 internal import RegularExpression
 
 /// `replace_pattern`, `replace_match` and their forms for all entries of a map.
@@ -28,6 +29,9 @@ enum ReplacingEditors {
             function = arguments.function(index + 1)
             format = arguments.optionalExpression(index + 2)
         }
+
+        /// The template when nothing else has a say.
+        var plainTemplate: RegularExpression.Template? { function == nil ? template : nil }
 
         /// The function's and the format's result for one expanded text.
         func finish(_ text: Bytes, _ frame: Frame) throws(EvaluationError) -> Bytes {
@@ -94,7 +98,18 @@ enum ReplacingEditors {
             let target = arguments.path(0)
             let pattern = try Pattern(arguments.expression(1), of: "replace_pattern")
             let replacement = Replacement(arguments, at: 2, for: pattern.constant)
+            let isPlain = target.isPlain
             return { frame throws(EvaluationError) in
+                if isPlain, let expression = pattern.constant, let template = replacement.plainTemplate {
+                    guard case .string(let text) = target.plain(frame) else { return .null }
+                    // Kept from item to item, so that nothing is allocated.
+                    var new = frame.takeScratch()
+                    if Bytes.borrowed(text).replace(expression, with: template, into: &new) {
+                        try target.set(.string(.owned(new)), frame)
+                    }
+                    frame.giveScratch(new)
+                    return .null
+                }
                 guard case .string(let text) = try target.evaluate(frame) else { return .null }
                 guard let new = try replacement.replaced(text, pattern.resolved(frame), frame) else {
                     return .null

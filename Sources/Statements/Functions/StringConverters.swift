@@ -7,7 +7,11 @@ enum StringConverters {
                 arguments throws(FunctionError) in
                 let target = arguments.expression(0)
                 let pattern = try Pattern(arguments.expression(1), of: "IsMatch")
+                let isPlain = target.isPlain
                 return { frame throws(EvaluationError) in
+                    if isPlain, case .string(let text) = target.plain(frame) {
+                        return .bool(Bytes.borrowed(text).occurs(try pattern.resolved(frame)))
+                    }
                     guard let text = try target.evaluate(frame).stringLike() else { return .bool(false) }
                     return .bool(text.occurs(try pattern.resolved(frame)))
                 }

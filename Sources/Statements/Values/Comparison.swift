@@ -1,3 +1,5 @@
+internal import OTLP
+
 /// OTTL's comparison: never an error. Values of different kinds are unequal and in no order; integers and floats
 /// compare as floats.
 enum Comparison {
@@ -7,20 +9,42 @@ enum Comparison {
         {
             return (one == two) == (operation == .equal)
         }
-        if let order = order(left, right) {
-            return switch operation {
-            case .equal: order == 0
-            case .notEqual: order != 0
-            case .less: order < 0
-            case .lessOrEqual: order <= 0
-            case .greater: order > 0
-            case .greaterOrEqual: order >= 0
-            }
-        }
+        if let order = order(left, right) { return holds(order, operation) }
         switch operation {
         case .equal: return equal(left, right)
         case .notEqual: return !equal(left, right)
         default: return false
+        }
+    }
+
+    /// The same of values that need no reference counted.
+    static func holds(
+        _ left: AttributeValue, _ operation: ComparisonOperator, _ right: AttributeValue
+    ) -> Bool {
+        switch (left, right) {
+        case (.string(let one), .string(let two)):
+            switch operation {
+            case .equal: return one.isEqual(to: two)
+            case .notEqual: return !one.isEqual(to: two)
+            default: return holds(Bytes.borrowed(one).order(.borrowed(two)), operation)
+            }
+        case (.int(let one), .int(let two)):
+            return holds(one == two ? 0 : one < two ? -1 : 1, operation)
+        case (.empty, .empty): return holds(0, operation)
+        case (.empty, _), (_, .empty): return operation == .notEqual
+        default: return holds(Value(left), operation, Value(right))
+        }
+    }
+
+    @inline(__always)
+    private static func holds(_ order: Int, _ operation: ComparisonOperator) -> Bool {
+        switch operation {
+        case .equal: order == 0
+        case .notEqual: order != 0
+        case .less: order < 0
+        case .lessOrEqual: order <= 0
+        case .greater: order > 0
+        case .greaterOrEqual: order >= 0
         }
     }
 

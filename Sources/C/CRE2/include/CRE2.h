@@ -38,10 +38,18 @@ typedef struct cre2_range {
     ptrdiff_t count;
 } cre2_range;
 
-/// Matches from `from` on, linear in the text. `whole`: the match must span the whole text.
+/// Where a match must stand.
+enum {
+    CRE2_ANYWHERE = 0,
+    CRE2_AT_START = 1, // at `from`
+    CRE2_WHOLE = 2,    // from `from` to the end of the text
+};
+
+/// Matches from `from` on, linear in the text.
+/// - anchor: CRE2_ANYWHERE, …
 /// Fills `ranges[0]` with the match and the others with the groups, as many as `range_count`; at most 32 are filled.
 bool cre2_match(
-    const cre2_pattern *_Nonnull pattern, const char *_Nullable text, size_t count, size_t from, bool whole,
+    const cre2_pattern *_Nonnull pattern, const char *_Nullable text, size_t count, size_t from, int32_t anchor,
     cre2_range *_Nullable ranges, int32_t range_count);
 
 #ifdef __cplusplus
