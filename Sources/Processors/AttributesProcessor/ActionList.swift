@@ -7,19 +7,23 @@ internal import RegularExpression
 /// The actions of a processor, in order. Any thread.
 struct ActionList: Sendable {
     private let actions: [Action]
-    /// The same, borrowing from them: the commonest touch no reference counts.
+    /// What actions set that need nothing else, encoded.
+    private let keyValues: [OwnedBytes?]
+    /// The same, borrowing from both: the commonest touch no reference counts.
     private let steps: [Step]
     private let usesContext: Bool
 
-    // SAFETY (@unchecked Sendable): what it borrows never changes, and lives as long as the actions beside it.
+    // SAFETY (@unchecked Sendable): what it borrows never changes, and lives as long as what is beside it.
     private enum Step: @unchecked Sendable {
-        case set(WireBytes, Action.SetMode, AttributeValue)
+        /// With the `KeyValue` that it is when it is new.
+        case set(WireBytes, Action.SetMode, AttributeValue, WireBytes)
         case delete(WireBytes)
         case other
 
-        init(_ action: Action) {
+        init(_ action: Action, _ keyValue: OwnedBytes?) {
             switch action {
-            case .set(let key, let mode, .constant(let value), _): self = .set(key.bytes, mode, value.value)
+            case .set(let key, let mode, .constant(let value), _):
+                self = .set(key.bytes, mode, value.value, keyValue?.bytes ?? WireBytes.none)
             case .delete(let key?, nil): self = .delete(key.bytes)
             default: self = .other
             }
@@ -31,7 +35,11 @@ struct ActionList: Sendable {
         var actions: [Action] = []
         for (index, config) in configs.enumerated() { actions.append(try Action(config, at: index)) }
         self.actions = actions
-        steps = actions.map { Step($0) }
+        keyValues = actions.map { action in
+            guard case .set(let key, _, .constant(let value), _) = action else { return nil }
+            return OwnedBytes(keyValue: key.bytes, value.value)
+        }
+        steps = zip(actions, keyValues).map { Step($0, $1) }
         usesContext = configs.contains { !$0.fromContext.isEmpty }
     }
 
@@ -50,7 +58,12 @@ struct ActionList: Sendable {
     func apply(to request: RequestEditor, _ table: AttributeTable, _ values: ContextValues) {
         for index in steps.indices {
             switch steps[index] {
-            case .set(let key, let mode, let value): Self.set(key, mode, request, table) { value }
+            case .set(let key, let mode, let value, let keyValue):
+                if let position = request.find(key, in: table) {
+                    if mode != .insert { request.setValue(table, at: position, to: value) }
+                } else if mode != .update {
+                    request.append(borrowing: keyValue, to: table)
+                }
             case .delete(let key): request.remove(key, in: table)
             case .other: apply(actions[index], to: request, table, usesContext ? values[index] : nil)
             }

@@ -116,10 +116,14 @@ struct SpanSampler: Sendable {
 
     /// The value of a `KeyValue` whose key is `sampling.priority`.
     private static func priority(_ attribute: WireBytes) -> AttributeValue? {
+        // A key of another length, nearly always: one look.
+        if attribute.count >= 2, attribute[0] == Field.KeyValue.key &<< 3 | 2, attribute[1] < 0x80,
+            attribute[1] != priorityBytes
+        {
+            return nil
+        }
         for field in attribute.fields where field.number == Field.KeyValue.key {
-            guard field.bytes.count == priorityBytes, field.bytes.isEqual(to: priority.bytes) else {
-                return nil
-            }
+            guard field.bytes.isEqual(to: priority.bytes) else { return nil }
             return Attribute(attribute).value
         }
         return nil
