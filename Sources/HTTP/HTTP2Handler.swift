@@ -38,8 +38,8 @@ package final class HTTP2Handler: ChannelInboundHandler {
     /// A server's, until there is a session.
     private var greeting: HTTP2Greeting?
     /// Why a server's connection ends whose client speaks something else.
-    package static let foundTLS = "the client speaks TLS"
-    package static let foundNoHTTP2 = "the client does not speak HTTP/2"
+    package static let foundTLS = "HTTP/2: the client speaks TLS"
+    package static let foundNoHTTP2 = "HTTP/2: the client does not speak it"
     /// Whether the client's settings were acknowledged without a session.
     private var isGreeted = false
     private var scanner = HTTP2FrameScanner()

@@ -23,6 +23,9 @@ struct JaegerConfigTests {
         #expect(all.compact?.endpoint.port == 6831 && all.binary?.endpoint.port == 6832)
         #expect(all.compact?.packetBytesMax == 100 && all.compact?.socketBufferBytes == 5)
         #expect(all.binary?.packetBytesMax == 65_000)
+        // Configurations have more than a packet can have.
+        let (large, _) = read("protocols: {thrift_compact: {max_packet_size: 131072}}")
+        #expect(large.compact?.packetBytesMax == 65_535)
         let (one, _) = read("protocols: {thrift_http: {endpoint: '0.0.0.0:1'}, grpc: {enabled: false}}")
         #expect(one.http?.endpoint.port == 1 && one.grpc == nil && one.compact == nil && one.binary == nil)
     }
@@ -34,7 +37,11 @@ struct JaegerConfigTests {
             ("", "must specify at least one protocol when using the Jaeger receiver"),
             ("protocols: {}", "must specify at least one protocol when using the Jaeger receiver"),
             ("grpc: {endpoint: 'a:1'}", "protocols"),
-            ("protocols: {thrift_compact: {max_packet_size: 70000}}", "must be between 1 and 65535"),
+            ("protocols: {thrift_compact: {max_packet_size: 0}}", "must be between 1 and 2147483647"),
+            (
+                "{protocols: {grpc: }, remote_sampling: {strategy_file: a}}",
+                "remote_sampling: is not supported yet"
+            ),
             ("protocols: {thrift_compact: {max_packets: 1}}", "unknown key \"max_packets\""),
         ])
     func refused(yaml: String, message: String) {

@@ -172,11 +172,14 @@ struct Expander {
             case "http", "https": return answer(reference, place)
             case "yaml": return typed(rest, name: "yaml", place)
             default:
+                // Schemes are written small, variables in capitals: a default as other programs write it, and perhaps a
+                // secret.
+                let isDefault = isVariableName(scheme) && scheme.uppercased() == scheme
                 return fail(
-                    "scheme \(quoted(scheme)) of \(quoted("${\(reference)}")) is not supported", place,
-                    // Schemes are written small, variables in capitals: a default as other programs write it.
-                    help: isVariableName(scheme) && scheme.uppercased() == scheme
-                        ? "for a default write ${env:\(scheme):-\(rest)}"
+                    "scheme \(quoted(scheme)) of \(quoted("${\(isDefault ? scheme + ":…" : reference)}")) is not supported",
+                    place,
+                    help: isDefault
+                        ? "for a default write ${env:\(scheme):-…}"
                         : "use env, file, yaml, http or https; write $${ for a literal ${")
             }
         }

@@ -70,7 +70,8 @@ extension ActionConfig {
         }
         do throws(ActionError) { try checkFields() } catch {
             throw ActionError(
-                description: "error with key \"\(key)\" (\(index)-th action): \(error.description)")
+                description: "error with key \"\(key)\" (\(index)-th action): \(error.description)",
+                help: error.help)
         }
     }
 
