@@ -18,10 +18,13 @@ extension AuditVerifier {
         /// When the first of them was recorded, in nanoseconds of Unix time; 0 for none, and for one that is missing.
         package var uncoveredSince: UInt64 = 0
 
-        /// Whether so many entries, or so old ones, are without a checkpoint that later ones may have been removed: a gateway makes one
-        /// every few seconds.
+        /// Whether so many entries, or so old ones, are without a checkpoint that later ones may have been
+        /// removed: a gateway makes one every few seconds. Also when the time is as far ahead of `now`, which is
+        /// more than two clocks differ by: whoever writes a row chooses its time.
         package func lacksCheckpoints(now: UInt64) -> Bool {
-            uncovered > 100_000 || uncovered > 0 && now > uncoveredSince + 600_000_000_000
+            // No sum: a row's time may be near the end of what 64 bits hold.
+            let distance = max(now, uncoveredSince) - min(now, uncoveredSince)
+            return uncovered > 100_000 || uncovered > 0 && distance > 600_000_000_000
         }
     }
 }

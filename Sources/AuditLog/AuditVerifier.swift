@@ -59,19 +59,18 @@ package final class AuditVerifier {
         let checker = RangeChecker(store.opener, tree.size + 1...tail.size, signed: signed)
         defer { checker.stop() }
         while report.findings.count < Self.findingsMax {
-            guard let range = try checker.next() else {
-                // The last one was there when the tail was read.
-                if tree.size < tail.size {
-                    find(tree.size + 1, "entries \(tree.size + 1) to \(tail.size) are missing")
-                }
-                break
-            }
+            guard let range = try checker.next(store) else { break }
             keptTiles = range.tiles
             var tiles: [HashTile] = []
             for chunk in range.chunks {
                 guard try check(chunk, &tiles) else { return try finish(isCut: false) }
             }
             try check(tiles)
+            // At once: a row that was put in far behind the others makes more empty ranges than anybody can read.
+            guard tree.size == range.end else {
+                try findGap(upTo: tail.size)
+                return try finish(isCut: false)
+            }
             progress(tree.size, tail.size)
         }
         return try finish(isCut: tree.size == tail.size)
@@ -86,6 +85,16 @@ package final class AuditVerifier {
         // What is wrong with the whole store is seen with each page of it.
         guard report.findings.count < Self.findingsMax, !report.findings.contains(finding) else { return }
         report.findings.append(finding)
+    }
+
+    /// Names the entries that are missing behind the tree's.
+    /// - Parameter last: where they end when no row is behind them: the last one when the tail was read.
+    private func findGap(upTo last: UInt64) throws(AuditStoreError) {
+        let first = tree.size + 1
+        let next = try store.rows(from: first, limit: 1).first?.sequence
+        // None: the last one was removed meanwhile. The first one itself: it was put back meanwhile.
+        let end = next.map { max(first, $0 - 1) } ?? last
+        find(first, "entries \(first) to \(end) are missing")
     }
 
     /// - Parameter isCut: whether all rows were read, so that what a checkpoint covers beyond them is missing.

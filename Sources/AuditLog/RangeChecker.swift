@@ -9,6 +9,8 @@ final class RangeChecker: Sendable {
 
     /// A range that was checked.
     struct Checked: Sendable {
+        /// The last sequence that it was to have.
+        let end: UInt64
         /// By sequence.
         var chunks: [CheckedChunk] = []
         /// The kept tiles of level 0 with these rows.
@@ -61,8 +63,9 @@ final class RangeChecker: Sendable {
     }
 
     /// Waits for the next range; nil after the last one.
+    /// - Parameter own: the caller's store of the same log, which is read where no thread could open one.
     /// - Throws: the store cannot be read. Not again after that.
-    func next() throws(AuditStoreError) -> Checked? {
+    func next(_ own: any AuditStore) throws(AuditStoreError) -> Checked? {
         let range = taken.withLock { count in
             defer { count += 1 }
             return count
@@ -72,6 +75,11 @@ final class RangeChecker: Sendable {
             if let result = state.withLock({ $0.results.removeValue(forKey: range) }) {
                 free.signal()
                 return try result.get()
+            }
+            // Slower, but a server may have no connection left beside that one.
+            if state.withLock({ $0.failed }) == queues.count {
+                var page = RowPage()
+                return try check(sequences(range), own, &page)
             }
             ready.wait()
         }
@@ -89,16 +97,12 @@ final class RangeChecker: Sendable {
         do throws(AuditStoreError) {
             store = try open()
         } catch {
-            // Where a server has no connection left for this thread, the others do its work.
-            let failed = state.withLock { state in
-                state.failed += 1
-                return state.failed
-            }
-            if failed == queues.count { finish(0, .failure(error)) }
+            // Where a server has no connection left for this thread, the others do its work; without any, `next`.
+            state.withLock { $0.failed += 1 }
+            ready.signal()
             return
         }
         defer { store.close() }
-        let columns = store.copiedColumns
         var page = RowPage()
         while true {
             free.wait()
@@ -108,23 +112,31 @@ final class RangeChecker: Sendable {
                 return state.begun
             }
             guard let range else { return }
-            finish(
-                range,
-                Result { () throws(AuditStoreError) in
-                    let sequences = sequences(range)
-                    var checked = Checked()
-                    let tile = (sequences.lowerBound - 1) / UInt64(HashTile.width)
-                    checked.tiles = try store.tiles(
-                        level: 0, from: tile, limit: Int(Self.rowsAtATime) / HashTile.width)
-                    try store.read(sequences, &page) { page in
-                        if checked.chunks.last?.isFull ?? true {
-                            checked.chunks.append(CheckedChunk(first: page.rows[0].sequence))
-                        }
-                        checked.chunks[checked.chunks.count - 1].add(page, signed: signed, columns)
-                    }
-                    return checked
-                })
+            do throws(AuditStoreError) {
+                finish(range, .success(try check(sequences(range), store, &page)))
+            } catch {
+                // `next` ends with it, and a store that is away must not be asked again.
+                finish(range, .failure(error))
+                return
+            }
         }
+    }
+
+    private func check(
+        _ sequences: ClosedRange<UInt64>, _ store: any AuditStore, _ page: inout RowPage
+    ) throws(AuditStoreError) -> Checked {
+        let columns = store.copiedColumns
+        var checked = Checked(end: sequences.upperBound)
+        let tile = (sequences.lowerBound - 1) / UInt64(HashTile.width)
+        checked.tiles = try store.tiles(
+            level: 0, from: tile, limit: Int(Self.rowsAtATime) / HashTile.width)
+        try store.read(sequences, &page) { page in
+            if checked.chunks.last?.isFull ?? true {
+                checked.chunks.append(CheckedChunk(first: page.rows[0].sequence))
+            }
+            checked.chunks[checked.chunks.count - 1].add(page, signed: signed, columns)
+        }
+        return checked
     }
 
     private func finish(_ range: Int, _ result: Result<Checked, AuditStoreError>) {

@@ -6,34 +6,63 @@ private struct BesideWork {
     let account: ConnectionAccount
     let work: @Sendable () -> Int?
     let done: () -> Void
+    /// Whether its connection was proven when the work was queued.
+    var wasProven = false
 }
 
 /// The long works of one event loop's connections, on threads beside the loops: one after the other, so that what is only
-/// begun takes memory once, the smallest debt of its connection and every class of debts in turn. Those of connections in
-/// debt leave a thread idle for more than half of the time. Event loop only.
+/// begun takes memory once, the smallest debt of its connection and every class of debts in turn.
+///
+/// Those of connections that are not proven leave the threads to the others for more than half of the time:
+/// however many new ones come with one long work each, who is known does not wait for them. Event loop only.
 final class BesideQueue: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables are touched on `eventLoop` only.
     /// Where there are no threads, work is done on the loop after it has looked at the others.
     private static let pause = TimeAmount.microseconds(100)
+    /// What a connection that is not proven owes at least, nanoseconds: its work is in no class of proven ones'.
+    private static let unprovenDebt = 1_000
 
     private let eventLoop: any EventLoop
     private var waiting = TurnQueue<BesideWork>()
-    /// Whether one is under way, or the next one's time has been set.
+    /// Whether one is under way.
     private var isBusy = false
     private var takesSmallest = false
+    /// Until then it is the turn of proven connections only.
+    private var notBefore = NIODeadline.distantPast
 
     init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
     }
 
     fileprivate func append(_ work: BesideWork) {
-        waiting.append(work, debt: -work.account.work.credit)
+        enqueue(work)
         if !isBusy { beginNext() }
     }
 
-    private func beginNext() {
+    private func enqueue(_ work: BesideWork) {
+        var work = work
+        let budget = work.account.work
+        work.wasProven = budget.isProven
+        waiting.append(work, debt: budget.isProven ? 0 : max(-budget.credit, Self.unprovenDebt))
+    }
+
+    private func pop() -> BesideWork? {
+        if eventLoop.now < notBefore { return waiting.popWithoutDebt() }
         takesSmallest.toggle()
-        guard let next = takesSmallest ? waiting.popFirst() : waiting.popNext() else {
+        return takesSmallest ? waiting.popFirst() : waiting.popNext()
+    }
+
+    private func popNext() -> BesideWork? {
+        while let next = pop() {
+            // One read may bring many long works: the first has shown what the others are.
+            guard next.wasProven, !next.account.work.isProven else { return next }
+            enqueue(next)
+        }
+        return nil
+    }
+
+    private func beginNext() {
+        guard let next = popNext() else {
             isBusy = false
             return
         }
@@ -65,10 +94,16 @@ final class BesideQueue: @unchecked Sendable {
         work.done()
         account.besideWorkEnded()
         if account.work.isOverdrawn { account.end?(.time) }
-        guard !account.work.isProven else { return beginNext() }
+        if !account.work.isProven { rest(max(Self.pause, .nanoseconds(cost.time.nanoseconds * 3 / 2))) }
+        beginNext()
+    }
+
+    private func rest(_ time: TimeAmount) {
+        notBefore = max(notBefore, eventLoop.now + time)
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
-        eventLoop.scheduleTask(in: max(Self.pause, .nanoseconds(cost.time.nanoseconds * 3 / 2))) {
-            bound.value.beginNext()
+        eventLoop.scheduleTask(deadline: notBefore) {
+            let queue = bound.value
+            if !queue.isBusy { queue.beginNext() }
         }
     }
 }
@@ -103,5 +138,5 @@ extension ConnectionAccount {
     }
 
     /// Whether what the connection has sent waits until work for it is done.
-    var isHeld: Bool { besideWorks > 0 }
+    package var isHeld: Bool { besideWorks > 0 }
 }

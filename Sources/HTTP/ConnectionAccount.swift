@@ -67,6 +67,9 @@ package final class ConnectionAccount {
     package internal(set) var gate: ReadGate?
     /// Ends the connection as its protocol does. Set by the protocol's handler.
     package var end: ((ConnectionEnd) -> Void)?
+    /// Whether a part of a request may have been taken and the client has not been told: it would send all of
+    /// it again. Set by the protocol's handler.
+    package var isHandingOn: (() -> Bool)?
 
     /// A connection that opens now.
     package init(

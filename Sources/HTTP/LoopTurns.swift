@@ -164,6 +164,11 @@ struct TurnQueue<Element> {
         classes.indices.first { taken[$0] < classes[$0].count }.map { pop($0) }
     }
 
+    /// Who came first of those that owe nothing.
+    mutating func popWithoutDebt() -> Element? {
+        taken[0] < classes[0].count ? pop(0) : nil
+    }
+
     /// Who came first in the next class that has any: one class after the other, whatever is owed.
     mutating func popNext() -> Element? {
         for offset in classes.indices {

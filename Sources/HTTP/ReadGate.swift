@@ -93,6 +93,7 @@ package final class ReadGate: ChannelDuplexHandler {
         deadline?.cancel()
         deadline = nil
         account.end = nil
+        account.isHandingOn = nil
         drop()
         guard isWaiting else { return }
         isWaiting = false
@@ -361,15 +362,21 @@ package final class ReadGate: ChannelDuplexHandler {
             return context.fireUserInboundEventTriggered(event)
         }
         inputEnded = true
+        setDeadline(context)
+        if waiting.readableBytes == 0 { endInput(context) }
+    }
+
+    private func setDeadline(_ context: ChannelHandlerContext) {
         // Nothing of the peer's can change any more what it is able to take.
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         deadline = context.eventLoop.scheduleTask(in: halfClosedLimit) {
             let (gate, context) = bound.value
             gate.deadline = nil
+            // The answer is ours to give: what was taken already would be sent again.
+            if gate.account.isHandingOn?() == true { return gate.setDeadline(context) }
             gate.end(.halfClosed, context)
             context.close(promise: nil)
         }
-        if waiting.readableBytes == 0 { endInput(context) }
     }
 
     private func endInput(_ context: ChannelHandlerContext) {

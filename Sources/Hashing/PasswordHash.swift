@@ -12,10 +12,21 @@ package enum PasswordHash: Sendable, Equatable {
     case plain([UInt8])
 
     /// Whether a check of it takes so long that others notice.
-    package var isSlow: Bool { if case .bcrypt = self { true } else { false } }
+    package var isSlow: Bool {
+        switch self {
+        case .bcrypt, .md5Crypt: true
+        case .sha1, .plain: false
+        }
+    }
+
+    /// Longer passwords are wrong whatever they are: `htpasswd` takes none, and `md5Crypt` digests each a thousand times.
+    package static let passwordBytesMax = 255
+    /// bcrypt takes 2 to the power of its cost: up to this about a third of a second.
+    package static let bcryptCostMax = 12
 
     /// Whether it is the hash of a password. Takes as long as the kind says, right or wrong.
     package func matches(_ password: [UInt8]) -> Bool {
+        guard password.count <= Self.passwordBytesMax else { return false }
         switch self {
         case .bcrypt(let text):
             // SAFETY: both are borrowed for the call, with their lengths; a zero stands behind them, which Nettle wants

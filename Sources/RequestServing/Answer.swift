@@ -20,6 +20,8 @@ enum Answer: Sendable {
         var message: String
         /// Set when the client should come again.
         var retryAfterSeconds: Int?
+        /// Whether auth has not let it in: nothing is known of the client, and nothing earned by it.
+        var isTurnedAway = false
         /// Answered in `text/plain` by HTTP, since the client did not say which encoding it understands.
         var isPlainText = false
         /// What the client must show to come in (HTTP 401).
@@ -47,7 +49,8 @@ enum Answer: Sendable {
 
     /// Whether the request was taken, or refused for reasons that are ours and not its own.
     var isOurs: Bool {
-        if case .failed(let failure) = self { failure.retryAfterSeconds != nil } else { true }
+        guard case .failed(let failure) = self else { return true }
+        return failure.retryAfterSeconds != nil && !failure.isTurnedAway
     }
 
     /// Whether anything of the request was taken.

@@ -44,6 +44,7 @@ final class Door: Sendable {
             } else {
                 failure.challenge = authenticator.challenge
             }
+            failure.isTurnedAway = true
             failure.isPlainText = style == .plain
             failure.mediaType = Routes.mediaType(head) ?? .json
             return failure

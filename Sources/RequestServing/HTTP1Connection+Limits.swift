@@ -8,7 +8,9 @@ extension HTTP1Connection: ReceiverConnection {
         account.gate?.giveBackBuffer(now)
         let isStuck = context.map { !$0.channel.isWritable } ?? false
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
-        if let limit = limits.write, isStuck || isWaiting, now - requestBegan >= limit { return close() }
+        // Who was not told that a part was taken would send all of it again.
+        let isLate = isStuck || (isWaiting && !reader.isHandingOn)
+        if let limit = limits.write, isLate, now - requestBegan >= limit { return close() }
         if let ageLimit, let grace = limits.ageGrace, now >= ageLimit + grace { return close() }
         switch phase {
         case .receiving:

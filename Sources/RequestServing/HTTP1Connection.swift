@@ -99,6 +99,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         lastChecked = lastMoved
         ageLimit = limits.age.map { $0.limit(from: lastMoved, jitter: .random(in: -1...1)) }
         account.end = { [weak self] in self?.end($0) }
+        account.isHandingOn = { [weak self] in self?.reader.isHandingOn ?? false }
         reader.resume = { [weak self] in self?.resume() }
         connections.add(self)
     }

@@ -59,6 +59,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         self.handler = handler
         client = ClientAddress(handler.remoteAddress)
         account.end = { [weak self] in self?.end($0) }
+        account.isHandingOn = { [weak self] in
+            self?.slots.contains { $0.stream != nil && $0.reader.isHandingOn } ?? false
+        }
         connections.add(self)
     }
 
@@ -166,7 +169,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     /// The request's body is there.
     private func complete(_ stream: HTTP2Stream, _ reader: RequestReader) {
         let answer = account.excusing(
-            { reader.finish { acknowledgement(for: stream) } }, bytes: { excused($0, reader) })
+            { reader.finish(before: slots[stream.slot].deadline) { acknowledgement(for: stream) } },
+            bytes: { excused($0, reader) })
         if reader.isBeside { return }
         guard let answer else {
             return account.earn(bytes: reader.finishedBytes)
@@ -175,16 +179,11 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         self.answer(stream, answer)
     }
 
-    /// A request that was worked on beside the loop is done.
+    /// A request that was worked on beside the loop is done; or was not begun, since its deadline had passed.
     private func resume(slot: Int) {
         guard slot < slots.count, let stream = slots[slot].stream else { return }
         tools.now = tools.eventLoop.now
-        if tools.now <= slots[slot].deadline || slots[slot].reader.isHandingOn {
-            complete(stream, slots[slot].reader)
-        } else {
-            slots[slot].reader.abandon()
-            answer(stream, .failed(.timeoutExpired))
-        }
+        complete(stream, slots[slot].reader)
         handler?.flushSoon()
     }
 
@@ -231,7 +230,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         guard let session = handler?.session else { return }
         keeper.answered()
         // Refused before it was complete, for reasons that are ours.
-        if !stream.peerEnded, case .failed(let failure) = answer, failure.retryAfterSeconds != nil {
+        if !stream.peerEnded, case .failed = answer, answer.isOurs {
             account.earn(bytes: 0, isTaken: false)
         }
         slots[stream.slot].answered = tools.now
@@ -272,7 +271,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
                 cancel(slot)
             }
         }
-        let lastRead = pauses ? now : handler.lastRead
+        // What it sends waits for work beside the loop, too: nobody has read its answer to a ping.
+        let lastRead = pauses || account.isHeld ? now : handler.lastRead
         let action = keeper.check(
             now: now, lastRead: lastRead, requests: requests,
             openStreams: handler.session?.openStreams ?? 0, isGreeted: handler.hasPeerSettings)

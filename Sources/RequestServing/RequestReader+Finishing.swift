@@ -6,16 +6,18 @@ internal import Pipeline
 /// What becomes of a body that is complete.
 extension RequestReader {
     /// The body is complete: decompresses, checks, and hands it on.
-    /// - Parameter later: makes the acknowledgement for pipelines that answer later; called at most once.
+    /// - Parameters:
+    ///   - deadline: when the client gives up: a large request is not begun after that.
+    ///   - later: makes the acknowledgement for pipelines that answer later; called at most once.
     /// - Returns: the answer; nil when it comes through the acknowledgement, and while `isBeside`.
-    func finish(later: () -> Acknowledgement) -> Answer? {
+    func finish(before deadline: NIODeadline = .distantFuture, later: () -> Acknowledgement) -> Answer? {
         let calls = target?.counters.calls
         let answer: Answer?
         do throws(Answer.Failure) {
             if case .beside(let request) = phase {
                 answer = try ended(request)
             } else {
-                answer = try handOn(later)
+                answer = try handOn(deadline, later)
             }
         } catch {
             phase = .complete
@@ -40,7 +42,9 @@ extension RequestReader {
         }
     }
 
-    private func handOn(_ later: () -> Acknowledgement) throws(Answer.Failure) -> Answer? {
+    private func handOn(
+        _ deadline: NIODeadline, _ later: () -> Acknowledgement
+    ) throws(Answer.Failure) -> Answer? {
         finishedBytes = 0
         guard let target, isReading else { return nil }
         guard let received = try received() else { return .accepted }
@@ -50,13 +54,13 @@ extension RequestReader {
             decoders: tools.decoders, pool: tools.pool, client: client, metadata: metadata)
         let mayWait = memory != nil && resume != nil
         if mayWait, finishedBytes > (compressed ? LargeRequest.compressedBytesMax : LargeRequest.bytesMax) {
-            goBeside(received, body, later)
+            goBeside(received, body, deadline, later)
             return nil
         }
         var payload = received
         if compressed {
             guard let whole = try body.inflatedSoon(received, mayWait: mayWait) else {
-                goBeside(received, body, later)
+                goBeside(received, body, deadline, later)
                 return nil
             }
             payload = whole
@@ -65,11 +69,11 @@ extension RequestReader {
         (payload, summary) = try body.checked(payload)
         items = summary.items
         if items == 0 { return .accepted }
-        if mayWait, items > LargeRequest.itemsMax {
-            goBeside(payload, items: items, body, later)
+        if mayWait, items > LargeRequest.smallItemsMax {
+            goBeside(payload, items: items, body, deadline, later)
             return nil
         }
-        let acknowledgement = target.input.answersLater ? counted(later(), target) : nil
+        let acknowledgement = target.input.isAnsweredWhenSettled ? counted(later(), target) : nil
         let batch = Batch(target.signal, payload: payload, items: items, acknowledgement: acknowledgement)
         batch.entry = Batch.Entry(target.counters.accepted, items: items)
         if let refusal = target.input.consumer.consume(batch) {
@@ -82,18 +86,21 @@ extension RequestReader {
     // MARK: - Beside the loop
 
     private func goBeside(
-        _ payload: Payload, items: Int? = nil, _ body: BodyDecoding, _ later: () -> Acknowledgement
+        _ payload: Payload, items: Int? = nil, _ body: BodyDecoding, _ deadline: NIODeadline,
+        _ later: () -> Acknowledgement
     ) {
         guard let memory else { return }
         var body = body
         body.pool = nil
         let target = body.target
         let request = LargeRequest(
-            payload, items: items, receivedBytes: finishedBytes, body, eventLoop: tools.eventLoop,
-            acknowledgement: target.input.answersLater ? counted(later(), target) : nil)
+            payload, items: items, receivedBytes: finishedBytes, body, deadline: deadline,
+            eventLoop: tools.eventLoop,
+            acknowledgement: target.input.isAnsweredWhenSettled ? counted(later(), target) : nil)
         phase = .beside(request)
         self.payload = nil
-        hold(capacity)
+        // It is complete: nobody's upload is ended for it. The ledger charges what it takes.
+        hold(0)
         tools.besideRequests += 1
         work(on: request, memory.account)
     }
@@ -137,7 +144,7 @@ extension RequestReader {
         items = request.items
         request.end()
         if let failure = request.failure { throw failure }
-        return target?.input.answersLater == true && items > 0 ? nil : .accepted
+        return target?.input.isAnsweredWhenSettled == true && items > 0 ? nil : .accepted
     }
 
     /// An acknowledgement that is counted when it comes, where calls are.

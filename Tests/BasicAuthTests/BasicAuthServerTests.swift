@@ -95,6 +95,24 @@ struct BasicAuthServerTests {
         _ = await server.stop(until: .now())
     }
 
+    @Test("a long password is wrong at once: hashing it a thousand times would hold up everybody")
+    func long() async throws {
+        let server = try await server("htpasswd: {inline: 'me:$apr1$abcdefgh$h9FWgUz3n9YxylKLlR5SQ/'}")
+        let header = basic("me:" + String(repeating: "x", count: 45_000))
+        #expect(refusal(server, header) == AuthenticationRefusal("invalid credentials"))
+        _ = await server.stop(until: .now())
+    }
+
+    @Test("who guesses one user's password does not keep another user out")
+    func others() async throws {
+        let hash = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+        let server = try await server("htpasswd: {inline: \"me:\(hash)\\nyou:\(hash)\"}")
+        #expect(refusal(server, basic("me:wrong")) != nil)
+        #expect(refusal(server, basic("who:wrong")) != nil)
+        while refusal(server, basic("you:secret")) != nil { try await Task.sleep(for: .milliseconds(5)) }
+        _ = await server.stop(until: .now())
+    }
+
     @Test("a file that is replaced is taken up; inline lines win over it; a broken one changes nothing")
     func file() async throws {
         let file = FileManager.default.temporaryDirectory.appending(path: "htpasswd-\(UUID())")
@@ -127,7 +145,10 @@ struct BasicAuthServerTests {
                 "me:$2y$short",
                 "x::htpasswd::inline: line 1 has a password in a form that is not known; make it with htpasswd -B"
             ),
-            (" ", "x::htpasswd: no credential source provided"),
+            (
+                "me:$2y$17$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW",
+                "x::htpasswd::inline: line 1 has a password with a bcrypt cost of 17, which would hold up everybody for seconds; the limit is 12: make it with htpasswd -B -C 10"
+            ), (" ", "x::htpasswd: no credential source provided"),
         ])
     func mistakes(text: String, message: String) {
         #expect(read("htpasswd: {inline: \"\(text)\"}").1 == [message])

@@ -83,6 +83,14 @@ import Testing
         #expect(String(decoding: permanent.body, as: UTF8.self) == #"{"code":3,"message":"bad"}"#)
     }
 
+    /// If auth's refusals earned, a flood of wrong passwords would pay for itself.
+    @Test func whoIsTurnedAwayEarnsNothing() {
+        var failure = Answer.Failure(.unavailable, 503, "busy", retryAfterSeconds: 1)
+        #expect(Answer.failed(failure).isOurs)
+        failure.isTurnedAway = true
+        #expect(!Answer.failed(failure).isOurs)
+    }
+
     @Test func whatIsNoRequestIsAnsweredInText() {
         let answer = http1(.failed(.plain(405, "405 method not allowed, supported: [POST]")))
         #expect(answer.hasPrefix("HTTP/1.1 405 Method Not Allowed\r\ncontent-type: text/plain\r\n"))

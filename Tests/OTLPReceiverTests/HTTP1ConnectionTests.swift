@@ -366,6 +366,18 @@ import Testing
         #expect(it.rear.count("otelcol_receiver_refused_spans") == 0 && it.memory.bytes == 0)
     }
 
+    /// Scenario: the client ends its side when a part of its request was taken, and there is no room for long.
+    /// Guarantees: it is answered all the same, so that it does not send all of it again.
+    @Test func whoHasEndedItsSideIsToldWhatWasTaken() throws {
+        let it = try heldUp()
+        it.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+        for _ in 0..<12 { it.loop.advanceTime(by: .seconds(1)) }
+        #expect(it.channel.isActive)
+        it.rear.consumer.refusal = nil
+        #expect(statuses(try it.runPieces()) == ["200"])
+        #expect(it.rear.consumer.takenItems == [5000, 5000, 2000])
+    }
+
     /// Guarantees: a client does not wait for ever; what was not taken is counted as refused.
     @Test func partsDoNotWaitForEver() throws {
         let it = try heldUp()

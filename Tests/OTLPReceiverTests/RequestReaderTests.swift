@@ -1,3 +1,4 @@
+import HTTP
 import NIOCore
 import NIOEmbedded
 import OTLP
@@ -226,5 +227,29 @@ import Testing
         #expect(reader.lastProgress == start + .seconds(50))
         reader.excuse(until: start + .seconds(70))
         #expect(reader.lastProgress == start + .seconds(70))
+    }
+
+    /// Scenario: a large request has waited for its turn until its client gave up, or not so long.
+    /// Guarantees: of what the client sends again nothing is taken the first time.
+    @Test(arguments: [false, true]) func aLargeRequestIsNotBegunTooLate(isLate: Bool) {
+        let rear = Rear()
+        let memory = ConnectionMemory(
+            IncompleteMemory(ConnectionLimits(), requestBytes: .max, ledger: ledger),
+            ConnectionAccount(now: loop.now))
+        let reader = RequestReader(
+            tools: tools, limits: RequestLimits(isGRPC: true, bodyBytesMax: 64 << 20), memory: memory)
+        var resumed = 0
+        reader.resume = { resumed += 1 }
+        let deadline = loop.now + .seconds(1)
+        #expect(reader.begin(rear.target(), encoding: .identity, contentLength: nil) == nil)
+        #expect(reader.append(grpcMessage(RequestBuilder.make(.traces, items: 12_000))) == nil)
+        if isLate { loop.advanceTime(by: .seconds(2)) }
+        let finish = { reader.finish(before: deadline) { Acknowledgement { _ in } } }
+        #expect(finish() == nil && reader.isBeside && reader.isHandingOn == !isLate && resumed == 1)
+        // A complete request is no incomplete one.
+        #expect(memory.bodyBytes == 0)
+        let answer = finish()
+        #expect(isLate ? answer?.failure?.code == .deadlineExceeded : answer?.isAccepted == true)
+        #expect(rear.consumer.takenItems == (isLate ? [] : [5000, 5000, 2000]))
     }
 }

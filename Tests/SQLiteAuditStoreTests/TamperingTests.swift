@@ -206,14 +206,39 @@ struct TamperingTests {
         let log = TestLog()
         try log.filled(600)
         try log.tamper("DELETE FROM audit_checkpoints WHERE size > 300")
-        let report = try log.verify()
+        var report = try log.verify()
         #expect(report.findings == [])
         #expect(report.uncovered == 300)
         // In nanoseconds; the first commit is of 1001.
         #expect(report.uncoveredSince == 1004)
         #expect(!report.lacksCheckpoints(now: 1004))
         #expect(report.lacksCheckpoints(now: 1004 + 600_000_000_001))
+        // Whoever writes a row chooses its time: one ahead of all clocks warns, too, and the last one there is must
+        // not end the command before it has said what it found.
+        report.uncoveredSince = .max
+        #expect(report.lacksCheckpoints(now: 1004))
+        report.uncoveredSince = 1004 + 600_000_000_001
+        #expect(report.lacksCheckpoints(now: 1004))
+        // Clocks of two machines may differ a little.
+        report.uncoveredSince = 1005
+        #expect(!report.lacksCheckpoints(now: 1004))
         #expect(try !TestLog(of: 300).verify().lacksCheckpoints(now: .max))
+    }
+
+    /// One row far behind the others must not keep a verification busy with empty ranges for ever, silent about what
+    /// it found before.
+    @Test(
+        "a gap of any size is named at once",
+        arguments: [1_000_000_000_000, 4_611_686_018_427_387_904, 9_223_372_036_854_775_807] as [UInt64])
+    func far(sequence: UInt64) throws {
+        let log = try TestLog(of: 10)
+        try log.tamper(
+            "INSERT INTO audit_entries SELECT \(sequence), zeroblob(16), content_hash, recorded, entry "
+                + "FROM audit_entries WHERE sequence = 10")
+        let report = try log.verify()
+        #expect(report.findings.map(\.description) == ["entries 11 to \(sequence - 1) are missing"])
+        #expect(report.findings.map(\.sequence) == [11])
+        #expect((report.entries, report.size) == (10, 10))
     }
 
     /// A log is read in ranges by several threads: what is wrong must be named across their borders, too.
@@ -224,7 +249,7 @@ struct TamperingTests {
                 "DELETE FROM audit_entries WHERE sequence BETWEEN 8190 AND 8200",
                 "entries 8190 to 8200 are missing"
             ),
-            // As the next checkpoint says.
+            // As the next checkpoint says, which is of 8200.
             ("DELETE FROM audit_entries WHERE sequence > 8192", "entries 8193 to 8200 are missing"),
             (
                 "UPDATE audit_entries SET entry = CAST(replace(CAST(entry AS TEXT), '\"x\"', '\"y\"') AS BLOB) WHERE sequence = 8192",

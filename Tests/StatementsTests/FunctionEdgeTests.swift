@@ -165,4 +165,19 @@ struct FunctionEdgeTests {
             [#"aggregate_on_attribute_value("count", "a", ["x", "y"], "z")"#], json, .metrics, .metric)
         #expect(one.json.contains(#""asInt":"2""#) && one.json.contains(#""stringValue":"z""#), "\(one.json)")
     }
+
+    /// Each of these once took a time that grows with the square of what a client sends.
+    @Test("many parameters, members and keys", .timeLimit(.minutes(1)))
+    func many() throws {
+        let query = "?" + String(repeating: "a&", count: 300_000)
+        let parsed = try Evaluated(value: "Len(URL(\"\(query)\"))")
+        #expect(parsed.attributes["r"] == "int 1")
+        let members = (0..<300_000).map { "k\($0)=1" }.joined(separator: ",")
+        let found = members.utf8.withContiguousStorageIfAvailable {
+            TraceState.members(WireBytes(UnsafeRawBufferPointer($0))) == nil
+        }
+        #expect(found == true)
+        let entries = (0..<100_000).map { MapEntry(key: Bytes("k\($0)"), value: .int(Int64($0))) }
+        #expect(Comparison.holds(.map(.entries(entries)), .equal, .map(.entries(entries.reversed()))))
+    }
 }

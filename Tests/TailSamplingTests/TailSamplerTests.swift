@@ -161,7 +161,7 @@ struct TailSamplerTests {
         let answers = Answers()
         rig.offer([.init(trace: 1, id: 1)], answers.acknowledgement())
         #expect(answers.all == [.accepted] && rig.next.taken.isEmpty)
-        #expect(rig.sampler.input.answersLater)
+        #expect(rig.sampler.input.isAnsweredWhenSettled)
     }
 
     /// Otherwise late spans of sampled traces would be lost, or start traces of their own.

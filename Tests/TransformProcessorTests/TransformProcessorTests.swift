@@ -54,6 +54,44 @@ struct TransformProcessorTests {
         #expect(edited.json.contains(#"{"key":"seen","value":{"boolValue":true}}"#))
     }
 
+    /// One such request would end the process.
+    @Test(
+        "what stands around an empty message is changed from inside it",
+        arguments: [
+            (
+                Signal.traces, "spanevent",
+                ["spanevent.name", #"spanevent.attributes["x"]"#, "spanevent.dropped_attributes_count"],
+                #"{"resourceSpans":[{"scopeSpans":[{"spans":[{"name":"a","events":[{}]}]}]}]}"#
+            ),
+            (
+                .logs, "log", ["log.severity_text", #"log.attributes["x"]"#, "log.flags"],
+                #"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{},{}]}]}]}"#
+            ),
+            (
+                .metrics, "datapoint",
+                [#"datapoint.attributes["x"]"#, "datapoint.flags", "datapoint.start_time_unix_nano"],
+                #"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","sum":{"dataPoints":[{},{}]}}]}]}]}"#
+            ),
+        ])
+    func emptyMessages(_ signal: Signal, _ context: String, _ reads: [String], _ json: String) throws {
+        let outer = ["spanevent": "span", "log": "scope", "datapoint": "resource"][context] ?? ""
+        let statements = reads.enumerated().map {
+            "'set(\(outer).attributes[\"a\($0.offset)\"], 1) where \($0.element) == nil or \($0.element) != nil'"
+        }
+        let sums =
+            signal == .metrics
+            ? ["'set(metric.aggregation_temporality, 2)'", "'set(metric.is_monotonic, true)'"] : []
+        let edited = try edit(
+            """
+            \(signal == .logs ? "log" : signal == .traces ? "trace" : "metric")_statements:
+            - context: \(context)
+              statements: [\((statements + sums + statements).joined(separator: ", "))]
+            """, json, signal)
+        for name in ["a0", "a1", "a2"] {
+            #expect(edited.json.contains(#""key":"\#(name)""#), "\(edited.json)")
+        }
+    }
+
     /// A request in which nothing changed goes on as the bytes that it was.
     @Test("a statement whose condition does not hold changes nothing")
     func unchanged() throws {

@@ -9,16 +9,20 @@ internal import Synchronization
 
 /// Lets in who knows a user's password (RFC 7617): `basicauth` with `htpasswd`. Any thread.
 ///
-/// A password that was right is remembered, so that only a client's first request pays for its hash. A wrong one makes
-/// further unknown ones wait, so that guessing costs the event loops a fraction of their time.
+/// A password that was right is remembered, so that only a client's first request pays for its hash. Hashes are made one at a
+/// time, with pauses as long as they take; a wrong password makes further ones of its user wait half a second, so that
+/// guessing costs the event loops less than half of one's time and holds up no other user for long.
 package final class BasicAuthServer: ServerAuthenticator {
     private struct State {
         /// What the table was made of.
         var fileText: String?
         var table = PasswordTable()
-        /// HMACs of credentials that were right, under a key of this process.
-        var known: Set<[UInt8]> = []
-        var nextSlowCheck = NIODeadline.uptimeNanoseconds(0)
+        /// Users by the HMACs of credentials that were right, under a key of this process.
+        var known: [[UInt8]: String] = [:]
+        /// When the password of a user is looked at again after a wrong one; "" for all who are no users.
+        var nextSlowCheck: [String: NIODeadline] = [:]
+        /// When the next one of anybody is: one at a time of all event loops, with as long a pause as it took.
+        var nextOfAll = NIODeadline.uptimeNanoseconds(0)
     }
 
     /// More credentials than this are not remembered.
@@ -74,9 +78,30 @@ package final class BasicAuthServer: ServerAuthenticator {
                 "A file of passwords cannot be read; what it said before is used.",
                 metadata: ["key": "htpasswd::file", "error": "\(problem)"])
         } else {
+            // Whose password is the same stays known.
+            let old = state.table.hashes
+            state.known = state.known.filter { table.hashes[$0.value] == old[$0.value] }
             state.table = table
-            state.known = []
+            state.nextSlowCheck = [:]
         }
+    }
+
+    /// What a password is compared with; nil: it is known to be right. And whether it has to wait.
+    ///
+    /// Unknown users cost as much time as known ones, so that nobody learns who they are.
+    private func check(
+        _ user: String, _ mark: [UInt8], _ now: NIODeadline, _ state: inout State
+    ) -> ((hash: PasswordHash, isUser: Bool)?, waits: Bool) {
+        renew(&state)
+        if state.known[mark] != nil { return (nil, false) }
+        let own = state.table.hashes[user]
+        let hash = own ?? state.table.hashes.values.first(where: \.isSlow) ?? .plain([])
+        guard hash.isSlow else { return ((hash, own != nil), false) }
+        let name = own == nil ? "" : user
+        let waits = now < state.nextOfAll || now < state.nextSlowCheck[name] ?? state.nextOfAll
+        // Taken before the work, so that no other event loop begins the same.
+        if !waits { state.nextOfAll = now + .seconds(1) }
+        return ((hash, own != nil), waits)
     }
 
     package func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) {
@@ -92,25 +117,21 @@ package final class BasicAuthServer: ServerAuthenticator {
         let user = String(decoding: decoded[..<colon], as: UTF8.self)
         let mark = Digest.sha256.hex(of: decoded, key: key)
         let now = NIODeadline.now()
-        // Nil: it is known to be right. Unknown users cost as much time as known ones, so that nobody learns who they are.
-        let (found, isUser, mayBeSlow) = state.withLock { state -> (PasswordHash?, Bool, Bool) in
-            renew(&state)
-            if state.known.contains(mark) { return (nil, true, true) }
-            let own = state.table.hashes[user]
-            let hash = own ?? state.table.hashes.values.first(where: \.isSlow) ?? .plain([])
-            return (hash, own != nil, now >= state.nextSlowCheck)
-        }
-        guard let hash = found else { return }
-        if hash.isSlow, !mayBeSlow {
+        let (check, waits) = state.withLock { state in self.check(user, mark, now, &state) }
+        guard let check else { return }
+        if waits {
             throw AuthenticationRefusal(
                 "too many wrong passwords: this one is not looked at now", retryAfterSeconds: 1)
         }
-        let isRight = hash.matches(Array(decoded[(colon + 1)...])) && isUser
+        let isRight = check.hash.matches(Array(decoded[(colon + 1)...])) && check.isUser
+        let end = NIODeadline.now()
         state.withLock { state in
-            if isRight, state.known.count < Self.knownMax, state.table.hashes[user] == hash {
-                state.known.insert(mark)
+            if isRight, state.known.count < Self.knownMax, state.table.hashes[user] == check.hash {
+                state.known[mark] = user
             }
-            if !isRight, hash.isSlow { state.nextSlowCheck = NIODeadline.now() + Self.pauseAfterWrong }
+            guard check.hash.isSlow else { return }
+            state.nextOfAll = isRight ? end : end + (end - now)
+            state.nextSlowCheck[check.isUser ? user : ""] = isRight ? nil : end + Self.pauseAfterWrong
         }
         guard isRight else { throw AuthenticationRefusal("invalid credentials") }
     }

@@ -25,7 +25,14 @@ struct PasswordTable: Sendable {
             if user.isEmpty || hash.isEmpty {
                 problems.append("line \(index + 1) has an empty \(user.isEmpty ? "user" : "password")")
             } else if let known = Self.hash(hash) {
-                hashes[user] = known
+                let cost = Self.cost(hash)
+                if cost > PasswordHash.bcryptCostMax {
+                    problems.append(
+                        "line \(index + 1) has a password with a bcrypt cost of \(cost), which would hold up everybody for seconds; the limit is \(PasswordHash.bcryptCostMax): make it with htpasswd -B -C 10"
+                    )
+                } else {
+                    hashes[user] = known
+                }
             } else {
                 problems.append(
                     "line \(index + 1) has a password in a form that is not known; make it with htpasswd -B")
@@ -33,12 +40,17 @@ struct PasswordTable: Sendable {
         }
     }
 
+    /// The cost that a bcrypt hash names, `$2y$12$…`; 0 for others.
+    private static func cost(_ text: String) -> Int {
+        guard text.hasPrefix("$2") else { return 0 }
+        let parts = text.split(separator: "$")
+        return parts.count > 1 ? Int(parts[1]) ?? Int.max : Int.max
+    }
+
     /// Reads what stands behind the colon; nil: a form that is not known. As in the Collector, what looks like no hash is
     /// the password itself.
     private static func hash(_ text: String) -> PasswordHash? {
-        if text.hasPrefix("$2") {
-            return text.utf8.count == 60 ? .bcrypt(Array(text.utf8)) : nil
-        }
+        if text.hasPrefix("$2") { return text.utf8.count == 60 ? .bcrypt(Array(text.utf8)) : nil }
         for magic in ["$apr1$", "$1$"] where text.hasPrefix(magic) {
             let parts = text.dropFirst(magic.count).split(separator: "$", omittingEmptySubsequences: false)
             guard parts.count == 2, parts[0].utf8.count <= 8, parts[1].utf8.count == 22 else { return nil }

@@ -318,6 +318,8 @@ public final class RequestEditor {
         if row.count < row.capacity {
             entries[Int(row.first + row.count)] = entry
         } else if end == entries.count {
+            // An empty row of a message inside begins here, too: closing it must not take this entry away.
+            pin(above: message)
             entries.append(entry)
             messages[index].capacity += 1
         } else {

@@ -11,17 +11,21 @@ package struct PipelineInput: Sendable {
     package var admission: [any AdmissionControl]
     /// Whether the answer to a client must wait for its batch to be settled.
     package var answersLater: Bool
+    /// Whether a client should get its answer when its batch is settled, though it need not: what is taken at once would only
+    /// wait longer in front of this node. Not passed on by who holds data in between or joins several inputs.
+    package var pacesClients: Bool
     /// Whether somebody behind it passes gzip members on as they came.
     package var keepsGzip: Bool
 
     /// Describes an input.
     package init(
         _ consumer: any Consumer, admission: [any AdmissionControl] = [], answersLater: Bool = false,
-        keepsGzip: Bool = false
+        pacesClients: Bool = false, keepsGzip: Bool = false
     ) {
         self.consumer = consumer
         self.admission = admission
         self.answersLater = answersLater
+        self.pacesClients = pacesClients
         self.keepsGzip = keepsGzip
     }
 
@@ -29,7 +33,7 @@ package struct PipelineInput: Sendable {
     package func behind(_ consumer: any Consumer, admission: [any AdmissionControl] = []) -> PipelineInput {
         PipelineInput(
             consumer, admission: admission + self.admission, answersLater: answersLater,
-            keepsGzip: keepsGzip)
+            pacesClients: pacesClients, keepsGzip: keepsGzip)
     }
 
     /// One input for several that get the same data.
@@ -37,8 +41,12 @@ package struct PipelineInput: Sendable {
         PipelineInput(
             FanOut.joining(inputs.map(\.consumer)), admission: inputs.flatMap(\.admission),
             answersLater: inputs.contains(where: \.answersLater),
+            pacesClients: inputs.allSatisfy(\.pacesClients),
             keepsGzip: inputs.contains(where: \.keepsGzip))
     }
+
+    /// Whether a receiver answers a client when its batch is settled, not when it was taken.
+    package var isAnsweredWhenSettled: Bool { answersLater || pacesClients }
 
     /// The first objection to taking `bytes` more.
     package func admit(bytes: Int) -> Refusal? {

@@ -87,7 +87,12 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
         return nil
     }
 
-    package var input: PipelineInput { behind.behind(self) }
+    package var input: PipelineInput {
+        var input = behind.behind(self)
+        // A client that waited for its batch to be full would send no more meanwhile.
+        input.pacesClients = false
+        return input
+    }
 
     private func take(_ batch: Batch) {
         batch.enter()

@@ -123,7 +123,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
 
     package var input: PipelineInput {
         // A client that was answered sooner would fill the mailbox, and what waits there long has left the cache.
-        PipelineInput(self, admission: behind.admission, answersLater: true, keepsGzip: false)
+        PipelineInput(self, admission: behind.admission, answersLater: durable != nil, pacesClients: true)
     }
 
     package func start() async throws {

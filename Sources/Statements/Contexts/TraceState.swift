@@ -35,8 +35,13 @@ package enum TraceState {
         }
     }
 
+    private static let membersMax = 32
+    /// More than 32 members of the longest key and value, and blanks around them.
+    private static let bytesMax = 32 * 1024
+
     /// The members of a header; nil when it breaks the rules for keys and values, names a key twice or has more than 32.
     package static func members(_ header: WireBytes) -> [(key: String, value: String)]? {
+        guard header.count <= bytesMax else { return nil }
         var members: [(key: String, value: String)] = []
         for part in header.text.split(separator: ",") {
             guard let equals = part.firstIndex(of: "=") else { return nil }
@@ -44,10 +49,12 @@ package enum TraceState {
             var text = part[part.index(after: equals)...]
             while let last = text.last, isBlank(last) { text.removeLast() }
             let value = String(text)
-            guard isKey(key), isValue(value), !members.contains(where: { $0.key == key }) else { return nil }
+            guard members.count < membersMax, isKey(key), isValue(value),
+                !members.contains(where: { $0.key == key })
+            else { return nil }
             members.append((key, value))
         }
-        return members.count <= 32 ? members : nil
+        return members
     }
 
     private static func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }

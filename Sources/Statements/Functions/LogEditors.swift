@@ -21,6 +21,7 @@ enum LogEditors {
                     let record = frame.item
                     for item in items.dropFirst() {
                         let position = frame.editor.fieldCount(frame.scopeGroup)
+                        guard !frame.editor.isOutOfMemory else { return .null }
                         frame.editor.append(frame.scopeGroup, Field.ScopeEntry.entries, whole)
                         frame.show(item: frame.editor.child(frame.scopeGroup, at: position))
                         defer { frame.show(item: record) }

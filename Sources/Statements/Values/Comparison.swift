@@ -79,8 +79,9 @@ enum Comparison {
         case (.map(let one), .map(let two)):
             let (one, two) = (one.entries, two.entries)
             guard one.count == two.count else { return false }
+            var places = MapBuilder(two)
             return one.allSatisfy { entry in
-                two.contains { $0.key == entry.key && holds($0.value, .equal, entry.value) }
+                places.value(of: entry.key).map { holds($0, .equal, entry.value) } ?? false
             }
         case (.traceID(let one), .traceID(let two)), (.spanID(let one), .spanID(let two)): return one == two
         case (.object(let one), .object(let two)):

@@ -133,16 +133,19 @@ enum GoFormat {
         scan.rest = scan.rest.dropFirst()
         guard scan.next < scan.arguments.count else { return nil }
         defer { scan.next += 1 }
-        guard case .int(let number) = scan.arguments[scan.next], (-1_000_000...1_000_000).contains(number)
+        guard case .int(let number) = scan.arguments[scan.next], number.magnitude <= UInt64(widthMax)
         else { return nil }
         return Int(number)
     }
 
-    /// At most a million, so that a format cannot ask for a gigabyte of spaces.
+    /// So that a format cannot ask for a gigabyte of spaces.
+    private static let widthMax = 1_000_000
+
+    /// At most `widthMax`.
     private static func number(_ rest: inout ArraySlice<UnicodeScalar>) -> Int? {
         var value: Int?
         while let digit = rest.first, ("0"..."9").contains(digit) {
-            value = min((value ?? 0) * 10 + Int(digit.value) - 48, 1_000_000)
+            value = min((value ?? 0) * 10 + Int(digit.value) - 48, widthMax)
             rest = rest.dropFirst()
         }
         return value
@@ -170,6 +173,9 @@ enum GoFormat {
         case ("T", _): return goType(value)
         // The elements of a list that a statement made; one that came is shown as a whole.
         case (_, .list(.items(let items))):
+            var verb = verb
+            // A width may ask for a million characters, not for as many with each element.
+            verb.width = verb.width.map { min($0, widthMax / max(1, items.count)) }
             return "[" + items.map { pad(text($0, letter, verb), verb) }.joined(separator: " ") + "]"
         case ("v", .int): return text(value, "d", verb)
         case ("v", .double): return text(value, "g", verb)

@@ -24,6 +24,9 @@ struct MapBuilder {
     /// Whether the key is there.
     mutating func contains(_ key: Bytes) -> Bool { place(of: key) != nil }
 
+    /// The value of a key; nil when it is not there.
+    mutating func value(of key: Bytes) -> Value? { place(of: key).map { entries[$0].value } }
+
     /// Sets the value of a key, at the end when it is new.
     mutating func put(_ key: Bytes, _ value: Value) {
         if let place = place(of: key) {

@@ -43,21 +43,20 @@ enum URLConverter {
 
     /// `?a=1&a=2` is a map of its parameters, each with a list of its values.
     private static func queryAlone(_ text: String) throws(EvaluationError) -> Value {
-        var parameters: [MapEntry] = []
+        var names: [String] = []
+        var values: [String: [Value]] = [:]
         for pair in text.dropFirst().split(separator: "&") {
             let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
             func plain(_ part: Substring) throws(EvaluationError) -> String {
                 try decoded(String(part.replacing("+", with: " ")), text)
             }
-            let name = Bytes(try plain(parts[0]))
+            let name = try plain(parts[0])
             let value = Value.text(parts.count > 1 ? try plain(parts[1]) : "")
-            guard case .list(let known)? = parameters.first(where: { $0.key == name })?.value else {
-                parameters.put(name, .list(.items([value])))
-                continue
-            }
-            parameters.put(name, .list(.items(known.items + [value])))
+            if values[name] == nil { names.append(name) }
+            values[name, default: []].append(value)
         }
-        guard !parameters.isEmpty else { return .map(.entries([])) }
+        guard !names.isEmpty else { return .map(.entries([])) }
+        let parameters = names.map { MapEntry(key: Bytes($0), value: .list(.items(values[$0] ?? []))) }
         return .map(.entries([MapEntry(key: Bytes("query"), value: .map(.entries(parameters)))]))
     }
 
