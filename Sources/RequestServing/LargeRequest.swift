@@ -14,8 +14,8 @@ final class LargeRequest: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `outcome` and `hasEnded` are the loop's; `run` has the other variables to itself while it
     // runs, the loop before and after it.
 
-    /// A body of more bytes is large, as it was received or decompressed. Usual requests of a thousand items are not: beside the
-    /// loop their bytes would move to another processor, which takes up to 40 % more of its time.
+    /// A body of more bytes is large, as it was received or decompressed. Usual requests of a thousand items are not: worked on
+    /// beside the loop, as their bytes move to another processor, those of 455 KB had 0.61 ± 0.06 of the CPU efficiency.
     static let bytesMax = 1 << 20
     /// One of more bytes that is compressed is nearly always large.
     static let compressedBytesMax = 256 << 10

@@ -88,7 +88,7 @@ package final class BasicAuthServer: ServerAuthenticator {
 
     /// What a password is compared with; nil: it is known to be right. And whether it has to wait.
     ///
-    /// Unknown users cost as much time as known ones, so that nobody learns who they are.
+    /// Where anybody has a slow hash, unknown users cost as much time as its owner, so that nobody learns who they are.
     private func check(
         _ user: String, _ mark: [UInt8], _ now: NIODeadline, _ state: inout State
     ) -> ((hash: PasswordHash, isUser: Bool)?, waits: Bool) {
