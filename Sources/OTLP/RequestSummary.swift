@@ -21,7 +21,7 @@ package struct RequestSummary: Sendable, Equatable {
 ///
 /// What passes here is safe to forward, to merge with other requests, to split and to read with
 /// `WireBytes`: lengths, wire types, varints, packed lists, nesting (64 values deep), ids and UTF-8 of text
-/// are all in order. Fields unknown to the schema pass when they are well-formed. No bytes at all are the valid
+/// are all in order, and what a field holds once stands in one part. Fields unknown to the schema pass when they are well-formed. No bytes at all are the valid
 /// empty request.
 ///
 /// Any thread. Borrows the bytes for the call.

@@ -14,17 +14,23 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
         case invalidWireType
         /// A known field with another wire type than its own.
         case wrongWireType
-        /// Text that is not UTF-8; `RepairedRequest` makes it so.
+        /// Text that is not UTF-8; `RequestRepair` makes it so.
         case invalidUTF8
         /// A packed list that ends inside an element.
         case malformedPackedList
         /// Attribute values nested deeper than 64.
         case tooDeep
+        /// A message that a field holds once, or a list of numbers, in several parts; `RequestRepair` makes it one.
+        case scattered
+        /// More such parts than are put together.
+        case tooScattered
         /// The id of a trace or a span that is neither empty nor as long as such ids are.
         case wrongIDLength(bytes: Int, expected: Int)
     }
 
     package var reason: Reason
+    /// Whether `RequestRepair` makes the request one that is right, if nothing else is wrong.
+    package var isRepairable: Bool { reason == .invalidUTF8 || reason == .scattered }
     /// Index, from the start of the request, of the byte at which it went wrong.
     package var offset: Int
     /// Full protobuf name of the message that holds the field.
@@ -54,6 +60,8 @@ extension WireError.Reason {
         case .invalidUTF8: "invalid UTF-8"
         case .malformedPackedList: "malformed packed list"
         case .tooDeep: "attribute values nested deeper than \(COTLP_VALUE_DEPTH_MAX)"
+        case .scattered: "a message or list in several parts"
+        case .tooScattered: "more than \(COTLP_PARTS_MAX) parts of messages or lists"
         case .wrongIDLength(let bytes, let expected):
             "an id of \(bytes) bytes, which must have \(expected) or none,"
         }
@@ -69,6 +77,8 @@ extension WireError.Reason {
         case COTLP_BAD_UTF8: self = .invalidUTF8
         case COTLP_BAD_PACKED: self = .malformedPackedList
         case COTLP_TOO_DEEP: self = .tooDeep
+        case COTLP_SCATTERED: self = .scattered
+        case COTLP_TOO_SCATTERED: self = .tooScattered
         case COTLP_BAD_TRACE_ID:
             self = .wrongIDLength(bytes: length, expected: Int(COTLP_TRACE_ID_BYTES))
         case COTLP_BAD_SPAN_ID: self = .wrongIDLength(bytes: length, expected: Int(COTLP_SPAN_ID_BYTES))

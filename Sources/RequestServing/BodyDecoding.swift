@@ -173,43 +173,50 @@ struct BodyDecoding {
         throw target.tooLarge("as protobuf more than \(limits.bodyBytesMax)", limits)
     }
 
-    /// Checks a request and counts what is in it; one whose texts are not all UTF-8 is replaced by one whose are.
+    /// Checks a request and counts what is in it; one that is not right, but can be made so, is replaced.
     private func check(_ payload: inout Payload) throws(Answer.Failure) -> RequestSummary {
-        do throws(WireError) {
-            return try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
-                try unsafe summarize(bytes, as: target.signal)
+        var repairs = 0
+        while true {
+            do throws(WireError) {
+                return try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
+                    try unsafe summarize(bytes, as: target.signal)
+                }
+            } catch {
+                // Each of the two kinds leaves nothing for another repair of its kind.
+                guard error.isRepairable, repairs < 2 else { throw undecodable(error) }
+                repairs += 1
+                payload = try repaired(payload, error.reason)
             }
-        } catch {
-            guard error.reason == .invalidUTF8 else { throw undecodable(error) }
         }
+    }
+
+    private func repaired(_ payload: Payload, _ reason: WireError.Reason) throws(Answer.Failure) -> Payload {
         let repair: RequestRepair
         do throws(WireError) {
             repair = try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
-                try unsafe RequestRepair(of: bytes, as: target.signal)
+                try unsafe RequestRepair(of: bytes, as: target.signal, for: reason)
             }
         } catch {
             throw undecodable(error)
         }
-        if let refusal = target.admit(bytes: repair.byteCount) {
+        if let refusal = target.admit(bytes: repair.roomBytes) {
             target.counters.failed.add(repair.summary.items)
             throw refusal
         }
-        let repaired = makePayload(repair.byteCount)
+        let repaired = makePayload(repair.roomBytes)
         repaired.metadata = payload.metadata
         repaired.client = payload.client
         unsafe payload.bytes.withUnsafeReadableBytes { bytes in
-            _ = unsafe repaired.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: repair.byteCount) {
+            _ = unsafe repaired.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: repair.roomBytes) {
                 // SAFETY: both live for the closures, and the room was asked for.
                 unsafe repair.write(bytes, into: $0)
-                return repair.byteCount
             }
         }
-        payload = repaired
         unsafe repaired.bytes.withUnsafeReadableBytes { bytes in
             // SAFETY: used within this call only.
             target.counters.repairs.count(repair, in: unsafe WireBytes(bytes))
         }
-        return repair.summary
+        return repaired
     }
 
     private func undecodable(_ error: WireError) -> Answer.Failure {

@@ -157,7 +157,7 @@ struct OTLPJSONWriterTests {
                 }
             }
         }
-        _ = try summary(request, .metrics)
+        _ = try mended(request, .metrics)
         let text = otlpJSONText(request, .metrics)
         #expect(text.contains(#""bucketCounts":["1","2","3"]"#))
         #expect(text.contains(#""explicitBounds":[0.5,1000000000]"#))
@@ -198,7 +198,7 @@ struct OTLPJSONWriterTests {
                 }
             }
         }
-        _ = try summary(request, .metrics)
+        _ = try mended(request, .metrics)
         let expected =
             #"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"exponentialHistogram":{"dataPoints":["#
             + #"{"scale":-2,"zeroCount":"4","positive":{"offset":-3,"#

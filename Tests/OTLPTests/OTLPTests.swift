@@ -23,6 +23,11 @@ func fault(_ bytes: [UInt8], _ signal: Signal) -> WireError? {
     }
 }
 
+/// What is left when all repairs are made.
+func mended(_ bytes: [UInt8], _ signal: Signal) throws(WireError) -> [UInt8] {
+    try RequestRepair.mended(bytes, as: signal)
+}
+
 /// A message from its fields.
 func message(_ build: (inout ProtoWriter) -> Void) -> [UInt8] {
     var writer = ProtoWriter()

@@ -8,16 +8,17 @@ import Testing
     private static let replacement = Array("\u{FFFD}".utf8)
 
     private func repaired(_ request: [UInt8], _ signal: Signal = .traces) throws -> [UInt8] {
-        let repair = try request.withUnsafeBytes { try RequestRepair(of: $0, as: signal) }
+        let repair = try request.withUnsafeBytes { try RequestRepair(of: $0, as: signal, for: .invalidUTF8) }
         // Bytes behind the room must stay as they are.
-        var output = [UInt8](repeating: 0xA5, count: repair.byteCount + 32)
+        var output = [UInt8](repeating: 0xA5, count: repair.roomBytes + 32)
         request.withUnsafeBytes { bytes in
             output.withUnsafeMutableBytes {
-                repair.write(bytes, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<repair.byteCount]))
+                _ = repair.write(
+                    bytes, into: UnsafeMutableRawBufferPointer(rebasing: $0[..<repair.roomBytes]))
             }
         }
-        #expect(output[repair.byteCount...].allSatisfy { $0 == 0xA5 }, "written behind the room")
-        let result = Array(output[..<repair.byteCount])
+        #expect(output[repair.roomBytes...].allSatisfy { $0 == 0xA5 }, "written behind the room")
+        let result = Array(output[..<repair.roomBytes])
         #expect(try summary(result, signal) == repair.summary, "the repaired request is valid")
         return result
     }
@@ -91,7 +92,7 @@ import Testing
             $0.message(1, resource("good", [0x61]))
             $0.message(1, resource("bad", [0xFF]))
         }
-        let repair = try request.withUnsafeBytes { try RequestRepair(of: $0, as: .traces) }
+        let repair = try request.withUnsafeBytes { try RequestRepair(of: $0, as: .traces, for: .invalidUTF8) }
         #expect(repair.texts.map { $0.resource } == [1] && repair.texts.map { $0.count } == [1])
         try repaired(request).withUnsafeBytes { bytes in
             #expect(WireBytes(bytes).serviceName(ofResource: 1) == "bad")
@@ -104,7 +105,7 @@ import Testing
     @Test func whatIsBrokenStaysRefused() {
         let request = traceRequest { $0.field(5, [0xFF]) } + [0x0A, 0x05]
         #expect(throws: WireError.self) {
-            try request.withUnsafeBytes { try RequestRepair(of: $0, as: .traces) }
+            try request.withUnsafeBytes { try RequestRepair(of: $0, as: .traces, for: .invalidUTF8) }
         }
     }
 }

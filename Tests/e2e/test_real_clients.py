@@ -158,6 +158,46 @@ def test_text_that_is_not_utf8(gateway, backend, clients, place, transport):
     assert started.log.count("Text is not UTF-8") == 1
 
 
+SECRET = message(1, b"password") + message(2, message(1, b"hunter2"))
+
+
+@pytest.mark.parametrize(
+    "request_with",
+    {
+        "a resource in two parts": lambda secret: around(
+            1, content=message(1, message(1, secret)) + around(2, 2, content=b"") + message(1, b"\x10\x01")
+        ),
+        "a scope in two parts": lambda secret: around(
+            1, 2, content=message(1, message(3, secret)) + message(1, message(1, b"lib")) + message(2, b"")
+        ),
+        "a map in two parts": lambda secret: around(
+            1,
+            2,
+            2,
+            9,
+            content=message(1, b"map")
+            + around(2, 6, 1, content=secret)
+            + around(2, 6, 1, content=message(1, b"other")),
+        ),
+    }.values(),
+    ids=["resource", "scope", "map"],
+)
+def test_nothing_hides_in_an_earlier_part(gateway, backend, clients, request_with):
+    """If it failed, whoever writes a message in two parts, as protobuf allows, would get secrets past the processors that
+    remove them: every reader behind puts the parts together."""
+    sink = backend()
+    statements = [
+        'delete_key(resource.attributes, "password")',
+        'delete_key(scope.attributes, "password")',
+        'delete_key(span.attributes["map"], "password") where IsMap(span.attributes["map"])',
+    ]
+    started = gateway(config({"otlp": exporter(sink)}, {"transform": {"trace_statements": statements}}))
+    status, _, answer = clients.http(started).post(request_with(SECRET))
+    assert status == 200, answer
+    wait_until(lambda: sink.received(), "the request at the backend")
+    assert b"hunter2" not in sink.received()[0].SerializeToString()
+
+
 def test_what_is_repaired_is_counted_for_its_service(gateway, clients):
     """If it failed, nobody would know which application to mend."""
     started = gateway(config({"nop": {}}))

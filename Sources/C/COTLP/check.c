@@ -1,5 +1,6 @@
 #include "COTLP.h"
 
+#include "merge.h"
 #include "repair.h"
 #include "tables.h"
 #include "text.h"
@@ -12,7 +13,8 @@ enum { FRAMES_MAX = 256 };
 typedef struct frame {
     const uint8_t *end;
     const cotlp_table *table;
-    size_t depth; // AnyValue messages around it
+    uint32_t depth; // AnyValue messages around it
+    uint32_t seen;  // SLOT_BITS that were met in the message that was entered from it
 } frame;
 
 /// Reads a varint of up to 64 bits. Returns the byte after it; NULL when it is cut off or too long.
@@ -68,6 +70,12 @@ static inline bool is_plain_key_value(const uint8_t *body, size_t count, const u
         return count - content <= 10 && high == all_but_last;
     }
     return tag == 0x21 && count - content == 9 && (high & below) == 0;
+}
+
+/// Whether an AnyValue's body is one short ASCII string, as the body of most log records. Such a body is valid.
+static inline bool is_plain_text(const uint8_t *body, size_t count, const uint8_t *limit) {
+    return count >= 2 && body[0] == 0x0A && body[1] == count - 2 && count < 130 &&
+           cotlp_is_ascii(body + 2, count - 2, limit);
 }
 
 static int fail(cotlp_fault *fault, int code, size_t length, const uint8_t *bytes, const uint8_t *field,
@@ -138,8 +146,18 @@ static bool is_packed_varints(const uint8_t *p, const uint8_t *end, const uint8_
     do {                                                                                                    \
         if (COTLP_UNLIKELY(top == frames + FRAMES_MAX)) FAIL(COTLP_TOO_DEEP, field);                        \
         if (repair != NULL) cotlp_repair_enter(repair, (size_t)(top - frames), length_at, p);               \
-        *top++ = (frame){.end = end, .table = table, .depth = depth};                                       \
+        *top++ = (frame){.end = end, .table = table, .depth = depth, .seen = 0};                            \
         end = p + length, table = &cotlp_tables[ENTRY_MESSAGE(entry)];                                      \
+    } while (0)
+
+// Refuses a second field in the slot of the entry. The request, from which no message was entered, has no slots.
+#define TAKE_SLOT()                                                                                         \
+    do {                                                                                                    \
+        uint32_t slot = entry & SLOT_BITS, seen;                                                            \
+        if (slot == 0 || repair != NULL) break;                                                             \
+        seen = top[-1].seen;                                                                                \
+        if (COTLP_UNLIKELY(seen & slot)) FAIL(COTLP_SCATTERED, field);                                      \
+        top[-1].seen = seen | slot;                                                                         \
     } while (0)
 
 /// The pass, made twice: whether there is a `repair` is a constant of each. Longer than a function should be, because a call for each field would cost more than the field.
@@ -155,7 +173,7 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
     const uint8_t *p = bytes;
     const uint8_t *end = limit;
     const cotlp_table *table = &cotlp_tables[signal];
-    size_t depth = 0;
+    uint32_t depth = 0;
     int code = COTLP_VALID;
 
     for (;;) {
@@ -184,8 +202,7 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
                 uint32_t tag;
                 p = read_varint32(field, end, &tag, &code);
                 if (p == NULL) FAIL(code, field);
-                // A field number above the table's has the action of its wire type, as 31 has.
-                entry = table->entries[tag < TABLE_TAGS ? tag : (TABLE_TAGS - 8) + (tag & 7)];
+                entry = cotlp_entry_of(table, tag);
             }
         }
         switch (ENTRY_ACTION(entry)) {
@@ -245,26 +262,29 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
                 field = p++;
             }
             break;
-        case ACTION_VALUE:
-        case ACTION_MESSAGE: {
+        case ACTION_VALUE: {
             READ_LENGTH();
-            if (ENTRY_ACTION(entry) == ACTION_VALUE && depth == COTLP_VALUE_DEPTH_MAX) {
-                FAIL(COTLP_TOO_DEEP, field);
+            if (COTLP_UNLIKELY(depth == COTLP_VALUE_DEPTH_MAX)) FAIL(COTLP_TOO_DEEP, field);
+            TAKE_SLOT();
+            if (repair == NULL && is_plain_text(p, length, limit)) {
+                p += length;
+                break;
             }
             ENTER_MESSAGE();
-            if (ENTRY_ACTION(entry) == ACTION_VALUE) depth += 1;
+            depth += 1;
+            break;
+        }
+        case ACTION_MESSAGE: {
+            READ_LENGTH();
+            TAKE_SLOT();
+            ENTER_MESSAGE();
             counters[ENTRY_COUNTER(entry)] += 1;
             break;
         }
         case ACTION_PACKED_FIXED64: {
             READ_LENGTH();
             if (COTLP_UNLIKELY(length % 8 != 0)) FAIL(COTLP_BAD_PACKED, field);
-            p += length;
-            break;
-        }
-        case ACTION_PACKED_FIXED32: {
-            READ_LENGTH();
-            if (COTLP_UNLIKELY(length % 4 != 0)) FAIL(COTLP_BAD_PACKED, field);
+            TAKE_SLOT();
             p += length;
             break;
         }
@@ -272,7 +292,16 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
             READ_LENGTH();
             const uint8_t *at = field;
             if (COTLP_UNLIKELY(!is_packed_varints(p, p + length, &at, &code))) FAIL(code, at);
+            TAKE_SLOT();
             p += length;
+            break;
+        }
+        case ACTION_UNPACKED: {
+            if (repair == NULL) FAIL(COTLP_SCATTERED, field);
+            uint64_t value;
+            if ((first & 7) != WIRE_VARINT && end - p < 8) FAIL(COTLP_TRUNCATED, field);
+            p = (first & 7) == WIRE_VARINT ? read_varint(p, end, &value, &code) : p + 8;
+            if (p == NULL) FAIL(code, field);
             break;
         }
         case ACTION_WRONG_WIRE_TYPE: FAIL(COTLP_WRONG_WIRE_TYPE, field);
@@ -293,4 +322,15 @@ int cotlp_check_repairing(int signal, const uint8_t *bytes, size_t count, uint8_
     int code = check(signal, bytes, count, &repair, summary, fault);
     if (code == COTLP_VALID) cotlp_repair_finish(&repair, count);
     return code;
+}
+
+int cotlp_check_merging(int signal, const uint8_t *bytes, size_t count, uint8_t *output,
+                        cotlp_merged *merged, cotlp_part *parts, cotlp_summary *summary,
+                        cotlp_fault *fault) {
+    cotlp_repairs repairs;
+    int code = cotlp_check_repairing(signal, bytes, count, NULL, &repairs, summary, fault);
+    if (code != COTLP_VALID) return code;
+    *merged = (cotlp_merged){0};
+    if (bytes == NULL || cotlp_merge(signal, bytes, count, output, merged, parts)) return COTLP_VALID;
+    return fail(fault, COTLP_TOO_SCATTERED, 0, bytes, bytes, bytes, bytes + count, &cotlp_tables[signal]);
 }

@@ -4,6 +4,7 @@
 #include "generated/metrics_service.pb-c.h"
 #include "generated/trace_service.pb-c.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,8 +48,6 @@ static unsigned index_of(const ProtobufCMessageDescriptor *message) {
     return table_count++;
 }
 
-enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LENGTH = 2, WIRE_FIXED32 = 5 };
-
 static cotlp_entry entry_of_unknown(unsigned number, unsigned wire_type) {
     if (number == 0) return ACTION_BAD_FIELD_NUMBER;
     switch (wire_type) {
@@ -64,7 +63,7 @@ static cotlp_entry entry_of_message(const ProtobufCMessageDescriptor *message) {
     unsigned action = ACTION_MESSAGE;
     if (message == &opentelemetry__proto__common__v1__any_value__descriptor) action = ACTION_VALUE;
     if (message == &opentelemetry__proto__common__v1__key_value__descriptor) action = ACTION_KEY_VALUE;
-    return (cotlp_entry)(action | counter_of(message) << 4 | index_of(message) << 8);
+    return (cotlp_entry)(action | counter_of(message) << 4 | index_of(message) << 10);
 }
 
 /// The ids of traces and spans are plain bytes in the schema, of a length that its comments tell.
@@ -74,7 +73,38 @@ static cotlp_entry entry_of_bytes(const ProtobufCFieldDescriptor *field) {
     return ACTION_BYTES;
 }
 
-static void compile_field(cotlp_entry *entries, const ProtobufCFieldDescriptor *field) {
+static bool is_list_of_numbers(const ProtobufCFieldDescriptor *field) {
+    return field->label == PROTOBUF_C_LABEL_REPEATED && field->type != PROTOBUF_C_TYPE_STRING &&
+           field->type != PROTOBUF_C_TYPE_BYTES && field->type != PROTOBUF_C_TYPE_MESSAGE;
+}
+
+static bool needs_slot(const ProtobufCFieldDescriptor *field) {
+    bool is_single = field->label != PROTOBUF_C_LABEL_REPEATED;
+    return (is_single && field->type == PROTOBUF_C_TYPE_MESSAGE) || is_list_of_numbers(field);
+}
+
+/// What is the same for all members of a oneof, and for no other field: where the descriptors' structures tell which is set.
+static unsigned place_of(const ProtobufCFieldDescriptor *field) {
+    return field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF ? field->quantifier_offset : field->offset;
+}
+
+/// The slot of a field, shifted into its place; 0 for none.
+static unsigned slot_of(const ProtobufCMessageDescriptor *message, const ProtobufCFieldDescriptor *field) {
+    unsigned places[SLOTS], count = 0;
+    for (unsigned f = 0; f < message->n_fields; f++) {
+        const ProtobufCFieldDescriptor *other = &message->fields[f];
+        if (!needs_slot(other)) continue;
+        unsigned place = place_of(other), slot = 0;
+        while (slot < count && places[slot] != place) slot += 1;
+        if (slot == SLOTS) abort(); // proto/ has grown: raise SLOTS
+        places[slot] = place;
+        if (slot == count) count += 1;
+        if (place == place_of(field)) return 1u << (7 + slot);
+    }
+    return 0;
+}
+
+static void compile_field(cotlp_entry *entries, const ProtobufCFieldDescriptor *field, unsigned slot) {
     if (field->id * 8 + 8 >= TABLE_TAGS) abort(); // proto/ has grown: raise TABLE_TAGS
     unsigned wire_type = WIRE_VARINT;
     cotlp_entry entry = ACTION_VARINT;
@@ -92,7 +122,8 @@ static void compile_field(cotlp_entry *entries, const ProtobufCFieldDescriptor *
     case PROTOBUF_C_TYPE_SFIXED32:
     case PROTOBUF_C_TYPE_FIXED32:
     case PROTOBUF_C_TYPE_FLOAT:
-        wire_type = WIRE_FIXED32, entry = ACTION_FIXED32, packed = ACTION_PACKED_FIXED32;
+        if (field->label == PROTOBUF_C_LABEL_REPEATED) abort(); // proto/ has grown: pack these, too
+        wire_type = WIRE_FIXED32, entry = ACTION_FIXED32;
         break;
     case PROTOBUF_C_TYPE_SFIXED64:
     case PROTOBUF_C_TYPE_FIXED64:
@@ -105,10 +136,11 @@ static void compile_field(cotlp_entry *entries, const ProtobufCFieldDescriptor *
         cotlp_entry *slot = &entries[field->id * 8 + other];
         if (*slot != ACTION_BAD_WIRE_TYPE) *slot = ACTION_WRONG_WIRE_TYPE;
     }
-    if (field->label == PROTOBUF_C_LABEL_REPEATED && wire_type != WIRE_LENGTH) {
-        entries[field->id * 8 + WIRE_LENGTH] = packed;
+    if (is_list_of_numbers(field)) {
+        entries[field->id * 8 + WIRE_LENGTH] = (cotlp_entry)(packed | slot);
+        entry = ACTION_UNPACKED;
     }
-    entries[field->id * 8 + wire_type] = entry;
+    entries[field->id * 8 + wire_type] = (cotlp_entry)(entry | slot);
 }
 
 /// Runs before main: a few microseconds, and the tables are constant for every thread.
@@ -123,7 +155,8 @@ __attribute__((constructor)) static void compile_tables(void) {
             table->entries[tag] = entry_of_unknown(tag >> 3, tag & 7);
         }
         for (unsigned f = 0; f < table->descriptor->n_fields; f++) {
-            compile_field(table->entries, &table->descriptor->fields[f]);
+            const ProtobufCFieldDescriptor *field = &table->descriptor->fields[f];
+            compile_field(table->entries, field, slot_of(table->descriptor, field));
         }
     }
 }

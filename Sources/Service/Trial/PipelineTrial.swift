@@ -42,8 +42,7 @@ package struct PipelineTrial: Sendable {
                 try unsafe json.withUnsafeBytes { try unsafe readOTLPJSON($0, as: signal, into: output) }
             }
             request.removeLast(request.count - count)
-            _ = try unsafe request.withUnsafeBytes { try unsafe summarize($0, as: signal) }
-            return request
+            return try RequestRepair.mended(request, as: signal)
         } catch {
             throw Problem("this is no OTLP JSON of \(signal.name): \(error)")
         }

@@ -41,6 +41,8 @@ enum {
     COTLP_BAD_UTF8 = 6,         // text that is not UTF-8
     COTLP_BAD_PACKED = 7,       // a packed list that ends inside an element
     COTLP_TOO_DEEP = 8,         // AnyValue nested deeper than COTLP_VALUE_DEPTH_MAX
+    COTLP_SCATTERED = 9,        // a message that a field holds once, or a list of numbers, in several parts
+    COTLP_TOO_SCATTERED = 10,   // more such parts at once than COTLP_PARTS_MAX
     COTLP_BAD_TRACE_ID = 12,    // neither COTLP_TRACE_ID_BYTES long nor empty
     COTLP_BAD_SPAN_ID = 13,     // neither COTLP_SPAN_ID_BYTES long nor empty
 };
@@ -68,7 +70,8 @@ typedef struct cotlp_fault {
 
 /// Checks one request and counts what is in it.
 ///
-/// Checked: lengths, wire types, varints, packed lists, nesting, ids and UTF-8 of text. Fields that the schema
+/// Checked: lengths, wire types, varints, packed lists, nesting, ids, UTF-8 of text, and that messages and lists of
+/// numbers stand in one part (see cotlp_check_merging()). Fields that the schema
 /// does not know pass when they are well-formed. All pointers are borrowed for the call.
 ///
 /// - signal: COTLP_TRACES, COTLP_METRICS or COTLP_LOGS.
@@ -104,5 +107,35 @@ typedef struct cotlp_repairs {
 int cotlp_check_repairing(int signal, const uint8_t *_Nullable bytes, size_t count, uint8_t *_Nullable output,
                           cotlp_repairs *_Nonnull repairs, cotlp_summary *_Nonnull summary,
                           cotlp_fault *_Nonnull fault);
+
+/// Parts that are held at once while a request is merged.
+enum { COTLP_PARTS_MAX = 1 << 16 };
+
+/// Where one part stands.
+typedef struct cotlp_part {
+    const uint8_t *_Nonnull bytes;
+    uint32_t count;
+    uint32_t slot;
+} cotlp_part;
+
+/// How large a merged request is.
+typedef struct cotlp_merged {
+    size_t size;
+    size_t room; // that it takes while it is written
+} cotlp_merged;
+
+/// Like cotlp_check(), for a request in which that has found COTLP_SCATTERED: what protobuf lets a sender write in
+/// several parts is written in one, in place of the first. The parts of a message become one message with the fields
+/// of all; of the members of a oneof those count that were set last; a list of numbers is packed. All other fields
+/// stay as they are, text that is not UTF-8 too. Linear.
+///
+/// - output: NULL to learn only how many bytes it takes; else where the request is written, the `room` of an
+///   earlier call.
+/// - merged: written when the result is COTLP_VALID.
+/// - parts: room for COTLP_PARTS_MAX, of any content.
+/// - summary: of the request as it came; less may be left of it.
+int cotlp_check_merging(int signal, const uint8_t *_Nullable bytes, size_t count, uint8_t *_Nullable output,
+                        cotlp_merged *_Nonnull merged, cotlp_part *_Nonnull parts,
+                        cotlp_summary *_Nonnull summary, cotlp_fault *_Nonnull fault);
 
 #endif
