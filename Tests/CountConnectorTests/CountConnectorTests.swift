@@ -14,13 +14,16 @@ private final class Rig {
     let connector: CountConnector
     let signal: Signal
 
-    init(_ yaml: String, _ signal: Signal, isSum: Bool = false, answersLater: Bool = false) {
+    init(
+        _ yaml: String, _ signal: Signal, isSum: Bool = false, answersLater: Bool = false,
+        ledger: MemoryLedger = MemoryLedger()
+    ) {
         let diagnostics = Diagnostics()
         let section = ConfigSection(yaml: yaml, diagnostics: diagnostics)
         let metrics = isSum ? SumConfig(section).metrics : CountConfig(section).metrics
         precondition(!diagnostics.hasErrors, diagnostics.render())
         self.signal = signal
-        context = .alone(.connector, "count", signal: signal, on: EmbeddedEventLoop())
+        context = .alone(.connector, "count", signal: signal, on: EmbeddedEventLoop(), ledger: ledger)
         output = .test("out", .metrics, next, answersLater: answersLater)
         connector = CountConnector(metrics, scope: "s", context, [output])
     }
@@ -74,8 +77,33 @@ private func request(_ signal: Signal) -> [UInt8] {
     return request.bytes
 }
 
+private final class NoRoom: AdmissionControl {
+    func admit(bytes: Int) -> Refusal? { Refusal(.memory, "no room for \(bytes) bytes") }
+    var shouldPause: Bool { false }
+}
+
 @Suite("count and sum")
 struct CountConnectorTests {
+    /// A flood of requests with many fields would take memory that no limit knows.
+    @Test(
+        "what it reads of a request is charged, and a request for which there is no memory is to come again")
+    func memory() {
+        let ledger = MemoryLedger()
+        let rig = Rig("", .traces, ledger: ledger)
+        #expect(rig.send() == nil)
+        #expect(ledger.bytes > 10_000 && ledger.bytes < 2 << 20, "\(ledger.bytes)")
+        ledger.limit(by: NoRoom())
+        var large = ProtoWriter()
+        large.message(1) {
+            $0.message(2) { scope in for _ in 0..<20_000 { scope.message(2) { $0.text(5, "a") } } }
+        }
+        let batch = Batch(.traces, payload: Payload(ByteBuffer(bytes: large.bytes)), items: 20_000)
+        let refusal = rig.connector.consume(batch)
+        #expect(refusal?.reason == .memory && refusal?.isPermanent == false)
+        // Nothing of it is left for the next request.
+        #expect(rig.next.taken.count == 1)
+    }
+
     /// Otherwise business metrics would be wrong, and nobody would see it.
     @Test(
         "counts",

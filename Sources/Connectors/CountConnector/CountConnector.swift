@@ -26,18 +26,24 @@ package final class CountConnector: Consumer, PipelineComponent {
         _ metrics: [CountedMetric], scope: String, _ context: ComponentContext, _ outputs: [PipelineOutput],
         clock: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds
     ) {
-        let signal = context.signal
+        let (signal, ledger) = (context.signal, context.ledger)
         let metrics = metrics.filter { $0.item.signal == signal }
         converter = RequestConverter(context, outputs, to: .metrics) {
-            ItemCounts(metrics, scope: scope)
-        } convert: { counts, batch in
+            ItemCounts(metrics, scope: scope, ledger: ledger)
+        } convert: { (counts, batch) throws(Refusal) in
             var request = MetricRequest()
             let now = UInt64(clamping: clock())
             for slice in batch.slices {
                 let bytes = slice.bytes
-                unsafe bytes.withUnsafeReadableBytes {
-                    unsafe counts.count(WireBytes($0), signal, into: &request, now: now)
+                var refusal: Refusal?
+                unsafe bytes.withUnsafeReadableBytes { bytes in
+                    do throws(Refusal) {
+                        unsafe try counts.count(WireBytes(bytes), signal, into: &request, now: now)
+                    } catch {
+                        refusal = error
+                    }
                 }
+                if let refusal { throw refusal }
             }
             let points = request.points
             return points > 0 ? (request.finish(), points) : nil

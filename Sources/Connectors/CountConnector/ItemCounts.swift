@@ -13,7 +13,8 @@ final class ItemCounts {
 
     private let metrics: [CountedMetric]
     private let scopeName: String
-    private let editor = RequestEditor()
+    private let charged: ChargedEditor
+    private var editor: RequestEditor { charged.editor }
     /// Of the resource at hand, in the order in which they came up.
     private var order: [Key] = []
     private var values: [Key: Double] = [:]
@@ -25,16 +26,24 @@ final class ItemCounts {
         let resource: AttributeTable
     }
 
-    init(_ metrics: [CountedMetric], scope: String) {
+    init(_ metrics: [CountedMetric], scope: String, ledger: MemoryLedger) {
         self.metrics = metrics
+        charged = ChargedEditor(ledger: ledger)
         scopeName = scope
     }
 
     /// Writes what is counted of a request, resource by resource.
     /// - Parameter now: nanoseconds since 1970.
-    func count(_ request: WireBytes, _ signal: Signal, into output: inout MetricRequest, now: UInt64) {
+    /// - Throws: there is no memory for it.
+    func count(
+        _ request: WireBytes, _ signal: Signal, into output: inout MetricRequest, now: UInt64
+    ) throws(Refusal) {
         editor.open(request)
-        defer { editor.open(.none) }
+        defer {
+            charged.close()
+            order.removeAll(keepingCapacity: true)
+            values.removeAll(keepingCapacity: true)
+        }
         let frame = Frame(editor)
         editor.forEachResource { resource in
             frame.show(resource)
@@ -53,6 +62,7 @@ final class ItemCounts {
             write(resource.resource, into: &output, now)
             return .keep
         }
+        if let refusal = charged.refusal { throw refusal }
     }
 
     private func count(_ item: MessageID, _ signal: Signal, _ around: Place, _ frame: Frame) {

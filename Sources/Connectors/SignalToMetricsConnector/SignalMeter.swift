@@ -21,7 +21,8 @@ final class SignalMeter {
     private let propagates: Bool
     /// Told of errors that do not refuse the request.
     private let report: (String) -> Void
-    private let editor = RequestEditor()
+    private let charged: ChargedEditor
+    private var editor: RequestEditor { charged.editor }
 
     // Of the request at hand, in the order in which they came up.
     private var resources: [(attributes: AttributeList, keys: [Key])] = []
@@ -32,8 +33,9 @@ final class SignalMeter {
 
     init(
         _ metrics: [MeasuredMetric], _ signal: Signal, own: AttributeList, propagates: Bool,
-        report: @escaping (String) -> Void
+        ledger: MemoryLedger, report: @escaping (String) -> Void
     ) {
+        charged = ChargedEditor(ledger: ledger)
         self.metrics = metrics
         first = metrics.indices.map { index in
             metrics.firstIndex { $0.isSame(as: metrics[index]) } ?? index
@@ -45,10 +47,10 @@ final class SignalMeter {
     }
 
     /// Adds the items of a request.
-    /// - Throws: one of them cannot be measured, where such errors refuse the request.
+    /// - Throws: one of them cannot be measured, where such errors refuse the request, or there is no memory for it.
     func add(_ request: WireBytes) throws(Refusal) {
         editor.open(request)
-        defer { editor.open(.none) }
+        defer { charged.close() }
         let frame = Frame(editor)
         try editor.forEachResource { resource throws(Refusal) in
             frame.show(resource)
@@ -64,6 +66,7 @@ final class SignalMeter {
             }
             return .keep
         }
+        if let refusal = charged.refusal { throw refusal }
     }
 
     private func add(_ item: MessageID, of resource: ResourcePlace, _ frame: Frame) throws(Refusal) {

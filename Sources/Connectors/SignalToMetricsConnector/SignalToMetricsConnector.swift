@@ -23,13 +23,13 @@ package final class SignalToMetricsConnector: Consumer, PipelineComponent {
         _ config: SignalToMetricsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput],
         clock: @escaping @Sendable () -> Int64 = SystemClock.unixNanoseconds
     ) {
-        let signal = context.signal
+        let (signal, ledger) = (context.signal, context.ledger)
         let own = Self.own(context.gateway.resource)
         let reports = ErrorReports(context)
         converter = RequestConverter(context, outputs, to: .metrics) {
             SignalMeter(
                 config.metrics[signal] ?? [], signal, own: own,
-                propagates: config.errorMode == .propagate
+                propagates: config.errorMode == .propagate, ledger: ledger
             ) { if config.errorMode == .ignore { reports.add($0) } }
         } convert: { (meter, batch) throws(Refusal) in
             defer { meter.reset() }

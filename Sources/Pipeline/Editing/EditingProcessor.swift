@@ -135,11 +135,11 @@ package final class EditingProcessor: Consumer, PipelineComponent {
     private func edit(_ batch: Batch) -> Result<Edited, Refusal> {
         let start = SystemClock.monotonicNanoseconds()
         defer { duration.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9) }
-        return editors.withEditor { loan in
+        return editors.withEditor { editor in
             Result { () throws(Refusal) in
                 var edited = Edited(batch: Batch(batch.signal, reservingSlices: batch.sliceCount))
                 for slice in try transform.needsWholeBatch ? joined(batch) : batch.slices {
-                    try edit(slice, batch.signal, with: loan, into: &edited)
+                    try edit(slice, batch.signal, with: editor, into: &edited)
                 }
                 return edited
             }
@@ -147,9 +147,9 @@ package final class EditingProcessor: Consumer, PipelineComponent {
     }
 
     private func edit(
-        _ slice: Slice, _ signal: Signal, with loan: EditorPool.Loan, into edited: inout Edited
+        _ slice: Slice, _ signal: Signal, with charged: ChargedEditor, into edited: inout Edited
     ) throws(Refusal) {
-        let editor = loan.editor
+        let editor = charged.editor
         let context = EditContext(
             signal: signal, items: slice.items, metadata: slice.payload.metadata, client: slice.payload.client
         )
@@ -159,7 +159,7 @@ package final class EditingProcessor: Consumer, PipelineComponent {
                 // SAFETY: `bytes` lives, unchanged, until the editor has written what came of it.
                 unsafe editor.open(WireBytes(buffer))
                 try transform.apply(to: editor, context)
-                if editor.isOutOfMemory, let refusal = loan.refusal { throw refusal }
+                if let refusal = charged.refusal { throw refusal }
                 return editor.isChanged ? try written(editor, slice.payload) : nil
             }
         }

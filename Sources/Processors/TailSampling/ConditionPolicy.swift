@@ -1,5 +1,6 @@
 internal import NIOCore
 internal import OTLP
+internal import Pipeline
 package import Statements
 internal import TraceStore
 
@@ -27,11 +28,17 @@ final class ConditionPolicy: SamplingPolicy {
     }
 
     private let config: ConditionConfig
-    private let editor = RequestEditor()
+    private let charged: ChargedEditor
+    private var editor: RequestEditor { charged.editor }
 
-    init(_ config: ConditionConfig) { self.config = config }
+    init(_ config: ConditionConfig, _ ledger: MemoryLedger) {
+        self.config = config
+        // A decision that is due is not put off.
+        charged = ChargedEditor(ledger: ledger, asks: false)
+    }
 
     func decide(_ trace: TraceView, now: NIODeadline) throws(PolicyError) -> Verdict {
+        defer { charged.close() }
         do throws(End) {
             try trace.forEachSpan { resource, scope, span throws(End) in
                 if try holds(for: span, resource, scope) { throw .found }

@@ -1,4 +1,5 @@
 internal import Configuration
+internal import Pipeline
 package import RegularExpression
 
 /// A policy as the configuration describes it.
@@ -47,7 +48,8 @@ package struct PolicyConfig: Sendable, Equatable {
 
 extension PolicyConfig {
     /// Makes the running policy.
-    func make() -> any SamplingPolicy {
+    /// - Parameter ledger: is charged with what its conditions hold.
+    func make(_ ledger: MemoryLedger) -> any SamplingPolicy {
         switch rule {
         case .alwaysSample: AlwaysSample()
         case .latency(let threshold, let upper):
@@ -68,13 +70,13 @@ extension PolicyConfig {
         case .spanCount(let least, let most): SpanCount(least: least, most: most)
         case .traceState(let key, let values): TraceStateMatch(key: key, values: values)
         case .traceFlags: TraceFlags()
-        case .condition(let config): ConditionPolicy(config)
-        case .and(let parts): AndPolicy(parts.map { $0.make() })
-        case .not(let part): NotPolicy(part.make())
-        case .drop(let parts): AndPolicy(parts.map { $0.make() }, drops: true)
+        case .condition(let config): ConditionPolicy(config, ledger)
+        case .and(let parts): AndPolicy(parts.map { $0.make(ledger) })
+        case .not(let part): NotPolicy(part.make(ledger))
+        case .drop(let parts): AndPolicy(parts.map { $0.make(ledger) }, drops: true)
         case .composite(let parts, let shares, let most):
             CompositePolicy(
-                zip(parts, shares).map { CompositePolicy.Part($0.make(), share: $1) }, most: most)
+                zip(parts, shares).map { CompositePolicy.Part($0.make(ledger), share: $1) }, most: most)
         case .invalid: preconditionFailure("a policy that is not valid was to run")
         }
     }

@@ -24,10 +24,10 @@ final class PolicySet {
     /// Whether some of them ask for summaries of traces.
     let usesSummary: Bool
 
-    init(_ config: TailSamplingConfig, _ metrics: TailSamplingMetrics) {
+    init(_ config: TailSamplingConfig, _ metrics: TailSamplingMetrics, _ ledger: MemoryLedger) {
         // What drops wins whatever others say, so it is asked first.
         let policies = config.policies.filter(\.drops) + config.policies.filter { !$0.drops }
-        members = policies.map { Member($0.make(), metrics.policy($0.name)) }
+        members = policies.map { Member($0.make(ledger), metrics.policy($0.name)) }
         usesSummary = members.contains(where: \.policy.usesSummary)
         drops = policies.contains(where: \.drops)
         endsAtFirstMatch = config.samplesOnFirstMatch

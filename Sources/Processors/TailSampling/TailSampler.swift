@@ -94,7 +94,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
             next.consumer, eventLoop: context.eventLoop, logger: context.logger, left: metrics.left)
         store = TraceStore(ledger: context.ledger)
         writer = TraceWriter(store, on: context.eventLoop, ledger: context.ledger)
-        policies = PolicySet(config, metrics)
+        policies = PolicySet(config, metrics, context.ledger)
         grouper = TraceGrouper(
             store.envelopes, findsRoots: config.waitAfterRoot > .zero,
             summarizes: policies.usesSummary)

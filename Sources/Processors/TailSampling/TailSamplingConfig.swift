@@ -108,7 +108,7 @@ package struct TailSamplingConfig: ComponentConfig {
             } else if !names.insert(policy.name).inserted {
                 part.report("name", error: "duplicate policy name \"\(policy.name)\"")
             }
-            if strategy == .spanIngest, policy.rule != .invalid, policy.make().isStateful {
+            if strategy == .spanIngest, policy.rule != .invalid, policy.make(MemoryLedger()).isStateful {
                 part.report(
                     "type",
                     error:
