@@ -14,12 +14,17 @@ private final class Rig {
     let connector: RoutingConnector
     let signal: Signal
 
-    init(_ yaml: String, _ signal: Signal = .traces) throws {
+    init(
+        _ yaml: String, _ signal: Signal = .traces, ledger: MemoryLedger = MemoryLedger(),
+        registry: MetricRegistry = MetricRegistry()
+    ) throws {
         let diagnostics = Diagnostics()
         let config = RoutingConfig(ConfigSection(yaml: yaml, diagnostics: diagnostics))
         precondition(!diagnostics.hasErrors, diagnostics.render())
         self.signal = signal
-        context = .alone(.connector, "routing", signal: signal, on: EmbeddedEventLoop())
+        context = .alone(
+            .connector, "routing", signal: signal, on: EmbeddedEventLoop(), registry: registry,
+            ledger: ledger)
         outputs = consumers.sorted { $0.key < $1.key }.map { .test($0.key, signal, $0.value) }
         connector = try RoutingConnector(config, context, outputs)
     }
@@ -110,8 +115,72 @@ private func row(_ condition: String, _ pipeline: String, _ more: String = "") -
     "{condition: '\(condition)', pipelines: [\(pipeline)]\(more.isEmpty ? "" : ", " + more)}"
 }
 
+private final class NoRoom: AdmissionControl {
+    func admit(bytes: Int) -> Refusal? { Refusal(.memory, "no room for \(bytes) bytes") }
+    var shouldPause: Bool { false }
+    var limitBytes: Int { 0 }
+}
+
 @Suite("routing")
 struct RoutingConnectorTests {
+    /// An operator would not learn that what a row should take out is still there.
+    @Test(
+        "errors of a row are counted, or refuse the request",
+        arguments: [
+            ("delete_key(attributes[\"env\"], \"x\")", "delete_key(attributes[\"env\"], \"x\")"),
+            (
+                "route() where Int(attributes[\"env\"][\"x\"]) == 1",
+                "resource Int(attributes[\"env\"][\"x\"]) == 1"
+            ),
+        ])
+    func errors(statement: String, shown: String) throws {
+        for mode in ["ignore", "silent", "propagate"] {
+            let registry = MetricRegistry()
+            let rig = try Rig(
+                "{error_mode: \(mode), table: [{statement: '\(statement)', pipelines: [traces/a]}]}",
+                registry: registry)
+            let refusal = try rig.send(traces)
+            #expect((refusal?.isPermanent == true) == (mode == "propagate"), "\(mode)")
+            let label = shown.replacing("\"", with: "\\\"")
+            let line = String(decoding: registry.render(), as: UTF8.self).split(separator: "\n")
+                .first { $0.hasPrefix("sluice_ottl_errors{") && $0.contains(label) }
+            #expect(line?.hasSuffix(mode == "propagate" ? " 0" : " 2") == true, "\(mode): \(line ?? "none")")
+        }
+    }
+
+    @Test("a change that a row makes is made to what goes there only, before anything else is looked at")
+    func changesOfARow() throws {
+        let rig = try Rig(
+            """
+            {default_pipelines: [traces/rest], table: [{statement: 'delete_key(attributes, "env") where \(Self.isProd)',
+             pipelines: [traces/a]}]}
+            """)
+        #expect(try rig.send(traces) == nil)
+        #expect(rig.names == ["a": ["prod-ok", "prod-bad"], "rest": ["dev-ok", "dev-bad"]])
+        for (name, hasKey) in [("a", false), ("rest", true)] {
+            let sent = rig.consumers[name]?.taken.first?.slices.first.map { String(buffer: $0.bytes) }
+            #expect(sent?.contains("env") == hasKey, "\(name)")
+        }
+    }
+
+    /// A flood of requests with many fields would take memory that no limit knows.
+    @Test(
+        "what it reads of a request is charged, and a request for which there is no memory is to come again")
+    func memory() throws {
+        let ledger = MemoryLedger()
+        let rig = try Rig("{table: [\(row(Self.isBad, "traces/a", "context: span"))]}", ledger: ledger)
+        #expect(try rig.send(traces) == nil)
+        #expect(ledger.bytes > 10_000 && ledger.bytes < 2 << 20, "\(ledger.bytes)")
+        let limit = NoRoom()
+        ledger.limit(by: limit)
+        var large = ProtoWriter()
+        large.message(1) {
+            $0.message(2) { scope in for _ in 0..<20_000 { scope.message(2) { $0.text(5, "a") } } }
+        }
+        let refusal = try rig.send(large.bytes)
+        #expect(refusal?.reason == .memory && refusal?.isPermanent == false)
+    }
+
     private static let isProd = "attributes[\"env\"] == \"prod\""
     private static let isBad = "status.code == STATUS_CODE_ERROR"
     private static let all = ["prod-ok", "prod-bad", "dev-ok", "dev-bad"]

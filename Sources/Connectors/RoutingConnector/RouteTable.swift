@@ -16,13 +16,16 @@ final class RouteTable {
     }
 
     private let rows: [Row]
-    /// For each destination.
-    private let changes: [[StatementGroup]]
+    /// For each destination, with the numbers of their rows.
+    private let changes: [[(row: Int, group: StatementGroup)]]
     private let defaultDestination: Int?
     private let destinations: Int
     private let signal: Signal
-    private let propagatesErrors: Bool
-    private let editor = RequestEditor()
+    private let errorMode: StatementGroup.ErrorMode
+    /// Told of errors that do not refuse the request, with the number of the row.
+    private let report: (Int, EvaluationError) -> Void
+    private let charged: ChargedEditor
+    private var editor: RequestEditor { charged.editor }
     private var client = ClientFacts()
     /// Whether a part has not been moved.
     private var isLeft: [Bool] = []
@@ -30,16 +33,20 @@ final class RouteTable {
     private var goes: [[Bool]]
 
     init(
-        _ rows: [Row], defaultDestination: Int?, destinations: Int, signal: Signal, propagatesErrors: Bool
+        _ rows: [Row], defaultDestination: Int?, destinations: Int, signal: Signal, ledger: MemoryLedger,
+        errorMode: StatementGroup.ErrorMode, report: @escaping (Int, EvaluationError) -> Void
     ) {
         self.rows = rows
         changes = (0..<destinations).map { destination in
-            rows.compactMap { $0.destination == destination ? $0.change : nil }
+            rows.enumerated().compactMap { index, row in
+                row.destination == destination ? row.change.map { (index, $0) } : nil
+            }
         }
+        charged = ChargedEditor(ledger: ledger)
         self.defaultDestination = defaultDestination
         self.destinations = destinations
         self.signal = signal
-        self.propagatesErrors = propagatesErrors
+        (self.errorMode, self.report) = (errorMode, report)
         goes = Array(repeating: [], count: destinations)
     }
 
@@ -61,11 +68,11 @@ final class RouteTable {
         walk { kind, _ in if kind == .span { parts += 1 } }
         isLeft = Array(repeating: true, count: parts)
         for index in goes.indices { goes[index] = Array(repeating: false, count: parts) }
-        for row in rows {
+        for (index, row) in rows.enumerated() {
             switch row.test {
             case .always: takeAll(row)
             case .request(let condition): if condition.holds(for: metadata) { takeAll(row) }
-            case .condition(let condition): try take(row, condition, frame)
+            case .condition(let condition): try take(index, condition, frame)
             }
         }
         if let defaultDestination {
@@ -82,15 +89,32 @@ final class RouteTable {
         isLeft.indices.count { part in !goes.contains { $0[part] } }
     }
 
+    /// Why there is not enough memory for the last request: what was found, or is open, is not whole.
+    var refusal: Refusal? { charged.refusal }
+
+    /// Gives up the last request.
+    func close() { charged.close() }
+
     /// The destination's part of the last request, open in the editor: to be written at once.
-    func open(_ destination: Int, of request: WireBytes) -> RequestEditor {
+    /// - Throws: a change failed with `error_mode: propagate`.
+    func open(_ destination: Int, of request: WireBytes) throws(EvaluationError) -> RequestEditor {
         editor.open(request)
+        removeAll(but: destination)
         if !changes[destination].isEmpty {
             let frame = Frame(editor)
             frame.client = client
-            // What goes elsewhere is changed with it, and removed below.
-            for change in changes[destination] { try? change.run(on: frame) { _ in } }
+            for (row, change) in changes[destination] {
+                do throws(StatementGroup.Failure) {
+                    try change.run(on: frame) { report(row, $0.error) }
+                } catch {
+                    throw error.error
+                }
+            }
         }
+        return editor
+    }
+
+    private func removeAll(but destination: Int) {
         var part = 0
         let taken = goes[destination]
         editor.forEachResource { resource in
@@ -106,7 +130,6 @@ final class RouteTable {
             }
             return editor.count(resource.entry, Field.ResourceEntry.scopes) == 0 ? .remove : .keep
         }
-        return editor
     }
 
     private func keepPoints(of metric: MessageID, _ part: inout Int, _ taken: [Bool]) -> Keep {
@@ -136,7 +159,8 @@ final class RouteTable {
     }
 
     /// Asks a condition of everything of its context of which something is left.
-    private func take(_ row: Row, _ condition: Condition, _ frame: Frame) throws(EvaluationError) {
+    private func take(_ index: Int, _ condition: Condition, _ frame: Frame) throws(EvaluationError) {
+        let row = rows[index]
         var part = 0
         var failure: EvaluationError?
         func holds() -> Bool {
@@ -144,7 +168,7 @@ final class RouteTable {
             do throws(EvaluationError) {
                 return try condition.holds(frame)
             } catch {
-                if propagatesErrors { failure = error }
+                if errorMode == .propagate { failure = error } else { report(index, error) }
                 return false
             }
         }

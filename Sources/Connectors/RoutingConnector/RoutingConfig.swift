@@ -26,6 +26,8 @@ package struct RoutingConfig: ComponentConfig {
         package let change: StatementGroup?
         /// As written; rows of equal texts test the same.
         let text: String
+        /// For log and metrics.
+        var shownText: String { change?.statementTexts.first ?? text }
 
         package static func == (left: Row, right: Row) -> Bool {
             left.text == right.text && left.pipelines == right.pipelines && left.copies == right.copies
@@ -37,7 +39,7 @@ package struct RoutingConfig: ComponentConfig {
     package var rows: [Row] = []
     /// Pipelines for what no row takes; without any it is dropped. Key `default_pipelines`.
     package var defaultPipelines: [String] = []
-    /// What an error in a condition means. Default ignore: the row does not match. Key `error_mode`.
+    /// What an error in a row means. Default ignore: a condition does not match, a change is not made. Key `error_mode`.
     package var errorMode = StatementGroup.ErrorMode.ignore
 
     package init() {}
@@ -54,11 +56,11 @@ package struct RoutingConfig: ComponentConfig {
                     "write table: [{condition: 'attributes[\"team\"] == \"shop\"', pipelines: [traces/shop]}]"
             )
         }
-        rows = table.compactMap(Self.read)
+        rows = table.compactMap { Self.read($0, errorMode) }
         section.finish()
     }
 
-    private static func read(_ row: ConfigSection) -> Row? {
+    private static func read(_ row: ConfigSection, _ errorMode: StatementGroup.ErrorMode) -> Row? {
         let context = row.string("context", default: "resource")
         let pipelines = row.stringList("pipelines")
         let action = row.choice("action", of: ["move", "copy"], default: "move")
@@ -79,14 +81,15 @@ package struct RoutingConfig: ComponentConfig {
             text = rest.text.isEmpty ? nil : rest
         }
         guard let test = test(text, context, row) else { return nil }
-        let change = statement.flatMap { $0.text.isRoute ? nil : self.change($0, context, row) }
+        let change = statement.flatMap { $0.text.isRoute ? nil : self.change($0, context, errorMode, row) }
         return Row(
             test: test, pipelines: pipelines, copies: action == "copy", change: change,
             text: "\(context) \(text?.text ?? "")")
     }
 
     private static func change(
-        _ statement: LocatedText, _ context: String, _ row: ConfigSection
+        _ statement: LocatedText, _ context: String, _ errorMode: StatementGroup.ErrorMode,
+        _ row: ConfigSection
     ) -> StatementGroup? {
         guard let kind = ContextKind(rawValue: context) else {
             row.report("context", error: "only route() is supported in the context \(context)")
@@ -95,7 +98,7 @@ package struct RoutingConfig: ComponentConfig {
         do throws(StatementGroup.Problems) {
             // With a context, the signal does not matter.
             return try StatementGroup(
-                statements: [statement.text], context: kind, signal: .traces, errorMode: .silent)
+                statements: [statement.text], context: kind, signal: .traces, errorMode: errorMode)
         } catch {
             for problem in error.all { row.report(problem.error, of: "statement", in: statement) }
             return nil

@@ -56,14 +56,20 @@ package final class RoutingConnector: Consumer, PipelineComponent {
                 key: $0 == config.defaultPipelines ? "default_pipelines" : "table::pipelines")
         }
         let (count, signal) = (names.count, context.signal)
-        let propagates = config.errorMode == .propagate
+        let (ledger, mode) = (context.ledger, config.errorMode)
+        let errors = StatementErrors(config.rows.map(\.shownText), context)
         makeTable = {
             RouteTable(
-                rows, defaultDestination: rest, destinations: count, signal: signal,
-                propagatesErrors: propagates)
+                rows, defaultDestination: rest, destinations: count, signal: signal, ledger: ledger,
+                errorMode: mode
+            ) { row, error in
+                errors.record(
+                    row, "\(error)",
+                    message: mode == .ignore ? "A row of the routing table failed on an item." : nil)
+            }
         }
+        self.ledger = ledger
         joined = .joining(destinations.map(\.input))
-        ledger = context.ledger
         entered = context.account.counter(.entered)
         made = context.account.counter(.made)
         left = context.account.counter(.left)
@@ -160,7 +166,10 @@ package final class RoutingConnector: Consumer, PipelineComponent {
 
     private func divide(_ batch: Batch) -> Result<Divided, Refusal> {
         let table = tables.withLock { $0.free.popLast() } ?? makeTable()
-        defer { tables.withLock { if $0.free.count < Self.tablesMax { $0.free.append(table) } } }
+        defer {
+            table.close()
+            tables.withLock { if $0.free.count < Self.tablesMax { $0.free.append(table) } }
+        }
         return Result { () throws(Refusal) in
             var divided = Divided(parts: Array(repeating: nil, count: destinations.count))
             for slice in batch.slices { try divide(slice, batch.signal, with: table, into: &divided) }
@@ -180,12 +189,16 @@ package final class RoutingConnector: Consumer, PipelineComponent {
             // SAFETY: `bytes` lives, unchanged, until the last part was written.
             let request = unsafe WireBytes(buffer)
             do throws(EvaluationError) {
-                for (index, share) in try table.route(request, slice.payload.metadata).enumerated() {
+                let shares = try table.route(request, slice.payload.metadata)
+                if let refusal = table.refusal { return refusal }
+                for (index, share) in shares.enumerated() {
                     switch share {
                     case .none: continue
                     case .all: pieces.append((index, nil))
                     case .some:
-                        switch write(table.open(index, of: request), slice.payload) {
+                        let part = try table.open(index, of: request)
+                        if let refusal = table.refusal { return refusal }
+                        switch write(part, slice.payload) {
                         case .failure(let refusal): return refusal
                         case .success(let payload): pieces.append((index, payload))
                         }
@@ -194,7 +207,7 @@ package final class RoutingConnector: Consumer, PipelineComponent {
                 return nil
             } catch {
                 return Refusal(
-                    .rejected, "a condition of the routing table failed: \(error)", isPermanent: true)
+                    .rejected, "a row of the routing table failed: \(error)", isPermanent: true)
             }
         }
         if let failure { throw failure }
