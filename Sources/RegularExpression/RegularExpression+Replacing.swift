@@ -10,16 +10,19 @@ extension RegularExpression {
     /// directly behind another match is none. Nil when there is no match; allocates nothing then.
     /// - Parameter change: has the last word about what a match becomes.
     package func replaceAll(
-        _ text: UnsafeBufferPointer<UInt8>, with template: Template, change: (([UInt8]) -> [UInt8])? = nil
+        _ text: UnsafeBufferPointer<UInt8>, with template: Template, limit: Int = .max,
+        change: (([UInt8]) -> [UInt8])? = nil
     ) -> [UInt8]? {
         var result: [UInt8] = []
-        return unsafe replaceAll(text, with: template, into: &result, change: change) ? result : nil
+        return unsafe replaceAll(text, with: template, into: &result, limit: limit, change: change)
+            ? result : nil
     }
 
     /// The same into memory that is used again; false, and nothing written, when there is no match.
+    /// - Parameter limit: the result ends, and is not whole, once it is longer.
     package func replaceAll(
         _ text: UnsafeBufferPointer<UInt8>, with template: Template, into result: inout [UInt8],
-        change: (([UInt8]) -> [UInt8])? = nil
+        limit: Int = .max, change: (([UInt8]) -> [UInt8])? = nil
     ) -> Bool {
         var copied = 0
         var isFound = false
@@ -29,6 +32,7 @@ extension RegularExpression {
                 result.reserveCapacity(text.count + 32)
             }
             isFound = true
+            guard result.count <= limit else { return }
             let whole = unsafe ranges[0]
             // SAFETY: RE2 gives ranges inside of the text, the matches from left to right.
             unsafe result.append(contentsOf: text[copied..<whole.start])

@@ -129,6 +129,12 @@ public final class RequestEditor {
     /// would be written is not whole: refuse the request.
     public var isOutOfMemory: Bool { budget.isExhausted }
 
+    /// Bytes of the request that is open, as it came.
+    public var openedBytes: Int { messages[0].source.count }
+
+    /// Whether somebody may hold so many bytes on behalf of the open request; else `isOutOfMemory`.
+    public func mayHold(_ bytes: Int) -> Bool { budget.allows(kept.bytes + bytes) }
+
     /// The fields of a longer message are counted before there is a row of them.
     private static let countedBytes = 64 << 10
 

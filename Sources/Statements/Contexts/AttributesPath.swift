@@ -131,11 +131,16 @@ final class CachePath: PathExpression {
         guard case .map(let map) = value else {
             throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
         }
+        try frame.admit(Value.map(map).textBytes)
         frame.cache = map.entries
     }
 
     override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
         try AttributesPath.checked(value)
+        let bytes = value.textBytes
+        if bytes > Frame.unaskedBytes {
+            try frame.admit(frame.cache.reduce(bytes) { $0 + ($1.key == key ? 0 : $1.value.textBytes) })
+        }
         frame.cache.put(key, value)
     }
 }

@@ -55,7 +55,11 @@ final class FunctionExpression: Expression {
     typealias Body = (Frame) throws(EvaluationError) -> Value
     private let body: Body
     init(_ body: @escaping Body) { self.body = body }
-    override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value { try body(frame) }
+    override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
+        let value = try body(frame)
+        if case .string(let text) = value { try frame.admit(text.count) }
+        return value
+    }
 }
 
 final class ListExpression: Expression {

@@ -36,6 +36,42 @@ package final class Frame {
 
     func giveScratch(_ room: [UInt8]) { scratch = room }
 
+    // MARK: - Memory
+
+    /// No shorter text is ever too long.
+    private static let textBytesMin = 64 << 20
+    /// The memory limit is not asked for less.
+    static let unaskedBytes = 256 << 10
+
+    /// A longer text fails the statement that makes it. Texts of the request are never too long.
+    var textBytesMax: Int { max(Self.textBytesMin, 2 * editor.openedBytes) }
+
+    /// Says how long a text is that is made, or what all values of `cache` take.
+    @inline(__always)
+    func admit(_ bytes: Int) throws(EvaluationError) {
+        if bytes > Self.unaskedBytes { try admitLong(bytes) }
+    }
+
+    @inline(never)
+    private func admitLong(_ bytes: Int) throws(EvaluationError) {
+        guard bytes <= textBytesMax else {
+            throw EvaluationError("a text of \(bytes) bytes is longer than \(textBytesMax)")
+        }
+        try ask(bytes)
+    }
+
+    /// Asks for memory that the values take which a text is parsed to.
+    func ask(parsing text: Bytes, bytesOfByte: Int) throws(EvaluationError) {
+        let bytes = text.count * bytesOfByte
+        if bytes > Self.unaskedBytes { try ask(bytes) }
+    }
+
+    private func ask(_ bytes: Int) throws(EvaluationError) {
+        guard editor.mayHold(bytes) else {
+            throw EvaluationError("there is no memory for \(bytes) bytes")
+        }
+    }
+
     /// Reads and changes what is open in an editor, which stays open as long as the frame is used.
     package init(_ editor: RequestEditor) {
         self.editor = editor

@@ -4,8 +4,14 @@ internal import RegularExpression
 enum ParsingConverters {
     static var all: [Function] {
         [
-            Converters.unary("ParseJSON", .string) { value throws(EvaluationError) in
-                try JSONValue.parse(value.asString())
+            Function("ParseJSON", [.required("target", .string)]) { arguments in
+                let target = arguments.expression(0)
+                return { frame throws(EvaluationError) in
+                    let text = try target.evaluate(frame).asString()
+                    // A list of digits.
+                    try frame.ask(parsing: text, bytesOfByte: 24)
+                    return try JSONValue.parse(text)
+                }
             },
             Function("ExtractPatterns", [.required("target", .string), .required("pattern", .string)]) {
                 arguments throws(FunctionError) in

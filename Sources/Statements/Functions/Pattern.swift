@@ -40,25 +40,28 @@ struct Pattern {
 }
 
 extension Bytes {
-    /// The text with every match replaced; nil when there is none.
+    /// The text with every match replaced; nil when there is none. Not whole when it is longer than a limit.
     func replacing(
-        _ expression: RegularExpression, with template: RegularExpression.Template,
+        _ expression: RegularExpression, with template: RegularExpression.Template, limit: Int,
         change: (([UInt8]) -> [UInt8])? = nil
     ) -> Bytes? {
         unsafe read { bytes in
             // SAFETY: borrowed for the call.
-            unsafe expression.replaceAll(bytes.bindMemory(to: UInt8.self), with: template, change: change)
+            unsafe expression.replaceAll(
+                bytes.bindMemory(to: UInt8.self), with: template, limit: limit, change: change)
         }.map { .owned($0) }
     }
 
-    /// Writes the text with every match replaced; false, and nothing written, when there is none.
+    /// Writes the text with every match replaced; false, and nothing written, when there is none. Not whole when it is longer
+    /// than a limit.
     func replace(
-        _ expression: RegularExpression, with template: RegularExpression.Template,
+        _ expression: RegularExpression, with template: RegularExpression.Template, limit: Int,
         into result: inout [UInt8]
     ) -> Bool {
         unsafe read { bytes in
             // SAFETY: borrowed for the call.
-            unsafe expression.replaceAll(bytes.bindMemory(to: UInt8.self), with: template, into: &result)
+            unsafe expression.replaceAll(
+                bytes.bindMemory(to: UInt8.self), with: template, into: &result, limit: limit)
         }
     }
 

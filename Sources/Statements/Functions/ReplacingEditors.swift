@@ -73,9 +73,12 @@ enum ReplacingEditors {
                 template = RegularExpression.Template(
                     try self.text.evaluate(frame).asString().text, for: expression)
             }
-            guard function != nil else { return text.replacing(expression, with: template) }
+            let limit = frame.textBytesMax
+            guard function != nil else {
+                return try admitted(text.replacing(expression, with: template, limit: limit), frame)
+            }
             var failure: EvaluationError?
-            let result = text.replacing(expression, with: template) { expanded in
+            let result = text.replacing(expression, with: template, limit: limit) { expanded in
                 guard failure == nil else { return expanded }
                 do throws(EvaluationError) {
                     return try finish(.owned(expanded), frame).array
@@ -85,7 +88,12 @@ enum ReplacingEditors {
                 }
             }
             if let failure { throw failure }
-            return result
+            return try admitted(result, frame)
+        }
+
+        private func admitted(_ text: Bytes?, _ frame: Frame) throws(EvaluationError) -> Bytes? {
+            if let text { try frame.admit(text.count) }
+            return text
         }
     }
 
@@ -104,7 +112,9 @@ enum ReplacingEditors {
                     guard case .string(let text) = target.plain(frame) else { return .null }
                     // Kept from item to item, so that nothing is allocated.
                     var new = frame.takeScratch()
-                    if Bytes.borrowed(text).replace(expression, with: template, into: &new) {
+                    let limit = frame.textBytesMax
+                    if Bytes.borrowed(text).replace(expression, with: template, limit: limit, into: &new) {
+                        try frame.admit(new.count)
                         try target.set(.string(.owned(new)), frame)
                     }
                     frame.giveScratch(new)

@@ -25,6 +25,7 @@ enum StringConverters {
                     for (index, value) in values.enumerated() {
                         if index > 0 { result.append(between) }
                         result.append(try value.evaluate(frame).stringLike() ?? Bytes("<nil>"))
+                        try frame.admit(result.count)
                     }
                     return .string(.owned(result))
                 }

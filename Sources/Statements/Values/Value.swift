@@ -114,6 +114,17 @@ extension Value {
         }
     }
 
+    /// Bytes of all texts in it.
+    var textBytes: Int {
+        switch self {
+        case .string(let bytes), .bytes(let bytes): bytes.count
+        case .list(.wire(let message)), .map(.wire(let message)): message.count
+        case .list(.items(let items)): items.reduce(0) { $0 + $1.textBytes }
+        case .map(.entries(let entries)): entries.reduce(0) { $0 + $1.key.count + $1.value.textBytes }
+        default: 0
+        }
+    }
+
     var isNull: Bool {
         if case .null = self { true } else { false }
     }

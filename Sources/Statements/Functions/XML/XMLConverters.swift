@@ -2,16 +2,13 @@
 enum XMLConverters {
     static var all: [Function] {
         [
-            Converters.unary("ParseXML", .string) { value throws(EvaluationError) in
-                let document = try XMLReader.document(value.asString().array)
+            parsing("ParseXML") { document throws(EvaluationError) in
                 guard let root = document.children.first(where: { $0.kind == .element }) else {
                     throw EvaluationError("unmarshal xml: EOF")
                 }
                 return parsed(root)
             },
-            Converters.unary("ParseSimplifiedXML", .string) { value throws(EvaluationError) in
-                .map(simplified(try XMLReader.document(value.asString().array)))
-            },
+            parsing("ParseSimplifiedXML") { .map(simplified($0)) },
             changing("RemoveXML") { (document, found, _) in
                 remove(found)
                 return document.written
@@ -20,8 +17,8 @@ enum XMLConverters {
                 arguments throws(FunctionError) in
                 let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
                 return { frame throws(EvaluationError) in
-                    let document = try XMLReader.document(target.evaluate(frame).asString().array)
-                    return .text(path.find(in: document).map(written).joined())
+                    let document = try read(target, frame)
+                    return .text(try path.find(in: document).map(written).joined())
                 }
             },
             insert,
@@ -31,8 +28,8 @@ enum XMLConverters {
             ) { arguments throws(FunctionError) in
                 let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? "//@*"))
                 return { frame throws(EvaluationError) in
-                    let document = try XMLReader.document(target.evaluate(frame).asString().array)
-                    raise(path.find(in: document))
+                    let document = try read(target, frame)
+                    raise(try path.find(in: document))
                     return .text(document.written)
                 }
             },
@@ -46,14 +43,30 @@ enum XMLConverters {
                 let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? "/"))
                 let name = arguments.text(2) ?? "value"
                 return { frame throws(EvaluationError) in
-                    let document = try XMLReader.document(target.evaluate(frame).asString().array)
-                    for one in path.find(in: document) where one.attribute == nil {
+                    let document = try read(target, frame)
+                    for one in try path.find(in: document) where one.attribute == nil {
                         wrapTexts(one.node, name)
                     }
                     return .text(document.written)
                 }
             },
         ]
+    }
+
+    private static func read(_ text: Expression, _ frame: Frame) throws(EvaluationError) -> XMLNode {
+        let text = try text.evaluate(frame).asString()
+        // Empty elements.
+        try frame.ask(parsing: text, bytesOfByte: 48)
+        return try XMLReader.document(text.array)
+    }
+
+    private static func parsing(
+        _ name: String, _ body: @escaping (XMLNode) throws(EvaluationError) -> Value
+    ) -> Function {
+        Function(name, [.required("target", .string)]) { arguments in
+            let target = arguments.expression(0)
+            return { frame throws(EvaluationError) in try body(read(target, frame)) }
+        }
     }
 
     private static func changing(
@@ -63,7 +76,7 @@ enum XMLConverters {
             arguments throws(FunctionError) in
             let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
             return { frame throws(EvaluationError) in
-                let document = try XMLReader.document(target.evaluate(frame).asString().array)
+                let document = try read(target, frame)
                 return .text(try body(document, path.find(in: document), frame))
             }
         }
@@ -110,10 +123,10 @@ enum XMLConverters {
             let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
             let inserted = arguments.expression(2)
             return { frame throws(EvaluationError) in
-                let document = try XMLReader.document(target.evaluate(frame).asString().array)
-                let new = try XMLReader.document(inserted.evaluate(frame).asString().array)
+                let document = try read(target, frame)
+                let new = try read(inserted, frame)
                 var isRefused = false
-                for one in path.find(in: document) {
+                for one in try path.find(in: document) {
                     guard one.attribute == nil, one.node.kind == .element || one.node.kind == .document else {
                         isRefused = true
                         continue

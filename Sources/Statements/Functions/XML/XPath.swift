@@ -206,14 +206,20 @@ struct XPath {
     // MARK: - Finding
 
     /// The nodes in document order, each once. A step looks at each node once, however often the one before has met it.
-    func find(in document: XMLNode) -> [Found] {
+    /// - Throws: its conditions look at the nodes too often, as they can where many elements have many others in them.
+    func find(in document: XMLNode) throws(EvaluationError) -> [Found] {
+        let effort = XPathEffort(document)
         var found: [Found] = []
-        for path in paths {
-            var current = [Found(node: document)]
-            for step in path { current = Self.follow(step, from: current) }
-            found += current
-        }
+        for path in paths { found += try Self.follow(path, from: Found(node: document), effort) }
         return paths.count > 1 ? Self.distinct(found) : found
+    }
+
+    private static func follow(
+        _ path: [Step], from place: Found, _ effort: XPathEffort
+    ) throws(EvaluationError) -> [Found] {
+        var found = [place]
+        for step in path { found = try follow(step, from: found, effort) }
+        return found
     }
 
     private static func distinct(_ found: [Found]) -> [Found] {
@@ -221,57 +227,76 @@ struct XPath {
         return found.filter { seen.insert($0.key).inserted }
     }
 
-    private static func follow(_ step: Step, from places: [Found]) -> [Found] {
+    private static func follow(
+        _ step: Step, from places: [Found], _ effort: XPathEffort
+    ) throws(EvaluationError) -> [Found] {
         var found: [Found] = []
         var seen: Set<ObjectIdentifier> = []
         for place in places where place.attribute == nil {
             guard step.isDeep else {
-                found += select(step, from: place.node)
+                found += try select(step, from: place.node, effort)
                 continue
             }
             var waiting = [place.node]
             while let node = waiting.popLast() {
                 guard seen.insert(ObjectIdentifier(node)).inserted else { continue }
-                found += select(step, from: node)
+                found += try select(step, from: node, effort)
                 waiting += node.children.reversed()
             }
         }
         return distinct(found)
     }
 
-    private static func select(_ step: Step, from node: XMLNode) -> [Found] {
+    private static func select(
+        _ step: Step, from node: XMLNode, _ effort: XPathEffort
+    ) throws(EvaluationError) -> [Found] {
+        try effort.spend(1 + node.children.count + node.attributes.count)
         var found = matches(step.test, of: node)
         for condition in step.conditions {
             switch condition {
             case .position(let number):
                 found = number >= 1 && number <= found.count ? [found[number - 1]] : []
             case .last: found = found.last.map { [$0] } ?? []
-            default: found = found.filter { holds(condition, $0) }
+            default:
+                var kept: [Found] = []
+                for one in found where try holds(condition, one, effort) { kept.append(one) }
+                found = kept
             }
         }
         return found
     }
 
-    private static func holds(_ condition: Condition, _ place: Found) -> Bool {
-        func texts(_ path: [Step]) -> [String] {
-            path.reduce([place]) { follow($1, from: $0) }.map(text)
+    private static func holds(
+        _ condition: Condition, _ place: Found, _ effort: XPathEffort
+    ) throws(EvaluationError) -> Bool {
+        /// Whether a text that a path finds is as wanted: any, or the first.
+        func finds(
+            _ path: [Step], first: Bool = false, _ isWanted: (String) -> Bool
+        ) throws(EvaluationError) -> Bool {
+            for one in try follow(path, from: place, effort) {
+                let text = one.attribute == nil ? one.node.innerText : one.value
+                try effort.spend(text.utf8.count / XPathEffort.bytesOfNode)
+                if isWanted(text) { return true }
+                if first { return false }
+            }
+            return false
         }
-        return switch condition {
-        case .present(let path): !texts(path).isEmpty
-        case .equal(let path, let value): texts(path).contains(value)
-        case .different(let path, let value): texts(path).contains { $0 != value }
-        case .contains(let path, let part): texts(path).first?.contains(part) ?? false
-        case .startsWith(let path, let start): texts(path).first?.hasPrefix(start) ?? false
-        case .not(let condition): !holds(condition, place)
-        case .all(let conditions): conditions.allSatisfy { holds($0, place) }
-        case .any(let conditions): conditions.contains { holds($0, place) }
+        switch condition {
+        case .present(let path): return try !follow(path, from: place, effort).isEmpty
+        case .equal(let path, let value): return try finds(path) { $0 == value }
+        case .different(let path, let value): return try finds(path) { $0 != value }
+        case .contains(let path, let part): return try finds(path, first: true) { $0.contains(part) }
+        case .startsWith(let path, let start): return try finds(path, first: true) { $0.hasPrefix(start) }
+        case .not(let condition): return try !holds(condition, place, effort)
+        case .all(let conditions):
+            for one in conditions where try !holds(one, place, effort) { return false }
+            return true
+        case .any(let conditions):
+            for one in conditions where try holds(one, place, effort) { return true }
+            return false
         // Numbers count only on their own, where they are looked at before.
-        case .position, .last: false
+        case .position, .last: return false
         }
-    }
-
-    private static func text(_ found: Found) -> String {
-        found.attribute == nil ? found.node.innerText : found.value
     }
 
     private static func matches(_ test: Test, of node: XMLNode) -> [Found] {
@@ -291,6 +316,34 @@ struct XPath {
                 .map { [Found(node: node, attribute: name, value: $0.value)] } ?? []
         case .anyAttribute:
             return node.attributes.map { Found(node: node, attribute: $0.name, value: $0.value) }
+        }
+    }
+}
+
+/// How many nodes a path may still look at: many times as many as there are, so that only what grows with their square, or
+/// faster, comes to an end. Confined to one evaluation.
+private final class XPathEffort {
+    /// So many bytes of text cost as much as a node.
+    static let bytesOfNode = 32
+    private static let nodesMin = 100_000
+    private static let looksPerNode = 64
+
+    private var left: Int
+
+    init(_ document: XMLNode) {
+        left = Self.nodesMin + Self.looksPerNode * Self.size(document)
+    }
+
+    private static func size(_ node: XMLNode) -> Int {
+        node.children.reduce(1 + node.attributes.count + node.text.utf8.count / bytesOfNode) {
+            $0 + size($1)
+        }
+    }
+
+    func spend(_ nodes: Int) throws(EvaluationError) {
+        left -= nodes
+        guard left >= 0 else {
+            throw EvaluationError("the xpath looks at the nodes of the document too often")
         }
     }
 }
