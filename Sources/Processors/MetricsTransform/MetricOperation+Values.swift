@@ -63,12 +63,18 @@ extension MetricOperation {
         _ exemplars: UInt32, of point: MessageID, by factor: Double, _ request: RequestEditor
     ) {
         request.forEachChild(point, exemplars) { exemplar in
-            let number = request.bits(exemplar, Field.Exemplar.asInt)
-            if request.has(exemplar, Field.Exemplar.asInt) {
+            // Of both the last counts.
+            let numbers = (0..<request.fieldCount(exemplar)).map { request.number(exemplar, at: $0) }
+            switch numbers.last(where: { $0 == Field.Exemplar.asInt || $0 == Field.Exemplar.asDouble }) {
+            case Field.Exemplar.asInt:
+                let number = request.bits(exemplar, Field.Exemplar.asInt)
                 let value = NumberValue.int(Double(Int64(bitPattern: number)) * factor)
                 request.setBits(exemplar, Field.Exemplar.asInt, .fixed64, UInt64(bitPattern: value))
-            } else if let value = request.double(exemplar, Field.Exemplar.asDouble) {
-                request.setDouble(exemplar, Field.Exemplar.asDouble, value * factor)
+            case Field.Exemplar.asDouble:
+                if let value = request.double(exemplar, Field.Exemplar.asDouble) {
+                    request.setDouble(exemplar, Field.Exemplar.asDouble, value * factor)
+                }
+            default: break
             }
             return .keep
         }

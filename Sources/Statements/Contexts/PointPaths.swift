@@ -68,7 +68,9 @@ enum PointPaths {
         let isInt = number == 6
         return FieldPath(shown) { frame in
             if checksType, let type = frame.metricType, type != .gauge, type != .sum { return .null }
-            let bits = frame.editor.bits(level.message(frame), number)
+            let message = level.message(frame)
+            let bits =
+                isLast(number, or: other, in: message, frame.editor) ? frame.editor.bits(message, number) : 0
             return isInt ? .int(Int64(bitPattern: bits)) : .double(Double(bitPattern: bits))
         } set: { (value, frame) throws(EvaluationError) in
             let bits: UInt64
@@ -84,6 +86,18 @@ enum PointPaths {
             frame.editor.remove(message, other)
             frame.editor.setBits(message, number, .fixed64, bits)
         }
+    }
+
+    /// Whether a field stands behind another one, or there is no other: of both the last counts.
+    private static func isLast(
+        _ number: UInt32, or other: UInt32, in message: MessageID, _ editor: RequestEditor
+    ) -> Bool {
+        guard editor.has(message, other) else { return true }
+        for position in (0..<editor.fieldCount(message)).reversed() {
+            let found = editor.number(message, at: position)
+            if found == number || found == other { return found == number }
+        }
+        return false
     }
 
     /// A path that exists for some types of metrics: nil, and an error to set, for others.
