@@ -79,8 +79,8 @@ package protocol AuditStore: AnyObject {
         _ sequences: ClosedRange<UInt64>, _ page: inout RowPage, _ take: (RowPage) -> Void
     ) throws(AuditStoreError)
 
-    /// Opens the same log once more, for reading, for another thread.
-    var opener: @Sendable () throws(AuditStoreError) -> any AuditStore { get }
+    /// Makes another one of the same log, which is not open, on any thread.
+    var another: @Sendable () -> any AuditStore { get }
 
     /// How the copies in pages are compared with their entries; nil for a store that keeps none.
     var copiedColumns: (any CopiedColumns)? { get }
@@ -169,5 +169,17 @@ package struct StoredCheckpoint: Sendable, Equatable {
         self.size = size
         self.time = time
         self.note = note
+    }
+}
+
+extension AuditStore {
+    /// Opens the same log once more, for reading, for another thread.
+    var opener: @Sendable () throws(AuditStoreError) -> any AuditStore {
+        let another = another
+        return { () throws(AuditStoreError) in
+            let store = another()
+            try store.open(.reading)
+            return store
+        }
     }
 }

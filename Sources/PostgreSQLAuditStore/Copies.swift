@@ -5,12 +5,8 @@ internal import Hashing
 extension PostgreSQLAuditStore {
     package var copiedColumns: (any CopiedColumns)? { Copies() }
 
-    package var opener: @Sendable () throws(AuditStoreError) -> any AuditStore {
-        { [conninfo] () throws(AuditStoreError) in
-            let store = PostgreSQLAuditStore(conninfo: conninfo)
-            try store.open(.reading)
-            return store
-        }
+    package var another: @Sendable () -> any AuditStore {
+        { [conninfo] in PostgreSQLAuditStore(conninfo: conninfo) }
     }
 
     package func read(

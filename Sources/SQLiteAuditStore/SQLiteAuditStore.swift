@@ -211,13 +211,7 @@ package final class SQLiteAuditStore: AuditStore {
         return rows
     }
 
-    package var opener: @Sendable () throws(AuditStoreError) -> any AuditStore {
-        { [path] () throws(AuditStoreError) in
-            let store = SQLiteAuditStore(path: path)
-            try store.open(.reading)
-            return store
-        }
-    }
+    package var another: @Sendable () -> any AuditStore { { [path] in SQLiteAuditStore(path: path) } }
 
     package func read(
         _ sequences: ClosedRange<UInt64>, _ page: inout RowPage, _ take: (RowPage) -> Void

@@ -78,9 +78,7 @@ final class FailingStore: AuditStore, Sendable {
     func read(
         _ sequences: ClosedRange<UInt64>, _ page: inout RowPage, _ take: (RowPage) -> Void
     ) throws(AuditStoreError) {}
-    var opener: @Sendable () throws(AuditStoreError) -> any AuditStore {
-        { () throws(AuditStoreError) in throw AuditStoreError(.refused, "has no rows to be read") }
-    }
+    var another: @Sendable () -> any AuditStore { { [self] in self } }
     var copiedColumns: (any CopiedColumns)? { nil }
     func strays() throws(AuditStoreError) -> [AuditFinding] { [] }
     func checkpoints(fromSize size: UInt64, limit: Int) throws(AuditStoreError) -> [StoredCheckpoint] {
