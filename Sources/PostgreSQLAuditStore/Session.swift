@@ -52,7 +52,7 @@ enum Session {
         guard !server.isTrue(0, 0) else {
             throw AuditStoreError(
                 .unavailable,
-                "this PostgreSQL server is a standby; connect with target_session_attrs=read-write")
+                "this PostgreSQL server is a standby; connect without target_session_attrs")
         }
         guard !server.isTrue(0, 1) else {
             throw AuditStoreError(

@@ -24,6 +24,15 @@ final class TestServer: Sendable {
         }
     }
 
+    /// Starts a standby that is never told of anything.
+    /// - Returns: the folder of its socket.
+    static func standby(of server: TestServer) throws -> String {
+        let folder = server.folder + "-standby"
+        let root = #filePath.split(separator: "/").dropLast(3).joined(separator: "/")
+        try shell("/\(root)/Tests/postgresql standby \(folder) \(getpid())")
+        return folder
+    }
+
     static func shell(_ command: String) throws {
         guard system(command) == 0 else { throw AuditStoreError(.refused, "failed: \(command)") }
     }

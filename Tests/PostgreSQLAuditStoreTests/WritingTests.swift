@@ -102,6 +102,20 @@ struct WritingTests {
         #expect(unreadable?.description.contains("nonsense") == true)
     }
 
+    /// What a standby has may be behind: its reader would miss entries, and find a checkpoint of more than there is.
+    @Test("of several hosts the primary is read, unless the operator says otherwise")
+    func standby() throws {
+        let log = try TestLog()
+        try log.fill(0..<1)
+        let standby = try TestServer.standby(of: log.server)
+        func isStandby(_ more: String) throws -> Bool {
+            let info = "host=\(standby),\(log.server.folder) user=postgres dbname=postgres \(more)"
+            return try Connection(info).run("SELECT pg_is_in_recovery()").isTrue(0, 0)
+        }
+        #expect(try !isStandby(""))
+        #expect(try isStandby("target_session_attrs=any"))
+    }
+
     /// Tables that were made by an older version lack what this one needs: the operator must hear which command mends it.
     @Test(
         "what an older schema lacks is named, with the command that makes it",

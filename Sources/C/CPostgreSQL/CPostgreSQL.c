@@ -15,7 +15,7 @@
     each(PQconnectdbParams) each(PQfinish) each(PQstatus) each(PQerrorMessage) each(PQexecParams)                      \
     each(PQresultStatus) each(PQresultErrorField) each(PQcmdStatus) each(PQntuples) each(PQgetvalue)                   \
     each(PQgetlength) each(PQgetisnull) each(PQclear) each(PQputCopyData) each(PQputCopyEnd) each(PQgetResult)                   \
-    each(PQgetCopyData) each(PQconsumeInput) each(PQfreemem)
+    each(PQgetCopyData) each(PQconsumeInput) each(PQfreemem) each(PQlibVersion)
 
 #define MEMBER(name) __typeof__(&name) name;
 static struct { FUNCTIONS(MEMBER) } pq;
@@ -44,11 +44,13 @@ const char *cpq_load(void) {
 }
 
 cpq_connection *cpq_connect(const char *conninfo) {
+    // Of several hosts the primary: a standby may be behind it. Older libraries know another word for it.
+    const char *const primary = pq.PQlibVersion() >= 140000 ? "primary" : "read-write";
     // Later ones win: what stands before the operator's own is a default.
-    const char *const keys[] = {"connect_timeout",     "keepalives_idle",  "keepalives_interval",
-                                "keepalives_count",    "tcp_user_timeout", "fallback_application_name",
-                                "dbname",              "client_encoding",  NULL};
-    const char *const values[] = {"5", "10", "5", "3", "20000", "sluice audit log", conninfo, "UTF8", NULL};
+    const char *const keys[] = {"connect_timeout",  "keepalives_idle",           "keepalives_interval",  "keepalives_count",
+                                "tcp_user_timeout", "fallback_application_name", "target_session_attrs", "dbname",
+                                "client_encoding",  NULL};
+    const char *const values[] = {"5", "10", "5", "3", "20000", "sluice audit log", primary, conninfo, "UTF8", NULL};
     return (cpq_connection *)pq.PQconnectdbParams(keys, values, 1);
 }
 
