@@ -4,11 +4,14 @@ package import NIOCore
 internal import NIOPosix
 internal import Synchronization
 
-/// The text of a small file, such as a token, that others replace while the gateway runs. Read once a second; a file that
-/// cannot be read, or is empty, leaves the text as it was. Any thread.
+/// The text of a small file, such as a token, that others replace while the gateway runs. Read once a second, and taken up
+/// when it says the same a second later, for it may be written just then; a file that cannot be read, or is empty, leaves the
+/// text as it was. Any thread.
 package final class WatchedFile: Sendable {
     private struct State {
         var text = ""
+        /// What another text was found to be, once.
+        var next: String?
         var task: RepeatedTask?
         var isUnreadable = false
     }
@@ -51,7 +54,7 @@ package final class WatchedFile: Sendable {
         state.withLock { $0.task }?.cancel()
     }
 
-    /// Reads it now. Blocks.
+    /// Reads it now, as every second. Blocks.
     package func refresh() {
         let result = read()
         let isNew = state.withLock { state in
@@ -70,7 +73,10 @@ package final class WatchedFile: Sendable {
             let trimmed = text.trimmed
             // Perhaps it is just being written.
             guard !trimmed.isEmpty else { return .failure(.unreadable(reason: "it is empty")) }
-            state.withLock { $0.text = trimmed }
+            state.withLock { state in
+                if state.text.isEmpty || state.next == trimmed { state.text = trimmed }
+                state.next = trimmed == state.text ? nil : trimmed
+            }
             return .success(())
         }
     }
