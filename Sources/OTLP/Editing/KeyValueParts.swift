@@ -3,14 +3,27 @@ struct KeyValueParts {
     var key = WireBytes.none
     /// An `AnyValue` message.
     var value = WireBytes.none
+    /// Bytes of the fields that are neither, such as those of a newer schema.
+    private(set) var othersCount = 0
+
+    init(key: WireBytes) { self.key = key }
 
     init(_ message: WireBytes) {
         for field in message.fields {
             switch field.number {
             case Field.KeyValue.key: key = field.bytes
             case Field.KeyValue.value: value = field.bytes
-            default: break
+            default: othersCount += field.end - field.start
             }
+        }
+    }
+
+    /// Writes the fields of a message that are neither key nor value: `othersCount` bytes.
+    func writeOthers(of message: WireBytes, to writer: inout FieldWriter) {
+        guard othersCount > 0 else { return }
+        for field in message.fields
+        where field.number != Field.KeyValue.key && field.number != Field.KeyValue.value {
+            writer.copy(message, field.start..<field.end)
         }
     }
 }

@@ -104,7 +104,7 @@ extension RequestEditor {
 
     /// Adds an attribute; the caller knows that there is none with the key.
     public func append(_ key: WireBytes, _ value: AttributeValue, to table: AttributeTable) {
-        appendKept(table.message, table.number, keyValue(key, value))
+        appendKept(table.message, table.number, keyValue(KeyValueParts(key: key), value, insteadOf: .none))
     }
 
     /// Adds an attribute that is encoded already, a `KeyValue` message, and lives as long as the request is open. The caller
@@ -116,17 +116,18 @@ extension RequestEditor {
     /// Sets the value of the attribute at a position.
     public func setValue(_ table: AttributeTable, at position: Int, to value: AttributeValue) {
         let old = content(table.message, at: position)
-        let new = keyValue(KeyValueParts(old).key, value)
+        let new = keyValue(KeyValueParts(old), value, insteadOf: old)
         if !old.isEqual(to: new) { setKept(table.message, at: position, new) }
     }
 
     /// Gives the attribute at a position another key; its value stays.
     public func rename(_ table: AttributeTable, at position: Int, to key: WireBytes) {
-        let parts = KeyValueParts(content(table.message, at: position))
+        let old = content(table.message, at: position)
+        let parts = KeyValueParts(old)
         guard !parts.key.isEqual(to: key) else { return }
         let count =
             FieldWriter.count(Field.KeyValue.key, content: key.count)
-            + FieldWriter.count(Field.KeyValue.value, content: parts.value.count)
+            + FieldWriter.count(Field.KeyValue.value, content: parts.value.count) + parts.othersCount
         let room = unsafe kept.take(count)
         // SAFETY: the room is ours until the next request.
         var writer = unsafe FieldWriter(room)
@@ -134,6 +135,7 @@ extension RequestEditor {
         writer.copy(key, 0..<key.count)
         writer.begin(Field.KeyValue.value, content: parts.value.count)
         writer.copy(parts.value, 0..<parts.value.count)
+        parts.writeOthers(of: old, to: &writer)
         setKept(table.message, at: position, unsafe WireBytes(UnsafeRawBufferPointer(room)))
         forgetFound()
     }
@@ -154,13 +156,17 @@ extension RequestEditor {
         remove(table.message, at: position)
     }
 
-    /// A `KeyValue`, kept.
-    private func keyValue(_ key: WireBytes, _ value: AttributeValue) -> WireBytes {
+    /// A `KeyValue` with another value, kept.
+    private func keyValue(
+        _ parts: KeyValueParts, _ value: AttributeValue, insteadOf old: WireBytes
+    ) -> WireBytes {
         let valueCount = value.encodedCount
-        let room = unsafe kept.take(AttributeValue.keyValueCount(key, valueCount))
+        let room = unsafe kept.take(
+            AttributeValue.keyValueCount(parts.key, valueCount) + parts.othersCount)
         // SAFETY: the room is ours until the next request.
         var writer = unsafe FieldWriter(room)
-        value.writeKeyValue(key, valueCount, to: &writer)
+        value.writeKeyValue(parts.key, valueCount, to: &writer)
+        parts.writeOthers(of: old, to: &writer)
         return unsafe WireBytes(UnsafeRawBufferPointer(room))
     }
 }

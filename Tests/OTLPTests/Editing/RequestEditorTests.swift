@@ -25,6 +25,40 @@ struct RequestEditorTests {
 
     private func key(_ text: String) -> WireBytes { editor.keep(text) }
 
+    @Test("an attribute that gets another value or key keeps fields that this version does not know")
+    func unknownFieldsOfAttributes() {
+        let span = { (key: String, value: String) in
+            traceRequest {
+                $0.message(9) {
+                    $0.integer(99, 5)
+                    $0.text(1, key)
+                    $0.message(2) { $0.text(1, value) }
+                    $0.text(77, "new")
+                }
+            }
+        }
+        let expected = { (key: String, value: String) in
+            traceRequest {
+                $0.message(9) {
+                    $0.text(1, key)
+                    $0.message(2) { $0.text(1, value) }
+                    $0.integer(99, 5)
+                    $0.text(77, "new")
+                }
+            }
+        }
+        func edit(_ change: @escaping (RequestEditor, AttributeTable) -> Void) -> [UInt8] {
+            edited(span("k", "a")) { editor in
+                editor.forEachItem { item in
+                    change(editor, editor.attributes(item.item, Field.Span.attributes))
+                    return .keep
+                }
+            }
+        }
+        #expect(edit { $0.set(self.key("k"), to: .string(self.key("b")), in: $1) } == expected("k", "b"))
+        #expect(edit { $0.rename($1, at: 0, to: self.key("other")) } == expected("other", "a"))
+    }
+
     @Test("what was only looked at is written byte by byte as it came", arguments: Signal.allCases)
     func lookingChangesNothing(signal: Signal) {
         for seed in 0..<200 as Range<UInt64> {
