@@ -121,7 +121,8 @@ extension ConnectionAccount {
     /// until it is done, nothing else that the connection has sent is worked on. The time is the connection's. At once where
     /// the connection has no socket.
     /// - Parameters:
-    ///   - work: returns the bytes received that its time is excused for, as in `excusing`; nil when for nothing.
+    ///   - work: returns the bytes received that its time is excused for, as in `excusing`; nil when for nothing; `.max` when all
+    ///     of it is.
     ///   - done: called on the loop, also when the connection has gone meanwhile.
     package func doBeside(_ work: @escaping @Sendable () -> Int?, done: @escaping () -> Void) {
         guard let turns = gate?.turns else {

@@ -111,9 +111,9 @@ package struct WorkBudget {
     }
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.
-    /// - Parameter bytes: of the request as it was received: they say how much time may be excused.
+    /// - Parameter bytes: of the request as it was received: they say how much time may be excused; `.max`: all of it.
     package mutating func excuse(_ time: TimeAmount, bytes: Int) {
-        let most = limits.excuse + bytes * limits.excuseByte
+        let most = bytes < .max ? limits.excuse + bytes * limits.excuseByte : .max
         add(min(Int(time.nanoseconds) / slowness, most))
     }
 

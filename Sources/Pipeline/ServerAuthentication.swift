@@ -5,12 +5,16 @@ package protocol ServerAuthenticator: Component {
     /// What those that are turned away are told to show: `WWW-Authenticate` (RFC 9110 §11.6.1).
     var challenge: String { get }
 
-    /// Judges a request by its header fields, before its body is read. Called on event loops: it blocks for no longer than
-    /// one password takes.
+    /// Judges a request by its header fields, before its body is read. Called on event loops: it takes microseconds.
     /// - Parameter field: the first value of the field with a name, which is in small letters; nil: it is not there.
+    /// - Returns: what takes longer, and is to be done elsewhere; nil: the request comes in.
     /// - Throws: why the request does not come in.
-    func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal)
+    func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) -> LongCheck?
 }
+
+/// A look at credentials that may block its thread for a second: throws why the request does not come in. Any thread but an
+/// event loop's.
+package typealias LongCheck = @Sendable () throws(AuthenticationRefusal) -> Void
 
 /// Why a request does not come in.
 package struct AuthenticationRefusal: Error, Sendable, Equatable {

@@ -36,21 +36,40 @@ final class ProtocolService: Sendable {
         self.logger = logger
     }
 
-    /// Judges a request's head: where its body goes, or why nowhere.
-    func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure>
-    {
-        if let cors, cors.isPreflight(head) { return .failure(.plain(204, "")) }
+    /// Judges a request's head.
+    func judge(_ head: HeaderBlock) -> Judgement {
+        if let cors, cors.isPreflight(head) { return Judgement(.failure(.plain(204, ""))) }
         let isGRPC = routes.limits.isGRPC
-        // As in the Collector: over HTTP strangers learn nothing of what is served, over gRPC the protocol comes first.
-        if !isGRPC, let failure = door?.refusal(head) { return .failure(failure) }
-        let judged = routes.judge(head)
-        switch judged {
-        case .success:
-            if isGRPC, let failure = door?.refusal(head) { return .failure(failure) }
-        case .failure:
-            if !isGRPC, Routes.isGRPC(head) { foreign.tell(.grpc) }
+        do throws(Answer.Failure) {
+            // As in the Collector: over HTTP strangers learn nothing of what is served, over gRPC the protocol comes first.
+            var check: CredentialCheck?
+            if !isGRPC { check = try door?.check(head) }
+            let judged = routes.judge(head)
+            switch judged {
+            case .success:
+                if isGRPC { check = try door?.check(head) }
+            case .failure:
+                if !isGRPC, Routes.isGRPC(head) { foreign.tell(.grpc) }
+            }
+            return Judgement(judged, check)
+        } catch {
+            return Judgement(.failure(error))
         }
-        return judged
+    }
+}
+
+/// What becomes of a request, by its head.
+struct Judgement {
+    /// Where its body goes, or why nowhere.
+    typealias Way = Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure>
+
+    let way: Way
+    /// What has to come out well before; nil: nothing.
+    let check: CredentialCheck?
+
+    init(_ way: Way, _ check: CredentialCheck? = nil) {
+        self.way = way
+        self.check = check
     }
 }
 

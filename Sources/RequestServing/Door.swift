@@ -1,5 +1,6 @@
 internal import HTTP
 internal import Logging
+internal import NIOCore
 internal import OTLP
 internal import Pipeline
 internal import Synchronization
@@ -26,28 +27,66 @@ final class Door: Sendable {
             labels: ["receiver": context.name, "transport": transport])
     }
 
-    /// The answer to a request that may not come in; nil: it may.
-    func refusal(_ head: HeaderBlock) -> Answer.Failure? {
+    /// Looks at a request's credentials.
+    /// - Returns: how they are looked at beside the loop; nil: the request may come in.
+    /// - Throws: the answer to a request that may not.
+    func check(_ head: HeaderBlock) throws(Answer.Failure) -> CredentialCheck? {
+        let mediaType = Routes.mediaType(head) ?? .json
         do throws(AuthenticationRefusal) {
-            try authenticator.admit { head.text(of: $0) }
-            return nil
+            return try authenticator.admit { head.text(of: $0) }.map {
+                CredentialCheck(self, mediaType, $0)
+            }
         } catch {
-            refused.add(1)
-            if !hasTold.exchange(true, ordering: .relaxed) {
-                logger.warning(
-                    "A request was turned away by auth. Further ones are only counted: sluice_receiver_unauthenticated_requests.",
-                    metadata: ["error": "\(error.message)"])
-            }
-            var failure = Answer.Failure(.unauthenticated, 401, error.message)
-            if let seconds = error.retryAfterSeconds {
-                failure = Answer.Failure(.unavailable, 503, error.message, retryAfterSeconds: seconds)
-            } else {
-                failure.challenge = authenticator.challenge
-            }
-            failure.isTurnedAway = true
-            failure.isPlainText = style == .plain
-            failure.mediaType = Routes.mediaType(head) ?? .json
-            return failure
+            throw failure(error, mediaType)
+        }
+    }
+
+    /// The answer to a request that may not come in, counted.
+    fileprivate func failure(_ refusal: AuthenticationRefusal, _ mediaType: MediaType) -> Answer.Failure {
+        refused.add(1)
+        if !hasTold.exchange(true, ordering: .relaxed) {
+            logger.warning(
+                "A request was turned away by auth. Further ones are only counted: sluice_receiver_unauthenticated_requests.",
+                metadata: ["error": "\(refusal.message)"])
+        }
+        var failure = Answer.Failure(.unauthenticated, 401, refusal.message)
+        if let seconds = refusal.retryAfterSeconds {
+            failure = Answer.Failure(.unavailable, 503, refusal.message, retryAfterSeconds: seconds)
+        } else {
+            failure.challenge = authenticator.challenge
+        }
+        failure.isTurnedAway = true
+        failure.isPlainText = style == .plain
+        failure.mediaType = mediaType
+        return failure
+    }
+}
+
+/// A look at one request's credentials that would hold its event loop for too long.
+final class CredentialCheck: @unchecked Sendable {
+    // SAFETY (@unchecked Sendable): `refusal` is the thread's that runs `check`, and the loop's after that.
+    private let door: Door
+    private let mediaType: MediaType
+    private let check: LongCheck
+    private var refusal: AuthenticationRefusal?
+
+    fileprivate init(_ door: Door, _ mediaType: MediaType, _ check: @escaping LongCheck) {
+        self.door = door
+        self.mediaType = mediaType
+        self.check = check
+    }
+
+    /// Looks at them beside the loop; until then nothing else that the connection has sent is worked on. How long that takes
+    /// is the operator's choice, not the connection's fault. Event loop only, once.
+    /// - Parameter done: called on the loop with the answer to a request that may not come in; nil: it may.
+    func run(_ account: ConnectionAccount, _ tools: LoopTools, done: @escaping (Answer.Failure?) -> Void) {
+        tools.besideRequests += 1
+        account.doBeside { [self] in
+            do throws(AuthenticationRefusal) { try check() } catch { refusal = error }
+            return .max
+        } done: { [self] in
+            tools.besideRequests -= 1
+            done(refusal.map { door.failure($0, mediaType) })
         }
     }
 }

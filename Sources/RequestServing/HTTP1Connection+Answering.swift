@@ -43,7 +43,7 @@ extension HTTP1Connection {
     }
 
     /// Answers a request that waits, and goes on with what came behind it.
-    private func goOn(_ request: Int, _ answer: () -> Void) {
+    func goOn(_ request: Int, _ answer: () -> Void) {
         guard request == self.request, case .waiting = phase, let context else { return }
         connections.tools.now = context.eventLoop.now
         answer()

@@ -18,7 +18,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
         case idle
         /// A request's body comes in. Its answer may be written already; the rest of the body is then thrown away.
         case receiving(answered: Bool)
-        /// A complete request waits for what the pipeline says.
+        /// A request waits for a look at its credentials, or a complete one for what the pipeline says.
         case waiting
         /// The last answer is written. Bytes are thrown away until the client closes, so that it can read the answer.
         case lingering(since: NIODeadline)
@@ -273,16 +273,27 @@ final class HTTP1Connection: ChannelDuplexHandler {
         requestBegan = connections.tools.now
         isHead = head.field(":method", is: "HEAD") == true
         corsFields = service.cors?.fields(for: head) ?? []
+        let judgement = service.judge(head)
+        guard let check = judgement.check else { return begin(judgement.way) }
+        phase = .waiting
+        check.run(account, connections.tools) { [self, request] refusal in
+            goOn(request) {
+                phase = .receiving(answered: false)
+                begin(refusal.map { .failure($0) } ?? judgement.way)
+            }
+        }
+    }
+
+    private func begin(_ way: Judgement.Way) {
         let expectsContinue = head["expect"]?.lowercased() == "100-continue"
         var failure: Answer.Failure?
-        switch service.judge(head) {
+        switch way {
         case .failure(let reason):
             failure = reason
         case .success(let (target, encoding, _)):
-            failure = reader.begin(
-                target, encoding: encoding, contentLength: framing.contentLength, head: head)
+            failure = reader.begin(target, encoding: encoding, contentLength: bodyLeft, head: head)
         }
-        self.head.giveBack()
+        head.giveBack()
         if let failure {
             // Nobody knows whether the body will follow that was not asked for (RFC 9110 §10.1.1).
             if expectsContinue { keepAlive = false }

@@ -18,6 +18,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         var deadline = NIODeadline.distantFuture
         /// What the answer says to a browser.
         var corsFields: CORSPolicy.Fields = []
+        /// Whether its credentials are being looked at.
+        var isBeingChecked = false
     }
 
     private let service: ProtocolService
@@ -111,15 +113,35 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         slots[stream.slot].stream = stream
         slots[stream.slot].began = tools.now
         slots[stream.slot].deadline = .distantFuture
+        slots[stream.slot].isBeingChecked = false
         slots[stream.slot].corsFields = service.cors?.fields(for: stream.headers) ?? []
         requests += 1
         if stream.hasTooManyFields {
             let failure = Answer.Failure.tooManyFields(limit: HTTP2Settings().maxHeaderBytes)
             return answer(stream, .failed(failure))
         }
-        switch service.judge(stream.headers) {
+        let judgement = service.judge(stream.headers)
+        guard let check = judgement.check else { return begin(stream, judgement.way) }
+        let isHead = isHead(stream)
+        var failure: Answer.Failure?
+        slots[stream.slot].isBeingChecked = true
+        switch judgement.way {
+        case .failure(let reason): failure = reason
+        case .success: begin(stream, judgement.way)
+        }
+        check.run(account, tools) { [self, failure, id = stream.id] refusal in
+            checked(stream, id, refusal ?? failure, isHead)
+        }
+    }
+
+    private func isHead(_ stream: HTTP2Stream) -> Bool {
+        stream.headers.field(":method", is: "HEAD") == true
+    }
+
+    private func begin(_ stream: HTTP2Stream, _ way: Judgement.Way) {
+        switch way {
         case .failure(let failure):
-            answer(stream, .failed(failure), isHead: stream.headers.field(":method", is: "HEAD") == true)
+            answer(stream, .failed(failure), isHead: isHead(stream))
         case .success(let (target, encoding, contentLength)):
             if service.routes.limits.isGRPC, let failure = readTimeout(stream) {
                 return answer(stream, .failed(failure))
@@ -131,6 +153,21 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
                 answer(stream, .failed(failure))
             }
         }
+    }
+
+    /// The credentials of a request were looked at. What came of its body meanwhile, of one read at most, was kept.
+    private func checked(_ stream: HTTP2Stream, _ id: Int32, _ failure: Answer.Failure?, _ isHead: Bool) {
+        guard isKnown(stream), stream.id == id else { return }
+        slots[stream.slot].isBeingChecked = false
+        guard !stream.answered else { return }
+        tools.now = tools.eventLoop.now
+        if let failure {
+            slots[stream.slot].reader.abandon()
+            answer(stream, .failed(failure), isHead: isHead)
+        } else if stream.peerEnded {
+            ended(stream)
+        }
+        handler?.flushSoon()
     }
 
     /// Reads `grpc-timeout`.
@@ -155,7 +192,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     }
 
     func ended(_ stream: HTTP2Stream) {
-        guard isKnown(stream) else { return }
+        guard isKnown(stream), !slots[stream.slot].isBeingChecked else { return }
         let reader = slots[stream.slot].reader
         // Answered already.
         guard reader.isReading else { return }

@@ -31,7 +31,7 @@ struct BasicAuthServerTests {
     /// What becomes of a request; nil: it comes in.
     private func refusal(_ server: BasicAuthServer, _ header: String?) -> AuthenticationRefusal? {
         do throws(AuthenticationRefusal) {
-            try server.admit { $0 == "authorization" ? header : nil }
+            try server.admit { $0 == "authorization" ? header : nil }?()
             return nil
         } catch {
             return error
@@ -92,6 +92,24 @@ struct BasicAuthServerTests {
         // Perhaps half a second has gone by on a busy machine: then it is looked at, and is wrong.
         let second = refusal(server, basic("me:wrong too"))
         #expect(second?.retryAfterSeconds == 1 || second?.message == "invalid credentials")
+        _ = await server.stop(until: .now())
+    }
+
+    @Test("a slow hash is made off the loop, and once for the same credentials however many ask at a time")
+    func slow() async throws {
+        let server = try await server(
+            "htpasswd: {inline: \"me:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\"}")
+        func check(_ credentials: String) throws(AuthenticationRefusal) -> LongCheck? {
+            try server.admit { _ in basic(credentials) }
+        }
+        let (first, second) = (try #require(try check("me:secret")), try #require(try check("me:secret")))
+        let (wrong, other) = (try #require(try check("me:wrong")), try #require(try check("who:wrong")))
+        try first()
+        #expect(try check("me:secret") == nil, "known: nothing is left to do")
+        #expect(throws: AuthenticationRefusal("invalid credentials")) { try wrong() }
+        // Now nothing of this user is hashed for half a second.
+        try second()
+        #expect(throws: AuthenticationRefusal.self) { try other() }
         _ = await server.stop(until: .now())
     }
 

@@ -60,7 +60,7 @@ struct BearerTokenAuthTests {
                     .extension, "bearertokenauth", signal: nil,
                     on: MultiThreadedEventLoopGroup.singleton.next()))
             do throws(AuthenticationRefusal) {
-                try auth.admit { $0 == name ? value : nil }
+                _ = try auth.admit { $0 == name ? value : nil }
                 return nil
             } catch {
                 return error.message
@@ -93,7 +93,7 @@ struct BearerTokenAuthTests {
         try await auth.start()
         for (value, isIn) in [("Bearer first", true), ("Bearer second", true), ("Bearer of", false)] {
             var isRefused = false
-            do throws(AuthenticationRefusal) { try auth.admit { _ in value } } catch { isRefused = true }
+            do throws(AuthenticationRefusal) { _ = try auth.admit { _ in value } } catch { isRefused = true }
             #expect(isRefused != isIn, "\(value)")
         }
         _ = await auth.stop(until: .now())

@@ -185,6 +185,12 @@ class Gateway:
         assert status == 200, text
         return Metrics(text)
 
+    def long_looks(self, most):
+        """How often a loop was busy for longer between two looks at its sockets, in processor time: level detailed."""
+        samples = [s for s in self.metrics().samples if s[0] == "sluice_event_loop_busy_seconds_bucket"]
+        below = {float(labels["le"]): value for _, labels, value in samples}
+        return int(below[float("inf")] - below[most])
+
     @property
     def log(self):
         return self.log_file.read_text(errors="replace")

@@ -34,13 +34,6 @@ def empty_records(count):
     return field(1, field(2, b"\x12\x00" * count))
 
 
-def busy(running, most):
-    """How often a loop was busy for longer, in processor time."""
-    samples = [s for s in running.metrics().samples if s[0] == "sluice_event_loop_busy_seconds_bucket"]
-    below = {float(labels["le"]): value for _, labels, value in samples}
-    return int(below[float("inf")] - below[most])
-
-
 def one_record(attributes=0, body=""):
     request = data.records(1)
     record = request.resource_logs[0].scope_logs[0].log_records[0]
@@ -104,7 +97,7 @@ def test_a_large_request(gateway, path, body, items, compressed):
     assert post(running, path, body, compressed) == 200
     signal = "log_records" if path == "/v1/logs" else "spans"
     assert accepted(running, signal) == items
-    assert busy(running, 0.02) == 0
+    assert running.long_looks(0.02) == 0
 
 
 def head(body):

@@ -12,6 +12,8 @@ from conftest import config, exporter, otlp
 from gateway import LOOPBACK, command, free_port, wait_until
 
 BCRYPT = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+# Of the highest cost that is taken: a third of a second.
+SLOW = "$2y$12$abcdefghijklmnopqrstuuT1Iwu6o8Wx7BoOyIMHfgVJq6JO/IJhW"
 SPANS = b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":"%s","spanId":"%s","name":"x"}]}]}]}' % (b"01" * 16, b"02" * 8)
 
 
@@ -68,6 +70,45 @@ def test_strangers_stay_outside(gateway, backend, clients, extension):
     refused = started.metrics().sum("sluice_receiver_unauthenticated_requests")
     assert refused == (5 if extension == "bearertokenauth" else 4)
     assert "secret" not in started.log and "three" not in started.log
+
+
+def test_a_slow_password_holds_up_nobody(gateway, backend, clients):
+    """If it failed, every client that comes for the first time would keep all others of its event loop waiting for a third of a
+    second, or lose what it has sent behind its password."""
+    sink = backend()
+    slow = {"htpasswd": {"inline": f"me:{SLOW}\nyou:{SLOW}\n"}}
+    settings = guarded(sink, "basicauth", slow)
+    settings["service"]["telemetry"] = {"metrics": {"level": "detailed"}}
+    started = gateway(settings)
+    over_grpc, over_http = clients.grpc(started), clients.http(started)
+    # More than one read: the rest waits in the socket until the password is known to be right.
+    large = data.spans(2000)
+    over_grpc.export(large, metadata=(("authorization", basic("me", "secret")),))
+
+    def post(credentials, path="/v1/traces", **more):
+        headers = {"Content-Type": "application/x-protobuf", "Authorization": basic(*credentials), **more}
+        return over_http.post(large.SerializeToString(), path, headers)[0]
+
+    # Whose password is not known to be right does not learn what is served.
+    assert post(("me", "wrong"), "/nothing") == 401
+    wait_until(lambda: post(("you", "secret"), "/nothing") == 404, lambda: started.log)
+    assert post(("you", "secret")) == 200
+    with pytest.raises(grpc.RpcError) as failure:
+        wait_until(lambda: not turned_away(over_grpc, large, basic("you", "wrong")), lambda: started.log)
+    assert failure.value.code() == grpc.StatusCode.UNAUTHENTICATED
+    wait_until(lambda: len(sink.received("traces")) == 2, lambda: started.log)
+    assert started.long_looks(0.1) == 0
+
+
+def turned_away(client, request, credentials):
+    """Whether a wrong password before this one still has an effect."""
+    try:
+        client.export(request, metadata=(("authorization", credentials),))
+    except grpc.RpcError as failure:
+        if failure.code() != grpc.StatusCode.UNAVAILABLE:
+            raise
+        return True
+    return False
 
 
 def test_browsers_may_ask_before_they_show_credentials(gateway, backend, clients):

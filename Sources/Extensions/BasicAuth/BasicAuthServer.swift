@@ -9,9 +9,9 @@ internal import Synchronization
 
 /// Lets in who knows a user's password (RFC 7617): `basicauth` with `htpasswd`. Any thread.
 ///
-/// A password that was right is remembered, so that only a client's first request pays for its hash. Hashes are made one at a
-/// time, with pauses as long as they take; a wrong password makes further ones of its user wait half a second, so that
-/// guessing costs the event loops less than half of one's time and holds up no other user for long.
+/// A password that was right is remembered, so that only a client's first request pays for its hash. Slow hashes are made
+/// off the event loops, one at a time, with pauses as long as wrong ones take; a wrong password makes further ones of its user
+/// wait half a second: guessing costs less than half of one processor's time and holds up no other user for long.
 package final class BasicAuthServer: ServerAuthenticator {
     private struct State {
         /// What the table was made of.
@@ -21,8 +21,15 @@ package final class BasicAuthServer: ServerAuthenticator {
         var known: [[UInt8]: String] = [:]
         /// When the password of a user is looked at again after a wrong one; "" for all who are no users.
         var nextSlowCheck: [String: NIODeadline] = [:]
-        /// When the next one of anybody is: one at a time of all event loops, with as long a pause as it took.
+        /// When the next one of anybody is.
         var nextOfAll = NIODeadline.uptimeNanoseconds(0)
+    }
+
+    /// A name and a password.
+    private struct Credentials {
+        let user: String
+        let password: [UInt8]
+        let mark: [UInt8]
     }
 
     /// More credentials than this are not remembered.
@@ -35,6 +42,8 @@ package final class BasicAuthServer: ServerAuthenticator {
     private let key: [UInt8] = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
     private let logger: Logger
     private let state = Mutex(State())
+    /// Held while a slow hash is made.
+    private let turn = Mutex(())
 
     package init(_ config: BasicAuthConfig, _ context: ComponentContext) {
         inline = config.htpasswd?.inline.value ?? ""
@@ -86,25 +95,26 @@ package final class BasicAuthServer: ServerAuthenticator {
         }
     }
 
-    /// What a password is compared with; nil: it is known to be right. And whether it has to wait.
+    /// What a password is compared with; nil: it is known to be right.
     ///
     /// Where anybody has a slow hash, unknown users cost as much time as its owner, so that nobody learns who they are.
-    private func check(
-        _ user: String, _ mark: [UInt8], _ now: NIODeadline, _ state: inout State
-    ) -> ((hash: PasswordHash, isUser: Bool)?, waits: Bool) {
+    /// - Throws: it has to wait.
+    private func find(
+        _ shown: Credentials, _ state: inout State
+    ) throws(AuthenticationRefusal) -> (hash: PasswordHash, isUser: Bool)? {
         renew(&state)
-        if state.known[mark] != nil { return (nil, false) }
-        let own = state.table.hashes[user]
+        if state.known[shown.mark] != nil { return nil }
+        let own = state.table.hashes[shown.user]
         let hash = own ?? state.table.hashes.values.first(where: \.isSlow) ?? .plain([])
-        guard hash.isSlow else { return ((hash, own != nil), false) }
-        let name = own == nil ? "" : user
-        let waits = now < state.nextOfAll || now < state.nextSlowCheck[name] ?? state.nextOfAll
-        // Taken before the work, so that no other event loop begins the same.
-        if !waits { state.nextOfAll = now + .seconds(1) }
-        return ((hash, own != nil), waits)
+        let next = state.nextSlowCheck[own == nil ? "" : shown.user] ?? state.nextOfAll
+        if hash.isSlow, NIODeadline.now() < max(next, state.nextOfAll) {
+            throw AuthenticationRefusal(
+                "too many wrong passwords: this one is not looked at now", retryAfterSeconds: 1)
+        }
+        return (hash, own != nil)
     }
 
-    package func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) {
+    package func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) -> LongCheck? {
         guard let value = field("authorization"), !value.isEmpty else {
             throw AuthenticationRefusal("no basic auth provided")
         }
@@ -114,26 +124,37 @@ package final class BasicAuthServer: ServerAuthenticator {
         guard let decoded = Base64.decode(Array(value.utf8.dropFirst(6))),
             let colon = decoded.firstIndex(of: UInt8(ascii: ":"))
         else { throw AuthenticationRefusal("invalid authorization format") }
-        let user = String(decoding: decoded[..<colon], as: UTF8.self)
-        let mark = Digest.sha256.hex(of: decoded, key: key)
-        let now = NIODeadline.now()
-        let (check, waits) = state.withLock { state in self.check(user, mark, now, &state) }
-        guard let check else { return }
-        if waits {
-            throw AuthenticationRefusal(
-                "too many wrong passwords: this one is not looked at now", retryAfterSeconds: 1)
+        let shown = Credentials(
+            user: String(decoding: decoded[..<colon], as: UTF8.self),
+            password: Array(decoded[(colon + 1)...]), mark: Digest.sha256.hex(of: decoded, key: key))
+        let found = try state.withLock { state throws(AuthenticationRefusal) in try find(shown, &state) }
+        guard let (hash, isUser) = found else { return nil }
+        guard hash.isSlow else {
+            guard hash.matches(shown.password), isUser else { throw Self.wrong }
+            return nil
         }
-        let isRight = check.hash.matches(Array(decoded[(colon + 1)...])) && check.isUser
-        let end = NIODeadline.now()
-        state.withLock { state in
-            if isRight, state.known.count < Self.knownMax, state.table.hashes[user] == check.hash {
-                state.known[mark] = user
+        return { () throws(AuthenticationRefusal) in try self.checkSlowly(shown) }
+    }
+
+    private static let wrong = AuthenticationRefusal("invalid credentials")
+
+    /// Waits for its turn, after which the same credentials may be known, or wrong ones have come.
+    private func checkSlowly(_ shown: Credentials) throws(AuthenticationRefusal) {
+        try turn.withLock { _ throws(AuthenticationRefusal) in
+            let found = try state.withLock { state throws(AuthenticationRefusal) in try find(shown, &state) }
+            guard let (hash, isUser) = found else { return }
+            let began = NIODeadline.now()
+            let isRight = hash.matches(shown.password) && isUser
+            let end = NIODeadline.now()
+            state.withLock { state in
+                if isRight, state.known.count < Self.knownMax, state.table.hashes[shown.user] == hash {
+                    state.known[shown.mark] = shown.user
+                }
+                if !isRight { state.nextOfAll = end + (end - began) }
+                state.nextSlowCheck[isUser ? shown.user : ""] = isRight ? nil : end + Self.pauseAfterWrong
             }
-            guard check.hash.isSlow else { return }
-            state.nextOfAll = isRight ? end : end + (end - now)
-            state.nextSlowCheck[check.isUser ? user : ""] = isRight ? nil : end + Self.pauseAfterWrong
+            guard isRight else { throw Self.wrong }
         }
-        guard isRight else { throw AuthenticationRefusal("invalid credentials") }
     }
 }
 

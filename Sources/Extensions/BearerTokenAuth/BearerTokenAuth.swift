@@ -93,7 +93,7 @@ package final class BearerTokenAuth: ClientAuthenticator, ServerAuthenticator {
 
     package var challenge: String { config.scheme.isEmpty ? "Bearer" : config.scheme }
 
-    package func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) {
+    package func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) -> LongCheck? {
         guard let shown = field(config.header.lowercased()) else {
             throw AuthenticationRefusal("missing or empty authorization header: \(config.header)")
         }
@@ -106,5 +106,6 @@ package final class BearerTokenAuth: ClientAuthenticator, ServerAuthenticator {
         guard isKnown else {
             throw AuthenticationRefusal("provided authorization does not match expected scheme or token")
         }
+        return nil
     }
 }
