@@ -106,7 +106,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
         }
         reading = true
         do throws(HTTP2SessionError) {
-            try unsafe buffer.withReadableBytes { (bytes) throws(HTTP2SessionError) in
+            try unsafe buffer.withUnsafeReadableBytes { (bytes) throws(HTTP2SessionError) in
                 if role == .server, unsafe !isWithinLimits(bytes) { return }
                 if greeting != nil { return unsafe try greet(bytes, context) }
                 try unsafe session?.receive(bytes)

@@ -194,7 +194,7 @@ private func reading<Value>(
     _ body: ByteBuffer, _ read: (inout JSONReader) throws(JSONError) -> Value
 ) throws(KubernetesProblem) -> Value {
     do throws(JSONError) {
-        return try unsafe body.withReadableBytes { (bytes) throws(JSONError) in
+        return try unsafe body.withUnsafeReadableBytes { (bytes) throws(JSONError) in
             // SAFETY: the buffer lends its bytes for the call.
             var reader = try unsafe JSONReader(bytes)
             let value = try read(&reader)

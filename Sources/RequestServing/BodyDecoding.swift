@@ -90,7 +90,7 @@ struct BodyDecoding {
         if let refusal = target.admit(bytes: room) { throw refusal }
         do throws(InflateError) {
             let whole = makePayload(room)
-            let isWhole = try unsafe received.bytes.withReadableBytes { (bytes) throws(InflateError) in
+            let isWhole = try unsafe received.bytes.withUnsafeReadableBytes { (bytes) throws(InflateError) in
                 // SAFETY: used within this call only.
                 try unsafe decode(RawSpan(_unsafeBytes: bytes), whole)
             }
@@ -138,7 +138,7 @@ struct BodyDecoding {
         ledger.charge(room)
         defer { ledger.release(room) }
         do throws(TranslationError) {
-            return try unsafe body.bytes.withReadableBytes { (bytes) throws(TranslationError) in
+            return try unsafe body.bytes.withUnsafeReadableBytes { (bytes) throws(TranslationError) in
                 Payload(
                     try translator.translate(unsafe WireBytes(bytes), limitBytes: limits.bodyBytesMax),
                     ledger: ledger)
@@ -178,7 +178,7 @@ struct BodyDecoding {
         var repairs = 0
         while true {
             do throws(WireError) {
-                return try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
+                return try unsafe payload.bytes.withUnsafeReadableBytes { (bytes) throws(WireError) in
                     try unsafe summarize(bytes, as: target.signal)
                 }
             } catch {
@@ -193,7 +193,7 @@ struct BodyDecoding {
     private func repaired(_ payload: Payload, _ reason: WireError.Reason) throws(Answer.Failure) -> Payload {
         let repair: RequestRepair
         do throws(WireError) {
-            repair = try unsafe payload.bytes.withReadableBytes { (bytes) throws(WireError) in
+            repair = try unsafe payload.bytes.withUnsafeReadableBytes { (bytes) throws(WireError) in
                 try unsafe RequestRepair(of: bytes, as: target.signal, for: reason)
             }
         } catch {

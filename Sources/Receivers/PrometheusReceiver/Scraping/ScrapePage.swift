@@ -70,7 +70,7 @@ struct ScrapePage {
             return try parser.parse(bytes.readableBytesUInt8Span, bytesMax: Self.portionBytes, into: table)
         case .protobuf(var parser):
             defer { reader = .protobuf(parser) }
-            return try unsafe bytes.withReadableBytes { (page) throws(PageError) in
+            return try unsafe bytes.withUnsafeReadableBytes { (page) throws(PageError) in
                 // SAFETY: the buffer lends its bytes for the call.
                 try parser.parse(unsafe WireBytes(page), bytesMax: Self.portionBytes, into: table)
             }
