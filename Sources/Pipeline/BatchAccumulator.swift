@@ -61,6 +61,7 @@ package final class BatchAccumulator {
     private let signal: Signal
     private let eventLoop: any EventLoop
     private let emit: (Batch, _ weight: Int, Trigger) -> Void
+    private let whenDue: (() -> Void) -> Void
     /// The only one without `metadata_keys`.
     private let common: Partition
     private var partitions: [[[String]]: Partition] = [:]
@@ -68,20 +69,33 @@ package final class BatchAccumulator {
     private var order = CircularBuffer<Partition>()
     private var slicesExpected = 0
 
-    /// - Parameter emit: takes each batch that leaves, with its share of the weights of what went in.
+    /// - Parameters:
+    ///   - whenDue: called with what sends a batch whose time has come; may append to it before.
+    ///   - emit: takes each batch that leaves, with its share of the weights of what went in.
     package init(
         _ limits: Limits, signal: Signal, eventLoop: any EventLoop,
+        whenDue: @escaping (() -> Void) -> Void = { $0() },
         emit: @escaping (Batch, _ weight: Int, Trigger) -> Void
     ) {
         self.limits = limits
         self.signal = signal
         self.eventLoop = eventLoop
+        self.whenDue = whenDue
         self.emit = emit
         common = Partition([], signal)
     }
 
     /// Combinations of metadata of which something waits.
     package var combinations: Int { partitions.count }
+
+    /// Items that can be added without a batch leaving for its size, and before one leaves for its time: 0 when nothing waits,
+    /// or with `metadata_keys`, whose combinations have each their own time.
+    package var itemsToCome: Int {
+        guard limits.metadataKeys.isEmpty, limits.sizer == .items, common.pending.sliceCount > 0 else {
+            return 0
+        }
+        return max(limits.minSize - common.pending.items - 1, 0)
+    }
 
     /// Adds a batch; whatever is enough by that leaves within the call.
     /// - Parameters:
@@ -204,7 +218,12 @@ package final class BatchAccumulator {
         let bound = NIOLoopBound((self, partition), eventLoop: eventLoop)
         partition.timer = eventLoop.scheduleTask(in: limits.timeout) {
             let (accumulator, partition) = bound.value
-            if partition.pending.sliceCount > 0 { accumulator.flush(partition, .timeout) }
+            partition.timer = nil
+            accumulator.whenDue {
+                // Not what was begun just now, behind a batch that became large enough.
+                guard partition.timer == nil, partition.pending.sliceCount > 0 else { return }
+                accumulator.flush(partition, .timeout)
+            }
         }
     }
 }

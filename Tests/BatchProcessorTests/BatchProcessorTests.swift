@@ -107,6 +107,51 @@ struct BatchProcessorTests {
         #expect(rig.next.takenItems == [11, 2])
     }
 
+    /// What the loop is not woken for must not wait for its next request, which may never come.
+    @Test(
+        "requests of other loops leave in time, and at once when they are enough, with those of its own loop"
+    )
+    func otherLoops() async throws {
+        let loop = NIOAsyncTestingEventLoop()
+        let next = FakeConsumer()
+        var config = BatchConfig()
+        config.sendBatchSize = 100
+        let processor = BatchProcessor(
+            config, .alone(.processor, "batch", on: loop), next: PipelineInput(next))
+        func offer(_ items: Int) { #expect(processor.consume(makeBatch(items: items)) == nil) }
+        offer(1)
+        await loop.run()
+        await loop.advanceTime(by: .milliseconds(150))
+        offer(2)
+        await loop.advanceTime(by: .milliseconds(49))
+        #expect(next.takenItems.isEmpty)
+        await loop.advanceTime(by: .milliseconds(1))
+        #expect(next.takenItems == [3])
+        // The time of the next batch begins with its first request.
+        offer(4)
+        await loop.run()
+        await loop.advanceTime(by: .milliseconds(199))
+        #expect(next.takenItems == [3])
+        offer(5)
+        offer(91)
+        await loop.run()
+        #expect(next.takenItems == [3, 100])
+        offer(6)
+        await loop.run()
+        offer(7)
+        try await loop.submit { offer(87) }.get()
+        #expect(next.takenItems == [3, 100, 100])
+        offer(8)
+        try await loop.submit { offer(92) }.get()
+        #expect(next.takenItems == [3, 100, 100, 100])
+        offer(9)
+        await loop.run()
+        await loop.advanceTime(by: .milliseconds(200))
+        #expect(next.takenItems == [3, 100, 100, 100, 9])
+        _ = await processor.stop(until: .now())
+        try await loop.shutdownGracefully()
+    }
+
     @Test("send_batch_max_size holds; what is left over waits for more, or for its time")
     func split() {
         let rig = Rig(size: 100, maxSize: 150)
@@ -271,6 +316,21 @@ struct BatchProcessorDrainTests {
         #expect(rig.offer(spans: 1)?.reason == .shuttingDown)
         rig.advance(milliseconds: 2000)
         #expect(rig.next.takenItems == [100, 20] && rig.next.dropped.isEmpty)
+    }
+
+    @Test("what came from other loops and waits for its time leaves, too")
+    func flushesMailbox() async throws {
+        let loop = NIOAsyncTestingEventLoop()
+        let next = FakeConsumer()
+        let processor = BatchProcessor(
+            BatchConfig(), .alone(.processor, "batch", on: loop), next: PipelineInput(next))
+        _ = processor.consume(makeBatch(items: 1))
+        await loop.run()
+        _ = processor.consume(makeBatch(items: 2))
+        _ = try await loop.submit { processor.beginDrain(until: .distantFuture) }.get()
+        await loop.run()
+        #expect(next.takenItems == [3] && next.dropped.isEmpty)
+        try await loop.shutdownGracefully()
     }
 
     @Test("exporters that are full when the gateway stops get the time until the deadline")

@@ -118,6 +118,67 @@ struct MailboxTests {
         #expect(received.value == [1, 2, 3, 4])
     }
 
+    /// A loop that is woken for each request does little else at a moderate load.
+    @Test("a loop that looks by itself is woken only for what it has no patience for")
+    func patience() {
+        let loop = EmbeddedEventLoop()
+        let received = Noted<[Int]>([])
+        let patience = Noted(0)
+        let mailbox = Mailbox<Int>(
+            capacity: 64, eventLoop: loop, patience: { patience.value },
+            receive: { number in received.change { $0.append(number) } })
+        patience.value = 10
+        #expect(mailbox.post(0))
+        loop.run()
+        #expect(received.value == [0])
+        // Ten may wait, the eleventh wakes.
+        #expect(mailbox.post(1, weight: 7) && mailbox.post(2, weight: 3))
+        loop.run()
+        #expect(received.value == [0])
+        #expect(mailbox.post(3) && mailbox.post(4))
+        loop.run()
+        #expect(received.value == Array(0..<5))
+        #expect(mailbox.post(5, weight: 10))
+        loop.run()
+        #expect(received.value == Array(0..<5))
+        // Once the consumer has nothing to look for, the next wakes it.
+        patience.value = 0
+        mailbox.takeAll()
+        #expect(received.value == Array(0..<6))
+        #expect(mailbox.post(6))
+        loop.run()
+        #expect(received.value == Array(0..<7))
+    }
+
+    // As above, but the loop looks by itself once a millisecond and says each time that more or less may wait.
+    @Test("nothing is left lying in the mailbox of a loop that has patience, while it has less and more")
+    func changingPatience() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
+        let arrived = Arrivals()
+        let mailbox = Mailbox<Int>(
+            capacity: 16, eventLoop: loop,
+            patience: { arrived.pause.wrappingAdd(1, ordering: .relaxed).newValue % 4 },
+            receive: { _ in arrived.count.wrappingAdd(1, ordering: .releasing) })
+        let looking = loop.scheduleRepeatedTask(initialDelay: .milliseconds(1), delay: .milliseconds(1)) {
+            _ in
+            mailbox.takeAll()
+        }
+        let lost = Noted(0)
+        try await inParallel([
+            {
+                for number in 1...4000 {
+                    while !mailbox.post(number, weight: number % 3 + 1) { sched_yield() }
+                    // Those that found patience are taken by the look, or by the wake of a later one.
+                    if number % 4 == 0, !arrived.wait(for: number) { return lost.change { $0 += 1 } }
+                }
+            }
+        ])
+        #expect(lost.value == 0)
+        looking.cancel()
+        try await group.shutdownGracefully()
+    }
+
     // A request that nobody wakes the loop for waits until the next one comes, perhaps for ever. Each producer waits
     // for its own element before it posts the next, a little later each time, so as to meet the loop at every step of
     // its falling asleep.

@@ -8,7 +8,9 @@ import Synchronization
 /// Gathers requests until they are worth sending: `batch`.
 ///
 /// `consume` from any thread: a batch from the processor's own event loop is appended at once, others come through a
-/// lock-free ring. Everything else happens on that loop; what gathers is `BatchAccumulator`.
+/// lock-free ring. Everything else happens on that loop; what gathers is `BatchAccumulator`. The loop is not woken for what
+/// comes while a batch waits for its time: it takes that with the next request of its own, when the time has come, or when
+/// it is enough.
 ///
 /// When the next consumer refuses a full batch for a reason that may pass, the processor keeps it, asks again, and
 /// refuses what comes: the clients are slowed down instead of losing what was acknowledged.
@@ -38,6 +40,8 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
 
     /// Requests that may wait for the loop.
     private static let mailboxRequests = 8192
+    /// Items that may wait there while the loop sleeps: so many requests, at most.
+    private static let mailboxItems = mailboxRequests / 4
     /// How soon the next consumer is asked again.
     private static let retryInterval = TimeAmount.milliseconds(20)
 
@@ -55,15 +59,22 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
         limits.metadataKeys = config.metadataKeys
         limit = config.metadataCardinalityLimit == 0 ? .max : config.metadataCardinalityLimit
         limits.combinationsMax = limit
-        accumulator = BatchAccumulator(limits, signal: context.signal, eventLoop: eventLoop) {
-            [unowned self] batch, _, trigger in
-            (trigger == .size ? metrics.sizeTriggered : metrics.timeoutTriggered).add(1)
-            showCombinations()
-            send(batch)
-        }
-        mailbox = Mailbox(capacity: Self.mailboxRequests, eventLoop: eventLoop) { [unowned self] batch in
-            self.append(batch)
-        }
+        accumulator = BatchAccumulator(
+            limits, signal: context.signal, eventLoop: eventLoop,
+            whenDue: { [unowned self] send in
+                mailbox.drainNow()
+                send()
+                mailbox.takeAll()
+            },
+            emit: { [unowned self] batch, _, trigger in
+                (trigger == .size ? metrics.sizeTriggered : metrics.timeoutTriggered).add(1)
+                showCombinations()
+                self.send(batch)
+            })
+        mailbox = Mailbox(
+            capacity: Self.mailboxRequests, eventLoop: eventLoop,
+            patience: { [unowned self] in min(accumulator.itemsToCome, Self.mailboxItems) },
+            receive: { [unowned self] in append($0) })
         // Without keys all clients are one combination, as the Collector counts.
         if !keepsApart { metrics.combinations.add(1) }
     }
@@ -81,7 +92,8 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
         if eventLoop.inEventLoop {
             take(batch)
             append(batch)
-        } else if !mailbox.post(batch, claimed: { take(batch) }) {
+            mailbox.takeAll()
+        } else if !mailbox.post(batch, weight: batch.items, claimed: { take(batch) }) {
             return Refusal(.queueFull, "\(Self.mailboxRequests) requests wait for the batch processor")
         }
         return nil
@@ -214,7 +226,6 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
     package func beginDrain(until deadline: NIODeadline) -> EventLoopFuture<Void> {
         accepting.store(false, ordering: .releasing)
         return eventLoop.flatSubmit { () -> EventLoopFuture<Void> in
-            self.mailbox.drainNow()
             let promise = self.eventLoop.makePromise(of: Void.self)
             self.finishDrain(deadline, promise)
             return promise.futureResult
@@ -226,6 +237,7 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
 
     private func finishDrain(_ deadline: NIODeadline, _ promise: EventLoopPromise<Void>) {
         eventLoop.preconditionInEventLoop()
+        mailbox.drainNow()
         accumulator.flush()
         if !refused.isEmpty, eventLoop.now < deadline {
             let bound = NIOLoopBound(self, eventLoop: eventLoop)
@@ -234,6 +246,8 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
         }
         retryTimer?.cancel()
         drained = true
+        // Nothing waits for its time any more: what comes now wakes the loop.
+        mailbox.takeAll()
         while let batch = refused.popFirst() { give(up: batch, because: Self.tooLate) }
         promise.succeed()
     }
