@@ -1,3 +1,5 @@
+internal import COTLP
+
 /// Finds numbers by keys of 128 bits: open addressing, 24 bytes an entry, at most three quarters full.
 ///
 /// Keys may be ids that clients choose: where they fall depends on a secret. One thread.
@@ -64,6 +66,18 @@ public struct HashIndex: Sendable {
         let home = home(low, high)
         unsafe entries.withUnsafeBufferPointer {
             unsafe OTLP.prefetch(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: $0[home...home])))
+        }
+    }
+
+    /// Likewise for the hashes of all spans that a reader has at hand.
+    public func prefetch(hashesOf spans: borrowing SpanReader) {
+        unsafe entries.withUnsafeBufferPointer { entries in
+            for index in 0..<spans.count {
+                let hash = spans.hash(index)
+                // SAFETY: a home is a place among the entries.
+                let entry = unsafe entries.baseAddress.unsafelyUnwrapped + home(hash.low, hash.high)
+                unsafe cotlp_prefetch(UnsafeRawPointer(entry).assumingMemoryBound(to: UInt8.self), 1)
+            }
         }
     }
 

@@ -111,6 +111,24 @@ public struct SpanReader: ~Copyable {
         return end > start ? end &- start : 0
     }
 
+    /// Its kind, as `SpanFields.kind`.
+    public func kind(_ index: Int) -> UInt64 {
+        precondition(index >= 0 && index < count, "there is no such span")
+        return unsafe spans[index].kind
+    }
+
+    /// Its status, as `SpanFields.status`.
+    public func status(_ index: Int) -> UInt64 {
+        precondition(index >= 0 && index < count, "there is no such span")
+        return unsafe spans[index].status
+    }
+
+    /// Its attributes, as `SpanFields.attributes`.
+    public func attributes(_ index: Int) -> WireBytes {
+        precondition(index >= 0 && index < count, "there is no such span")
+        return unsafe WireBytes(spans[index].attributes)
+    }
+
     /// Its trace's id, as `SpanFields.traceID`.
     public func traceID(_ index: Int) -> WireBytes {
         precondition(index >= 0 && index < count, "there is no such span")
@@ -169,10 +187,16 @@ public struct SpanReader: ~Copyable {
         unsafe hasher.withKey { unsafe cotlp_spans_hash_edges($0, mask, spans, count, hashes) }
     }
 
-    /// What `hash` or `hashEdges` found of a span.
+    /// What `hash` or `hashEdges` found of a span, or what was set since.
     public func hash(_ index: Int) -> WireHash {
         precondition(index >= 0 && index < count, "there is no such span")
         return unsafe WireHash(hashes[index])
+    }
+
+    /// Puts another hash, which more of a span went into, in the place of its own.
+    public mutating func setHash(_ index: Int, _ hash: WireHash) {
+        precondition(index >= 0 && index < count, "there is no such span")
+        unsafe hashes[index] = cotlp_hash(hash)
     }
 }
 

@@ -114,7 +114,8 @@ static inline int read_span(const uint8_t *bytes, size_t count, uint32_t kinds, 
             if (!first) first = p;
             // Most fields are attributes, one behind the other.
             // Far from the end none of them can reach behind it.
-            while (end - p > 129 && *p == TAG(9, BYTES) && p[1] < 0x80) p += 2 + p[1];
+            const uint8_t *far = count > 129 ? end - 129 : bytes;
+            while (p < far && *p == TAG(9, BYTES) && p[1] < 0x80) p += 2 + p[1];
             while (p < end && *p == TAG(9, BYTES) && read_short(&p, end, &run)) {}
             last = p;
             if (p == end) break;
@@ -179,7 +180,10 @@ int cotlp_field_pass(cotlp_points *fields) {
 }
 
 void cotlp_prefetch(const uint8_t *bytes, size_t count) {
+    if (!count) return;
     for (size_t line = 0; line < count; line += 64) __builtin_prefetch(bytes + line, 1);
+    // What starts inside a line reaches into one more.
+    __builtin_prefetch(bytes + count - 1, 1);
 }
 
 void cotlp_spans_hash(const cotlp_hash_key *key, cotlp_hash from, uint32_t what, const cotlp_span *spans,

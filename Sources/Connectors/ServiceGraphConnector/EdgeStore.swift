@@ -48,8 +48,8 @@ struct EdgeStore {
         return index < 0 ? nil : index
     }
 
-    /// Asks for what `find` will look at to be brought into the cache.
-    func prefetch(_ key: HashKey) { indices.prefetch(key.low, key.high) }
+    /// Asks for what `find` will look at to be brought into the cache, by the hashes of the spans at hand.
+    func prefetch(_ spans: borrowing SpanReader) { indices.prefetch(hashesOf: spans) }
 
     /// Asks for an edge to be brought into the cache, if it is there.
     func prefetchEdge(_ key: HashKey) {

@@ -68,10 +68,15 @@ struct NameTable {
     }
 
     /// One reference less; the last one forgets the text.
+    @inline(__always)
     mutating func release(_ id: ID) {
         guard id > 0 else { return }
         entries[Int(id)].references &-= 1
-        guard entries[Int(id)].references == 0 else { return }
+        if entries[Int(id)].references == 0 { forget(id) }
+    }
+
+    @inline(never)
+    private mutating func forget(_ id: ID) {
         let entry = entries[Int(id)]
         indices.remove(entry.key.low, entry.key.high)
         ledger?.release(entry.bytes.count + Self.entryBytes)

@@ -26,8 +26,6 @@ package struct ServiceGraph: ~Copyable {
     private var names: NameTable
     /// Of the other kinds no edges are made.
     private var spans = SpanReader(kinds: 2...5)
-    /// The edges of the spans at hand.
-    private var keys = [HashKey](repeating: HashKey(low: 0, high: 0), count: SpanReader.most)
     private var store: EdgeStore
     private var series: GraphSeries
     package private(set) var counts = Counts()
@@ -68,36 +66,38 @@ package struct ServiceGraph: ~Copyable {
     /// Takes the spans at hand. Three times over them: what one step looks for in memory comes while the others' are looked at.
     private mutating func takeSpans(_ resource: WireBytes, _ service: NameTable.ID, _ now: UInt64) {
         spans.hashEdges(callers: Self.clients, hasher)
+        store.prefetch(spans)
+        for index in 0..<spans.count { store.prefetchEdge(key(index)) }
         for index in 0..<spans.count {
-            let hash = spans.hash(index)
-            keys[index] = HashKey(low: hash.low, high: hash.high)
-            store.prefetch(keys[index])
+            join(read(index, resource, service), key(index), now)
         }
-        for index in 0..<spans.count { store.prefetchEdge(keys[index]) }
-        for index in 0..<spans.count {
-            join(read(spans[index], resource, service), keys[index], now)
-        }
+    }
+
+    /// Names the edge of a span at hand.
+    private func key(_ index: Int) -> HashKey {
+        let hash = spans.hash(index)
+        return HashKey(low: hash.low, high: hash.high)
     }
 
     /// Kinds of those who call: client and producer.
     private static let clients: ClosedRange<UInt64> = 3...4
 
-    /// What a span tells of an edge.
-    private mutating func read(
-        _ span: SpanFields, _ resource: WireBytes, _ service: NameTable.ID
-    ) -> EdgeHalf {
-        let isClient = Self.clients.contains(span.kind)
+    /// What a span at hand tells of an edge.
+    private mutating func read(_ index: Int, _ resource: WireBytes, _ service: NameTable.ID) -> EdgeHalf {
+        let kind = spans.kind(index)
+        let isClient = Self.clients.contains(kind)
         names.retain(service)
         var half = EdgeHalf(
-            isClient: isClient, service: service, seconds: Double(span.duration) / 1e9,
-            isFailed: span.status == 2, isMessaging: span.kind == 4 || span.kind == 5,
-            isRoot: !isClient && span.isRoot)
+            isClient: isClient, service: service, seconds: Double(spans.duration(index)) / 1e9,
+            isFailed: spans.status(index) == 2, isMessaging: kind == 4 || kind == 5,
+            isRoot: !isClient && spans[index].isRoot)
         if !config.dimensions.isEmpty {
-            half.labels = names.acquire(labels(span, resource, isClient ? clientKeys : serverKeys).bytes)
+            let keys = isClient ? clientKeys : serverKeys
+            half.labels = names.acquire(labels(spans[index], resource, keys).bytes)
         }
         guard isClient else { return half }
         finder.clear()
-        finder.find(in: span.attributes, Field.Span.attributes)
+        finder.find(in: spans.attributes(index), Field.Span.attributes)
         let peers = config.peerAttributes.count
         if let database = finder.text(peers..<finder.count) {
             half.database = names.acquire(database)

@@ -99,19 +99,23 @@ struct SeriesTable {
         return index < 0 ? nil : index
     }
 
-    /// Asks for what `findSeries` will look at to be brought into the cache.
-    func prefetchSeries(_ key: Key) { seriesByKey.prefetch(key.low, key.high) }
+    /// Asks for what `findSeries` will look at to be brought into the cache, by the hashes of the spans at hand.
+    func prefetchSeries(_ spans: borrowing SpanReader) { seriesByKey.prefetch(hashesOf: spans) }
 
-    /// Asks for what `count` will change to be brought into the cache; of many buckets not all.
-    func prefetch(_ index: Int32) {
-        let start = Int(index) * stride
-        let end = start + min(stride, Self.prefetchedMax)
-        unsafe tallies.withUnsafeBufferPointer {
-            unsafe OTLP.prefetch(UnsafeRawBufferPointer(UnsafeBufferPointer(rebasing: $0[start..<end])))
+    /// A span of a series that has `duration` in the series' unit. Asks for what `count` will change to be brought into the
+    /// cache.
+    func place(_ index: Int32, _ duration: Double) -> Counted {
+        let bucket = bounds.values.isEmpty ? 0 : bounds.bucket(of: duration)
+        let start = Int(index) &* stride
+        // SAFETY: a series that was found or made has `stride` tallies; nothing is read.
+        unsafe tallies.withUnsafeBytes { tallies in
+            let head = unsafe tallies.baseAddress.unsafelyUnwrapped + start &* 8
+            unsafe OTLP.prefetch(UnsafeRawBufferPointer(start: head, count: Self.tallyHead * 8))
+            unsafe OTLP.prefetch(
+                UnsafeRawBufferPointer(start: head + (Self.tallyHead &+ bucket) &* 8, count: 1))
         }
+        return Counted(series: index, bucket: Int32(truncatingIfNeeded: bucket), duration: duration)
     }
-
-    private static let prefetchedMax = 32
 
     func findSeries(_ key: Key) -> Int32? {
         let index = seriesByKey.find(key.low, key.high)
@@ -227,28 +231,27 @@ struct SeriesTable {
     /// A span, and the series that counts it.
     struct Counted: BitwiseCopyable {
         var series: Int32 = 0
+        /// Where the duration falls among the bounds.
+        var bucket: Int32 = 0
         var duration = 0.0
     }
 
     /// Counts the first so many spans.
     mutating func count(_ spans: [Counted], _ count: Int, durations: Bool, now: UInt64) {
-        let (stride, bounds) = (stride, bounds)
-        // SAFETY: a series that was found or made has `stride` tallies.
+        let (stride, hasBuckets) = (stride, !bounds.values.isEmpty)
+        // SAFETY: a series that was found or made has `stride` tallies, of which a bucket's is one.
         unsafe tallies.withUnsafeMutableBufferPointer { tallies in
-            for index in 0..<count {
-                let place = Int(spans[index].series) * stride
-                unsafe tallies[place] &+= 1
-                unsafe tallies[place + 2] = now
-                unsafe tallies[place + 3] |= 1
+            for span in spans[..<count] {
+                let tally = unsafe tallies.baseAddress.unsafelyUnwrapped + Int(span.series) &* stride
+                unsafe tally[0] &+= 1
+                unsafe tally[2] = now
+                unsafe tally[3] |= 1
                 guard durations else { continue }
-                let duration = spans[index].duration
-                unsafe tallies[place + 1] =
-                    (Double(bitPattern: tallies[place + 1]) + duration).bitPattern
-                guard !bounds.values.isEmpty else { continue }
-                unsafe tallies[place + Self.tallyHead + bounds.bucket(of: duration)] &+= 1
+                unsafe tally[1] = (Double(bitPattern: tally[1]) + span.duration).bitPattern
+                if hasBuckets { unsafe tally[Self.tallyHead &+ Int(span.bucket)] &+= 1 }
             }
         }
-        guard durations, bounds.values.isEmpty else { return }
+        guard durations, !hasBuckets else { return }
         for index in 0..<count {
             series[Int(spans[index].series)].exponential?.add(spans[index].duration)
         }

@@ -23,8 +23,6 @@ package struct SpanMetrics: ~Copyable {
     var now: UInt64 = 0
     private var spans = SpanReader()
     /// Of the spans at hand: where they are counted.
-    private var keys = [SeriesTable.Key](
-        repeating: SeriesTable.Key(WireHash(low: 0, high: 0)), count: SpanReader.most)
     private var counted = [SeriesTable.Counted](repeating: SeriesTable.Counted(), count: SpanReader.most)
 
     /// - Parameter instance: the value of `collector.instance.id`.
@@ -140,21 +138,23 @@ package struct SpanMetrics: ~Copyable {
         spans.hash(reader.hashedFields, hasher, from: Self.start(of: metric, start))
         let isPlain = reader.isPlain(metric)
         let unit = config.isSeconds ? 1e9 : 1e6
-        for index in 0..<spans.count {
-            var hash = spans.hash(index)
-            if !isPlain { hash = reader.hash(LabelReader.Source(place, spans[index]), metric, hash) }
-            keys[index] = SeriesTable.Key(hash)
-            table.prefetchSeries(keys[index])
-        }
-        for index in 0..<spans.count {
-            var found = table.findSeries(keys[index]) ?? -1
-            if found < 0 {
-                found = series(
-                    metric, keys[index], LabelReader.Source(place, spans[index]), resource, start)
+        if !isPlain {
+            for index in 0..<spans.count {
+                let source = LabelReader.Source(place, spans[index])
+                spans.setHash(index, reader.hash(source, metric, spans.hash(index)))
             }
-            counted[index] = SeriesTable.Counted(
-                series: found, duration: Double(spans.duration(index)) / unit)
-            table.prefetch(found)
+        }
+        table.prefetchSeries(spans)
+        // Taken out: what is a part of this structure is looked at for other owners with each change.
+        var counted = exchange(&self.counted, with: [])
+        defer { self.counted = counted }
+        for index in 0..<spans.count {
+            let key = SeriesTable.Key(spans.hash(index))
+            var found = table.findSeries(key) ?? -1
+            if found < 0 {
+                found = series(metric, key, LabelReader.Source(place, spans[index]), resource, start)
+            }
+            counted[index] = table.place(found, Double(spans.duration(index)) / unit)
         }
         table.count(counted, spans.count, durations: durations, now: now)
         guard config.exemplarsMax > 0 else { return }
