@@ -59,19 +59,24 @@ struct LabelReader {
     }
 
     /// The hash of the labels of a span, or of an event of one.
-    /// - Parameter own: that of the span's `hashedFields`, behind that of its resource.
-    mutating func hash(_ source: Source, _ metric: SeriesTable.Metric, _ own: WireHash) -> WireHash {
+    /// - Parameters:
+    ///   - attributes: the span's.
+    ///   - own: the hash of the span's `hashedFields`, behind that of its resource.
+    mutating func hash(
+        _ place: Place, _ attributes: WireBytes, event: WireBytes? = nil, _ metric: SeriesTable.Metric,
+        _ own: WireHash
+    ) -> WireHash {
         var hash = own
-        if !scopes.isEmpty, let scope = includedScope(source.place.scope) {
+        if !scopes.isEmpty, let scope = includedScope(place.scope) {
             hash = hasher.hash(scope.message(Field.Scope.name), from: hash)
             hash = hasher.hash(scope.message(Field.Scope.version), from: hash)
         }
-        let place = Int(metric.rawValue)
-        guard finders[place].count > 0 else { return hash }
-        find(source, place)
-        for index in 0..<finders[place].count {
+        let finder = Int(metric.rawValue)
+        guard finders[finder].count > 0 else { return hash }
+        find(place, attributes, event, finder)
+        for index in 0..<finders[finder].count {
             // Names are told apart by their places: a value of one is never taken for the same value of another.
-            guard let value = finders[place].values[index] else { continue }
+            guard let value = finders[finder].values[index] else { continue }
             hash = hasher.hash(UInt64(index + 1), from: hash)
             hash = hasher.hash(value, from: hash)
         }
@@ -91,10 +96,10 @@ struct LabelReader {
             labels.add(
                 Array("span.instrumentation.scope.version".utf8), scope.message(Field.Scope.version).array)
         }
-        let place = Int(metric.rawValue)
-        find(source, place)
-        for (index, dimension) in dimensions[place].enumerated() {
-            if let value = finders[place].values[index] {
+        let finder = Int(metric.rawValue)
+        find(source.place, source.span.attributes, source.event, finder)
+        for (index, dimension) in dimensions[finder].enumerated() {
+            if let value = finders[finder].values[index] {
                 labels.add(dimension.key.bytes, AttributeValue(value))
             } else if let value = dimension.value {
                 labels.add(dimension.key.description, value)
@@ -109,10 +114,12 @@ struct LabelReader {
     }
 
     /// Notes the values of dimensions: of the span, else the event, else the resource.
-    private mutating func find(_ source: Source, _ place: Int) {
-        finders[place].clear()
-        finders[place].find(in: source.span.attributes, Field.Span.attributes)
-        if let event = source.event { finders[place].find(in: event, Field.SpanEvent.attributes) }
-        finders[place].find(in: source.place.resource, Field.Resource.attributes)
+    private mutating func find(
+        _ place: Place, _ attributes: WireBytes, _ event: WireBytes?, _ finder: Int
+    ) {
+        finders[finder].clear()
+        finders[finder].find(in: attributes, Field.Span.attributes)
+        if let event { finders[finder].find(in: event, Field.SpanEvent.attributes) }
+        finders[finder].find(in: place.resource, Field.Resource.attributes)
     }
 }

@@ -121,7 +121,8 @@ package struct SpanMetrics: ~Copyable {
             let span = spans[index]
             for field in span.message.fields where field.number == Field.Span.events && field.isBytes {
                 let event = LabelReader.Source(place, span, event: field.bytes)
-                let hash = reader.hash(event, .events, spans.hash(index))
+                let hash = reader.hash(
+                    place, span.attributes, event: field.bytes, .events, spans.hash(index))
                 let key = SeriesTable.Key(hash)
                 counted[0].series = series(.events, key, event, resource, start)
                 table.count(counted, 1, durations: false, now: now)
@@ -140,8 +141,8 @@ package struct SpanMetrics: ~Copyable {
         let unit = config.isSeconds ? 1e9 : 1e6
         if !isPlain {
             for index in 0..<spans.count {
-                let source = LabelReader.Source(place, spans[index])
-                spans.setHash(index, reader.hash(source, metric, spans.hash(index)))
+                spans.setHash(
+                    index, reader.hash(place, spans.attributes(index), metric, spans.hash(index)))
             }
         }
         table.prefetchSeries(spans)
@@ -159,15 +160,19 @@ package struct SpanMetrics: ~Copyable {
         table.count(counted, spans.count, durations: durations, now: now)
         guard config.exemplarsMax > 0 else { return }
         for index in 0..<spans.count {
-            addExemplar(spans[index], counted[index].duration, to: counted[index].series)
+            addExemplar(index, counted[index].duration, to: counted[index].series)
         }
     }
 
-    private mutating func addExemplar(_ span: SpanFields, _ duration: Double, to index: Int32) {
-        guard span.traceID.count > 0, table.wantsExemplar(index, most: config.exemplarsMax) else { return }
+    /// Keeps a span at hand as an exemplar of its series, if that has too few.
+    private mutating func addExemplar(_ index: Int, _ duration: Double, to series: Int32) {
+        guard table.wantsExemplar(series, most: config.exemplarsMax), spans.traceID(index).count > 0 else {
+            return
+        }
+        let span = spans[index]
         let exemplar = MetricExemplar(
             value: duration, time: now, traceID: span.traceID.array, spanID: span.spanID.array)
-        table.add(exemplar, to: index)
+        table.add(exemplar, to: series)
     }
 
     private static func start(of metric: SeriesTable.Metric, _ resource: WireHash) -> WireHash {
