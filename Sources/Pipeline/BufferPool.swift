@@ -17,6 +17,7 @@ package final class BufferPool: @unchecked Sendable {
     package static let bufferBytesMax = 1 << largestClass
 
     private let eventLoop: any EventLoop
+    private let ledger: MemoryLedger?
     private let allocator = ByteBufferAllocator()
     private let returned = Mutex(Returned())
     private var free: [[ByteBuffer]]
@@ -31,11 +32,17 @@ package final class BufferPool: @unchecked Sendable {
     /// Bytes of buffers that a pool keeps while nobody uses them: half on the loop, half on their way to it.
     package static let retainedBytesMax = 16 << 20
 
-    /// - Parameter eventLoop: the loop that takes buffers.
-    package init(eventLoop: any EventLoop) {
+    /// - Parameters:
+    ///   - eventLoop: the loop that takes buffers.
+    ///   - ledger: is charged with the buffers that wait for use; those of receivers are a part of what the process needs in any
+    ///     case.
+    package init(eventLoop: any EventLoop, ledger: MemoryLedger? = nil) {
         self.eventLoop = eventLoop
+        self.ledger = ledger
         free = Array(repeating: [], count: Self.largestClass - Self.smallestClass + 1)
     }
+
+    deinit { ledger?.release(retainedBytes + returned.withLock { $0.bytes }) }
 
     /// Bytes of the buffers that wait for use. Event loop only.
     package var keptBytes: Int {
@@ -58,6 +65,7 @@ package final class BufferPool: @unchecked Sendable {
         if free[index].isEmpty { collectReturned() }
         guard var buffer = free[index].popLast() else { return allocator.buffer(capacity: size) }
         retainedBytes -= size
+        ledger?.release(size)
         // Allocates anew if somebody (a socket write not yet done) still holds the bytes: never shared by mistake.
         buffer.clear()
         return buffer
@@ -72,6 +80,7 @@ package final class BufferPool: @unchecked Sendable {
         returned.withLockIfAvailable { returned in
             guard returned.bytes + size <= Self.retainedBytesMax / 2 else { return }
             returned.bytes += size
+            ledger?.charge(size)
             returned.buffers.append(buffer)
         }
     }
@@ -81,6 +90,7 @@ package final class BufferPool: @unchecked Sendable {
         eventLoop.preconditionInEventLoop()
         collectReturned()
         for index in free.indices { free[index].removeAll() }
+        ledger?.release(retainedBytes)
         retainedBytes = 0
     }
 
@@ -90,6 +100,7 @@ package final class BufferPool: @unchecked Sendable {
 
     private func collectReturned() {
         let buffers = returned.withLock { returned in
+            ledger?.release(returned.bytes)
             returned.bytes = 0
             return exchange(&returned.buffers, with: [])
         }
@@ -102,6 +113,7 @@ package final class BufferPool: @unchecked Sendable {
             return
         }
         retainedBytes += size
+        ledger?.charge(size)
         free[Self.classIndex(of: size)].append(buffer)
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+internal import Pipeline
 
 /// The memory of fragments: slabs that are filled from one end to the other and used again when all in them is freed.
 ///
@@ -23,6 +24,10 @@ struct FragmentPool: ~Copyable {
     private var slabsInUse = 0
     /// The most slabs that were in use lately; `trim` brings it down.
     private var recentPeak = 0
+    /// Is charged with the empty slabs that are kept, but for `spareMin`: what is in use, its owner charges.
+    private let ledger: MemoryLedger?
+
+    init(ledger: MemoryLedger?) { self.ledger = ledger }
 
     // SAFETY (all below): a slab has `slabBytes` from an address that is a multiple of it, so that a fragment's address
     // tells its slab; its first word counts the fragments that live in it.
@@ -30,6 +35,7 @@ struct FragmentPool: ~Copyable {
     deinit {
         if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe Self.unmap(current) }
         for index in unsafe spare.indices { unsafe Self.unmap(spare[index]) }
+        unsafe ledger?.release(Self.charged(spare.count))
     }
 
     /// Memory for so many bytes, a multiple of 8 apart.
@@ -62,7 +68,7 @@ struct FragmentPool: ~Copyable {
     private mutating func next() {
         // One that is full lives on until its last fragment goes.
         if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe retire(current) }
-        let slab = unsafe spare.popLast() ?? Self.map()
+        let slab = unsafe takeSpare() ?? Self.map()
         unsafe slab.storeBytes(of: 0, as: Int.self)
         unsafe current = unsafe slab
         position = Self.slabHeader
@@ -72,18 +78,35 @@ struct FragmentPool: ~Copyable {
 
     /// As many empty slabs as make, with those in use, what was in use lately: a fresh page costs several times what it costs to
     /// copy spans into it, so what a burst needed is not given back before the next one can use it.
-    private var spareMax: Int { max(Self.spareMin, recentPeak - slabsInUse) }
+    private var spareMax: Int { isShort ? Self.spareMin : max(Self.spareMin, recentPeak - slabsInUse) }
+
+    /// Whether so much is charged that what is empty is better used by others.
+    private var isShort: Bool {
+        guard let ledger else { return false }
+        return ledger.bytes > ledger.limitBytes / 8 * 7
+    }
 
     /// Gives back what has not been needed for a while, or at all at the moment.
     mutating func trim(all: Bool) {
         recentPeak = all ? slabsInUse + slabsInUse / 2 : max(slabsInUse, recentPeak - (recentPeak + 31) / 32)
-        while unsafe spare.count > spareMax { unsafe Self.unmap(spare.removeLast()) }
+        while unsafe spare.count > spareMax, let slab = unsafe takeSpare() { unsafe Self.unmap(slab) }
     }
+
+    private mutating func takeSpare() -> UnsafeMutableRawPointer? {
+        guard let slab = unsafe spare.popLast() else { return nil }
+        unsafe ledger?.release(Self.charged(spare.count + 1) - Self.charged(spare.count))
+        return unsafe slab
+    }
+
+    /// What so many empty slabs are charged with.
+    private static func charged(_ spare: Int) -> Int { max(0, spare - spareMin) * slabBytes }
 
     /// Keeps an empty slab for later, or gives it back to the system.
     private mutating func retire(_ slab: UnsafeMutableRawPointer) {
         slabsInUse -= 1
-        if unsafe spare.count < spareMax { unsafe spare.append(slab) } else { unsafe Self.unmap(slab) }
+        guard unsafe spare.count < spareMax else { return unsafe Self.unmap(slab) }
+        unsafe spare.append(slab)
+        unsafe ledger?.charge(Self.charged(spare.count) - Self.charged(spare.count - 1))
     }
 
     private static func map() -> UnsafeMutableRawPointer {

@@ -5,7 +5,8 @@ package import Pipeline
 /// Traces that wait, as the bytes of their spans, found by trace id, in the order of their first spans.
 ///
 /// A trace costs the bytes of its spans, 24 bytes for each time that spans of it came, and less than 175 more; resources
-/// and scopes are kept once for all traces. All of it is charged to the ledger. One thread.
+/// and scopes are kept once for all traces. All of it is charged to the ledger, and so is empty memory that is kept for the
+/// next ones. One thread.
 package final class TraceStore {
     /// Which trace, as long as it is in the store.
     package typealias Index = Int
@@ -13,13 +14,14 @@ package final class TraceStore {
     package let envelopes: EnvelopeTable
     private let ledger: MemoryLedger?
     private var table = TraceTable()
-    private var pool = FragmentPool()
+    private var pool: FragmentPool
 
     /// Charged for a trace beside its fragments: its record and its place in the table.
     package static let recordBytes = 160
 
     package init(ledger: MemoryLedger?) {
         self.ledger = ledger
+        pool = FragmentPool(ledger: ledger)
         envelopes = EnvelopeTable(ledger: ledger)
     }
 
@@ -139,6 +141,14 @@ package final class TraceStore {
     /// Gives empty memory back: a part of it, when called about every second, or all that is more than half of what is in
     /// use.
     package func trim(all: Bool = false) { pool.trim(all: all) }
+
+    /// Gives back the memory of the records, which a burst may have made many. Indices and generations begin anew: nobody may
+    /// keep any.
+    /// Precondition: the store is empty.
+    package func forgetRecords() {
+        precondition(count == 0, "traces are in the store")
+        table.forgetRecords()
+    }
 
     /// How many empty slabs are kept for the next spans.
     var spareSlabs: Int { unsafe pool.spare.count }

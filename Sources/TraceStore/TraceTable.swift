@@ -134,6 +134,13 @@ struct TraceTable {
         return record.chain
     }
 
+    /// Gives the memory of an empty table back.
+    mutating func forgetRecords() {
+        records = []
+        free = []
+        indices = HashIndex()
+    }
+
     mutating func takeChain(_ index: Int) -> SpanChain {
         let chain = records[index].chain
         records[index].chain = SpanChain()

@@ -29,6 +29,9 @@ package final class TraceWriter {
     private let ledger: MemoryLedger
     /// Buffers of requests are used again: fresh pages cost several times what it costs to copy spans into them.
     private let pool: BufferPool
+    /// Calls of `trim` since the last request.
+    private var unusedTrims = 0
+    private static let keptTrims = 10
     private var chain = SpanChain()
     private var parts: [Part] = []
     private var scopes: [Scope] = []
@@ -36,12 +39,12 @@ package final class TraceWriter {
     /// - Parameters:
     ///   - joins: whether resources and scopes that are equal become one; else each stands as often as it came.
     ///   - eventLoop: where it lives.
-    ///   - ledger: is charged with the requests.
+    ///   - ledger: is charged with the requests, and with the buffers that are kept for the next ones.
     package init(_ store: TraceStore, joins: Bool = true, on eventLoop: any EventLoop, ledger: MemoryLedger) {
         self.store = store
         self.joins = joins
         self.ledger = ledger
-        pool = BufferPool(eventLoop: eventLoop)
+        pool = BufferPool(eventLoop: eventLoop, ledger: ledger)
     }
 
     /// Spans that wait to be written.
@@ -56,6 +59,7 @@ package final class TraceWriter {
     /// them. One trace may have more spans than any receiver takes in a request, and than a buffer can hold.
     package func write() -> (payload: Payload, spans: Int)? {
         guard !chain.isEmpty else { return nil }
+        unusedTrims = 0
         let chain = chain.takeFirst(bytes: Self.requestBytesMax, store.envelopes)
         collect(chain)
         let total = measure()
@@ -68,8 +72,12 @@ package final class TraceWriter {
         return (payload, chain.spans)
     }
 
-    /// Frees the buffers that are kept for the next requests.
-    package func trim() { pool.trim() }
+    /// Frees the buffers that are kept for the next requests: when it is called for the tenth time since the last request, as
+    /// about every second, or at once.
+    package func trim(atOnce: Bool = false) {
+        unusedTrims += 1
+        if atOnce || unusedTrims >= Self.keptTrims { pool.trim() }
+    }
 
     private func fill(_ buffer: inout ByteBuffer) {
         var scope = 0

@@ -274,6 +274,44 @@ struct TailSamplerTests {
         #expect(rig.kept.count == 200)
     }
 
+    /// Otherwise a sampler would decide each new trace with its first spans once it remembers enough old ones.
+    @Test("traces that were decided take nothing of max_bytes")
+    func maxBytesOfDecidedTraces() {
+        let rig = Rig("decision_wait: 1s\nmax_bytes: 10000\npolicies: [\(always)]")
+        for trace in 0..<200 as Range<UInt8> {
+            rig.offer([.init(trace: trace, id: 1)])
+            if trace % 20 == 19 { rig.wait(seconds: 3) }
+        }
+        #expect(rig.kept.count == 200)
+        rig.offer([.init(trace: 201, id: 1)])
+        #expect(rig.kept.count == 200)
+        #expect(rig.counter("sluice_processor_tail_sampling_decided_early_traces") == 0)
+    }
+
+    /// Otherwise traces would be decided at another one's time, or never, once what a burst needed was given back.
+    @Test("after a while without traces all goes on as before", arguments: [0, 1000])
+    func idle(cacheSize: Int) {
+        let rig = Rig(
+            """
+            decision_wait: 2s
+            decision_wait_after_root_received: 1s
+            decision_cache: {sampled_cache_size: \(cacheSize), non_sampled_cache_size: \(cacheSize)}
+            policies: [\(errors)]
+            """)
+        for round in 0..<3 as Range<UInt8> {
+            for trace in 1...50 as ClosedRange<UInt8> {
+                rig.offer([
+                    .init(trace: trace + 50 * round, id: 1, isRoot: trace % 2 == 0, isError: trace % 5 == 0)
+                ])
+            }
+            rig.wait(seconds: 30)
+            #expect(rig.kept.count == Int(round + 1) * 10 && rig.kept[5 + 50 * round] == [1])
+            rig.offer([.init(trace: 5 + 50 * round, id: 2)])
+            #expect(rig.kept[5 + 50 * round] == [1, 2])
+            rig.wait(seconds: 30)
+        }
+    }
+
     /// Otherwise a stop would lose half a minute of traces.
     @Test("a stop decides what waits", arguments: [false, true])
     func stop(drops: Bool) {

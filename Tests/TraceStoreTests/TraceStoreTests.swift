@@ -81,11 +81,7 @@ struct TraceStoreTests {
     @Test("empty memory is kept for a while, as much as was in use")
     func spareMemory() {
         let store = TraceStore(ledger: nil)
-        func fillAndEmpty() {
-            #expect(put(RequestBuilder.makeTraces(spans: 40_000), store) == 40_000)
-            while let oldest = store.oldest { store.remove(oldest) }
-        }
-        fillAndEmpty()
+        fillAndEmpty(store)
         let kept = store.spareSlabs
         #expect(kept > 4)
         store.trim()
@@ -93,10 +89,90 @@ struct TraceStoreTests {
         for _ in 0..<200 { store.trim() }
         let least = store.spareSlabs
         #expect(least < 4)
-        fillAndEmpty()
+        fillAndEmpty(store)
         #expect(store.spareSlabs == kept)
         store.trim(all: true)
         #expect(store.spareSlabs == least)
+    }
+
+    /// Fills a store with 40 000 traces and takes them all out again.
+    private func fillAndEmpty(_ store: TraceStore) {
+        #expect(put(RequestBuilder.makeTraces(spans: 40_000), store) == 40_000)
+        while let oldest = store.oldest { store.remove(oldest) }
+    }
+
+    /// Otherwise the memory limiter would admit what there is no memory for.
+    @Test("empty memory that is kept is charged, but for the least that always is")
+    func spareMemoryIsCharged() {
+        let ledger = MemoryLedger()
+        var store: TraceStore? = TraceStore(ledger: ledger)
+        store.map(fillAndEmpty)
+        let spare = store?.spareSlabs ?? 0
+        #expect(spare > 4 && ledger.bytes == (spare - 2) << 21)
+        store.map(fillAndEmpty)
+        #expect(ledger.bytes == (spare - 2) << 21)
+        for _ in 0..<200 { store?.trim() }
+        #expect(ledger.bytes == 0)
+        store.map(fillAndEmpty)
+        store = nil
+        #expect(ledger.bytes == 0)
+    }
+
+    /// Otherwise clients would be refused for memory that nobody uses.
+    @Test("empty memory is given back when the memory limit is near")
+    func spareMemoryNearTheLimit() {
+        final class Limit: AdmissionControl {
+            var shouldPause: Bool { false }
+            var limitBytes: Int { 100 << 20 }
+            func admit(bytes: Int) -> Refusal? { nil }
+        }
+        let ledger = MemoryLedger()
+        ledger.limit(by: Limit())
+        let store = TraceStore(ledger: ledger)
+        fillAndEmpty(store)
+        #expect(store.spareSlabs > 4)
+        ledger.charge(90 << 20)
+        store.trim()
+        #expect(store.spareSlabs == 2 && ledger.bytes == 90 << 20)
+        fillAndEmpty(store)
+        #expect(store.spareSlabs == 2 && ledger.bytes == 90 << 20)
+    }
+
+    /// Otherwise 16 MiB would be kept for each sampler that once had much to send, and the memory limiter would not know.
+    @Test("buffers of requests are kept for ten seconds after the last one, and charged")
+    func keptBuffers() throws {
+        let ledger = MemoryLedger()
+        let store = TraceStore(ledger: ledger)
+        let writer = TraceWriter(store, on: EmbeddedEventLoop(), ledger: ledger)
+        func write() throws {
+            #expect(put(request([("a", Array(repeating: 1, count: 5000))]), store) == 5000)
+            let index = try #require(store.oldest)
+            writer.add(store.takeChain(index))
+            store.remove(index)
+            #expect(writer.write()?.spans == 5000)
+        }
+        try write()
+        let kept = ledger.bytes
+        #expect(kept > 100_000)
+        for _ in 0..<9 { writer.trim() }
+        try write()
+        for _ in 0..<9 { writer.trim() }
+        #expect(ledger.bytes == kept)
+        writer.trim()
+        #expect(ledger.bytes == 0)
+    }
+
+    /// Otherwise what a burst of traces needed would never be given back.
+    @Test("a store that has given its records back takes traces as before")
+    func forgottenRecords() {
+        let store = TraceStore(ledger: nil)
+        for _ in 0..<2 {
+            fillAndEmpty(store)
+            store.forgetRecords()
+            #expect(store.count == 0 && store.oldest == nil && store.bytes == 0)
+        }
+        #expect(put(request([("a", [1, 2, 3]), ("b", [3, 4])]), store) == 5)
+        #expect(store.count == 4 && store.oldest == 0)
     }
 
     /// Otherwise what has just come would be evicted instead of what came first.

@@ -196,7 +196,10 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         }
         // Nothing ticks when nothing waits.
         store.trim(all: true)
-        if store.count == 0 { writer.trim() }
+        if store.count == 0 {
+            writer.trim(atOnce: true)
+            store.forgetRecords()
+        }
         inMemory.set(store.count)
         schedule()
     }

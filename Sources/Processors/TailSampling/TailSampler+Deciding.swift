@@ -9,13 +9,27 @@ extension TailSampler {
     /// Decides what is due. Every second.
     func tick() {
         eventLoop.preconditionInEventLoop()
-        store.trim()
-        if store.count == 0 { writer.trim() }
+        giveBackUnused()
         guard !isDeciding else { return }
         isDeciding = true
         roundStart = .now()
         decideSome()
     }
+
+    /// Gives memory back that a burst needed, and nothing has since.
+    private func giveBackUnused() {
+        store.trim()
+        writer.trim()
+        emptyTicks = store.count == 0 ? emptyTicks + 1 : 0
+        guard emptyTicks == Self.emptyTicksMax else { return }
+        // Of traces that are gone.
+        waiting = CircularBuffer()
+        rooted = CircularBuffer()
+        store.forgetRecords()
+    }
+
+    /// Seconds without a trace, after which the next one finds nothing but what a start finds.
+    private static let emptyTicksMax = 10
 
     private func decideSome() {
         guard !isStopped else {
@@ -113,13 +127,16 @@ extension TailSampler {
     /// Holds `max_bytes`: the traces that came first are decided with what is there.
     func shrink(_ now: NIODeadline) {
         guard config.bytesMax > 0 else { return }
-        while store.bytes > config.bytesMax, let ticket = waiting.popFirst() {
+        while waitingBytes > config.bytesMax, let ticket = waiting.popFirst() {
             guard isOpen(ticket.index, ticket.generation) else { continue }
             metrics.decidedEarly.add(1)
             decide(ticket.index, now)
             emit(all: true)
         }
     }
+
+    /// What the store keeps but for the records of traces that were decided, which no early decision would make fewer.
+    private var waitingBytes: Int { store.bytes - (store.count - undecided) * TraceStore.recordBytes }
 
     /// Ends all waits at a stop.
     func finishTraces() {

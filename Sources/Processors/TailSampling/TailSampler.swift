@@ -50,6 +50,8 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     /// Where traces are in it.
     var touchedPlaces: [TraceStore.Index: Int] = [:]
     private var ticker: RepeatedTask?
+    /// Ticks in a row that have found the store empty.
+    var emptyTicks = 0
     /// Whether a round of decisions is under way.
     var isDeciding = false
     var roundStart = NIODeadline.distantPast
