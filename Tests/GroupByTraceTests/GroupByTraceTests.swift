@@ -43,6 +43,13 @@ struct GroupByTraceTests {
         #expect(next.takenItems == [2, 3, 1] && context.account.read().inside == 0)
     }
 
+    /// Otherwise clients that are answered at once would be refused as soon as they send faster than traces are sorted.
+    @Test("a client is answered when its spans are sorted")
+    func pacing() {
+        let (_, _, processor, _) = make("")
+        #expect(processor.input.isAnsweredWhenSettled)
+    }
+
     /// Otherwise a flood of ids would take all memory, or a stop lose what waits.
     @Test("the oldest make room for new ones, and a stop hands everything on")
     func bounds() {

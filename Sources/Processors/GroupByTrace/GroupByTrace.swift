@@ -98,7 +98,10 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         }
     }
 
-    package var input: PipelineInput { PipelineInput(self, admission: behind.admission) }
+    package var input: PipelineInput {
+        // As `TailSampler`: a client that was answered sooner would fill the mailbox.
+        PipelineInput(self, admission: behind.admission, pacesClients: true)
+    }
 
     package func consume(_ batch: Batch) -> Refusal? {
         batch.seal()
