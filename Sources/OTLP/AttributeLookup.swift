@@ -30,6 +30,11 @@ extension WireBytes {
         return nil
     }
 
+    /// The same for a key that is borrowed.
+    public func attribute(_ key: WireBytes, in number: UInt32) -> AttributeValue? {
+        keyValue(key, number).map { AttributeValue(KeyValueParts.value(of: $0)) }
+    }
+
     /// The key of a `KeyValue` message, which is its first field as a rule.
     public var attributeKey: WireBytes {
         for field in fields where field.number == Field.KeyValue.key { return field.bytes }

@@ -146,6 +146,8 @@ extension EditorList where Element == LastPositions {
 @safe
 final class EditorBytes {
     private static let chunkBytes = 64 << 10
+    /// A longer piece has memory of its own.
+    static let pieceBytesMax = chunkBytes / 4
     /// Chunks kept from request to request.
     private static let keptChunks = 4
 
@@ -190,9 +192,17 @@ final class EditorBytes {
         return unsafe UnsafeMutableRawBufferPointer(start: next, count: count)
     }
 
+    /// Gives back the end of the room that was taken last, which is at most `pieceBytesMax`.
+    @inline(__always)
+    func giveBack(_ count: Int) {
+        guard let next = unsafe room.pointee.next else { return }
+        unsafe room.pointee.next = next - count
+        unsafe room.pointee.count &+= count
+    }
+
     @inline(never)
     private func takeMore(_ count: Int) -> UnsafeMutableRawBufferPointer {
-        guard count <= Self.chunkBytes / 4 else {
+        guard count <= Self.pieceBytesMax else {
             let piece = UnsafeMutableRawBufferPointer.allocate(byteCount: count, alignment: 8)
             unsafe large.append(piece)
             grow(by: count)

@@ -14,12 +14,22 @@ struct FieldWriter {
     /// Whether all room was used.
     var isFull: Bool { left == 0 }
 
+    /// Bytes of room that were not used.
+    var unused: Int { left }
+
     // MARK: - Lengths
 
     static func varintCount(_ value: UInt64) -> Int { (70 - (value | 1).leadingZeroBitCount) / 7 }
 
     /// Tag, length and content.
+    @inline(__always)
     static func count(_ number: UInt32, content: Int) -> Int {
+        if number < 16, content < 0x80 { return content &+ 2 }
+        return longCount(number, content: content)
+    }
+
+    @inline(never)
+    private static func longCount(_ number: UInt32, content: Int) -> Int {
         varintCount(UInt64(number) << 3) + varintCount(UInt64(content)) + content
     }
 
@@ -46,7 +56,19 @@ struct FieldWriter {
     }
 
     /// Tag and length of a field whose content follows.
+    @inline(__always)
     mutating func begin(_ number: UInt32, content: Int) {
+        guard number >= 16 || content >= 0x80 else {
+            // SAFETY: `advance` checks the room.
+            return unsafe advance(2).storeBytes(
+                of: UInt16(truncatingIfNeeded: UInt32(truncatingIfNeeded: content) &<< 8 | number &<< 3 | 2)
+                    .littleEndian, as: UInt16.self)
+        }
+        beginLong(number, content: content)
+    }
+
+    @inline(never)
+    private mutating func beginLong(_ number: UInt32, content: Int) {
         varint(UInt64(number) << 3 | 2)
         varint(UInt64(content))
     }

@@ -1,3 +1,5 @@
+internal import COTLP
+
 /// The two fields of a `KeyValue` message.
 struct KeyValueParts {
     var key = WireBytes.none
@@ -7,6 +9,14 @@ struct KeyValueParts {
     private(set) var othersCount = 0
 
     init(key: WireBytes) { self.key = key }
+
+    /// The key, and how much is neither key nor value; in the usual form nothing is.
+    init(keyAndOthersOf message: WireBytes) {
+        let count = Self.usualKeyCount(of: message)
+        self =
+            count == Self.unusual
+            ? KeyValueParts(message) : KeyValueParts(key: message.part(2..<Int(count) &+ 2))
+    }
 
     init(_ message: WireBytes) {
         for field in message.fields {
@@ -29,27 +39,14 @@ struct KeyValueParts {
 }
 
 extension KeyValueParts {
-    /// Stands for a `KeyValue` that is not in the usual form: a key of less than 128 bytes, then a value of less than 16 KiB,
-    /// each once, as all SDKs write them.
+    /// Stands for a `KeyValue` that is not in the usual form; see `COTLP_UNUSUAL`.
     static let unusual: UInt8 = 255
 
     /// Bytes of the key in a message of the usual form, which begins behind two bytes; else `unusual`.
     @inline(__always)
     static func usualKeyCount(of message: WireBytes) -> UInt8 {
-        guard message.count >= 4 else { return unusual }
-        // SAFETY: both are inside of the message.
-        let head = unsafe UInt16(littleEndian: message.base.loadUnaligned(as: UInt16.self))
-        let end = Int(head &>> 8) &+ 2
-        guard head & 0x80FF == 0x000A, end &+ 2 <= message.count else { return unusual }
-        let tail = unsafe UInt16(
-            littleEndian: message.base.loadUnaligned(fromByteOffset: end, as: UInt16.self))
-        guard tail & 0xFF == 0x12 else { return unusual }
-        var valueEnd = end &+ 2 &+ Int(tail &>> 8)
-        if tail >= 0x8000 {
-            guard end &+ 3 <= message.count, message[end &+ 2] < 0x80 else { return unusual }
-            valueEnd = end &+ 3 &+ (Int(tail &>> 8) & 0x7F | Int(message[end &+ 2]) &<< 7)
-        }
-        return valueEnd == message.count ? UInt8(truncatingIfNeeded: head &>> 8) : unusual
+        // SAFETY: the C function reads inside of the message.
+        unsafe cotlp_key_count(message.bytePointer, message.count)
     }
 
     /// The `AnyValue` of a message of the usual form.
@@ -84,45 +81,15 @@ extension KeyValueParts {
 
 extension WireBytes {
     /// The first `KeyValue` with a key among the fields of a number.
-    ///
-    /// What all SDKs write (tags of one byte, short texts and messages) is passed over by a few instructions a field.
-    @inline(never)
     func keyValue(_ key: WireBytes, _ number: UInt32) -> WireBytes? {
-        let (keyCount, wanted) = (key.count, number < 16 ? number &<< 3 | 2 : .max)
-        var start = 0
-        while start < count {
-            if start &+ 4 <= count {
-                // SAFETY: four bytes are left.
-                let head = unsafe UInt32(
-                    littleEndian: base.loadUnaligned(fromByteOffset: start, as: UInt32.self))
-                let keyEnd = start &+ 4 &+ Int(head &>> 24)
-                if head & 0xFF == wanted, head & 0x80FF_8000 == 0x000A_0000, keyEnd &+ 2 <= count {
-                    // SAFETY: two bytes are left behind the key.
-                    let tail = unsafe UInt16(
-                        littleEndian: base.loadUnaligned(fromByteOffset: keyEnd, as: UInt16.self))
-                    let end = start &+ 2 &+ Int(head &>> 8 & 0x7F)
-                    if tail & 0x80FF == 0x0012, keyEnd &+ 2 &+ Int(tail &>> 8) == end, end <= count {
-                        if Int(head &>> 24) == keyCount {
-                            // SAFETY: the key and the content lie inside of the field.
-                            let found = unsafe WireBytes(base: base + (start &+ 4), count: keyCount)
-                            if found.isEqual(to: key) {
-                                return unsafe WireBytes(base: base + (start &+ 2), count: end &- start &- 2)
-                            }
-                        }
-                        start = end
-                        continue
-                    }
-                }
-            }
-            // Whatever is written otherwise.
-            // SAFETY: this message's range.
-            var rest = unsafe WireFields(base: base, position: start, end: count)
-            guard let field = rest.next() else { return nil }
-            if field.number == number, field.isBytes, KeyValueParts.isKey(key, of: field.bytes) {
-                return field.bytes
-            }
-            start = field.end
+        var (end, isUsual): (Int, Int32) = (0, 0)
+        while true {
+            // SAFETY: the C function reads inside of the message and of the key.
+            let start = unsafe cotlp_attribute_find(
+                bytePointer, count, &end, number, key.bytePointer, key.count, &isUsual)
+            guard isUsual >= 0 else { return nil }
+            let found = part(start..<end)
+            if isUsual != 0 || KeyValueParts(found).key.isEqual(to: key) { return found }
         }
-        return nil
     }
 }

@@ -1,3 +1,5 @@
+internal import COTLP
+
 /// The `KeyValue` fields of a message: its attributes. Of several with one key the first counts, as in the Collector's map.
 public struct AttributeTable: Sendable {
     /// Whose they are.
@@ -31,9 +33,10 @@ extension RequestEditor {
         }
         guard let position = find(key, in: table, from: 0) else { return nil }
         let entry = entries[entryIndex(table.message, position)]
-        if entry.keyCount != KeyValueParts.unusual {
+        if entry.key_count != KeyValueParts.unusual {
             // SAFETY: the key stands behind two bytes of the content, and lives as long as the request.
-            let stands = unsafe WireBytes(base: entry.content.base + 2, count: key.count)
+            let content = content(of: entry, in: table.message)
+            let stands = unsafe WireBytes(base: content.base + 2, count: key.count)
             lastFound[0] = Found(
                 message: table.message.index, position: Int32(truncatingIfNeeded: position),
                 number: table.number, key: stands)
@@ -58,22 +61,32 @@ extension RequestEditor {
         let row = row(table.message)
         // SAFETY: nothing is added meanwhile, and positions are below the count.
         let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
+        let wanted =
+            key.count < KeyValueParts.unusual ? UInt8(truncatingIfNeeded: key.count) : KeyValueParts.unusual
         var position = start
         while position < fields.count {
-            let entry = unsafe fields[position]
-            if entry.number == table.number, !entry.isVirtual {
-                if entry.keyCount == KeyValueParts.unusual {
-                    let content = entry.child < 0 ? entry.content : self.content(table.message, at: position)
-                    if KeyValueParts.isKey(key, of: content) { return position }
-                } else if Int(entry.keyCount) == key.count {
-                    // SAFETY: the key lies behind two bytes of the content.
-                    let stands = unsafe WireBytes(base: entry.content.base + 2, count: key.count)
-                    if stands.isEqual(to: key) { return position }
+            if unsafe fields[position].number == table.number {
+                let keyCount = unsafe fields[position].key_count
+                if keyCount == wanted || keyCount == KeyValueParts.unusual {
+                    if isKey(key, of: unsafe fields[position], in: table.message, at: position) {
+                        return position
+                    }
                 }
             }
             position &+= 1
         }
         return nil
+    }
+
+    /// Whether an attribute whose key may be that one has it.
+    @inline(__always)
+    private func isKey(_ key: WireBytes, of entry: Entry, in message: MessageID, at position: Int) -> Bool {
+        guard entry.key_count == KeyValueParts.unusual else {
+            let content = content(of: entry, in: message)
+            // SAFETY: the key lies behind two bytes of the content.
+            return unsafe WireBytes(base: content.base + 2, count: key.count).isEqual(to: key)
+        }
+        return !entry.isVirtual && KeyValueParts.isKey(key, of: content(message, at: position))
     }
 
     /// The key of the attribute at a position.
@@ -89,17 +102,37 @@ extension RequestEditor {
     /// The value of a key.
     public func value(_ key: WireBytes, in table: AttributeTable) -> AttributeValue? {
         if let bytes = unread(table.message) {
-            return bytes.keyValue(key, table.number).map { AttributeValue(KeyValueParts.value(of: $0)) }
+            return bytes.attribute(key, in: table.number)
         }
         guard let position = find(key, in: table) else { return nil }
-        let entry = entries[entryIndex(table.message, position)]
-        return entry.child < 0 ? AttributeValue(entry.keyValueContent) : value(table, at: position)
+        return value(table, at: position)
     }
 
     /// Sets the value of a key: of the first attribute that has it, or of a new one.
     public func set(_ key: WireBytes, to value: AttributeValue, in table: AttributeTable) {
         guard let position = find(key, in: table) else { return append(key, value, to: table) }
         setValue(table, at: position, to: value)
+    }
+
+    /// The same with an attribute that is encoded already, a `KeyValue` message with this key, which lives as long as the request
+    /// is open.
+    public func set(_ key: WireBytes, borrowing keyValue: WireBytes, in table: AttributeTable) {
+        guard let position = find(key, in: table) else { return append(borrowing: keyValue, to: table) }
+        set(table, at: position, borrowing: keyValue)
+    }
+
+    /// Gives the attribute at a position the value of one that is encoded already and has its key.
+    public func set(_ table: AttributeTable, at position: Int, borrowing keyValue: WireBytes) {
+        let old = content(table.message, at: position)
+        guard !old.isEqual(to: keyValue) else { return }
+        let parts = KeyValueParts(keyAndOthersOf: old)
+        guard parts.othersCount > 0 else { return setKept(table.message, at: position, keyValue) }
+        let room = unsafe kept.take(keyValue.count + parts.othersCount)
+        // SAFETY: the room is ours until the next request.
+        var writer = unsafe FieldWriter(room)
+        writer.copy(keyValue, 0..<keyValue.count)
+        parts.writeOthers(of: old, to: &writer)
+        setKept(table.message, at: position, unsafe WireBytes(UnsafeRawBufferPointer(room)))
     }
 
     /// Adds an attribute; the caller knows that there is none with the key.
@@ -116,7 +149,7 @@ extension RequestEditor {
     /// Sets the value of the attribute at a position.
     public func setValue(_ table: AttributeTable, at position: Int, to value: AttributeValue) {
         let old = content(table.message, at: position)
-        let new = keyValue(KeyValueParts(old), value, insteadOf: old)
+        let new = keyValue(KeyValueParts(keyAndOthersOf: old), value, insteadOf: old)
         if !old.isEqual(to: new) { setKept(table.message, at: position, new) }
     }
 

@@ -1,3 +1,5 @@
+internal import COTLP
+
 /// Everything given is copied; ids of other messages, and positions, stay valid.
 extension RequestEditor {
     /// Sets a varint or fixed field: replaces the last one, or appends.
@@ -6,11 +8,10 @@ extension RequestEditor {
             return appendBits(message, number, kind, bits)
         }
         let index = entryIndex(message, position)
-        if entries[index].bits == bits, entries[index].kind == kind { return }
+        if entries[index].kind == kind, self.bits(of: entries[index], in: message) == bits { return }
         entries[index].kind = kind
-        entries[index].bits = bits
-        entries[index].content = .none
-        entries[index].keyCount = KeyValueParts.unusual
+        make(index, message.index, Made(bits: bits))
+        entries[index].key_count = KeyValueParts.unusual
         replaced(index, in: message)
     }
 
@@ -24,11 +25,13 @@ extension RequestEditor {
     public func setContent(_ message: MessageID, at position: Int, _ content: WireBytes) {
         let index = entryIndex(message, position)
         let entry = entries[index]
-        if entry.kind == .bytes, entry.child < 0, entry.content.isEqual(to: content) { return }
+        if entry.kind == .bytes, entry.child < 0, self.content(of: entry, in: message).isEqual(to: content) {
+            return
+        }
         entries[index].kind = .bytes
         // SAFETY: borrowed for the call.
-        entries[index].content = unsafe WireBytes(kept.keep(content.unsafeBytes))
-        entries[index].keyCount = KeyValueParts.unusual
+        make(index, message.index, Made(content: unsafe WireBytes(kept.keep(content.unsafeBytes))))
+        entries[index].key_count = KeyValueParts.unusual
         replaced(index, in: message)
         forgetFound()
     }
@@ -45,22 +48,22 @@ extension RequestEditor {
         append(
             message,
             Entry(
-                number: number, kind: .bytes, isNew: true, keyCount: KeyValueParts.usualKeyCount(of: content),
-                content: content))
+                number: number, keyCount: KeyValueParts.usualKeyCount(of: content), kind: .bytes,
+                made: append(Made(content: content), to: message.index)))
     }
 
     /// Replaces the content at a position by what `kept` holds already; an attribute keeps its key.
     func setKept(_ message: MessageID, at position: Int, _ content: WireBytes) {
         let index = entryIndex(message, position)
         entries[index].kind = .bytes
-        entries[index].content = content
-        entries[index].keyCount = KeyValueParts.usualKeyCount(of: content)
+        make(index, message.index, Made(content: content))
+        entries[index].key_count = KeyValueParts.usualKeyCount(of: content)
         replaced(index, in: message)
     }
 
     /// Appends a varint or fixed field.
     public func appendBits(_ message: MessageID, _ number: UInt32, _ kind: WireKind, _ bits: UInt64) {
-        append(message, Entry(number: number, kind: kind, isNew: true, bits: bits))
+        append(message, Entry(number: number, kind: kind, made: append(Made(bits: bits), to: message.index)))
     }
 
     private func append(_ message: MessageID, _ entry: Entry) {
@@ -92,10 +95,10 @@ extension RequestEditor {
     }
 
     private func replaced(_ index: Int, in message: MessageID) {
-        entries[index].isNew = true
-        entries[index].isVirtual = false
+        if entries[index].made < 0 { entries[index].made = Entry.empty }
         entries[index].child = -1
         let row = messages[Int(message.index)]
+        messages[Int(message.index)].growth += newCountMax(entries[index])
         touch(Int(message.index), Int32(truncatingIfNeeded: index) - row.first)
         if !row.isChanged { markChanged(message) }
     }

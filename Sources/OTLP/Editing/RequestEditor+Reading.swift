@@ -1,3 +1,5 @@
+internal import COTLP
+
 /// Of several fields of a number the last one counts. A field read as what it is not is empty or 0.
 extension RequestEditor {
     /// The bytes of a message of which nobody has asked anything yet: one search of them is faster than a row, a second one is
@@ -69,13 +71,15 @@ extension RequestEditor {
 
     /// The bits of the varint or fixed field at a position.
     public func bits(_ message: MessageID, at position: Int) -> UInt64 {
-        entries[entryIndex(message, position)].bits
+        bits(of: entries[entryIndex(message, position)], in: message)
     }
 
     /// The content of the text, bytes or message field at a position, as it is now.
     public func content(_ message: MessageID, at position: Int) -> WireBytes {
         let entry = entries[entryIndex(message, position)]
-        guard entry.child >= 0, messages[Int(entry.child)].isChanged else { return entry.content }
+        guard entry.child >= 0, messages[Int(entry.child)].isChanged else {
+            return content(of: entry, in: message)
+        }
         return folded(entry.child)
     }
 

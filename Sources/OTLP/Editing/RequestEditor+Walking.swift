@@ -1,3 +1,5 @@
+internal import COTLP
+
 /// What a walk does with what it showed.
 public enum Keep: Sendable {
     case keep

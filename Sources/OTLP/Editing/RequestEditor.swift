@@ -1,3 +1,5 @@
+internal import COTLP
+
 /// One message of the request that an editor has open: a handle, valid until the editor opens another request or the
 /// message is closed.
 public struct MessageID: Hashable, Sendable {
@@ -14,35 +16,18 @@ public struct MessageID: Hashable, Sendable {
 ///
 ///     messages   request ── resource entry ── scope entry ── span        handles are indices
 ///     entries    [1 1 1]    [1 2]             [1 2 2 2 2]  [1 2 4 5 …]    a range each; moved to the end when it grows
-///     kept       new values and folded messages
+///     made       which of them are new, and what they are
+///     kept       the bytes of new values and folded messages
 ///
 /// Ownership: borrows the request's bytes until the next `open` or `reset`; `WireBytes` that it gives are valid as long. One
 /// thread at a time. Kept for the next request: opening allocates nothing once it has grown.
 ///
 /// Public, as all that is called per item from other modules.
 public final class RequestEditor {
-    struct Entry: BitwiseCopyable {
-        /// 0 for a removed one.
-        var number: UInt32
-        var kind: WireKind
-        /// Not as in the source: `content` or `bits` are new.
-        var isNew = false
-        /// Reads as absent until its child is changed.
-        var isVirtual = false
-        /// Bytes of its key when it is a `KeyValue` in the usual form; `KeyValueParts.unusual` for all else.
-        var keyCount = KeyValueParts.unusual
-        /// The opened message; -1 while there is none.
-        var child: Int32 = -1
-        var bits: UInt64 = 0
-        /// The content of a length-delimited field: in the source, or kept.
-        var content = WireBytes.none
-        /// Where the field lies in the source, with its tag.
-        var start: UInt32 = 0
-        var end: UInt32 = 0
-    }
-
     struct Message: BitwiseCopyable {
-        var source: WireBytes
+        let source: WireBytes
+        /// How many of `made` there were when it was opened.
+        let madeBefore: Int32
         /// Its entries; -1 while its fields are read from the source.
         var first: Int32 = -1
         var count: Int32 = 0
@@ -58,12 +43,17 @@ public final class RequestEditor {
         let position: Int32
         /// Itself or something in it.
         var isChanged = false
+        /// Whether a message in it was changed.
+        var hasChangedChild = false
+        /// Bytes that new fields add at most, opened messages apart.
+        var growth = 0
         /// Of its content; counted by `measure`.
         var writtenCount = 0
     }
 
     let messages = EditorList<Message>(capacity: 16)
     let entries = EditorList<Entry>(capacity: 256)
+    let made = EditorList<Made>(capacity: 64)
     /// Of each message with a row, by its last four bits of a field number: the last position of such a field. Most numbers are
     /// below 16, so that one look finds a field.
     let lastPositions = EditorList<LastPositions>(capacity: 16)
@@ -71,6 +61,8 @@ public final class RequestEditor {
     let kept: EditorBytes
     /// Messages behind whose entries stand those of one that was opened before them, and grew.
     private var pinned: Range<Int32> = 0..<0
+    /// How many of `made` may be of messages that stay open when the last one is closed.
+    private var pinnedMade = 0
     /// The attribute that was found last: statements that read one mostly set it next.
     let lastFound = EditorList<Found>(capacity: 1)
 
@@ -85,6 +77,7 @@ public final class RequestEditor {
     deinit {
         messages.deallocate()
         entries.deallocate()
+        made.deallocate()
         lastPositions.deallocate()
         lastFound.deallocate()
         budget.deallocate()
@@ -99,12 +92,14 @@ public final class RequestEditor {
     private func reset() {
         messages.removeLast(to: 0)
         entries.removeLast(to: 0)
+        made.removeLast(to: 0)
         // What is written to where there is no memory.
-        entries.append(Entry(number: 0, kind: .bytes))
+        entries.append(Entry(number: 0, kind: .bytes, made: Entry.empty))
         lastPositions.removeLast(to: 0)
         kept.removeAll()
         budget.reset()
         pinned = 0..<0
+        pinnedMade = 0
         forgetFound()
     }
 
@@ -115,7 +110,9 @@ public final class RequestEditor {
     public var isChanged: Bool { messages[0].isChanged }
 
     /// Bytes of memory held now.
-    public var workingBytes: Int { messages.bytes + lastPositions.bytes + entries.bytes + kept.bytes }
+    public var workingBytes: Int { listBytes + kept.bytes }
+
+    private var listBytes: Int { messages.bytes + lastPositions.bytes + entries.bytes + made.bytes }
 
     // MARK: - Memory
 
@@ -142,7 +139,10 @@ public final class RequestEditor {
 
     private func openMessage(_ source: WireBytes, parent: Int32, position: Int32) -> MessageID {
         let bytes = messages.bytes
-        messages.append(Message(source: source, parent: parent, position: position))
+        messages.append(
+            Message(
+                source: source, madeBefore: Int32(truncatingIfNeeded: made.count), parent: parent,
+                position: position))
         lastPositions.reserve(1)
         forgetFound()
         if messages.bytes != bytes { holdLists() }
@@ -179,7 +179,7 @@ public final class RequestEditor {
 
     /// Asks for what the lists take, once one has grown.
     func holdLists() {
-        budget.hold(lists: messages.bytes + lastPositions.bytes + entries.bytes)
+        budget.hold(lists: listBytes)
         budget.allows(kept.bytes)
     }
 
@@ -193,9 +193,10 @@ public final class RequestEditor {
     /// Opens the message in a field that is not open.
     func openEntry(_ index: Int, _ message: MessageID, _ position: Int) -> MessageID {
         let child = openMessage(
-            entries[index].content, parent: message.index, position: Int32(truncatingIfNeeded: position))
+            content(of: entries[index], in: message), parent: message.index,
+            position: Int32(truncatingIfNeeded: position))
         entries[index].child = child.index
-        entries[index].keyCount = KeyValueParts.unusual
+        entries[index].key_count = KeyValueParts.unusual
         return child
     }
 
@@ -206,14 +207,14 @@ public final class RequestEditor {
         if let last = lastPosition(message, number, virtual: true) {
             position = last
         } else {
-            position = appendEntry(message, Entry(number: number, kind: .bytes, isNew: true, isVirtual: true))
+            position = appendEntry(message, Entry(number: number, kind: .bytes, made: Entry.virtual))
         }
         return child(message, at: position)
     }
 
     /// A new, empty message at the end of its parent.
     public func appendChild(_ message: MessageID, _ number: UInt32) -> MessageID {
-        let position = appendEntry(message, Entry(number: number, kind: .bytes, isNew: true))
+        let position = appendEntry(message, Entry(number: number, kind: .bytes, made: Entry.empty))
         markChanged(message)
         return child(message, at: position)
     }
@@ -226,13 +227,11 @@ public final class RequestEditor {
         let message = messages[Int(closing)]
         guard message.parent >= 0, isLast(closing) else { return }
         let place = entryIndex(of: message)
-        if entries[place].child == closing {
-            if message.isChanged {
-                guard let content = folded(closing, atMost: Self.foldedBytesMax) else { return }
-                entries[place].content = content
-                entries[place].isNew = true
-            }
-            entries[place].child = -1
+        let isInPlace = entries[place].child == closing
+        var content: WireBytes?
+        if isInPlace, message.isChanged {
+            content = folded(closing, atMost: Self.foldedBytesMax)
+            if content == nil { return }
         }
         forgetFound()
         messages.removeLast(to: Int(closing))
@@ -241,6 +240,10 @@ public final class RequestEditor {
         if !pinned.isEmpty {
             pinned = min(pinned.lowerBound, closing)..<min(pinned.upperBound, closing)
         }
+        made.removeLast(to: max(Int(message.madeBefore), pinnedMade))
+        guard isInPlace else { return }
+        entries[place].child = -1
+        if let content { make(place, message.parent, Made(content: content)) }
     }
 
     /// A changed message larger than this stays open.
@@ -264,6 +267,9 @@ public final class RequestEditor {
         pinned = (pinned.isEmpty ? first : min(pinned.lowerBound, first))..<opened
     }
 
+    /// Says that what was made last is of a message behind which others are open.
+    func pinMade() { pinnedMade = made.count }
+
     // MARK: - Entries
 
     @inline(__always)
@@ -286,7 +292,7 @@ public final class RequestEditor {
     /// An entry for what is asked of a row for which there was no memory; such a request is refused.
     @inline(never)
     private func nowhere() -> Int {
-        entries[0] = Entry(number: 0, kind: .bytes)
+        entries[0] = Entry(number: 0, kind: .bytes, made: Entry.empty)
         return 0
     }
 
@@ -337,6 +343,7 @@ public final class RequestEditor {
                 copying: Int(row.first)..<Int(row.first + row.count), reserving: Int(spare), filler: entry)
         }
         messages[index].count += 1
+        messages[index].growth += newCountMax(entry)
         lastPositions[index, entry.number] = UInt8(
             truncatingIfNeeded: min(row.count, Int32(LastPositions.far)))
         touch(index, row.count)
@@ -359,34 +366,13 @@ public final class RequestEditor {
             messages[index].isChanged = true
             let parent = messages[index].parent
             guard parent >= 0 else { return }
+            messages[Int(parent)].hasChangedChild = true
             let place = entryIndex(of: messages[index])
             touch(Int(parent), messages[index].position)
             // A message whose field was replaced or removed meanwhile changes nothing.
             guard entries[place].child == index else { return }
-            entries[place].isVirtual = false
+            if entries[place].isVirtual { entries[place].made = Entry.empty }
             index = Int(parent)
         }
-    }
-}
-
-extension RequestEditor.Entry {
-    /// As it came, and not opened.
-    @inline(__always)
-    var isUntouched: Bool { !isNew && child < 0 }
-
-    /// A field as it came.
-    @inline(__always)
-    init(_ field: WireField, keyCount: UInt8) {
-        self.init(
-            number: field.number, kind: field.kind, keyCount: keyCount, bits: field.bits,
-            content: field.bytes,
-            start: UInt32(truncatingIfNeeded: field.start), end: UInt32(truncatingIfNeeded: field.end))
-    }
-
-    /// The `AnyValue` of a `KeyValue` that is not open.
-    @inline(__always)
-    var keyValueContent: WireBytes {
-        keyCount == KeyValueParts.unusual
-            ? KeyValueParts(content).value : KeyValueParts.usualValue(of: content, behind: Int(keyCount))
     }
 }

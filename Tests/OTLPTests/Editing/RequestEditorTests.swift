@@ -326,7 +326,7 @@ struct RequestEditorTests {
             writer.bytes.withUnsafeBytes { buffer in
                 editor.open(WireBytes(buffer))
                 editor.forEachItem { edit($0) }
-                #expect(editor.workingBytes < 4 << 20)
+                #expect(editor.workingBytes < 5 << 20)
             }
         }
     }

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fields.h"
 #include "points.h"
 #include "spans.h"
 
