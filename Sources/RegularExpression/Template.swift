@@ -5,7 +5,7 @@ extension RegularExpression {
     ///
     /// A name without braces is as long as letters, digits and underscores go: `$1x` is the group `1x`. Groups that do
     /// not exist are empty, and so is a match's group that took no part; a `$` that begins neither stays.
-    package struct Template: Sendable, Equatable {
+    package final class Template: Sendable, Equatable {
         enum Part: Sendable, Equatable {
             case text([UInt8])
             case group(Int)
@@ -93,6 +93,9 @@ extension RegularExpression {
             }
             return expression.group(named: name)
         }
+
+        /// Equal templates make the same of a match.
+        package static func == (left: Template, right: Template) -> Bool { left.parts == right.parts }
 
         private static func isWordByte(_ byte: UInt8) -> Bool {
             switch byte {

@@ -21,13 +21,26 @@ final class FilterProcessor: RequestTransform {
         let index: Int
     }
 
+    /// The rules of one level.
+    private struct Rules {
+        let all: [Rule]
+        let conditions: ConditionList
+
+        init(_ rules: [Rule]) {
+            all = rules
+            conditions = .of(rules.map(\.condition))
+        }
+
+        var isEmpty: Bool { all.isEmpty }
+    }
+
     private let signal: Signal
     /// By the level at which they are asked.
-    private let resourceRules: [Rule]
-    private let scopeRules: [Rule]
-    private let itemRules: [Rule]
+    private let resourceRules: Rules
+    private let scopeRules: Rules
+    private let itemRules: Rules
     /// On span events and data points.
-    private let partRules: [Rule]
+    private let partRules: Rules
     private let include: OldestForm.Matcher?
     private let exclude: OldestForm.Matcher?
     private let metricResources: OldestForm.MetricResources
@@ -41,8 +54,8 @@ final class FilterProcessor: RequestTransform {
         let rules = (config.rules[signal] ?? []).enumerated().map {
             Rule(condition: $1.condition, errorMode: $1.errorMode, index: $0)
         }
-        func asked(_ contexts: ContextKind...) -> [Rule] {
-            rules.filter { contexts.contains($0.condition.context) }
+        func asked(_ contexts: ContextKind...) -> Rules {
+            Rules(rules.filter { contexts.contains($0.condition.context) })
         }
         resourceRules = asked(.resource)
         scopeRules = asked(.scope)
@@ -142,23 +155,28 @@ final class FilterProcessor: RequestTransform {
     }
 
     /// Whether any rule holds; one that fails does not, unless errors propagate.
-    private func drops(_ rules: [Rule], _ frame: Frame, _ items: () -> Int) throws(Refusal) -> Bool {
-        for rule in rules {
-            do throws(EvaluationError) {
-                guard try rule.condition.holds(frame) else { continue }
-            } catch {
-                errors.record(
-                    rule.index, error.description,
-                    message: rule.errorMode == .ignore ? "failed to eval condition" : nil)
-                guard rule.errorMode == .propagate else { continue }
-                throw Refusal(
-                    .unavailable, "failed to eval condition: \(rule.condition.text), \(error.description)",
-                    retryAfterSeconds: nil)
-            }
-            counts.dropped(items(), by: rule.index)
-            return true
+    @inline(__always)
+    private func drops(_ rules: Rules, _ frame: Frame, _ items: () -> Int) throws(Refusal) -> Bool {
+        var refusal: Refusal?
+        let found = rules.conditions.search(frame) { index, error in
+            refusal = failed(rules.all[index], error)
+            return refusal != nil
         }
-        return false
+        if let refusal { throw refusal }
+        guard let found else { return false }
+        counts.dropped(items(), by: rules.all[found].index)
+        return true
+    }
+
+    /// Why the request is refused for a condition that cannot be answered; nil: it is not.
+    private func failed(_ rule: Rule, _ error: EvaluationError) -> Refusal? {
+        errors.record(
+            rule.index, error.description,
+            message: rule.errorMode == .ignore ? "failed to eval condition" : nil)
+        guard rule.errorMode == .propagate else { return nil }
+        return Refusal(
+            .unavailable, "failed to eval condition: \(rule.condition.text), \(error.description)",
+            retryAfterSeconds: nil)
     }
 }
 

@@ -11,8 +11,7 @@ final class AttributesPath: PathExpression {
         super.init(shown)
     }
 
-    @inline(__always)
-    private func table(_ frame: Frame) -> AttributeTable {
+    func table(_ frame: Frame) -> AttributeTable {
         AttributeTable(level.message(frame), number ?? frame.metricType?.attributes ?? 7)
     }
 
@@ -52,15 +51,13 @@ final class AttributesPath: PathExpression {
         }
     }
 
-    override var hasPlainValues: Bool { true }
-
-    override func plainValue(of key: WireBytes, _ frame: Frame) -> AttributeValue {
+    /// The value of a key, as `plain` gives it.
+    func plainValue(of key: WireBytes, _ frame: Frame) -> AttributeValue {
         frame.editor.value(key, in: table(frame)) ?? .empty
     }
 
-    override func set(
-        plain value: AttributeValue, of key: WireBytes, _ frame: Frame
-    ) throws(EvaluationError) {
+    /// Sets the value of a key.
+    func set(plain value: AttributeValue, of key: WireBytes, _ frame: Frame) throws(EvaluationError) {
         switch value {
         // Which may be too deep.
         case .array, .keyValueList: try Self.checked(Value(value))

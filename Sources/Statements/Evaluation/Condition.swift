@@ -14,7 +14,7 @@ package final class Condition: @unchecked Sendable {
     package let text: String
     /// What it is evaluated on.
     package let context: ContextKind
-    private let predicate: Predicate
+    let predicate: Predicate
 
     /// A condition for a known context: paths without a context belong to it.
     /// - Parameter measures: knows the functions of `signal_to_metrics`, too.

@@ -20,7 +20,8 @@ class Expression {
 
 final class ConstantExpression: Expression {
     private let value: Value
-    private let plainValue: AttributeValue?
+    /// See `plain`; nil for what is no such value.
+    let plainValue: AttributeValue?
     /// The text, which the value borrows so that nobody counts references; nil for what is no UTF-8, and other kinds.
     let text: OwnedBytes?
 

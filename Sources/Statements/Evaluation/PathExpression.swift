@@ -16,17 +16,13 @@ class PathExpression: Expression {
         try set(Value(value), frame)
     }
 
-    /// Whether `plainValue` and `set(plain:of:_:)` may be asked.
-    var hasPlainValues: Bool { false }
+    /// A value that never changes as the `KeyValue` of the attribute that this path names; nil: it names none, or the value is
+    /// nil.
+    func encoded(_ value: AttributeValue) -> OwnedBytes? { nil }
 
-    /// The value of a key, as `plain` gives it.
-    func plainValue(of key: WireBytes, _ frame: Frame) -> AttributeValue {
-        preconditionFailure("a path with plain values reads them so")
-    }
-
-    /// Sets the value of a key.
-    func set(plain value: AttributeValue, of key: WireBytes, _ frame: Frame) throws(EvaluationError) {
-        preconditionFailure("a path with plain values sets them so")
+    /// Sets the attribute that this path names to what `encoded` gave.
+    func set(encoded: OwnedBytes, _ frame: Frame) {
+        preconditionFailure("a path that names an attribute sets it so")
     }
 
     // MARK: - Maps. Attribute tables do better than read, change and set.
@@ -79,23 +75,37 @@ final class IndexedPath: PathExpression {
     private let keys: [Key]
     /// The only key, a literal, borrowed from `keys`: nearly always.
     private let name: WireBytes?
+    /// What is before the brackets, when it is the attributes of something.
+    private let attributes: AttributesPath?
 
     init(_ base: PathExpression, _ keys: [Key], shown: String) {
         self.base = base
         self.keys = keys
+        attributes = base as? AttributesPath
         if keys.count == 1, case .string(let name) = keys[0] { self.name = name.bytes } else { name = nil }
         super.init(shown)
     }
 
-    override var isPlain: Bool { name != nil && base.hasPlainValues }
+    override var isPlain: Bool { name != nil && attributes != nil }
 
     override func plain(_ frame: Frame) -> AttributeValue {
-        name.map { base.plainValue(of: $0, frame) } ?? .empty
+        guard let name, let attributes else { return .empty }
+        return attributes.plainValue(of: name, frame)
     }
 
     override func set(plain value: AttributeValue, _ frame: Frame) throws(EvaluationError) {
-        guard let name, base.hasPlainValues else { return try set(Value(value), frame) }
-        try base.set(plain: value, of: name, frame)
+        guard let name, let attributes else { return try set(Value(value), frame) }
+        try attributes.set(plain: value, of: name, frame)
+    }
+
+    override func encoded(_ value: AttributeValue) -> OwnedBytes? {
+        if case .empty = value { return nil }
+        return attributes == nil ? nil : name.map { OwnedBytes(keyValue: $0, value) }
+    }
+
+    override func set(encoded: OwnedBytes, _ frame: Frame) {
+        guard let name, let attributes else { return }
+        frame.editor.set(name, borrowing: encoded.bytes, in: attributes.table(frame))
     }
 
     override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {

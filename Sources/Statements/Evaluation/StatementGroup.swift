@@ -5,11 +5,6 @@ package import OTLP
 package final class StatementGroup: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): everything is constant once made.
 
-    struct Statement {
-        let body: FunctionExpression.Body
-        let condition: Predicate?
-    }
-
     /// What an error on an item means.
     package enum ErrorMode: String, Sendable, CaseIterable {
         /// It is logged, the next statement runs.
@@ -48,8 +43,9 @@ package final class StatementGroup: @unchecked Sendable {
     /// As written.
     package let statementTexts: [String]
     package let conditionTexts: [String]
-    private let statements: [Statement]
-    private let conditions: [Predicate]
+    private let statements: StatementList
+    /// Nil: the statements run on everything.
+    private let conditions: ConditionList?
 
     /// Parses and checks. Without a context, it is inferred from the paths.
     package init(
@@ -65,41 +61,47 @@ package final class StatementGroup: @unchecked Sendable {
         }
         let checker = Checker(
             context: self.context, functions: .transform(self.context), addsContext: context != nil)
-        (statements, conditions) = try texts.checked(nodes, checker)
+        let (statements, conditions) = try texts.checked(nodes, checker)
+        self.statements = StatementList.of(statements[...])
+        self.conditions = conditions.isEmpty ? nil : ConditionList.of(conditions[...])
         self.errorMode = errorMode
         self.statementTexts = statementTexts
         self.conditionTexts = conditionTexts
     }
 
-    /// Whether any condition holds. One that fails does not, unless errors propagate.
-    private func matches(_ frame: Frame, _ report: (Failure) -> Void) throws(Failure) -> Bool {
-        for (index, condition) in conditions.enumerated() {
-            do throws(EvaluationError) {
-                if try condition.holds(frame) { return true }
-            } catch {
-                try failed(Failure(error: error, place: .condition(index)), report)
-            }
-        }
-        return false
-    }
-
     /// The statements on what the frame shows, if a condition holds or there is none.
     func run(_ frame: Frame, _ report: (Failure) -> Void) throws(Failure) {
         if !frame.cache.isEmpty { frame.cache = [] }
-        if !conditions.isEmpty, try !matches(frame, report) { return }
-        for (index, statement) in statements.enumerated() {
-            do throws(EvaluationError) {
-                if let condition = statement.condition, try !condition.holds(frame) { continue }
-                _ = try statement.body(frame)
-            } catch {
-                try failed(Failure(error: error, place: .statement(index)), report)
-            }
+        if let conditions, try !matches(conditions, frame, report) { return }
+        var failure: Failure?
+        statements.run(frame) { index, error in
+            failed(Failure(error: error, place: .statement(index)), report, &failure)
         }
+        if let failure { throw failure }
     }
 
-    private func failed(_ failure: Failure, _ report: (Failure) -> Void) throws(Failure) {
-        if errorMode == .propagate { throw failure }
+    /// Whether any condition holds. One that fails does not, unless errors propagate.
+    private func matches(
+        _ conditions: ConditionList, _ frame: Frame, _ report: (Failure) -> Void
+    ) throws(Failure) -> Bool {
+        var failure: Failure?
+        let index = conditions.search(frame) { index, error in
+            failed(Failure(error: error, place: .condition(index)), report, &failure)
+        }
+        if let failure { throw failure }
+        return index != nil
+    }
+
+    /// Whether nothing more is run.
+    private func failed(
+        _ failure: Failure, _ report: (Failure) -> Void, _ propagated: inout Failure?
+    ) -> Bool {
+        if errorMode == .propagate {
+            propagated = failure
+            return true
+        }
         report(failure)
+        return false
     }
 }
 
@@ -164,8 +166,8 @@ private struct Texts {
 
     func checked(
         _ nodes: Nodes, _ checker: Checker
-    ) throws(StatementGroup.Problems) -> ([StatementGroup.Statement], [Predicate]) {
-        var made: [StatementGroup.Statement] = []
+    ) throws(StatementGroup.Problems) -> ([StatementList.Statement], [Predicate]) {
+        var made: [StatementList.Statement] = []
         var predicates: [Predicate] = []
         var problems: [StatementGroup.Problem] = []
         for (index, node) in nodes.statements.enumerated() {

@@ -11,6 +11,14 @@ enum Editors {
             Function("set", [.required("target", .path), .required("value", .any)]) { arguments in
                 let (target, value) = (arguments.path(0), arguments.expression(1))
                 if value.isPlain {
+                    if let plain = (value as? ConstantExpression)?.plainValue,
+                        let attribute = target.encoded(plain)
+                    {
+                        return { frame in
+                            target.set(encoded: attribute, frame)
+                            return .null
+                        }
+                    }
                     return { frame throws(EvaluationError) in
                         let new = value.plain(frame)
                         if case .empty = new { return .null }
