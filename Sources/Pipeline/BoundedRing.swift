@@ -99,4 +99,10 @@ public final class BoundedRing<Element: Sendable>: @unchecked Sendable {
         let position = unsafe head.pointee
         return unsafe sequences[position & mask].load(ordering: .sequentiallyConsistent) != position &+ 1
     }
+
+    /// Whether a producer has claimed a slot that `pop` has not given, published or not. Consumer only.
+    public var hasClaims: Bool {
+        // SAFETY: head is the consumer's alone.
+        unsafe tail.pointee.load(ordering: .sequentiallyConsistent) != head.pointee
+    }
 }

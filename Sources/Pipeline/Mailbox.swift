@@ -56,10 +56,15 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
         return true
     }
 
-    /// Takes everything that was posted before the call. Event loop only.
-    package func drainNow() {
+    /// Takes what waits, without a pause, which was posted before the call or meanwhile. Event loop only.
+    /// - Parameter limit: elements, at most.
+    package func drainNow(atMost limit: Int = .max) {
         eventLoop.preconditionInEventLoop()
-        while let element = ring.pop() { receive(element) }
+        var left = limit
+        while left > 0, let element = ring.pop() {
+            receive(element)
+            left -= 1
+        }
     }
 
     /// Takes what waits, a turn of the loop at a time, and asks for the patience anew: for when it has changed. Event loop
@@ -73,7 +78,13 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
 
     /// Says what may be posted from now on without a wake, and looks whether something came before that.
     private func mayRest() -> Bool {
-        credit.store(patience(), ordering: .sequentiallyConsistent)
+        let patience = patience()
+        // An exchange, so that the claims of all who have taken from the credit before are seen.
+        _ = credit.exchange(patience, ordering: .sequentiallyConsistent)
+        guard ring.isEmpty else { return false }
+        guard patience > 0, ring.hasClaims else { return true }
+        // Behind a slot that is claimed and not published may be what was weighed before: whoever publishes it wakes.
+        _ = credit.exchange(0, ordering: .sequentiallyConsistent)
         return ring.isEmpty
     }
 

@@ -118,7 +118,7 @@ struct BatchProcessorTests {
         config.sendBatchSize = 100
         let processor = BatchProcessor(
             config, .alone(.processor, "batch", on: loop), next: PipelineInput(next))
-        func offer(_ items: Int) { #expect(processor.consume(makeBatch(items: items)) == nil) }
+        @Sendable func offer(_ items: Int) { #expect(processor.consume(makeBatch(items: items)) == nil) }
         offer(1)
         await loop.run()
         await loop.advanceTime(by: .milliseconds(150))
@@ -149,7 +149,7 @@ struct BatchProcessorTests {
         await loop.advanceTime(by: .milliseconds(200))
         #expect(next.takenItems == [3, 100, 100, 100, 9])
         _ = await processor.stop(until: .now())
-        try await loop.shutdownGracefully()
+        await loop.shutdownGracefully()
     }
 
     @Test("send_batch_max_size holds; what is left over waits for more, or for its time")
@@ -330,7 +330,7 @@ struct BatchProcessorDrainTests {
         _ = try await loop.submit { processor.beginDrain(until: .distantFuture) }.get()
         await loop.run()
         #expect(next.takenItems == [3] && next.dropped.isEmpty)
-        try await loop.shutdownGracefully()
+        await loop.shutdownGracefully()
     }
 
     @Test("exporters that are full when the gateway stops get the time until the deadline")

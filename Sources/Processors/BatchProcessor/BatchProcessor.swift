@@ -62,7 +62,8 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
         accumulator = BatchAccumulator(
             limits, signal: context.signal, eventLoop: eventLoop,
             whenDue: { [unowned self] send in
-                mailbox.drainNow()
+                // No more than may have waited for this; what was too much has woken the loop, and is taken in turns.
+                mailbox.drainNow(atMost: Self.mailboxItems)
                 send()
                 mailbox.takeAll()
             },
