@@ -151,7 +151,7 @@ struct MailboxTests {
     }
 
     /// Otherwise a full batch would lie there until its time is over.
-    @Test("what lies behind a request that is not quite posted is not forgotten when the loop looks meanwhile")
+    @Test("what lies behind a request that is not quite posted is not forgotten when the loop looks")
     func claims() {
         let loop = EmbeddedEventLoop()
         let received = Noted<[Int]>([])

@@ -101,6 +101,7 @@ size_t cotlp_attribute_find(
             size_t size = short_size(head);
             if (size != 0 && size <= left) {
                 if ((head & 0xff) != usual) {
+                    if ((head & 0x78) == 0) break;
                     next += size;
                     continue;
                 }
@@ -118,7 +119,7 @@ size_t cotlp_attribute_find(
         }
         // Whatever is written otherwise.
         uint64_t tag;
-        if (!read_varint(&next, end, &tag)) break;
+        if (!read_varint(&next, end, &tag) || tag >> 3 == 0 || tag > UINT32_MAX) break;
         if (tag != TAG(number, BYTES)) {
             if (!skip(&next, end, tag)) break;
             continue;

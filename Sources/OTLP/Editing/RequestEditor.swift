@@ -344,6 +344,8 @@ public final class RequestEditor {
         }
         messages[index].count += 1
         messages[index].growth += newCountMax(entry)
+        // It may give an attribute of its parent another key.
+        if row.parent == lastFound[0].message { forgetFound() }
         lastPositions[index, entry.number] = UInt8(
             truncatingIfNeeded: min(row.count, Int32(LastPositions.far)))
         touch(index, row.count)
