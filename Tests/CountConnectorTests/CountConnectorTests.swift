@@ -91,7 +91,7 @@ struct CountConnectorTests {
         let ledger = MemoryLedger()
         let rig = Rig("", .traces, ledger: ledger)
         #expect(rig.send() == nil)
-        #expect(ledger.bytes > 10_000 && ledger.bytes < 2 << 20, "\(ledger.bytes)")
+        #expect(ledger.bytes > 5_000 && ledger.bytes < 2 << 20, "\(ledger.bytes)")
         ledger.limit(by: NoRoom())
         var large = ProtoWriter()
         large.message(1) {
