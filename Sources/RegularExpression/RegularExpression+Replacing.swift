@@ -38,10 +38,10 @@ extension RegularExpression {
             unsafe result.append(contentsOf: text[copied..<whole.start])
             if let change {
                 var expanded: [UInt8] = []
-                unsafe template.expand(ranges, of: text, into: &expanded)
-                result += change(expanded)
+                unsafe template.expand(ranges, of: text, into: &expanded, limit: limit)
+                result += expanded.count <= limit ? change(expanded) : expanded
             } else {
-                unsafe template.expand(ranges, of: text, into: &result)
+                unsafe template.expand(ranges, of: text, into: &result, limit: limit)
             }
             copied = whole.start + whole.count
         }

@@ -56,11 +56,13 @@ extension RegularExpression {
         }
 
         /// Appends what it makes of a match: the ranges of its groups in the text, `groupCount` and the whole match first.
+        /// - Parameter limit: the result ends, and is not whole, once it is longer.
         func expand(
             _ ranges: UnsafeBufferPointer<cre2_range>, of text: UnsafeBufferPointer<UInt8>,
-            into result: inout [UInt8]
+            into result: inout [UInt8], limit: Int = .max
         ) {
             for part in parts {
+                guard result.count <= limit else { return }
                 switch part {
                 case .text(let bytes): result += bytes
                 case .group(let index):

@@ -100,6 +100,25 @@ import Testing
         #expect(throws: RegularExpressionError.self) { try RegularExpression("((a{100}){100}){100}") }
     }
 
+    /// A template of a client, of little more than the match a thousand times, would take all memory.
+    @Test func oneMatchIsNotExpandedBeyondTheLimit() throws {
+        let expression = try RegularExpression("a+")
+        let template = RegularExpression.Template(String(repeating: "$0", count: 1000), for: expression)
+        let text = [UInt8](repeating: UInt8(ascii: "a"), count: 1000)
+        var isChanged = false
+        let (plain, changed) = text.withUnsafeBufferPointer { text in
+            (
+                expression.replaceAll(text, with: template, limit: 5000),
+                expression.replaceAll(text, with: template, limit: 5000) { expanded in
+                    isChanged = true
+                    return expanded
+                }
+            )
+        }
+        #expect(plain?.count == 6000 && changed?.count == 6000)
+        #expect(!isChanged)
+    }
+
     /// More groups than fit the usual memory of a match: each is there, those that do not exist are empty.
     @Test func manyGroups() throws {
         let expression = try RegularExpression(String(repeating: "(a)", count: 60))
