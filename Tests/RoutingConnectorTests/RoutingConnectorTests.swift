@@ -301,6 +301,27 @@ struct RoutingConnectorTests {
         #expect(try resources("a") == [0] && resources("rest") == [1])
     }
 
+    /// Otherwise a row would delete what another row routes.
+    @Test("a row changes only what it takes, when rows before it have the same pipelines")
+    func changesOfEqualPipelines() throws {
+        let rig = try Rig(
+            "table: [\(row(Self.isProd, "traces/a")), "
+                + "{statement: 'delete_key(attributes, \"env\")', pipelines: [traces/a]}]")
+        #expect(try rig.send(traces) == nil)
+        let sent = (rig.consumers["a"]?.taken ?? []).flatMap { $0.slices.map { String(buffer: $0.bytes) } }
+        #expect(sent.count == 2)
+        for text in sent { #expect(text.contains("env") == text.contains("prod-ok"), "\(text)") }
+    }
+
+    /// Otherwise a request would be refused because of data that a row before has taken.
+    @Test("a resource of which nothing is left is not tested")
+    func nothingLeft() throws {
+        let failing = row("attributes[\"env\"][\"x\"] == 1", "traces/b")
+        let rig = try Rig("error_mode: propagate\ntable: [\(row("true", "traces/a")), \(failing)]")
+        #expect(try rig.send(traces) == nil)
+        #expect(rig.names == ["a": Self.all])
+    }
+
     /// Otherwise an error in a condition would lose data, or hide.
     @Test("an error means no match, or fails the request")
     func errors() throws {

@@ -172,19 +172,21 @@ final class RouteTable {
                 return false
             }
         }
-        // What a resource or metric was found to be holds for all parts in it.
-        var found: [ContextKind: Bool] = [:]
+        // What a resource or metric was found to be holds for all parts in it; asked at the first that is left.
+        var found: Bool?
         let level = condition.context
         walk { kind, show in
             if kind == .resource || kind == .metric {
                 show(frame)
-                if kind == level { found[kind] = holds() }
+                if kind == level { found = nil }
                 return
             }
             defer { part += 1 }
             guard isLeft[part] else { return }
             if level == .resource || level == .metric {
-                if found[level] == true { take(part, row) }
+                let isTaken = found ?? holds()
+                found = isTaken
+                if isTaken { take(part, row) }
                 return
             }
             show(frame)

@@ -38,16 +38,22 @@ package final class RoutingConnector: Consumer, PipelineComponent {
     package init(
         _ config: RoutingConfig, _ context: ComponentContext, _ outputs: [PipelineOutput]
     ) throws {
-        // Rows of equal pipelines have one destination: what matches several of them is sent together.
+        // Rows of equal pipelines have one destination: what matches several of them is sent together. A row with a change
+        // has its own, as the change is made to everything there.
         var names: [[String]] = []
-        func destination(_ pipelines: [String]) -> Int {
-            if let known = names.firstIndex(of: pipelines) { return known }
+        var shared: [[String]: Int] = [:]
+        func destination(_ pipelines: [String], isChanged: Bool = false) -> Int {
+            if !isChanged {
+                if let known = shared[pipelines] { return known }
+                shared[pipelines] = names.count
+            }
             names.append(pipelines)
             return names.count - 1
         }
         let rows = config.rows.map {
             RouteTable.Row(
-                test: $0.test, destination: destination($0.pipelines), copies: $0.copies, change: $0.change)
+                test: $0.test, destination: destination($0.pipelines, isChanged: $0.change != nil),
+                copies: $0.copies, change: $0.change)
         }
         let rest = config.defaultPipelines.isEmpty ? nil : destination(config.defaultPipelines)
         destinations = try names.map {
