@@ -55,7 +55,7 @@ package final class Frame {
     @inline(never)
     private func admitLong(_ bytes: Int) throws(EvaluationError) {
         guard bytes <= textBytesMax else {
-            throw EvaluationError("a text of \(bytes) bytes is longer than \(textBytesMax)")
+            throw EvaluationError("a text of \(bytes) bytes is longer than \(textBytesMax)", isLimit: true)
         }
         try ask(bytes)
     }
@@ -68,7 +68,7 @@ package final class Frame {
 
     private func ask(_ bytes: Int) throws(EvaluationError) {
         guard editor.mayHold(bytes) else {
-            throw EvaluationError("there is no memory for \(bytes) bytes")
+            throw EvaluationError("there is no memory for \(bytes) bytes", isLimit: true)
         }
     }
 

@@ -149,9 +149,15 @@ enum ReplacingEditors {
                 if mode == "value" {
                     try target.change(frame) { entry throws(EvaluationError) in
                         guard case .string(let text) = entry.value else { return nil }
-                        // A function that fails leaves the value.
-                        return (try? replacement.replaced(text, expression, frame)).flatMap {
-                            $0.map { .string($0) }
+                        do throws(EvaluationError) {
+                            guard let new = try replacement.replaced(text, expression, frame) else {
+                                return nil
+                            }
+                            return .string(new)
+                        } catch {
+                            // A function that fails leaves the value.
+                            if error.isLimit { throw error }
+                            return nil
                         }
                     }
                     return .null
@@ -160,10 +166,13 @@ enum ReplacingEditors {
                 guard entries.contains(where: { $0.key.occurs(expression) }) else { return .null }
                 var new = MapBuilder()
                 for entry in entries {
-                    // A function that fails loses the entry.
-                    guard let key = try? replacement.replaced(entry.key, expression, frame) ?? entry.key
-                    else { continue }
-                    new.put(key, entry.value)
+                    do throws(EvaluationError) {
+                        let key = try replacement.replaced(entry.key, expression, frame)
+                        new.put(key ?? entry.key, entry.value)
+                    } catch {
+                        // A function that fails loses the entry.
+                        if error.isLimit { throw error }
+                    }
                 }
                 try target.set(.map(.entries(new.entries)), frame)
                 return .null
