@@ -63,7 +63,7 @@ final class ConditionPolicy: SamplingPolicy {
         let scopeEntry = editor.appendChild(resourceEntry, Field.ResourceEntry.scopes)
         for field in scope.fields where field.isBytes { editor.append(scopeEntry, field.number, field.bytes) }
         editor.append(scopeEntry, Field.ScopeEntry.entries, span)
-        let frame = Frame(editor)
+        let frame = Frame(editor, itemBytes: span.count + scope.count + resource.count)
         let place = ResourcePlace(
             entry: resourceEntry, resource: editor.child(resourceEntry, Field.ResourceEntry.resource))
         frame.show(

@@ -69,7 +69,7 @@ extension Frame {
         item: WireBytes, scope: WireBytes, resource: WireBytes, with editor: RequestEditor
     ) -> Frame {
         editor.open(.none)
-        let frame = Frame(editor)
+        let frame = Frame(editor, itemBytes: item.count + scope.count + resource.count)
         let resourceEntry = editor.appendChild(editor.root, Field.Request.resources)
         editor.append(resourceEntry, Field.ResourceEntry.resource, resource)
         let scopeEntry = editor.appendChild(resourceEntry, Field.ResourceEntry.scopes)

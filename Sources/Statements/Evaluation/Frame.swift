@@ -38,13 +38,15 @@ package final class Frame {
 
     // MARK: - Memory
 
+    /// Bytes of an item that is shown apart from its request.
+    private let itemBytes: Int
     /// No shorter text is ever too long.
     private static let textBytesMin = 64 << 20
     /// The memory limit is not asked for less.
     static let unaskedBytes = 256 << 10
 
     /// A longer text fails the statement that makes it. Texts of the request are never too long.
-    var textBytesMax: Int { max(Self.textBytesMin, 2 * editor.openedBytes) }
+    var textBytesMax: Int { max(Self.textBytesMin, 2 * max(editor.openedBytes, itemBytes)) }
 
     /// Says how long a text is that is made, or what all values of `cache` take.
     @inline(__always)
@@ -73,8 +75,10 @@ package final class Frame {
     }
 
     /// Reads and changes what is open in an editor, which stays open as long as the frame is used.
-    package init(_ editor: RequestEditor) {
+    /// - Parameter itemBytes: of an item that was put into the editor, when no request is open.
+    package init(_ editor: RequestEditor, itemBytes: Int = 0) {
         self.editor = editor
+        self.itemBytes = itemBytes
         let root = editor.root
         (resourceGroup, resource, scopeGroup, scope) = (root, root, root, root)
         (item, part, exemplar) = (root, root, root)
