@@ -97,9 +97,12 @@ final class AttributesPath: PathExpression {
         _ frame: Frame, _ change: (MapEntry) throws(EvaluationError) -> Value?
     ) throws(EvaluationError) {
         let (editor, table) = (frame.editor, table(frame))
+        var bytes = 0
         for position in 0..<editor.fieldCount(table.message)
         where editor.number(table.message, at: position) == table.number {
             guard let new = try change(editor.entry(table, at: position)) else { continue }
+            bytes += new.textBytes
+            try frame.admit(bytes)
             new.lend { editor.setValue(table, at: position, to: $0) }
         }
     }

@@ -60,8 +60,11 @@ class PathExpression: Expression {
     ) throws(EvaluationError) {
         var entries = try evaluate(frame).asMap().entries
         var isChanged = false
+        var bytes = 0
         for index in entries.indices {
             guard let new = try change(entries[index]) else { continue }
+            bytes += new.textBytes
+            try frame.admit(bytes)
             entries[index].value = new
             isChanged = true
         }
