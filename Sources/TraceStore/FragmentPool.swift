@@ -9,7 +9,7 @@ internal import Pipeline
 /// One thread. A structure: what is stored in a class is checked for overlapping changes at each step.
 @safe
 struct FragmentPool: ~Copyable {
-    private static let slabBytes = 2 << 20
+    static let slabBytes = 2 << 20
     /// Larger ones come from the heap.
     static let slabFragmentMax = 16 << 10
     /// At the start of a slab: how many of its fragments live.
@@ -21,11 +21,14 @@ struct FragmentPool: ~Copyable {
     /// Where the next fragment goes in the current slab.
     private var position = 0
     private(set) var spare: [UnsafeMutableRawPointer] = unsafe []
-    private var slabsInUse = 0
+    private(set) var slabsInUse = 0
     /// The most slabs that were in use lately; `trim` brings it down.
     private var recentPeak = 0
-    /// Is charged with the empty slabs that are kept, but for `spareMin`: what is in use, its owner charges.
+    /// Is charged with slabs that are in use, holes and all, but for what was not yet filled of the current one; with the empty
+    /// ones that are kept, but for `spareMin`; and with what comes from the heap.
     private let ledger: MemoryLedger?
+    /// With how much.
+    private var charged = 0
 
     init(ledger: MemoryLedger?) { self.ledger = ledger }
 
@@ -35,30 +38,38 @@ struct FragmentPool: ~Copyable {
     deinit {
         if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe Self.unmap(current) }
         for index in unsafe spare.indices { unsafe Self.unmap(spare[index]) }
-        unsafe ledger?.release(Self.charged(spare.count))
+        ledger?.release(charged)
     }
 
     /// Memory for so many bytes, a multiple of 8 apart.
     mutating func allocate(_ bytes: Int) -> UnsafeMutableRawPointer {
-        guard bytes <= Self.slabFragmentMax else { return .allocate(byteCount: bytes, alignment: 8) }
+        guard bytes <= Self.slabFragmentMax else {
+            charge(bytes)
+            return .allocate(byteCount: bytes, alignment: 8)
+        }
         let rounded = (bytes + 7) & ~7
         if unsafe current == nil || position + rounded > Self.slabBytes { next() }
         let slab = unsafe current.unsafelyUnwrapped
         unsafe slab.storeBytes(of: slab.load(as: Int.self) + 1, as: Int.self)
         let memory = unsafe slab + position
         position += rounded
+        charge(rounded)
         return unsafe memory
     }
 
     /// Gives memory back that `allocate` gave for so many bytes.
     mutating func free(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
-        guard bytes <= Self.slabFragmentMax else { return unsafe memory.deallocate() }
+        guard bytes <= Self.slabFragmentMax else {
+            charge(-bytes)
+            return unsafe memory.deallocate()
+        }
         let offset = Int(bitPattern: memory) & (Self.slabBytes - 1)
         let slab = unsafe memory - offset
         let left = unsafe slab.load(as: Int.self) - 1
         unsafe slab.storeBytes(of: left, as: Int.self)
         guard left == 0 else { return }
         if unsafe slab == current {
+            charge(Self.slabHeader - position)
             position = Self.slabHeader
         } else {
             unsafe retire(slab)
@@ -66,8 +77,8 @@ struct FragmentPool: ~Copyable {
     }
 
     private mutating func next() {
-        // One that is full lives on until its last fragment goes.
-        if let current = unsafe current, unsafe current.load(as: Int.self) == 0 { unsafe retire(current) }
+        // The one that is full lives on until its last fragment goes, and takes as much as if all of them lived.
+        if unsafe current != nil { charge(Self.slabBytes - position) }
         let slab = unsafe takeSpare() ?? Self.map()
         unsafe slab.storeBytes(of: 0, as: Int.self)
         unsafe current = unsafe slab
@@ -94,19 +105,25 @@ struct FragmentPool: ~Copyable {
 
     private mutating func takeSpare() -> UnsafeMutableRawPointer? {
         guard let slab = unsafe spare.popLast() else { return nil }
-        unsafe ledger?.release(Self.charged(spare.count + 1) - Self.charged(spare.count))
+        unsafe charge(Self.charge(ofSpare: spare.count) - Self.charge(ofSpare: spare.count + 1))
         return unsafe slab
     }
 
     /// What so many empty slabs are charged with.
-    private static func charged(_ spare: Int) -> Int { max(0, spare - spareMin) * slabBytes }
+    private static func charge(ofSpare spare: Int) -> Int { max(0, spare - spareMin) * slabBytes }
 
     /// Keeps an empty slab for later, or gives it back to the system.
     private mutating func retire(_ slab: UnsafeMutableRawPointer) {
         slabsInUse -= 1
+        charge(Self.slabHeader - Self.slabBytes)
         guard unsafe spare.count < spareMax else { return unsafe Self.unmap(slab) }
         unsafe spare.append(slab)
-        unsafe ledger?.charge(Self.charged(spare.count) - Self.charged(spare.count - 1))
+        unsafe charge(Self.charge(ofSpare: spare.count) - Self.charge(ofSpare: spare.count - 1))
+    }
+
+    private mutating func charge(_ delta: Int) {
+        charged += delta
+        ledger?.charge(delta)
     }
 
     private static func map() -> UnsafeMutableRawPointer {

@@ -5,8 +5,8 @@ package import Pipeline
 /// Traces that wait, as the bytes of their spans, found by trace id, in the order of their first spans.
 ///
 /// A trace costs the bytes of its spans, 24 bytes for each time that spans of it came, and less than 175 more; resources
-/// and scopes are kept once for all traces. All of it is charged to the ledger, and so is empty memory that is kept for the
-/// next ones. One thread.
+/// and scopes are kept once for all traces. All of it is charged to the ledger, and so is memory that lies empty between spans
+/// that stay or is kept for the next ones. One thread.
 package final class TraceStore {
     /// Which trace, as long as it is in the store.
     package typealias Index = Int
@@ -27,7 +27,7 @@ package final class TraceStore {
 
     deinit {
         for chain in table.chains { free(chain) }
-        ledger?.release(bytes)
+        ledger?.release(count * Self.recordBytes)
     }
 
     /// Traces in the store.
@@ -95,7 +95,6 @@ package final class TraceStore {
     ) -> SpanChain {
         let chain = copy(group, envelope, of: request, grouper)
         table.append(chain, to: index, charge: group.bytes + Fragment.headerBytes)
-        ledger?.charge(group.bytes + Fragment.headerBytes)
         return chain
     }
 
@@ -103,7 +102,7 @@ package final class TraceStore {
     package func makeChain(
         _ group: SpanGroup, _ envelope: EnvelopeTable.ID, of request: WireBytes, _ grouper: TraceGrouper
     ) -> SpanChain {
-        charge(group.bytes + Fragment.headerBytes)
+        table.bytes += group.bytes + Fragment.headerBytes
         return copy(group, envelope, of: request, grouper)
     }
 
@@ -122,10 +121,10 @@ package final class TraceStore {
     /// Frees spans that were taken out.
     package func free(_ chain: SpanChain) {
         guard !chain.isEmpty else { return }
-        charge(-Self.free(chain, in: &pool, envelopes))
+        table.bytes -= Self.free(chain, in: &pool, envelopes)
     }
 
-    /// Returns the bytes that were charged.
+    /// Returns the bytes that it took.
     private static func free(
         _ chain: SpanChain, in pool: inout FragmentPool, _ envelopes: EnvelopeTable
     ) -> Int {
@@ -152,9 +151,6 @@ package final class TraceStore {
 
     /// How many empty slabs are kept for the next spans.
     var spareSlabs: Int { unsafe pool.spare.count }
-
-    private func charge(_ delta: Int) {
-        table.bytes += delta
-        ledger?.charge(delta)
-    }
+    /// How many slabs have spans, with the current one.
+    var slabsInUse: Int { pool.slabsInUse }
 }

@@ -118,6 +118,37 @@ struct TraceStoreTests {
         #expect(ledger.bytes == 0)
     }
 
+    /// Otherwise a few traces that stay, among many that leave early, would take gigabytes of which the memory limiter knows a
+    /// tenth.
+    @Test("memory between spans that stay is charged, and given back with the last of them")
+    func holesAreCharged() throws {
+        let ledger = MemoryLedger()
+        let store = TraceStore(ledger: ledger)
+        for number in 0..<2600 as Range<UInt64> {
+            var request = ProtoWriter()
+            request.message(1) {
+                $0.message(2) {
+                    $0.message(2) {
+                        $0.field(1, Self.id(number))
+                        $0.field(5, Array(repeating: 7, count: 8000))
+                    }
+                }
+            }
+            let slabs = store.slabsInUse
+            #expect(put(request.bytes, store) == 1)
+            let index = try #require(store.find(Self.id(number).withUnsafeBytes { TraceID(WireBytes($0)) }))
+            // The first one of each slab stays.
+            if store.slabsInUse == slabs { store.remove(index) }
+        }
+        let slabs = store.slabsInUse
+        #expect(slabs > 8 && store.count == slabs && store.bytes < slabs * 9000)
+        // All of them but for what was not yet filled of the last one.
+        #expect(ledger.bytes > (slabs - 1) * FragmentPool.slabBytes)
+        #expect(ledger.bytes < slabs * FragmentPool.slabBytes + 10_000)
+        while let oldest = store.oldest { store.remove(oldest) }
+        #expect(ledger.bytes == max(0, store.spareSlabs - 2) * FragmentPool.slabBytes)
+    }
+
     /// Otherwise clients would be refused for memory that nobody uses.
     @Test("empty memory is given back when the memory limit is near")
     func spareMemoryNearTheLimit() {
