@@ -439,7 +439,7 @@ let package = Package(
         tests(of: "TraceStore", ["Pipeline", "OTLP", nioCore, nioEmbedded]),
         tests(
             of: "GroupByTrace",
-            ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
+            ["Pipeline", "OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
         tests(of: "ForwardConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(of: "RoundRobinConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(of: "FailoverConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),

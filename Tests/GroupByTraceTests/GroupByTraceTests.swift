@@ -1,7 +1,9 @@
 import Configuration
+import Dispatch
 import GroupByTrace
 import NIOCore
 import NIOEmbedded
+import NIOPosix
 import OTLP
 import Pipeline
 import TestSupport
@@ -9,14 +11,16 @@ import Testing
 
 @Suite("groupbytrace")
 struct GroupByTraceTests {
-    private func request(_ traces: [UInt8]) -> Batch {
+    private func request(_ traces: [UInt8], _ acknowledgement: Acknowledgement? = nil) -> Batch {
         var request = ProtoWriter()
         request.message(1) {
             $0.message(2) { scope in
                 for trace in traces { scope.message(2) { $0.field(1, Array(repeating: trace, count: 16)) } }
             }
         }
-        return Batch(.traces, payload: Payload(ByteBuffer(bytes: request.bytes)), items: traces.count)
+        return Batch(
+            .traces, payload: Payload(ByteBuffer(bytes: request.bytes)), items: traces.count,
+            acknowledgement: acknowledgement)
     }
 
     private func make(_ yaml: String) -> (EmbeddedEventLoop, FakeConsumer, GroupByTrace, ComponentContext) {
@@ -45,9 +49,58 @@ struct GroupByTraceTests {
 
     /// Otherwise clients that are answered at once would be refused as soon as they send faster than traces are sorted.
     @Test("a client is answered when its spans are sorted")
-    func pacing() {
-        let (_, _, processor, _) = make("")
+    func pacing() async throws {
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let next = FakeConsumer()
+        let context = ComponentContext.alone(.processor, "groupbytrace", on: loop)
+        let processor = GroupByTrace(GroupByTraceConfig(), context, next: PipelineInput(next))
         #expect(processor.input.isAnsweredWhenSettled)
+        let answers = Answers()
+        let gate = DispatchSemaphore(value: 0)
+        loop.execute { gate.wait() }
+        let refusal = processor.consume(request([1, 2], answers.acknowledgement()))
+        let before = answers.all
+        gate.signal()
+        #expect(refusal == nil && before.isEmpty)
+        // Runs behind what was posted.
+        try await loop.submit {}.get()
+        #expect(answers.all == [.accepted] && next.taken.isEmpty)
+        _ = await processor.stop(until: .now())
+    }
+
+    /// Takes everything and has it until it is told to forget it.
+    private final class Holder: Consumer {
+        private let held = Noted<[Batch]>([])
+
+        var count: Int { held.value.count }
+
+        func consume(_ batch: Batch) -> Refusal? {
+            batch.seal()
+            batch.enter()
+            held.change { $0.append(batch) }
+            return nil
+        }
+
+        func drop(_ batch: Batch, because refusal: Refusal) { batch.settle(.refused(refusal)) }
+
+        func finish() {
+            for batch in held.change({ exchange(&$0, with: []) }) { batch.settle(.accepted) }
+        }
+    }
+
+    /// Otherwise up to 16 MiB would be charged for as long as no traces come: exporters give buffers back when all has left.
+    @Test("buffers that come back after the last trace has left are given back")
+    func keptBuffers() {
+        let (loop, next, ledger) = (EmbeddedEventLoop(), Holder(), MemoryLedger())
+        let context = ComponentContext.alone(.processor, "groupbytrace", on: loop, ledger: ledger)
+        let processor = GroupByTrace(GroupByTraceConfig(), context, next: PipelineInput(next))
+        #expect(processor.consume(request([1, 2, 1])) == nil)
+        loop.advanceTime(by: .seconds(2))
+        #expect(next.count == 2)
+        next.finish()
+        #expect(ledger.bytes > 0)
+        loop.advanceTime(by: .seconds(11))
+        #expect(ledger.bytes == 0)
     }
 
     /// Otherwise a flood of ids would take all memory, or a stop lose what waits.

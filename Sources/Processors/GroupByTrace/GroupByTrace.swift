@@ -57,6 +57,7 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
     private let writer: TraceWriter
     private let grouper: TraceGrouper
     private var timer: Scheduled<Void>?
+    private var trimming: Scheduled<Void>?
     private var isStopped = false
 
     /// Requests that may wait for the loop, and traces that leave before other work gets its turn.
@@ -135,6 +136,7 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         return eventLoop.flatSubmit {
             self.mailbox.drainNow()
             self.timer?.cancel()
+            self.trimming?.cancel()
             self.isStopped = true
             while let index = self.store.oldest { self.release(index) }
             return self.output.drain(until: deadline)
@@ -202,10 +204,20 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         if store.count == 0 {
             writer.trim(atOnce: true)
             store.forgetRecords()
+            trimLater()
         }
         inMemory.set(store.count)
         schedule()
     }
+
+    /// What left last is still being sent: its buffers come back later.
+    private func trimLater() {
+        trimming?.cancel()
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        trimming = eventLoop.scheduleTask(in: Self.trimDelay) { bound.value.writer.trim(atOnce: true) }
+    }
+
+    private static let trimDelay = TimeAmount.seconds(10)
 
     private func release(_ index: TraceStore.Index) {
         writer.add(store.takeChain(index))
