@@ -342,6 +342,22 @@ struct SpanMetricsConnectorTests {
         #expect(exemplars == [[ids, ids], [ids, ids]])
     }
 
+    /// Otherwise exemplars, of which there may be a hundred times as much as of all else, would be unknown to the memory limiter.
+    @Test("exemplars are charged until they are sent")
+    func exemplarsAreCharged() {
+        let rig = Rig("histogram: {disable: true}\nexemplars: {enabled: true, max_per_data_point: 200}")
+        rig.offer(request([TestSpan()]))
+        _ = rig.flush()
+        let (before, sent) = (rig.ledger.bytes, rig.next.taken.count)
+        rig.offer(request(Array(repeating: TestSpan(), count: 300)))
+        let kept = rig.ledger.bytes
+        #expect(kept - before >= 200 * (24 + 100) && kept - before <= 200 * (24 + 300))
+        _ = rig.flush()
+        // What was sent is charged as long as somebody has it.
+        let capacity = rig.next.taken[sent...].reduce(0) { $0 + $1.slices[0].payload.bytes.capacity }
+        #expect(rig.ledger.bytes <= before + capacity && rig.ledger.bytes < kept)
+    }
+
     /// Otherwise counts would be lost while a backend is away.
     @Test("while the pipelines take nothing counting goes on")
     func stuck() {
@@ -371,6 +387,7 @@ struct SpanMetricsConnectorTests {
             ("events: {enabled: true}", "no dimensions configured for events"),
             ("histogram: {explicit: {buckets: [2ms, 1ms]}}", "must ascend"),
             ("histogram: {unit: h}", "unknown value \"h\""),
+            ("exemplars: {max_per_data_point: 1001}", "must be between 0 and 1000, found 1001"),
         ])
     func config(yaml: String, message: String) {
         let diagnostics = Diagnostics()

@@ -34,7 +34,7 @@ struct SeriesTable {
         var isInUse = true
         /// Whether it holds what the limit left no series for.
         var isOverflow = false
-        /// What it is charged with.
+        /// What it is charged with, but for exemplars.
         var bytes = 0
     }
 
@@ -223,7 +223,7 @@ struct SeriesTable {
     private mutating func free(_ index: Int32) {
         let removed = series[Int(index)]
         if findSeries(removed.key) == index { seriesByKey.remove(removed.key.low, removed.key.high) }
-        ledger?.release(removed.bytes)
+        ledger?.release(removed.bytes + Self.bytes(of: removed.exemplars))
         series[Int(index)] = Series(key: removed.key, metric: removed.metric, resource: -1, isInUse: false)
         freeSeries.append(index)
     }
@@ -263,15 +263,24 @@ struct SeriesTable {
     }
 
     mutating func add(_ exemplar: MetricExemplar, to index: Int32) {
+        ledger?.charge(Self.bytes(of: [exemplar]))
         series[Int(index)].exemplars.append(exemplar)
         tallies[Int(index) * stride + 3] += 2
     }
+
+    /// What exemplars are charged with: two identifiers are in memory of their own.
+    private static func bytes(of exemplars: [MetricExemplar]) -> Int {
+        exemplars.reduce(0) { $0 + $1.traceID.count + $1.spanID.count + exemplarBytes }
+    }
+
+    private static let exemplarBytes = 160
 
     /// What a flush leaves behind: deltas begin at 0, cumulative ones go on.
     mutating func flushed(_ index: Int32, isDelta: Bool, now: UInt64) {
         let place = Int(index)
         series[place].isNew = false
         tallies[place * stride + 3] = 0
+        ledger?.release(Self.bytes(of: series[place].exemplars))
         series[place].exemplars.removeAll()
         guard isDelta else { return }
         series[place].start = now

@@ -98,7 +98,7 @@ package struct SpanMetricsConfig: ComponentConfig {
             if isOn { checkDuplicates(dimensions, events, "dimensions") }
         }
         if let exemplars = section.section("exemplars") {
-            let most = exemplars.int("max_per_data_point", default: 5)
+            let most = exemplars.int("max_per_data_point", default: 5, in: 0...1000)
             if exemplars.bool("enabled", default: false) { exemplarsMax = most }
         }
         _ = section.bool("add_resource_attributes", default: false)
