@@ -288,6 +288,20 @@ struct TailSamplerTests {
         #expect(rig.counter("sluice_processor_tail_sampling_decided_early_traces") == 0)
     }
 
+    /// Otherwise a late span of a sampled trace would be the end of the wait of another trace.
+    @Test("spans that are about to leave take nothing of max_bytes")
+    func maxBytesOfLateSpans() {
+        let rig = Rig("decision_wait: 1s\nmax_bytes: 10000\npolicies: [\(always)]")
+        rig.offer([.init(trace: 1, id: 1)])
+        rig.wait(seconds: 3)
+        rig.offer([.init(trace: 2, id: 1)])
+        rig.offer([.init(trace: 1, id: 2, size: 20_000)])
+        #expect(rig.kept == [1: [1, 2]])
+        #expect(rig.counter("sluice_processor_tail_sampling_decided_early_traces") == 0)
+        rig.wait(seconds: 3)
+        #expect(rig.kept == [1: [1, 2], 2: [1]])
+    }
+
     /// Otherwise traces would be decided at another one's time, or never, once what a burst needed was given back.
     @Test("after a while without traces all goes on as before", arguments: [0, 1000])
     func idle(cacheSize: Int) {

@@ -32,9 +32,9 @@ extension TailSampler {
             metrics.malformed.add(max(0, slice.items - spans))
         }
         if config.strategy == .spanIngest { decideWhatCame(now) }
-        shrink(now)
-        // Spans that came late leave together.
+        // Spans that came late leave together, and wait no longer when `max_bytes` is looked at.
         emit(all: true)
+        shrink(now)
         show()
     }
 
