@@ -3,9 +3,11 @@ import NIOCore
 import NIOEmbedded
 import OTLP
 import Pipeline
-import TailSampling
 import TestSupport
 import Testing
+import TraceStore
+
+@testable import TailSampling
 
 /// A sampler on a loop whose time the test moves.
 private final class Rig {
@@ -307,8 +309,8 @@ struct TailSamplerTests {
     func idle(cacheSize: Int) {
         let rig = Rig(
             """
-            decision_wait: 2s
-            decision_wait_after_root_received: 1s
+            decision_wait: 4s
+            decision_wait_after_root_received: 2s
             decision_cache: {sampled_cache_size: \(cacheSize), non_sampled_cache_size: \(cacheSize)}
             policies: [\(errors)]
             """)
@@ -318,11 +320,20 @@ struct TailSamplerTests {
                     .init(trace: trace + 50 * round, id: 1, isRoot: trace % 2 == 0, isError: trace % 5 == 0)
                 ])
             }
-            rig.wait(seconds: 30)
+            // Those with a root first, each at its own time.
+            rig.wait(seconds: 1)
+            #expect(rig.kept.count == Int(round) * 10)
+            rig.wait(seconds: 2)
+            #expect(rig.kept.count == Int(round) * 10 + 5)
+            rig.wait(seconds: 27)
             #expect(rig.kept.count == Int(round + 1) * 10 && rig.kept[5 + 50 * round] == [1])
             rig.offer([.init(trace: 5 + 50 * round, id: 2)])
             #expect(rig.kept[5 + 50 * round] == [1, 2])
             rig.wait(seconds: 30)
+            // With caches the store is empty, and what it needed is given back; else it has the traces that were decided.
+            #expect((rig.sampler.emptyTicks > 10) == (cacheSize > 0))
+            #expect(rig.sampler.store.count == (cacheSize > 0 ? 0 : 50 * Int(round + 1)))
+            if cacheSize > 0 { #expect(rig.sampler.waiting.isEmpty && rig.sampler.rooted.isEmpty) }
         }
     }
 
