@@ -1,4 +1,4 @@
-internal import NIOCore
+package import NIOCore
 package import NIOPosix
 
 /// Work for one connection that would hold its event loop for too long.
@@ -121,8 +121,7 @@ extension ConnectionAccount {
     /// until it is done, nothing else that the connection has sent is worked on. The time is the connection's. At once where
     /// the connection has no socket.
     /// - Parameters:
-    ///   - work: returns the bytes received that its time is excused for, as in `excusing`; nil when for nothing; `.max` when all
-    ///     of it is.
+    ///   - work: returns the bytes received that its time is excused for, as in `excusing`; nil when for nothing.
     ///   - done: called on the loop, also when the connection has gone meanwhile.
     package func doBeside(_ work: @escaping @Sendable () -> Int?, done: @escaping () -> Void) {
         guard let turns = gate?.turns else {
@@ -131,6 +130,29 @@ extension ConnectionAccount {
         }
         besideWorks += 1
         turns.beside.append(BesideWork(account: self, work: work, done: done))
+    }
+
+    /// Waits for work that is done on threads of its own; until then, nothing else that the connection has sent is worked on.
+    /// The time is not the connection's. At once where long work has no threads.
+    /// - Parameter done: called on the loop, also when the connection has gone meanwhile.
+    package func wait(
+        for work: @escaping @Sendable () -> Void, on threads: NIOThreadPool, _ eventLoop: any EventLoop,
+        done: @escaping () -> Void
+    ) {
+        guard gate != nil, self.threads != nil else {
+            work()
+            return done()
+        }
+        besideWorks += 1
+        let bound = NIOLoopBound((self, done), eventLoop: eventLoop)
+        threads.submit { _ in
+            work()
+            eventLoop.execute {
+                let (account, done) = bound.value
+                done()
+                account.besideWorkEnded()
+            }
+        }
     }
 
     fileprivate func besideWorkEnded() {

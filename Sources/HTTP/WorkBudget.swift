@@ -111,9 +111,9 @@ package struct WorkBudget {
     }
 
     /// Time was spent on what the operator wants done with a complete request, which is not the connection's fault.
-    /// - Parameter bytes: of the request as it was received: they say how much time may be excused; `.max`: all of it.
+    /// - Parameter bytes: of the request as it was received: they say how much time may be excused.
     package mutating func excuse(_ time: TimeAmount, bytes: Int) {
-        let most = bytes < .max ? limits.excuse + bytes * limits.excuseByte : .max
+        let most = limits.excuse + bytes * limits.excuseByte
         add(min(Int(time.nanoseconds) / slowness, most))
     }
 

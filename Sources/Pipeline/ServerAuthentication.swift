@@ -12,8 +12,8 @@ package protocol ServerAuthenticator: Component {
     func admit(_ field: (_ name: String) -> String?) throws(AuthenticationRefusal) -> LongCheck?
 }
 
-/// A look at credentials that may block its thread for a second: throws why the request does not come in. Any thread but an
-/// event loop's.
+/// A look at credentials that may block its thread for a second: throws why the request does not come in. One at a time, in
+/// the order they were asked for; any thread but an event loop's. Let go of undone when nobody waits for it any more.
 package typealias LongCheck = @Sendable () throws(AuthenticationRefusal) -> Void
 
 /// Why a request does not come in.

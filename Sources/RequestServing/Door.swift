@@ -1,6 +1,7 @@
 internal import HTTP
 internal import Logging
 internal import NIOCore
+internal import NIOPosix
 internal import OTLP
 internal import Pipeline
 internal import Synchronization
@@ -64,11 +65,23 @@ final class Door: Sendable {
 
 /// A look at one request's credentials that would hold its event loop for too long.
 final class CredentialCheck: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `refusal` is the thread's that runs `check`, and the loop's after that.
+    // SAFETY (@unchecked Sendable): `refusal` is the thread's that runs `check`, and the loop's after that; `failure` is the
+    // loop's.
+    /// One thread for all: who does not know a password takes half of one processor's time at most, and none from large requests.
+    /// It begins with the first look and lives as long as the process.
+    private static let thread: NIOThreadPool = {
+        let thread = NIOThreadPool(numberOfThreads: 1)
+        thread.start()
+        return thread
+    }()
+
     private let door: Door
     private let mediaType: MediaType
     private let check: LongCheck
+    private let isWanted = Atomic(true)
     private var refusal: AuthenticationRefusal?
+    /// The answer if the credentials are right, where it is known already: strangers do not learn it.
+    var failure: Answer.Failure?
 
     fileprivate init(_ door: Door, _ mediaType: MediaType, _ check: @escaping LongCheck) {
         self.door = door
@@ -81,12 +94,25 @@ final class CredentialCheck: @unchecked Sendable {
     /// - Parameter done: called on the loop with the answer to a request that may not come in; nil: it may.
     func run(_ account: ConnectionAccount, _ tools: LoopTools, done: @escaping (Answer.Failure?) -> Void) {
         tools.besideRequests += 1
-        account.doBeside { [self] in
-            do throws(AuthenticationRefusal) { try check() } catch { refusal = error }
-            return .max
-        } done: { [self] in
+        account.wait(for: look, on: Self.thread, tools.eventLoop) { [self] in
             tools.besideRequests -= 1
-            done(refusal.map { door.failure($0, mediaType) })
+            done(refusal.map { door.failure($0, mediaType) } ?? failure)
         }
+    }
+
+    private func look() {
+        guard isWanted.load(ordering: .relaxed) else { return }
+        do throws(AuthenticationRefusal) { try check() } catch { refusal = error }
+    }
+
+    /// Nobody waits for it any more: it is not begun. Any thread.
+    func giveUp() { isWanted.store(false, ordering: .relaxed) }
+
+    /// Instead of `run`, where one of the connection's is under way.
+    func putOff() -> Answer.Failure {
+        door.failure(
+            AuthenticationRefusal(
+                "other credentials of the connection are being looked at", retryAfterSeconds: 1),
+            mediaType)
     }
 }

@@ -9,7 +9,7 @@ extension HTTP1Connection: ReceiverConnection {
         let isStuck = context.map { !$0.channel.isWritable } ?? false
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
         // Who was not told that a part was taken would send all of it again.
-        let isLate = isStuck || (isWaiting && !reader.isHandingOn)
+        let isLate = isStuck || (isWaiting && credentials == nil && !reader.isHandingOn)
         if let limit = limits.write, isLate, now - requestBegan >= limit { return close() }
         if let ageLimit, let grace = limits.ageGrace, now >= ageLimit + grace { return close() }
         switch phase {

@@ -54,6 +54,8 @@ final class HTTP1Connection: ChannelDuplexHandler {
     private var isBlocked = false
     /// A read that was asked for while a request waits.
     private var heldRead = false
+    /// The look at the credentials of the request that waits.
+    var credentials: CredentialCheck?
     /// Counts requests, so that a late answer knows whether its own is still waiting.
     var request = 0
     var keepAlive = true
@@ -117,6 +119,7 @@ final class HTTP1Connection: ChannelDuplexHandler {
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
         phase = .closed
+        credentials?.giveUp()
         reader.abandon()
         memory.end()
         connections.remove(self)
@@ -276,8 +279,13 @@ final class HTTP1Connection: ChannelDuplexHandler {
         let judgement = service.judge(head)
         guard let check = judgement.check else { return begin(judgement.way) }
         phase = .waiting
+        credentials = check
         check.run(account, connections.tools) { [self, request] refusal in
+            credentials = nil
             goOn(request) {
+                // The time was not the client's.
+                requestBegan = connections.tools.now
+                lastMoved = requestBegan
                 phase = .receiving(answered: false)
                 begin(refusal.map { .failure($0) } ?? judgement.way)
             }

@@ -6,22 +6,6 @@ internal import Pipeline
 
 /// One client's HTTP/2 connection to the receiver, gRPC or OTLP/HTTP. Event loop only.
 final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
-    private struct Slot {
-        let reader: RequestReader
-        /// The open stream that uses the slot.
-        var stream: HTTP2Stream?
-        /// When its header came.
-        var began = NIODeadline.distantPast
-        /// When it was answered.
-        var answered = NIODeadline.distantPast
-        /// When its client gives up; `distantFuture` unless it says.
-        var deadline = NIODeadline.distantFuture
-        /// What the answer says to a browser.
-        var corsFields: CORSPolicy.Fields = []
-        /// Whether its credentials are being looked at.
-        var isBeingChecked = false
-    }
-
     private let service: ProtocolService
     private let tools: LoopTools
     private let connections: Connections
@@ -37,6 +21,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     private var keeper: ConnectionKeeper
     private let times: RequestTimes
     private var lastChecked: NIODeadline
+    /// The look at a stream's credentials; one at a time.
+    private var credentials: (check: CredentialCheck, id: Int32)?
     /// How many requests have come.
     private var requests = 0
 
@@ -84,6 +70,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         connections.remove(self)
         handler = nil
         // What is worked on beside the loop stops soon.
+        credentials?.check.giveUp()
         for slot in slots { slot.reader.abandon() }
         slots.removeAll()
         memory.end()
@@ -113,7 +100,6 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         slots[stream.slot].stream = stream
         slots[stream.slot].began = tools.now
         slots[stream.slot].deadline = .distantFuture
-        slots[stream.slot].isBeingChecked = false
         slots[stream.slot].corsFields = service.cors?.fields(for: stream.headers) ?? []
         requests += 1
         if stream.hasTooManyFields {
@@ -123,14 +109,12 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         let judgement = service.judge(stream.headers)
         guard let check = judgement.check else { return begin(stream, judgement.way) }
         let isHead = isHead(stream)
-        var failure: Answer.Failure?
-        slots[stream.slot].isBeingChecked = true
-        switch judgement.way {
-        case .failure(let reason): failure = reason
-        case .success: begin(stream, judgement.way)
-        }
-        check.run(account, tools) { [self, failure, id = stream.id] refusal in
-            checked(stream, id, refusal ?? failure, isHead)
+        guard credentials == nil else { return answer(stream, .failed(check.putOff()), isHead: isHead) }
+        credentials = (check, stream.id)
+        begin(stream, judgement.way)
+        check.run(account, tools) { [self, id = stream.id] failure in
+            credentials = nil
+            checked(stream, id, failure, isHead)
         }
     }
 
@@ -149,18 +133,20 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             let reader = slots[stream.slot].reader
             let refused = reader.begin(
                 target, encoding: encoding, contentLength: contentLength, head: stream.headers)
-            if let failure = refused {
-                answer(stream, .failed(failure))
-            }
+            if let failure = refused { answer(stream, .failed(failure)) }
         }
     }
+
+    private func isBeingChecked(_ stream: HTTP2Stream) -> Bool { credentials?.id == stream.id }
 
     /// The credentials of a request were looked at. What came of its body meanwhile, of one read at most, was kept.
     private func checked(_ stream: HTTP2Stream, _ id: Int32, _ failure: Answer.Failure?, _ isHead: Bool) {
         guard isKnown(stream), stream.id == id else { return }
-        slots[stream.slot].isBeingChecked = false
         guard !stream.answered else { return }
         tools.now = tools.eventLoop.now
+        // The time was not the client's.
+        slots[stream.slot].began = tools.now
+        slots[stream.slot].reader.excuse(until: tools.now)
         if let failure {
             slots[stream.slot].reader.abandon()
             answer(stream, .failed(failure), isHead: isHead)
@@ -192,7 +178,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     }
 
     func ended(_ stream: HTTP2Stream) {
-        guard isKnown(stream), !slots[stream.slot].isBeingChecked else { return }
+        guard isKnown(stream), !isBeingChecked(stream) else { return }
         let reader = slots[stream.slot].reader
         // Answered already.
         guard reader.isReading else { return }
@@ -226,6 +212,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func closed(_ stream: HTTP2Stream, code: UInt32) {
         guard isKnown(stream) else { return }
+        if isBeingChecked(stream) { credentials?.check.giveUp() }
         slots[stream.slot].stream = nil
         slots[stream.slot].reader.abandon()
         memory.openStreams -= 1
@@ -265,6 +252,10 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     private func answer(_ stream: HTTP2Stream, _ answer: Answer, isHead: Bool = false) {
         guard let session = handler?.session else { return }
+        if case .failed(let failure) = answer, isBeingChecked(stream) {
+            credentials?.check.failure = failure
+            return
+        }
         keeper.answered()
         // Refused before it was complete, for reasons that are ours.
         if !stream.peerEnded, case .failed = answer, answer.isOurs {
@@ -323,7 +314,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     }
 
     private func isOverdue(_ slot: Slot, _ now: NIODeadline) -> Bool {
-        guard let stream = slot.stream else { return false }
+        guard let stream = slot.stream, !isBeingChecked(stream) else { return false }
         // The client's windows let nothing through.
         if stream.answered { return now - slot.answered >= unreadLimit }
         if slot.reader.isHandingOn { return false }
@@ -355,7 +346,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         if service.routes.shouldPause { excusePause(now) }
         lastChecked = now
         return slots.compactMap { slot in
-            guard let stream = slot.stream else { return nil }
+            guard let stream = slot.stream, !isBeingChecked(stream) else { return nil }
             let moved = stream.answered ? slot.answered : slot.reader.lastProgress
             guard stream.answered || (slot.reader.isReading && !slot.reader.isBeside),
                 now - moved >= Connections.shortStallLimit

@@ -18,6 +18,31 @@ struct BasicAuthServerTests {
         return (config, diagnostics.items.map { "\($0.path): \($0.message)" })
     }
 
+    private static let bcrypt = "$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW"
+
+    /// One whose pauses last as long as the test, and whose groups of names are the same every time.
+    private func strict(_ users: String...) async throws -> BasicAuthServer {
+        let (config, problems) = read(
+            "htpasswd: {inline: \"\(users.map { "\($0):\(Self.bcrypt)" }.joined(separator: "\\n"))\"}")
+        #expect(problems.isEmpty, "\(problems)")
+        let server = BasicAuthServer(
+            config,
+            .alone(.extension, "basicauth", signal: nil, on: MultiThreadedEventLoopGroup.singleton.next()),
+            key: Array(repeating: 1, count: 32), pauseAfterWrong: .hours(1))
+        try await server.start()
+        return server
+    }
+
+    private func check(
+        _ server: BasicAuthServer, _ credentials: String
+    ) throws(AuthenticationRefusal) -> LongCheck? {
+        try server.admit { _ in basic(credentials) }
+    }
+
+    private static let wrong = AuthenticationRefusal("invalid credentials")
+    private static let later = AuthenticationRefusal(
+        "too many wrong passwords: this one is not looked at now", retryAfterSeconds: 1)
+
     private func server(_ yaml: String) async throws -> BasicAuthServer {
         let (config, problems) = read(yaml)
         #expect(problems.isEmpty, "\(problems)")
@@ -84,32 +109,56 @@ struct BasicAuthServerTests {
         _ = await server.stop(until: .now())
     }
 
-    @Test("after a wrong password unknown ones are asked to come again, and are not hashed")
-    func guessing() async throws {
-        let server = try await server(
-            "htpasswd: {inline: \"me:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\"}")
-        #expect(refusal(server, basic("me:wrong")) == AuthenticationRefusal("invalid credentials"))
-        // Perhaps half a second has gone by on a busy machine: then it is looked at, and is wrong.
-        let second = refusal(server, basic("me:wrong too"))
-        #expect(second?.retryAfterSeconds == 1 || second?.message == "invalid credentials")
+    @Test(
+        "after a wrong password further ones of the name are not hashed; whether it is a user's does not show",
+        arguments: ["me", "who"])
+    func guessing(name: String) async throws {
+        let server = try await strict("me")
+        #expect(refusal(server, basic("\(name):wrong")) == Self.wrong)
+        #expect(refusal(server, basic("\(name):wrong too")) == Self.later)
+        // If one stranger's guess held up all names, or no other one's, users would be told from those who are none.
+        let others = (0..<100).map { refusal(server, basic("stranger \($0):wrong")) }
+        #expect(others.contains(Self.wrong) && others.allSatisfy { $0 == Self.wrong || $0 == Self.later })
         _ = await server.stop(until: .now())
     }
 
     @Test("a slow hash is made off the loop, and once for the same credentials however many ask at a time")
     func slow() async throws {
-        let server = try await server(
-            "htpasswd: {inline: \"me:$2y$04$abcdefghijklmnopqrstuu2r9OfJnfCsdneAXAGHnS4UpFFP8WIrW\"}")
-        func check(_ credentials: String) throws(AuthenticationRefusal) -> LongCheck? {
-            try server.admit { _ in basic(credentials) }
-        }
-        let (first, second) = (try #require(try check("me:secret")), try #require(try check("me:secret")))
-        let (wrong, other) = (try #require(try check("me:wrong")), try #require(try check("who:wrong")))
+        let server = try await strict("me")
+        let first = try #require(try check(server, "me:secret"))
+        let second = try #require(try check(server, "me:secret"))
+        let wrong = try #require(try check(server, "me:wrong"))
+        let other = try #require(try check(server, "me:wrong too"))
         try first()
-        #expect(try check("me:secret") == nil, "known: nothing is left to do")
-        #expect(throws: AuthenticationRefusal("invalid credentials")) { try wrong() }
-        // Now nothing of this user is hashed for half a second.
+        #expect(try check(server, "me:secret") == nil, "known: nothing is left to do")
+        #expect(throws: Self.wrong) { try wrong() }
         try second()
-        #expect(throws: AuthenticationRefusal.self) { try other() }
+        #expect(throws: Self.later) { try other() }
+        _ = await server.stop(until: .now())
+    }
+
+    @Test("who waits for the turn behind a stranger's wrong password comes in")
+    func behindStranger() async throws {
+        let server = try await strict("me")
+        let stranger = try #require(try check(server, "who:wrong"))
+        let user = try #require(try check(server, "me:secret"))
+        #expect(throws: Self.wrong) { try stranger() }
+        try user()
+        _ = await server.stop(until: .now())
+    }
+
+    @Test("more passwords than 64 do not wait: strangers would fill the memory, and users wait for minutes")
+    func pending() async throws {
+        let server = try await strict("me")
+        var waiting: [LongCheck?] = []
+        for index in 0..<BasicAuthServer.pendingMax {
+            waiting.append(try check(server, "stranger \(index):wrong"))
+        }
+        #expect(refusal(server, basic("me:secret"))?.retryAfterSeconds == 1)
+        // Whoever waited for it has gone: it is never made.
+        waiting.removeLast()
+        #expect(refusal(server, basic("me:secret")) == nil)
+        #expect(waiting.allSatisfy { $0 != nil })
         _ = await server.stop(until: .now())
     }
 

@@ -100,6 +100,26 @@ def test_a_slow_password_holds_up_nobody(gateway, backend, clients):
     assert started.long_looks(0.1) == 0
 
 
+def test_strangers_do_not_learn_what_else_is_wrong(gateway, backend, clients):
+    """If it failed, whoever knows no password would learn what the receiver takes; or who knows one would not learn what is wrong
+    with a request."""
+    settings = guarded(backend(), "basicauth", {"htpasswd": {"inline": f"me:{SLOW}\n"}})
+    settings["receivers"]["otlp"]["protocols"]["grpc"]["max_recv_msg_size_mib"] = 1
+    started = gateway(settings)
+    over_grpc = clients.grpc(started)
+    large = data.spans(20_000)
+    assert large.ByteSize() > 1 << 20
+
+    def code(user):
+        with pytest.raises(grpc.RpcError) as failure:
+            over_grpc.export(large, metadata=(("authorization", basic(user, "secret")),))
+        return failure.value.code()
+
+    assert code("you") == grpc.StatusCode.UNAUTHENTICATED
+    # A wrong password may hold up other names for half a second.
+    wait_until(lambda: code("me") == grpc.StatusCode.RESOURCE_EXHAUSTED, lambda: started.log)
+
+
 def turned_away(client, request, credentials):
     """Whether a wrong password before this one still has an effect."""
     try:

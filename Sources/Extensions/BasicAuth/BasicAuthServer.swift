@@ -1,4 +1,5 @@
 internal import Configuration
+internal import Glibc
 internal import HTTP
 internal import Hashing
 internal import Logging
@@ -10,8 +11,8 @@ internal import Synchronization
 /// Lets in who knows a user's password (RFC 7617): `basicauth` with `htpasswd`. Any thread.
 ///
 /// A password that was right is remembered, so that only a client's first request pays for its hash. Slow hashes are made
-/// off the event loops, one at a time, with pauses as long as wrong ones take; a wrong password makes further ones of its user
-/// wait half a second: guessing costs less than half of one processor's time and holds up no other user for long.
+/// off the event loops, one at a time, after a wrong one with a pause as long as it took: guessing costs less than half of one
+/// processor's time. After a wrong password further ones for the same name are turned away for half a second.
 package final class BasicAuthServer: ServerAuthenticator {
     private struct State {
         /// What the table was made of.
@@ -19,9 +20,9 @@ package final class BasicAuthServer: ServerAuthenticator {
         var table = PasswordTable()
         /// Users by the HMACs of credentials that were right, under a key of this process.
         var known: [[UInt8]: String] = [:]
-        /// When the password of a user is looked at again after a wrong one; "" for all who are no users.
-        var nextSlowCheck: [String: NIODeadline] = [:]
-        /// When the next one of anybody is.
+        /// When passwords for a name are looked at again after a wrong one, by their `group`.
+        var nextSlowCheck: [[UInt8]: NIODeadline] = [:]
+        /// When the next slow hash is made.
         var nextOfAll = NIODeadline.uptimeNanoseconds(0)
     }
 
@@ -32,26 +33,51 @@ package final class BasicAuthServer: ServerAuthenticator {
         let mark: [UInt8]
     }
 
+    /// A place among the slow checks that are asked for, which it leaves when it is let go of.
+    private final class SlowCheck: Sendable {
+        private let server: BasicAuthServer
+        private let shown: Credentials
+
+        init(_ server: BasicAuthServer, _ shown: Credentials) {
+            self.server = server
+            self.shown = shown
+            server.pending.add(1, ordering: .relaxed)
+        }
+
+        deinit { server.pending.subtract(1, ordering: .relaxed) }
+
+        func run() throws(AuthenticationRefusal) { try server.checkSlowly(shown) }
+    }
+
     /// More credentials than this are not remembered.
     private static let knownMax = 10_000
-    private static let pauseAfterWrong = TimeAmount.milliseconds(500)
+    /// More slow checks do not wait for their turn.
+    static let pendingMax = 64
 
     package let challenge = "Basic realm=\"sluice\", charset=\"UTF-8\""
     private let inline: String
     private let file: WatchedFile?
-    private let key: [UInt8] = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
+    private let key: [UInt8]
+    private let pauseAfterWrong: TimeAmount
     private let logger: Logger
     private let state = Mutex(State())
-    /// Held while a slow hash is made.
-    private let turn = Mutex(())
+    private let pending = Atomic(0)
 
-    package init(_ config: BasicAuthConfig, _ context: ComponentContext) {
+    /// - Parameter key: of this process.
+    init(_ config: BasicAuthConfig, _ context: ComponentContext, key: [UInt8], pauseAfterWrong: TimeAmount) {
+        self.key = key
+        self.pauseAfterWrong = pauseAfterWrong
         inline = config.htpasswd?.inline.value ?? ""
         file = config.htpasswd?.file.map {
             WatchedFile(
                 $0, key: "htpasswd::file", eventLoop: context.eventLoop, logger: context.logger)
         }
         logger = context.logger
+    }
+
+    package convenience init(_ config: BasicAuthConfig, _ context: ComponentContext) {
+        let key = (0..<32).map { _ in UInt8.random(in: .min ... .max) }
+        self.init(config, context, key: key, pauseAfterWrong: .milliseconds(500))
     }
 
     package func start() async throws {
@@ -95,6 +121,11 @@ package final class BasicAuthServer: ServerAuthenticator {
         }
     }
 
+    /// One of 256 that names are in, users' or not: who is a user does not show, and strangers fill no memory.
+    private func group(of name: String) -> [UInt8] {
+        Array(Digest.sha256.hex(of: Array(name.utf8), key: key).prefix(2))
+    }
+
     /// What a password is compared with; nil: it is known to be right.
     ///
     /// Where anybody has a slow hash, unknown users cost as much time as its owner, so that nobody learns who they are.
@@ -106,8 +137,7 @@ package final class BasicAuthServer: ServerAuthenticator {
         if state.known[shown.mark] != nil { return nil }
         let own = state.table.hashes[shown.user]
         let hash = own ?? state.table.hashes.values.first(where: \.isSlow) ?? .plain([])
-        let next = state.nextSlowCheck[own == nil ? "" : shown.user] ?? state.nextOfAll
-        if hash.isSlow, NIODeadline.now() < max(next, state.nextOfAll) {
+        if hash.isSlow, let next = state.nextSlowCheck[group(of: shown.user)], NIODeadline.now() < next {
             throw AuthenticationRefusal(
                 "too many wrong passwords: this one is not looked at now", retryAfterSeconds: 1)
         }
@@ -133,28 +163,38 @@ package final class BasicAuthServer: ServerAuthenticator {
             guard hash.matches(shown.password), isUser else { throw Self.wrong }
             return nil
         }
-        return { () throws(AuthenticationRefusal) in try self.checkSlowly(shown) }
+        let check = SlowCheck(self, shown)
+        guard pending.load(ordering: .relaxed) <= Self.pendingMax else {
+            throw AuthenticationRefusal("too many passwords wait to be looked at", retryAfterSeconds: 1)
+        }
+        return { () throws(AuthenticationRefusal) in try check.run() }
     }
 
     private static let wrong = AuthenticationRefusal("invalid credentials")
 
-    /// Waits for its turn, after which the same credentials may be known, or wrong ones have come.
+    /// It is its turn: meanwhile the same credentials may have become known, or wrong ones for the name have come.
     private func checkSlowly(_ shown: Credentials) throws(AuthenticationRefusal) {
-        try turn.withLock { _ throws(AuthenticationRefusal) in
-            let found = try state.withLock { state throws(AuthenticationRefusal) in try find(shown, &state) }
-            guard let (hash, isUser) = found else { return }
-            let began = NIODeadline.now()
-            let isRight = hash.matches(shown.password) && isUser
-            let end = NIODeadline.now()
-            state.withLock { state in
-                if isRight, state.known.count < Self.knownMax, state.table.hashes[shown.user] == hash {
-                    state.known[shown.mark] = shown.user
-                }
-                if !isRight { state.nextOfAll = end + (end - began) }
-                state.nextSlowCheck[isUser ? shown.user : ""] = isRight ? nil : end + Self.pauseAfterWrong
-            }
-            guard isRight else { throw Self.wrong }
+        let found = try state.withLock { state throws(AuthenticationRefusal) in
+            try find(shown, &state).map { ($0, state.nextOfAll) }
         }
+        guard let ((hash, isUser), next) = found else { return }
+        Self.sleep(until: next)
+        let began = NIODeadline.now()
+        let isRight = hash.matches(shown.password) && isUser
+        let end = NIODeadline.now()
+        state.withLock { state in
+            if isRight, state.known.count < Self.knownMax, state.table.hashes[shown.user] == hash {
+                state.known[shown.mark] = shown.user
+            }
+            if !isRight { state.nextOfAll = end + (end - began) }
+            state.nextSlowCheck[group(of: shown.user)] = isRight ? nil : end + pauseAfterWrong
+        }
+        guard isRight else { throw Self.wrong }
+    }
+
+    private static func sleep(until time: NIODeadline) {
+        let rest = (time - NIODeadline.now()).nanoseconds
+        if rest > 0 { usleep(UInt32(rest / 1000)) }
     }
 }
 
