@@ -4,6 +4,7 @@ internal import OTLP
 struct SpanSampler: Sendable {
     private let sampler: Sampler
     private static let priority = OwnedBytes("sampling.priority")
+    private static let priorityBytes = 17
     /// The tracestate of a span that came without one; in `hash_seed` with room for the randomness.
     private let freshState: OwnedBytes
 
@@ -16,19 +17,17 @@ struct SpanSampler: Sendable {
 
     /// Decides about the span at a position of its scope, and writes what was decided into a span that is kept.
     func sample(_ scope: MessageID, at position: Int, of request: RequestEditor) -> Decision {
-        let bytes = request.content(scope, at: position)
         var traceID = WireBytes.none
         var text = WireBytes.none
-        var fields = bytes.fields
-        while let field = fields.next() {
+        var priority: AttributeValue?
+        for field in request.content(scope, at: position).fields {
             switch field.number {
             case Field.Span.traceID: traceID = field.bytes
             case Field.Span.traceState: text = field.bytes
-            case Field.Span.attributes: fields.skip(Field.Span.attributes)
+            case Field.Span.attributes: if priority == nil { priority = Self.priority(field.bytes) }
             default: break
             }
         }
-        let priority = bytes.attribute(Self.priority.bytes, in: Field.Span.attributes)
         var state: TraceState?
         let evidence = evidence(traceID, text, &state)
         let decision = sampler.decide(evidence) { policy, threshold in
@@ -113,6 +112,21 @@ struct SpanSampler: Sendable {
         var value: UInt64 = 0
         for index in max(0, traceID.count - 7)..<traceID.count { value = value << 8 | UInt64(traceID[index]) }
         return value
+    }
+
+    /// The value of a `KeyValue` whose key is `sampling.priority`.
+    private static func priority(_ attribute: WireBytes) -> AttributeValue? {
+        // A key of another length, nearly always: one look.
+        if attribute.count >= 2, attribute[0] == Field.KeyValue.key &<< 3 | 2, attribute[1] < 0x80,
+            attribute[1] != priorityBytes
+        {
+            return nil
+        }
+        for field in attribute.fields where field.number == Field.KeyValue.key {
+            guard field.bytes.isEqual(to: priority.bytes) else { return nil }
+            return Attribute(attribute).value
+        }
+        return nil
     }
 
     /// Whether a span is to be kept, or dropped; nil when its priority says nothing.
