@@ -50,7 +50,9 @@ struct GroupByTraceTests {
     /// Otherwise clients that are answered at once would be refused as soon as they send faster than traces are sorted.
     @Test("a client is answered when its spans are sorted")
     func pacing() async throws {
-        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        // Its own: a loop that is held is nobody else's.
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let loop = group.next()
         let next = FakeConsumer()
         let context = ComponentContext.alone(.processor, "groupbytrace", on: loop)
         let processor = GroupByTrace(GroupByTraceConfig(), context, next: PipelineInput(next))
@@ -66,6 +68,7 @@ struct GroupByTraceTests {
         try await loop.submit {}.get()
         #expect(answers.all == [.accepted])
         _ = await processor.stop(until: .now())
+        try await group.shutdownGracefully()
     }
 
     /// Takes everything and has it until it is told to forget it.
