@@ -39,7 +39,7 @@ def free_port():
     raise AssertionError("no port is free")
 
 
-def wait_until(condition, what, timeout=20.0, interval=0.01):
+def wait_until(condition, what, timeout=60.0, interval=0.01):
     """Polls until the condition is truthy and returns its value; fails with `what` when time runs out."""
     deadline = time.monotonic() + timeout
     while True:
