@@ -1,7 +1,7 @@
 // Fuzzes everything in COTLP that reads a client's bytes. The first byte chooses the signal, the rest is the request.
 //
 // Checked beyond the sanitizers: the pass and its slower twin, which repairs text, agree, which compares the short ways
-// with the long ones; what was repaired passes.
+// with the long ones; what was repaired or merged passes.
 #include "COTLP.h"
 
 #include <stdio.h>
@@ -50,7 +50,7 @@ static void check_points(const uint8_t *bytes, size_t count) {
     if (metric.data.count && !metric.is_scattered) require(found[0] == metric.points);
 }
 
-// What was repaired passes, and holds as many items.
+// What was repaired passes, and holds as many items; what is in several parts is for merging.
 static void check_repaired(int signal, const uint8_t *bytes, size_t count, const cotlp_repairs *sized,
                            const cotlp_summary *before) {
     uint8_t *output = malloc(sized->size + 1);
@@ -60,8 +60,29 @@ static void check_repaired(int signal, const uint8_t *bytes, size_t count, const
     cotlp_fault fault;
     require(cotlp_check_repairing(signal, bytes, count, output, &repairs, &summary, &fault) == COTLP_VALID);
     require(repairs.size == sized->size);
-    require(cotlp_check(signal, output, repairs.size, &summary, &fault) == COTLP_VALID);
-    require(memcmp(&summary, before, sizeof summary) == 0);
+    int code = cotlp_check(signal, output, repairs.size, &summary, &fault);
+    require(code == COTLP_VALID || code == COTLP_SCATTERED);
+    require(code == COTLP_SCATTERED || memcmp(&summary, before, sizeof summary) == 0);
+    free(output);
+}
+
+// What was merged is in one part, and both runs say the same of its size; its text may still not be UTF-8.
+static void check_merged(int signal, const uint8_t *bytes, size_t count, int code_of_repairing) {
+    static cotlp_part parts[COTLP_PARTS_MAX];
+    cotlp_merged sized, merged;
+    cotlp_summary summary;
+    cotlp_fault fault;
+    int code = cotlp_check_merging(signal, bytes, count, NULL, &sized, parts, &summary, &fault);
+    if (code != COTLP_VALID) {
+        require(code == COTLP_TOO_SCATTERED || code == code_of_repairing);
+        return;
+    }
+    uint8_t *output = malloc(sized.room + 1);
+    require(output != NULL);
+    require(cotlp_check_merging(signal, bytes, count, output, &merged, parts, &summary, &fault) == COTLP_VALID);
+    require(merged.size == sized.size && merged.size <= sized.room);
+    code = cotlp_check(signal, output, merged.size, &summary, &fault);
+    require(code == COTLP_VALID || code == COTLP_BAD_UTF8);
     free(output);
 }
 
@@ -81,6 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (code == COTLP_VALID) {
         require(same_code == COTLP_VALID && repairs.size == count);
         require(memcmp(&summary, &same_summary, sizeof summary) == 0);
+    } else if (code == COTLP_SCATTERED) {
+        check_merged(signal, bytes, count, same_code);
     } else if (code != COTLP_BAD_UTF8) {
         require(same_code == code);
         require(fault.offset == same_fault.offset && fault.offset <= count);
