@@ -2,8 +2,9 @@
 
 #include "wire.h"
 
-// In C, because the same loops in Swift took more: a span has twenty fields. What all SDKs write nearly always, an attribute with
-// a tag of one byte and less than 128 bytes, takes one look at four bytes and one at the head of its value.
+// In C: the row of a span of 19 fields takes 1 494 instructions, the same loop in Swift took 1 600; to look for one attribute takes
+// 794, in Swift 781. What all SDKs write nearly always, an attribute with a tag of one byte and less than 128 bytes, takes one look
+// at four bytes and one at the head of its value.
 
 /// What the four first bytes of such an attribute have in common, but for its number: a tag, a length and the length of a key of
 /// one byte each.
