@@ -19,6 +19,9 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
     /// When longer, the thread's own time is measured.
     private static let doubtfulTime = TimeAmount.microseconds(200 * Int64(WorkBudget.slowness))
+    /// How often in a row is read from a connection whose requests were taken. Its bodies are complete sooner, and fewer are
+    /// begun at a time: with one read 1000 spans took 12 % more CPU time, 100 spans 7 %.
+    private static let readsOfProven: UInt = 4
     /// What is read at a time from a connection in debt.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.
@@ -52,6 +55,8 @@ package final class ReadGate: ChannelDuplexHandler {
     private var inputEnded = false
     private var isServing = false
     private var isReadingLittle = false
+    /// The channel's `maxMessagesPerRead` is `readsOfProven`.
+    private var isReadingOften = false
     /// Whether the channel may keep a buffer of what was read last.
     private var hasBuffer = false
     private var deadline: Scheduled<Void>?
@@ -125,6 +130,7 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
+        if !isReadingOften, account.work.isProven, !servesPages { readOften(true, context) }
         guard isTLS || wasLong || account.work.isLow else { return context.fireChannelReadComplete() }
         account.now = context.eventLoop.now
         let began = threadTime
@@ -219,9 +225,17 @@ package final class ReadGate: ChannelDuplexHandler {
     private func readLittle(_ isLittle: Bool, _ context: ChannelHandlerContext) {
         guard isLittle != isReadingLittle else { return }
         isReadingLittle = isLittle
+        if isLittle { readOften(false, context) }
         let most = isLittle ? Self.debtorReadBytes : readBytesMax
         // Fails only when the channel is closed.
         try? context.channel.syncOptions?.setOption(.recvAllocator, value: Self.allocator(most))
+    }
+
+    private func readOften(_ isOften: Bool, _ context: ChannelHandlerContext) {
+        isReadingOften = isOften
+        let count = isOften ? Self.readsOfProven : 1
+        // Fails only when the channel is closed.
+        try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: count)
     }
 
     /// Gives back the buffer of the last read, if that is a while ago. Called now and then.

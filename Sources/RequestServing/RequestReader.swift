@@ -271,12 +271,15 @@ final class RequestReader {
         return nil
     }
 
-    /// The room for a body of which `size` bytes are here. Eight times where the end is known: a tenth is copied once more,
-    /// and no more than that is held unused.
+    /// The room for a body of which `size` bytes are here. A multiple where the end is known: little is copied once more,
+    /// and no more than that is held unused. A client that has completed a request is believed more: a body of 512 KiB has its
+    /// room with the first frame of 16 KiB (copied in two steps, 1000 spans took 9 % more CPU time).
     func room(for size: Int) -> Int {
         let before = capacity
         guard announcedBytes >= size else { return min(max(size, before * 2), limits.bodyBytesMax) }
         if size < Self.worthyBytes { return min(4 * size, announcedBytes) }
-        return min(max(size, before * 8, Self.announcedRoomBytes), announcedBytes)
+        let isProven = memory?.account.work.isProven ?? false
+        let believed = isProven ? size * 32 : max(before * 8, Self.announcedRoomBytes)
+        return min(max(size, believed), announcedBytes)
     }
 }

@@ -313,7 +313,7 @@ package final class RequestServer: Sendable {
             }
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
-            // Others have their turn after each read.
+            // Others have their turn after each read of a connection that has earned nothing (`ReadGate`).
             .childChannelOption(.maxMessagesPerRead, value: 1)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {

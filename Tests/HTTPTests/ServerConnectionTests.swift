@@ -73,6 +73,24 @@ import Testing
         repeat { loop.advanceTime(by: .milliseconds(3)) } while channel.isActive && account.waitingBytes > 0
     }
 
+    /// If it failed, a client that sends much would cost an eighth more, or one that owes time would keep the loop from the others.
+    @Test func onlyWhoHasCompletedARequestIsReadOftenInARow() throws {
+        let rig = try ServerConnectionTests(burst: 20_000, slowness: 1)
+        func readsInARow() -> UInt? {
+            rig.channel.options.lazy.compactMap {
+                $0.option is ChannelOptions.Types.MaxMessagesPerReadOption ? $0.value as? UInt : nil
+            }.first
+        }
+        try rig.send(rig.start)
+        #expect(readsInARow() == nil)
+        rig.account.earn(bytes: 1000)
+        try rig.send(Frame.settings())
+        #expect(readsInARow() == 4)
+        rig.account.spend(.milliseconds(100), now: rig.loop.now, among: 0)
+        try rig.send(Frame.settings())
+        #expect(readsInARow() == 1)
+    }
+
     private static let floods: [(String, @Sendable (UInt32) -> [UInt8])] = [
         ("empty DATA", { _ in Frame.data(1, []) }),
         ("PRIORITY", { _ in Frame.raw(2, stream: 1, [0, 0, 0, 0, 1]) }),
