@@ -100,6 +100,13 @@ public final class BoundedRing<Element: Sendable>: @unchecked Sendable {
         return unsafe sequences[position & mask].load(ordering: .sequentiallyConsistent) != position &+ 1
     }
 
+    /// Whether half of it is taken, or was a moment ago. Any thread.
+    public var isHalfFull: Bool {
+        // SAFETY: atomics that live as long as the ring. The slot half a ring ahead is free once the consumer has passed it.
+        let ahead = unsafe tail.pointee.load(ordering: .relaxed) &+ (mask &+ 1) / 2
+        return unsafe sequences[ahead & mask].load(ordering: .relaxed) < ahead
+    }
+
     /// Whether a producer has claimed a slot that `pop` has not given, published or not. Consumer only.
     public var hasClaims: Bool {
         // SAFETY: head is the consumer's alone.

@@ -56,6 +56,9 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
         return true
     }
 
+    /// Whether half of what may wait waits, or did a moment ago: producers that can should slow down. Any thread.
+    package var isHalfFull: Bool { ring.isHalfFull }
+
     /// Takes what waits, without a pause, which was posted before the call or meanwhile. Event loop only.
     /// - Parameter limit: elements, at most.
     package func drainNow(atMost limit: Int = .max) {

@@ -1,5 +1,6 @@
 import BatchProcessor
 import Configuration
+import Glibc
 import NIOCore
 import NIOEmbedded
 import NIOPosix
@@ -358,6 +359,24 @@ struct BatchProcessorDrainTests {
         rig.next.refusal = nil
         rig.advance(milliseconds: 5000)
         #expect(rig.next.taken.isEmpty && rig.next.dropped.count == 1)
+    }
+
+    // A loop that had no processor for 30 ms refused thousands of small requests, with memory for all of them.
+    @Test("receivers leave bytes in their sockets while the batch's loop is behind", .timeLimit(.minutes(2)))
+    func isBehind() async throws {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let processor = BatchProcessor(
+            BatchConfig(), .alone(.processor, "batch", on: group.next()), next: PipelineInput(FakeConsumer()))
+        let goesOn = Noted(false)
+        group.next().execute { while !goesOn.value { sched_yield() } }
+        for _ in 0..<4096 {
+            #expect(!processor.input.shouldPause && processor.consume(makeBatch(items: 1)) == nil)
+        }
+        #expect(processor.input.shouldPause && processor.consume(makeBatch(items: 1)) == nil)
+        goesOn.value = true
+        _ = await processor.stop(until: .now() + .seconds(60))
+        #expect(!processor.input.shouldPause)
+        try await group.shutdownGracefully()
     }
 
     @Test("nothing disappears when other loops hand over while the gateway stops", .timeLimit(.minutes(2)))

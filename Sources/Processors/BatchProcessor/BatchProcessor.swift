@@ -14,7 +14,7 @@ import Synchronization
 ///
 /// When the next consumer refuses a full batch for a reason that may pass, the processor keeps it, asks again, and
 /// refuses what comes: the clients are slowed down instead of losing what was acknowledged.
-package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Sendable {
+package final class BatchProcessor: Consumer, AdmissionControl, PipelineComponent, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
     private let behind: PipelineInput
     private let next: any Consumer
@@ -101,11 +101,16 @@ package final class BatchProcessor: Consumer, PipelineComponent, @unchecked Send
     }
 
     package var input: PipelineInput {
-        var input = behind.behind(self)
+        var input = behind.behind(self, admission: [self])
         // A client that waited for its batch to be full would send no more meanwhile.
         input.pacesClients = false
         return input
     }
+
+    package func admit(bytes: Int) -> Refusal? { nil }
+
+    /// While the loop is behind with what other loops have taken, it catches up: they would refuse soon.
+    package var shouldPause: Bool { mailbox.isHalfFull }
 
     private func take(_ batch: Batch) {
         batch.enter()
