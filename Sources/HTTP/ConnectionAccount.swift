@@ -41,18 +41,42 @@ package enum ConnectionEnd: String, Sendable, CaseIterable {
     }
 }
 
+/// Time that was taken of an event loop lately: halved for each tenth of a second that has passed since.
+struct RecentTime {
+    private static let half = Int64(100_000_000)
+
+    private var taken = 0
+    private var since: NIODeadline
+
+    /// None until now.
+    init(now: NIODeadline) { since = now }
+
+    /// What is left of it.
+    func nanoseconds(at now: NIODeadline) -> Int {
+        let passed = (now - since).nanoseconds
+        return passed < Self.half ? taken : taken >> (passed / Self.half)
+    }
+
+    mutating func add(_ time: TimeAmount, now: NIODeadline) {
+        let passed = (now - since).nanoseconds
+        if passed >= Self.half {
+            taken >>= passed / Self.half
+            since = since + .nanoseconds(passed - passed % Self.half)
+        }
+        taken += Int(time.nanoseconds)
+    }
+}
+
 /// What one connection of a server has cost, in time and frames, and what it holds. Event loop only.
 package final class ConnectionAccount {
-    private static let recentTime = TimeAmount.milliseconds(100)
     private static let busyTime = 1_000_000 * WorkBudget.slowness
 
     /// Time taken from the loop.
     package var work: WorkBudget
     /// Frames that carry nothing.
     package var frames: FrameBudget
-    /// Time taken in the last tenth of a second or two, nanoseconds.
-    private(set) var recent = 0
-    private var recentSince: NIODeadline
+    /// Time taken lately.
+    private(set) var recent: RecentTime
     /// When the read that is being worked on began.
     package internal(set) var now: NIODeadline
     /// Bytes that were read and wait for the connection's turn.
@@ -80,20 +104,20 @@ package final class ConnectionAccount {
         self.work = WorkBudget(work, slowness: slowness, now: now)
         self.frames = FrameBudget(frames, now: now)
         self.now = now
-        recentSince = now
+        recent = RecentTime(now: now)
     }
 
-    /// Time that others may have to wait for: more lately than a few requests take.
-    var isBusy: Bool { recent > Self.busyTime }
+    /// Whether it took time that others may have to wait for: more lately than a few requests take.
+    /// - Parameter isLoaded: whether its loop has much to do. A hundred that took just below that were served before all that
+    ///   had to wait: a polite client's answers took seconds.
+    func isBusy(onLoaded isLoaded: Bool) -> Bool {
+        recent.nanoseconds(at: now) > (isLoaded ? Self.busyTime / 5 : Self.busyTime)
+    }
 
     /// Work was done for the connection.
     func spend(_ time: TimeAmount, now: NIODeadline, among: Int) {
         work.spend(time, now: now, among: among)
-        if now - recentSince > Self.recentTime {
-            recentSince = now
-            recent = 0
-        }
-        recent += Int(time.nanoseconds)
+        recent.add(time, now: now)
     }
 
     /// Does what is to be done with a complete request. The time is the pipelines', not the connection's, as far as what

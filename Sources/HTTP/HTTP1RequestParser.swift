@@ -162,8 +162,14 @@ package struct HTTP1RequestParser {
     }
 
     private static func hasBareLineFeed(_ bytes: UnsafeRawBufferPointer, _ range: Range<Int>) -> Bool {
-        for index in range where unsafe bytes[index] == lf {
+        var at = range.lowerBound
+        // SAFETY: the range is one of `bytes`.
+        while at < range.upperBound, let start = bytes.baseAddress,
+            let found = unsafe memchr(start + at, Int32(lf), range.upperBound - at)
+        {
+            let index = unsafe UnsafeRawPointer(found) - start
             if unsafe index == 0 || bytes[index - 1] != cr { return true }
+            at = index + 1
         }
         return false
     }
@@ -267,13 +273,8 @@ package struct HTTP1RequestParser {
         while begin < end, unsafe line[begin] == space || line[begin] == tab { begin += 1 }
         while end > begin, unsafe line[end - 1] == space || line[end - 1] == tab { end -= 1 }
         let value = unsafe UnsafeRawBufferPointer(rebasing: line[begin..<end])
-        var forbidden = false
-        for index in 0..<value.count {
-            let byte = unsafe value[index]
-            forbidden = forbidden || (byte < space && byte != tab) || byte == 0x7F
-        }
         let name = unsafe UnsafeRawBufferPointer(rebasing: line[..<nameEnd])
-        if forbidden { throw unsafe .badField(name: shown(name)) }
+        guard unsafe HTTP2RequestCheck.isText(value) else { throw unsafe .badField(name: shown(name)) }
         unsafe head.append(loweredName: name, value: value)
         try unsafe framing.note(nameLength: nameEnd, head, value)
     }

@@ -2,7 +2,8 @@ internal import NIOCore
 internal import NIOPosix
 
 /// The connections of one event loop, of all servers but those of own pages, that are served in turn: those that have taken more time than their
-/// requests were worth, those of many that have earned nothing yet, and those of many that are busy.
+/// requests were worth, those of many that have earned nothing yet, and those of many that are busy: who has taken least lately
+/// comes first.
 ///
 /// However many they are, the others wait a few milliseconds for them, and of those in debt keep more than half of the
 /// loop's time. One timer for each kind. Those of own pages are another such group: a flood of one is none of the other's.
@@ -19,6 +20,8 @@ final class LoopTurns: @unchecked Sendable {
     private static let roundTime = TimeAmount.milliseconds(4 * Int64(WorkBudget.slowness))
     /// How much of that is not for connections that have earned nothing.
     private static let roundTimeKept = TimeAmount.milliseconds(3 * Int64(WorkBudget.slowness))
+    /// Of the last tenth of a second or two.
+    private static let loadedTime = 50_000_000
     /// A loop has its thread to itself.
     private static let (ofThread, ofThreadsPages) = (
         ThreadSpecificVariable<LoopTurns>(), ThreadSpecificVariable<LoopTurns>()
@@ -33,14 +36,20 @@ final class LoopTurns: @unchecked Sendable {
     /// Those that want another turn while turns are taken.
     private var returned: [ReadGate] = []
     private var isInRound = false
+    /// Made once: a closure for each round is an allocation.
+    private var endRound: @Sendable () -> Void = {}
     private var roundLeft = TimeAmount.zero
+    /// Time taken for all connections.
+    private var recent: RecentTime
 
     /// Work that is done beside the loop.
     let beside: BesideQueue
 
     private init(_ eventLoop: any EventLoop) {
         self.eventLoop = eventLoop
+        recent = RecentTime(now: eventLoop.now)
         beside = BesideQueue(eventLoop)
+        endRound = { [weak self] in self?.isInRound = false }
     }
 
     /// Those of the loop that this is called on.
@@ -56,13 +65,16 @@ final class LoopTurns: @unchecked Sendable {
     /// How many connections in debt wait for their turn.
     var count: Int { debtors.count + returned.count }
 
+    /// Whether so many wait that what they have read takes much memory.
+    var areMany: Bool { count + busy.count > 16 }
+
     /// Calls `takeTurn` of the gate when those that owe less have had theirs; when it owes nothing, as soon as the loop has
     /// looked at the others.
     func queue(_ gate: ReadGate) {
         guard !isServing else { return returned.append(gate) }
         let credit = gate.account.work.credit
         if credit > 0, gate.account.work.isProven {
-            busy.append(gate, debt: 0)
+            busy.append(gate, debt: gate.account.recent.nanoseconds(at: eventLoop.now))
             scheduleBusy()
         } else {
             debtors.append(gate, debt: -credit)
@@ -98,16 +110,18 @@ final class LoopTurns: @unchecked Sendable {
     }
 
     /// Lets those in a queue have their turns until a few milliseconds are over; who comes back waits for the next time.
-    /// The first is of another class of debts each time: however many little debtors there are, all others have turns, too.
+    /// The second is of another class of debts each time: however many little debtors there are, all others have turns, too.
+    /// Both have theirs however long they take: where others have most of the processors' time, each takes all of that.
     /// - Returns: how long it took.
     private func serve(_ queue: ReferenceWritableKeyPath<LoopTurns, TurnQueue<ReadGate>>) -> TimeAmount {
         isServing = true
         let began = eventLoop.now
-        var next = self[keyPath: queue].popNext()
-        while let gate = next {
+        var served = 0
+        while served < 2 || eventLoop.now - began < Self.turnsTime,
+            let gate = served == 1 ? self[keyPath: queue].popNext() : self[keyPath: queue].popFirst()
+        {
             gate.takeTurn()
-            if eventLoop.now - began >= Self.turnsTime { break }
-            next = self[keyPath: queue].popFirst()
+            served += 1
         }
         isServing = false
         let waiting = returned
@@ -125,16 +139,20 @@ final class LoopTurns: @unchecked Sendable {
         if !isInRound {
             isInRound = true
             roundLeft = Self.roundTime
-            let bound = NIOLoopBound(self, eventLoop: eventLoop)
-            // Runs when every connection that had something to say was asked.
-            eventLoop.execute { bound.value.isInRound = false }
+            // It ends when every connection that had something to say was asked.
+            eventLoop.execute(endRound)
         }
         return roundLeft > (isUnproven ? Self.roundTimeKept : .zero)
     }
 
-    /// Time was taken for a connection that has earned nothing, or is busy.
-    func took(_ time: TimeAmount) {
-        roundLeft = roundLeft - time
+    /// Whether connections took much of the loop's time lately: more than a quarter to a half.
+    func isLoaded(_ now: NIODeadline) -> Bool { recent.nanoseconds(at: now) > Self.loadedTime }
+
+    /// Time was taken for a connection.
+    /// - Parameter inRound: whether for one that has earned nothing, or is busy.
+    func took(_ time: TimeAmount, now: NIODeadline, inRound: Bool) {
+        recent.add(time, now: now)
+        if inRound { roundLeft = roundLeft - time }
     }
 }
 

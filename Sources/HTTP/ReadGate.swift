@@ -11,26 +11,23 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = NIOAny
 
-    /// What is worked on without looking at the clock: at most, and at least.
-    private static let sliceBytesMax = 64 << 10
-    private static let sliceBytesMin = 256
-    private static let sliceBytesFirst = 8 << 10
-    /// A slice that takes longer is followed by one of half its size.
+    /// What is worked on without looking at the clock: at most, at least, and at first.
+    private static let (sliceBytesMax, sliceBytesMin, sliceBytesFirst) = (64 << 10, 256, 8 << 10)
+    /// A slice that takes longer is followed by a shorter one.
     private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
     /// When longer, the thread's own time is measured.
     private static let doubtfulTime = TimeAmount.microseconds(200 * Int64(WorkBudget.slowness))
     /// How often in a row is read from a connection whose requests were taken. Its bodies are complete sooner, and fewer are
     /// begun at a time: with one read 1000 spans took 12 % more CPU time, 100 spans 7 %.
     private static let readsOfProven: UInt = 4
-    /// What is read at a time from a connection in debt.
+    /// What is read at a time from a connection in debt, or when many wait.
     private static let debtorReadBytes = 16 << 10
     /// What the buffers of a loop's connections should take together.
     private static let loopReadBytes = 8 << 20
     /// What is read at first; more when it was not enough.
     private static let readBytesFirst = 2 << 10
-    /// A connection that was silent for so long keeps no memory for what comes next.
+    /// A connection that was silent for so long keeps little memory for what comes next.
     package static let idleLimit = TimeAmount.seconds(5)
-
     /// What is worked on at most when a few bytes ask for much: two requests of a page.
     private static let sliceBytesOfPages = 64
 
@@ -48,17 +45,14 @@ package final class ReadGate: ChannelDuplexHandler {
     private var waiting = ByteBuffer()
     private var sliceBytes: Int
     private let sliceBytesMax: Int
-    private var wasLong = false
-    private var isQueued = false
+    /// Of the last slice.
+    private var workedBytes = 0
+    private var (wasLong, isQueued) = (false, false)
     /// A read that was asked for while bytes wait.
     private var heldRead = false
-    private var inputEnded = false
-    private var isServing = false
-    private var isReadingLittle = false
+    private var (inputEnded, isServing, isReadingLittle) = (false, false, false)
     /// The channel's `maxMessagesPerRead` is `readsOfProven`.
     private var isReadingOften = false
-    /// Whether the channel may keep a buffer of what was read last.
-    private var hasBuffer = false
     private var deadline: Scheduled<Void>?
     /// What the connection costs.
     package let account: ConnectionAccount
@@ -114,13 +108,14 @@ package final class ReadGate: ChannelDuplexHandler {
 
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         account.now = context.eventLoop.now
-        hasBuffer = true
         if !account.work.isInCredit { spend(.zero, now: account.now) }
+        if isReadingLittle, !mustReadLittle { readLittle(false, context) }
         if isQueued || waiting.readableBytes > 0 || !mayWork {
             return keep(unwrapInboundIn(data), context)
         }
         let buffer = unwrapInboundIn(data)
-        guard buffer.readableBytes > sliceBytes else {
+        workedBytes = buffer.readableBytes
+        guard workedBytes > sliceBytes else {
             let began = threadTime
             context.fireChannelRead(data)
             return measure(context, since: began)
@@ -130,21 +125,22 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
-        if !isReadingOften, account.work.isProven, !servesPages { readOften(true, context) }
+        if !isReadingOften, !isReadingLittle, account.work.isProven, !servesPages { readOften(true, context) }
         guard isTLS || wasLong || account.work.isLow else { return context.fireChannelReadComplete() }
         account.now = context.eventLoop.now
         let began = threadTime
         context.fireChannelReadComplete()
-        if self.context != nil { measure(context, since: began) }
+        if self.context != nil { measure(context, since: began, mayGrow: false) }
     }
 
     /// Whether what comes is worked on at once.
     private var mayWork: Bool {
         guard account.work.isInCredit, !account.isHeld else { return false }
-        let isUnproven = !account.work.isProven
-        guard isUnproven || account.isBusy, let turns else { return true }
-        return turns.hasTime(forUnproven: isUnproven)
+        guard !account.work.isProven || isBusy, let turns else { return true }
+        return turns.hasTime(forUnproven: !account.work.isProven)
     }
+
+    private var isBusy: Bool { account.isBusy(onLoaded: turns?.isLoaded(account.now) ?? false) }
 
     /// Works on what waits until there is a reason not to.
     private func serve(_ context: ChannelHandlerContext) {
@@ -153,6 +149,7 @@ package final class ReadGate: ChannelDuplexHandler {
         while let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
+            workedBytes = slice.readableBytes
             let began = threadTime
             context.fireChannelRead(wrapInboundOut(slice))
             if isTLS { context.fireChannelReadComplete() }
@@ -166,7 +163,7 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func spend(_ time: TimeAmount, now: NIODeadline) {
-        if account.isBusy || !account.work.isProven { turns?.took(time) }
+        turns?.took(time, now: now, inRound: isBusy || !account.work.isProven)
         account.spend(time, now: now, among: turns?.count ?? 0)
     }
 
@@ -176,14 +173,14 @@ package final class ReadGate: ChannelDuplexHandler {
         wasLong || account.work.isLow ? ThreadTime.nanoseconds() : nil
     }
 
-    private func measure(_ context: ChannelHandlerContext, since began: Int64?) {
+    private func measure(_ context: ChannelHandlerContext, since began: Int64?, mayGrow: Bool = true) {
         let end = context.eventLoop.now
         var time = end - account.now
         if let began {
             time = .nanoseconds(ThreadTime.nanoseconds() - began)
-            fit(time)
+            fit(time, mayGrow: mayGrow)
         } else if time <= Self.doubtfulTime {
-            fit(time)
+            fit(time, mayGrow: mayGrow)
         } else {
             // Perhaps other threads had the processor: the next one will show.
             time = Self.doubtfulTime
@@ -193,11 +190,15 @@ package final class ReadGate: ChannelDuplexHandler {
         account.now = end
     }
 
-    /// Makes the next slice one that takes about `sliceTime` at most: bytes may cost much or little.
-    private func fit(_ time: TimeAmount) {
+    /// Makes the next slice one that takes about `sliceTime` at most: bytes may cost much or little. A short one that took little
+    /// says nothing of longer ones.
+    private func fit(_ time: TimeAmount, mayGrow: Bool = true) {
         if time > Self.sliceTime {
-            sliceBytes = min(max(sliceBytes / 2, Self.sliceBytesMin), sliceBytesMax)
-        } else if sliceBytes < sliceBytesMax, time * 2 < Self.sliceTime {
+            let bytes = Int64(min(workedBytes, sliceBytes)) * Self.sliceTime.nanoseconds / time.nanoseconds
+            // What it completed may have taken that: a quarter at least.
+            sliceBytes = min(max(Int(bytes), sliceBytes / 4, Self.sliceBytesMin), sliceBytesMax)
+        } else if mayGrow, sliceBytes < sliceBytesMax, workedBytes > sliceBytes / 2, time * 2 < Self.sliceTime
+        {
             sliceBytes = min(sliceBytes * 2, sliceBytesMax)
         }
     }
@@ -217,11 +218,13 @@ package final class ReadGate: ChannelDuplexHandler {
         // It goes on with `release`.
         guard !isQueued, !account.isHeld else { return }
         isQueued = true
-        if !account.work.isInCredit { readLittle(true, context) }
+        if mustReadLittle { readLittle(true, context) }
         turns?.queue(self)
     }
 
-    /// How much is read at a time while a connection is in debt, and after that.
+    private var mustReadLittle: Bool { !account.work.isInCredit || turns?.areMany == true }
+
+    /// How much is read at a time while a connection is in debt, or many wait, and after that.
     private func readLittle(_ isLittle: Bool, _ context: ChannelHandlerContext) {
         guard isLittle != isReadingLittle else { return }
         isReadingLittle = isLittle
@@ -238,13 +241,9 @@ package final class ReadGate: ChannelDuplexHandler {
         try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: count)
     }
 
-    /// Gives back the buffer of the last read, if that is a while ago. Called now and then.
-    package func giveBackBuffer(_ now: NIODeadline) {
-        guard hasBuffer, now - account.now >= Self.idleLimit, let context else { return }
-        hasBuffer = false
-        // The channel keeps its buffer with the allocator that made it. Fails only when it is closed.
-        try? context.channel.syncOptions?.setOption(
-            .recvAllocator, value: Self.allocator(isReadingLittle ? Self.debtorReadBytes : readBytesMax))
+    /// Leaves the channel one of the buffers of reads in a row, when it has been idle. Called now and then.
+    package func giveBackBuffers(_ now: NIODeadline) {
+        if isReadingOften, now - account.now >= Self.idleLimit, let context { readOften(false, context) }
     }
 
     /// What a connection may read at a time when there are so many on its loop: each keeps a buffer of that size.
@@ -272,6 +271,7 @@ package final class ReadGate: ChannelDuplexHandler {
             if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
                 slice.readableBytes > 0
             {
+                workedBytes = slice.readableBytes
                 context.fireChannelRead(wrapInboundOut(slice))
                 if isTLS { context.fireChannelReadComplete() }
             }
@@ -310,7 +310,7 @@ package final class ReadGate: ChannelDuplexHandler {
             if heldRead { queue(context) }
             return
         }
-        if account.work.isInCredit { readLittle(false, context) }
+        if !mustReadLittle { readLittle(false, context) }
         if heldRead {
             heldRead = false
             read(context: context)

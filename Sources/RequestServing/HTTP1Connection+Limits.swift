@@ -5,7 +5,7 @@ internal import NIOCore
 extension HTTP1Connection: ReceiverConnection {
     func check(_ now: NIODeadline) {
         excusePause(now)
-        account.gate?.giveBackBuffer(now)
+        account.gate?.giveBackBuffers(now)
         let isStuck = context.map { !$0.channel.isWritable } ?? false
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
         // Who was not told that a part was taken would send all of it again.

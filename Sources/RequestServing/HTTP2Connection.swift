@@ -281,7 +281,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     func check(_ now: NIODeadline) {
         guard let handler else { return }
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
-        account.gate?.giveBackBuffer(now)
+        account.gate?.giveBackBuffers(now)
         if now - handler.lastRead >= ReadGate.idleLimit, memory.openStreams == 0 {
             handler.session?.giveBackMemory()
             slots = []
