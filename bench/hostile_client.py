@@ -105,8 +105,11 @@ def _held(what, make, count):
 
 _ONE_404 = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 _TABLE = section(extra=b"".join(field(f"x{n}", b"v" * 900, True) for n in range(4)), indexed=True)
+# Its fields, the large ones four times.
+_FROM_TABLE = AGAIN[:2] + bytes([0x80 | 68, 0x80 | 67, 0x80 | 66]) + b"\xc1\xc0\xbf\xbe" * 4
 _NO_WINDOW = struct.pack(">HI", 4, 0)
 _BIG_HEAD = http1_head("X-Big: " + "a" * 60_000 + "\r\nContent-Length: 0\r\n")
+_RESOURCES = b"\n\0" * 50_000
 _ZEROS = gzip.compress(bytes(18 << 20), 9)
 
 ATTACKS = {
@@ -138,8 +141,16 @@ ATTACKS = {
     "kept-hpack": Attack(
         "the same from a few bytes of HPACK", "grpc", greeting() + frame(1, 4, 1, _TABLE) + frame(0, 1, 1, EMPTY),
         lambda: streams(
-            lambda s: frame(1, 4, s + 2, AGAIN[:2] + bytes([0x80 | 68, 0x80 | 67, 0x80 | 66]) + b"\xc1\xc0\xbf\xbe" * 4)
-            + frame(0, 1, s + 2, EMPTY))),
+            lambda s: frame(1, 4, s + 2, _FROM_TABLE) + frame(0, 1, s + 2, EMPTY))),
+    "held-hpack": Attack(
+        "the same, streams that never go on", "grpc", greeting() + frame(1, 4, 1, _TABLE) + frame(0, 1, 1, EMPTY),
+        lambda: streams(lambda s: frame(1, 4, s + 2, _FROM_TABLE))),
+    "unread-accepted": Attack(
+        "answers to requests that were taken that nobody reads", "http", b"",
+        lambda: repeat(http1_head("Content-Length: 0\r\n") * 1000), reads=False),
+    "empty-resources": Attack(
+        "requests of 50 000 resources without a span", "http", b"",
+        lambda: repeat(http1_head(f"Content-Length: {len(_RESOURCES)}\r\n") + _RESOURCES)),
     "half-closed": Attack(
         "a window of 0, a request, and the end of the client's side", "grpc",
         greeting(_NO_WINDOW) + frame(1, 4, 1, section()) + frame(0, 1, 1, EMPTY), ends=True),
