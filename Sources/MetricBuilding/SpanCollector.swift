@@ -23,7 +23,9 @@ package final class SpanCollector: @unchecked Sendable {
 
     // Event loop only.
     private let count: (WireBytes) -> Void
-    private let flushAll: ((ByteBuffer, _ points: Int) -> Void) -> Void
+    private let flushPart: ((ByteBuffer, _ points: Int) -> Void) -> Bool
+    /// Whether a part of a flush is still to be made.
+    private var isFlushing = false
     private var tickers: [RepeatedTask] = []
     private var isStopped = false
     /// What is done every so often beside flushing. Set before `startFlushing`.
@@ -37,18 +39,19 @@ package final class SpanCollector: @unchecked Sendable {
     /// - Parameters:
     ///   - interval: between flushes; 0: a flush with each request.
     ///   - count: counts a request, which it borrows for the call. On the loop.
-    ///   - flush: gives requests of metrics, each with its points. On the loop.
+    ///   - flush: gives requests of metrics, each with its points, and says whether it is to be called again for more of them, when
+    ///     others have had a turn. On the loop.
     package init(
         _ context: ComponentContext, _ outputs: [PipelineOutput], every interval: TimeAmount,
         count: @escaping (WireBytes) -> Void,
-        flush: @escaping (_ emit: (ByteBuffer, _ points: Int) -> Void) -> Void
+        flush: @escaping (_ emit: (ByteBuffer, _ points: Int) -> Void) -> Bool
     ) {
         eventLoop = context.eventLoop
         self.interval = interval
         ledger = context.ledger
         self.outputs = ConnectorOutputs(outputs)
         self.count = count
-        flushAll = flush
+        flushPart = flush
         entered = context.account.counter(.entered)
         counted = context.account.counter(.dropped(.merged))
         lost = context.account.counter(.dropped(.refused))
@@ -57,10 +60,9 @@ package final class SpanCollector: @unchecked Sendable {
             self.outputs.input.consumer, eventLoop: context.eventLoop, logger: context.logger,
             left: context.account.counter(.left))
         mailbox = Mailbox(
-            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true
-        ) { [unowned self] batch in
-            self.take(batch)
-        }
+            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true,
+            cost: { max($0.items, 1) },
+            receive: { [unowned self] batch in take(batch) })
     }
 
     package func start() async throws {
@@ -98,6 +100,8 @@ package final class SpanCollector: @unchecked Sendable {
             self.mailbox.drainNow()
             for ticker in self.tickers { ticker.cancel() }
             self.isStopped = true
+            // What was counted since a flush began is sent by the next one.
+            if self.isFlushing { self.flushOn() }
             self.flush()
             return self.output.drain(until: deadline)
         }
@@ -140,12 +144,22 @@ package final class SpanCollector: @unchecked Sendable {
 
     private func flush() {
         eventLoop.preconditionInEventLoop()
-        guard !output.isStuck else { return }
-        flushAll { bytes, points in
-            let batch = Batch(.metrics, payload: Payload(bytes, ledger: ledger), items: points)
-            outputs.bring(batch, entry: nil, [made])
-            output.send(batch)
-        }
+        guard !output.isStuck, !isFlushing else { return }
+        isFlushing = true
+        flushOn()
+    }
+
+    /// Makes the next part of a flush, or all that is left where somebody waits for it.
+    private func flushOn() {
+        guard isFlushing else { return }
+        repeat {
+            isFlushing = flushPart { bytes, points in
+                let batch = Batch(.metrics, payload: Payload(bytes, ledger: ledger), items: points)
+                outputs.bring(batch, entry: nil, [made])
+                output.send(batch)
+            }
+        } while isFlushing && (isStopped || interval == .zero)
         afterRequest()
+        if isFlushing { eventLoop.executeInTurn { self.flushOn() } }
     }
 }

@@ -14,8 +14,9 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     private let credit = Atomic<Int>(0)
     private let receive: (Element) -> Void
     private let patience: () -> Int
+    private let cost: (Element) -> Int
     private let receivesAtOnce: Bool
-    /// Elements taken before it is asked how long they took,
+    /// What is taken, in what `cost` counts, before it is asked how long that took,
     private let turn = 256
     /// and how long they may take, but for the first, before other work of the loop gets its turn.
     private static var turnTime: TimeAmount { .milliseconds(1) }
@@ -27,15 +28,18 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     ///     in the cache, if nothing else waits.
     ///   - patience: asked on the loop when everything is taken: how much may be posted before the consumer must be woken.
     ///     Not 0 only for one that calls `takeAll` by itself in time.
+    ///   - cost: how much work an element is: items, where each takes a while. At least 1.
     ///   - receive: takes one element; must not block.
     package init(
         capacity: Int, eventLoop: any EventLoop, receivesAtOnce: Bool = false,
-        patience: @escaping () -> Int = { 0 }, receive: @escaping (Element) -> Void
+        patience: @escaping () -> Int = { 0 }, cost: @escaping (Element) -> Int = { _ in 1 },
+        receive: @escaping (Element) -> Void
     ) {
         ring = BoundedRing(capacity: capacity)
         self.eventLoop = eventLoop
         self.receivesAtOnce = receivesAtOnce
         self.patience = patience
+        self.cost = cost
         self.receive = receive
     }
 
@@ -95,9 +99,9 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
         var (taken, began) = (0, NIODeadline.distantPast)
         while true {
             while let element = ring.pop() {
+                taken += cost(element)
                 receive(element)
-                taken += 1
-                guard taken == turn else { continue }
+                guard taken >= turn else { continue }
                 // How much that was: elements cost much or little.
                 let now = NIODeadline.now()
                 if began == .distantPast { began = now }

@@ -70,20 +70,24 @@ struct MailboxTests {
         #expect(received.value == Array(0..<8))
     }
 
-    @Test("other work of a loop gets its turn while a flood of requests is taken")
-    func turns() {
+    @Test(
+        "other work of a loop gets its turn while a flood of requests is taken, the sooner the more work they are",
+        arguments: [(1, 512), (256, 128)])
+    func turns(cost: Int, most: Int) {
         let loop = EmbeddedEventLoop()
         let seen = Noted(0)
         let received = Noted(0)
-        let mailbox = Mailbox<Int>(capacity: 4096, eventLoop: loop) { _ in
+        func receive(_: Int) {
             received.change { $0 += 1 }
             let end = NIODeadline.now() + .microseconds(10)
             while NIODeadline.now() < end {}
         }
+        let mailbox = Mailbox<Int>(
+            capacity: 4096, eventLoop: loop, cost: { _ in cost }, receive: receive)
         for number in 0..<4096 { _ = mailbox.post(number) }
         loop.execute { seen.value = received.value }
-        loop.advanceTime(by: .milliseconds(10))
-        #expect(received.value == 4096 && seen.value > 0 && seen.value <= 512)
+        loop.advanceTime(by: .milliseconds(100))
+        #expect(received.value == 4096 && seen.value > 0 && seen.value <= most)
     }
 
     @Test("a full mailbox refuses and changes nothing; there is room again once it was emptied")

@@ -358,6 +358,31 @@ struct SpanMetricsConnectorTests {
         #expect(rig.ledger.bytes <= before + capacity && rig.ledger.bytes < kept)
     }
 
+    /// Otherwise connections on the connector's loop would wait for half a second whenever it sends 300 000 series.
+    @Test("many series are sent in parts; what is counted between them is sent once")
+    func parts() {
+        let rig = Rig(delta + "histogram: {disable: true}")
+        rig.offer(request((0..<2500).map { TestSpan(name: "op\($0)") }))
+        #expect(rig.flush().count == 1000)
+        rig.offer(request([TestSpan(name: "op0"), TestSpan(name: "op2499")]))
+        let rest = rig.flush(seconds: 1)
+        #expect(rest.count == 1500 && rest.contains("\(calls)\(labels("op2499")) 2"))
+        #expect(rig.flush() == ["\(calls)\(labels("op0")) 1"])
+    }
+
+    /// Otherwise a series would begin anew although a span came in time.
+    @Test("series that are over are forgotten with the last part of a flush")
+    func expirationInParts() {
+        let rig = Rig("histogram: {disable: true}\nseries_expiration: 90s")
+        rig.offer(request((0..<1500).map { TestSpan(name: "op\($0)") }))
+        #expect(rig.flush().count == 1000)
+        #expect(rig.flush(seconds: 1).count == 500)
+        #expect(rig.flush(seconds: 59).count == 1000)
+        rig.offer(request([TestSpan(name: "op0")]))
+        #expect(rig.flush(seconds: 1).count == 500)
+        #expect(rig.flush(seconds: 59) == ["\(calls)\(labels("op0")) 2"])
+    }
+
     /// Otherwise counts would be lost while a backend is away.
     @Test("while the pipelines take nothing counting goes on")
     func stuck() {

@@ -39,6 +39,7 @@ package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unc
             counts.count(request, now: UInt64(clamping: clock()))
         } flush: { emit in
             counts.flush(now: UInt64(clamping: clock()), emit: emit)
+            return false
         }
         collector.afterRequest = { [unowned self] in
             overflowed.add(counts.overflowed - told)

@@ -56,6 +56,7 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
             held.graph.count(request, now: UInt64(clamping: clock()))
         } flush: { emit in
             held.graph.flush(now: UInt64(clamping: clock()), emit: emit)
+            return false
         }
         collector.chores = [
             (TimeAmount(config.expirationLoop), { held.graph.expire(now: UInt64(clamping: clock())) }),

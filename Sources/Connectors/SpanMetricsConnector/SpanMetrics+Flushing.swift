@@ -3,36 +3,92 @@ package import NIOCore
 internal import OTLP
 
 extension SpanMetrics {
-    /// The metrics as they are now, a few megabytes at a time; `emit` gets each request and its points. Forgets what is over.
-    package mutating func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) {
-        self.now = now
-        var request = MetricRequest()
-        for place in table.resources.indices where table.resources[place].isInUse {
-            let index = Int32(place)
-            write(index, into: &request)
-            finish(index)
-            if request.count >= Self.requestBytes { Self.send(&request, emit) }
-        }
-        Self.send(&request, emit)
-        for index in table.evicted { table.remove(resource: index) }
+    /// A flush that is under way: what of it is still to be made.
+    struct Flush {
+        /// Those that were known when it began, the next one last.
+        fileprivate var resources: [(index: Int32, key: SeriesTable.Key)]
+        /// Those that are forgotten with its end.
+        fileprivate let evicted: [(index: Int32, key: SeriesTable.Key)]
+        /// Of the resource at hand: its series, and how many of them were sent.
+        fileprivate var series: [Int32] = []
+        fileprivate var sent = 0
+        /// Those of them that are forgotten, and how many only wait for their next delta.
+        fileprivate var forgotten: Set<Int32> = []
+        fileprivate var idle = 0
     }
 
-    private static let requestBytes = 1 << 20
+    /// A part that takes a few milliseconds.
+    private static let partSeries = 1000
 
-    private static func send(_ request: inout MetricRequest, _ emit: (ByteBuffer, Int) -> Void) {
-        let points = request.points
-        guard points > 0 else { return }
-        emit(request.finish(), points)
-        request = MetricRequest()
+    /// The metrics as they are now, or a part of them; `emit` gets a request, if there is any, and its points. Forgets what is
+    /// over. Spans may be counted between two parts.
+    /// - Returns: whether more is to be sent.
+    package mutating func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) -> Bool {
+        self.now = now
+        var flush = flushing.take() ?? beginFlush()
+        var request = MetricRequest()
+        var left = Self.partSeries
+        while left > 0, let resource = flush.resources.last {
+            left -= max(1, sendSome(of: resource, most: left, &flush, into: &request))
+        }
+        if request.points > 0 {
+            let points = request.points
+            emit(request.finish(), points)
+        }
+        guard flush.resources.isEmpty else {
+            flushing = flush
+            return true
+        }
+        for (index, key) in flush.evicted where isKnown(index, key) && table.resources[Int(index)].isEvicted {
+            table.remove(resource: index)
+        }
+        return false
+    }
+
+    private func beginFlush() -> Flush {
+        var resources: [(index: Int32, key: SeriesTable.Key)] = []
+        for place in table.resources.indices.reversed() where table.resources[place].isInUse {
+            resources.append((Int32(place), table.resources[place].key))
+        }
+        return Flush(
+            resources: resources, evicted: table.evicted.map { ($0, table.resources[Int($0)].key) })
+    }
+
+    private func isKnown(_ index: Int32, _ key: SeriesTable.Key) -> Bool {
+        table.resources[Int(index)].isInUse && table.resources[Int(index)].key == key
+    }
+
+    /// Sends series of a resource, so many at most.
+    /// - Returns: how many.
+    private mutating func sendSome(
+        of resource: (index: Int32, key: SeriesTable.Key), most: Int, _ flush: inout Flush,
+        into request: inout MetricRequest
+    ) -> Int {
+        let index = resource.index
+        var count = 0
+        if isKnown(index, resource.key) {
+            if flush.sent == 0 { flush.series = table.resources[Int(index)].series }
+            let part = flush.series[flush.sent...].prefix(most)
+            count = part.count
+            flush.sent += count
+            // Others may have gone since the flush began.
+            let series = part.filter { table.series[Int($0)].resource == index }
+            write(series, of: index, into: &request)
+            for series in series { finish(series, &flush) }
+            if flush.sent < flush.series.count { return count }
+            finish(resource: index, flush.forgotten)
+        }
+        flush.resources.removeLast()
+        (flush.series, flush.sent, flush.forgotten, flush.idle) = ([], 0, [], 0)
+        return count
     }
 
     private var isDelta: Bool { config.temporality == .delta }
 
-    private func write(_ index: Int32, into request: inout MetricRequest) {
-        let resource = table.resources[Int(index)]
-        let shown = resource.series.filter { !isDelta || table.isChanged($0) }
+    private func write(_ part: [Int32], of resource: Int32, into request: inout MetricRequest) {
+        let shown = part.filter { !isDelta || table.isChanged($0) }
         guard !shown.isEmpty else { return }
-        request.beginResource(resource.attributes)
+        request.beginResource(table.resources[Int(resource)].attributes)
         request.beginScope("spanmetricsconnector")
         func name(_ last: String) -> String {
             config.namespace.isEmpty ? last : "\(config.namespace).\(last)"
@@ -86,30 +142,32 @@ extension SpanMetrics {
         }
     }
 
+    /// What a flush leaves of a series.
+    private mutating func finish(_ series: Int32, _ flush: inout Flush) {
+        if isDelta, !table.isChanged(series) {
+            // Kept for the start of its next delta, as long as there are not too many of them.
+            flush.idle += 1
+            if flush.idle > config.startsMax { flush.forgotten.insert(series) }
+            return
+        }
+        let isOver =
+            config.seriesExpiration > .zero
+            && now &- table.used(series) > UInt64(clamping: config.seriesExpiration.nanoseconds)
+        table.flushed(series, isDelta: isDelta, now: now)
+        if isOver { flush.forgotten.insert(series) }
+    }
+
     /// What a flush leaves of a resource.
-    private mutating func finish(_ index: Int32) {
+    private mutating func finish(resource index: Int32, _ forgotten: Set<Int32>) {
         let resource = table.resources[Int(index)]
         if config.expiration > .zero, now &- resource.used > UInt64(clamping: config.expiration.nanoseconds),
             !resource.isEvicted
         {
             return table.remove(resource: index)
         }
-        var idle = 0
-        var forgotten: Set<Int32> = []
-        for series in resource.series {
-            if isDelta, !table.isChanged(series) {
-                // Kept for the start of its next delta, as long as there are not too many of them.
-                idle += 1
-                if idle > config.startsMax { forgotten.insert(series) }
-            } else if config.seriesExpiration > .zero,
-                now &- table.used(series) > UInt64(clamping: config.seriesExpiration.nanoseconds)
-            {
-                forgotten.insert(series)
-            } else {
-                table.flushed(series, isDelta: isDelta, now: now)
-            }
-        }
-        table.remove(series: forgotten, of: index)
+        // A span may have come since its part was sent.
+        let over = forgotten.filter { table.series[Int($0)].resource == index && !table.isChanged($0) }
+        table.remove(series: over, of: index)
     }
 }
 

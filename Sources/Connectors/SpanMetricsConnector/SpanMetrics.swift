@@ -21,6 +21,8 @@ package struct SpanMetrics: ~Copyable {
     let isShared: Bool
     let exponentialSize: Int?
     var now: UInt64 = 0
+    /// What of a flush is still to be sent.
+    var flushing: Flush?
     private var spans = SpanReader()
     /// Of the spans at hand: where they are counted.
     private var counted = [SeriesTable.Counted](repeating: SeriesTable.Counted(), count: SpanReader.most)

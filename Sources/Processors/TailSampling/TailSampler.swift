@@ -104,10 +104,9 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         notSampledCache = DecisionCache(capacity: config.nonSampledCacheSize)
         durable = config.storage.flatMap { Self.durableWait($0, context) }
         mailbox = Mailbox(
-            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true
-        ) { [unowned self] batch in
-            self.take(batch)
-        }
+            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true,
+            cost: { max($0.items, 1) },
+            receive: { [unowned self] batch in take(batch) })
     }
 
     private static func durableWait(_ storage: ComponentID, _ context: ComponentContext) -> DurableWait? {
