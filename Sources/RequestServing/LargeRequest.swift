@@ -147,7 +147,8 @@ final class LargeRequest: @unchecked Sendable {
     private func handOn() throws(Answer.Failure) {
         while hasBegun, let part = parts.last {
             part.entry = Batch.Entry(body.target.counters.accepted, items: part.items)
-            if let refusal = body.target.input.consumer.consume(part) {
+            let refusal = body.target.pace.measuring(part.bytes) { body.target.input.consumer.consume(part) }
+            if let refusal {
                 let now = eventLoop.now
                 let since = waitsSince ?? now
                 waitsSince = since

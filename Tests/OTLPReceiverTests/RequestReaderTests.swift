@@ -252,4 +252,51 @@ import Testing
         #expect(isLate ? answer?.failure?.code == .deadlineExceeded : answer?.isAccepted == true)
         #expect(rear.consumer.takenItems == (isLate ? [] : [5000, 5000, 2000]))
     }
+
+    /// Scenario: the pipelines take long for what is not large: statements with patterns. Guarantees: after the first request the
+    /// loop's other connections do not wait for such requests, but for small ones; when the pipelines are fast again all is
+    /// worked on at once again.
+    @Test func whatTakesLongIsWorkedOnBesideTheLoop() {
+        let consumer = BusyConsumer()
+        let rear = Rear()
+        let target = Target(
+            signal: .traces, input: PipelineInput(consumer), counters: rear.target().counters)
+        let memory = ConnectionMemory(
+            IncompleteMemory(ConnectionLimits(), requestBytes: .max, ledger: ledger),
+            ConnectionAccount(now: loop.now))
+        let reader = RequestReader(
+            tools: tools, limits: RequestLimits(isGRPC: true, bodyBytesMax: 4 << 20), memory: memory)
+        reader.resume = {}
+        func isBeside(items: Int) -> Bool {
+            #expect(reader.begin(target, encoding: .identity, contentLength: nil) == nil)
+            #expect(reader.append(grpcMessage(RequestBuilder.make(.traces, items: items))) == nil)
+            let answer = finish(reader)
+            guard reader.isBeside else {
+                #expect(answer?.isAccepted == true)
+                return false
+            }
+            #expect(finish(reader)?.isAccepted == true)
+            return true
+        }
+        consumer.milliseconds = 6 * WorkBudget.slowness
+        #expect(!isBeside(items: 400) && isBeside(items: 400) && !isBeside(items: 1))
+        consumer.milliseconds = 0
+        #expect(isBeside(items: 400))
+        for _ in 0..<20 { _ = isBeside(items: 400) }
+        #expect(!isBeside(items: 400))
+    }
+}
+
+/// Takes everything, and a while for it.
+private final class BusyConsumer: Consumer, @unchecked Sendable {
+    var milliseconds = 0
+
+    func consume(_ batch: Batch) -> Refusal? {
+        let end = ThreadTime.nanoseconds() + Int64(milliseconds) * 1_000_000
+        while ThreadTime.nanoseconds() < end {}
+        batch.settle(.accepted)
+        return nil
+    }
+
+    func drop(_ batch: Batch, because refusal: Refusal) {}
 }
