@@ -47,6 +47,9 @@ struct Literal {
     /// Once, by the owner.
     func deallocate() { unsafe bytes.deallocate() }
 
+    /// In a shorter text the first two bytes are looked for one by one; `memchr` stops at each first one.
+    private static let shortTextBytesMax = 128
+
     private static let special = Set(#"\.+*?()|[]{}^$"#.utf8)
 
     private static func isPunctuation(_ byte: UInt8) -> Bool {
@@ -74,6 +77,19 @@ struct Literal {
         if isEnd {
             // SAFETY: as above.
             return unsafe memcmp(base + last, literal, bytes.count) == 0 ? last : nil
+        }
+        if unsafe bytes.count > 1 && text.count <= Self.shortTextBytesMax {
+            let head = unsafe UnsafeRawPointer(literal).loadUnaligned(as: UInt16.self)
+            for index in from...last {
+                // SAFETY: a literal's length behind each index is inside of the text.
+                if unsafe UnsafeRawPointer(base).loadUnaligned(fromByteOffset: index, as: UInt16.self)
+                    == head,
+                    unsafe bytes.count == 2 || memcmp(base + index, literal, bytes.count) == 0
+                {
+                    return index
+                }
+            }
+            return nil
         }
         var index = from
         while index <= last {

@@ -13,41 +13,37 @@ extension RegularExpression {
         _ text: UnsafeBufferPointer<UInt8>, with template: Template, limit: Int = .max,
         change: (([UInt8]) -> [UInt8])? = nil
     ) -> [UInt8]? {
-        var result: [UInt8] = []
-        return unsafe replaceAll(text, with: template, into: &result, limit: limit, change: change)
-            ? result : nil
+        let room = TextRoom()
+        defer { room.deallocate() }
+        let isChanged = unsafe replaceAll(text, with: template, into: room, limit: limit, change: change)
+        return isChanged ? unsafe Array(room.bytes) : nil
     }
 
     /// The same into memory that is used again; false, and nothing written, when there is no match.
     /// - Parameter limit: the result ends, and is not whole, once it is longer.
     package func replaceAll(
-        _ text: UnsafeBufferPointer<UInt8>, with template: Template, into result: inout [UInt8],
-        limit: Int = .max, change: (([UInt8]) -> [UInt8])? = nil
+        _ text: UnsafeBufferPointer<UInt8>, with template: Template, into room: TextRoom, limit: Int = .max,
+        change: (([UInt8]) -> [UInt8])? = nil
     ) -> Bool {
         var copied = 0
         var isFound = false
         unsafe forEachMatch(in: text, groups: template.groupCount) { ranges in
-            if !isFound {
-                result.removeAll(keepingCapacity: true)
-                result.reserveCapacity(text.count + 32)
-            }
+            if !isFound { room.removeAll() }
             isFound = true
-            guard result.count <= limit else { return }
+            guard room.count <= limit else { return }
             let whole = unsafe ranges[0]
-            // SAFETY: RE2 gives ranges inside of the text, the matches from left to right.
-            unsafe result.append(contentsOf: text[copied..<whole.start])
+            // RE2 gives ranges inside of the text, the matches from left to right.
+            unsafe room.append(text, copied..<whole.start)
             if let change {
-                var expanded: [UInt8] = []
-                unsafe template.expand(ranges, of: text, into: &expanded, limit: limit)
-                result += expanded.count <= limit ? change(expanded) : expanded
+                let expanded = unsafe template.expanded(ranges, of: text, limit: limit)
+                room.append(expanded.count <= limit ? change(expanded) : expanded)
             } else {
-                unsafe template.expand(ranges, of: text, into: &result, limit: limit)
+                unsafe template.expand(ranges, of: text, into: room, limit: limit)
             }
             copied = whole.start + whole.count
         }
-        guard isFound else { return false }
-        unsafe result.append(contentsOf: text[copied...])
-        return true
+        if isFound { unsafe room.append(text, copied..<text.count) }
+        return isFound
     }
 
     /// The groups of the first match, the whole match first; nil for those that took no part. Empty: no match.

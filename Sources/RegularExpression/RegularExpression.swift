@@ -17,6 +17,8 @@ package final class RegularExpression: Sendable {
     nonisolated(unsafe) let raw: OpaquePointer
     // SAFETY: as above, never changed.
     private nonisolated(unsafe) let literal: Literal?
+    // SAFETY: as above.
+    private nonisolated(unsafe) let plain: PlainPattern?
     /// The text that was compiled.
     package let pattern: String
     /// Groups in parentheses.
@@ -40,7 +42,9 @@ package final class RegularExpression: Sendable {
         }
         unsafe self.raw = raw
         self.pattern = pattern
-        unsafe literal = Literal(pattern)
+        let literal = Literal(pattern)
+        unsafe self.literal = literal
+        unsafe plain = literal?.isAll == true ? nil : PlainPattern(pattern)
         groupCount = unsafe Int(cre2_group_count(raw))
     }
 
@@ -71,6 +75,7 @@ package final class RegularExpression: Sendable {
     deinit {
         unsafe cre2_delete(raw)
         unsafe literal?.deallocate()
+        unsafe plain?.deallocate()
     }
 
     /// The number of the group of a name; nil when there is none.
@@ -115,8 +120,7 @@ package final class RegularExpression: Sendable {
             unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: groupCount + 1) { ranges in
                 unsafe ranges.initialize(repeating: cre2_range())
                 guard unsafe match(utf8, from: 0, whole: true, into: ranges) else { return nil }
-                var result: [UInt8] = []
-                unsafe template.expand(UnsafeBufferPointer(ranges), of: utf8, into: &result)
+                let result = unsafe template.expanded(UnsafeBufferPointer(ranges), of: utf8)
                 return String(decoding: result, as: UTF8.self)
             }
         }
@@ -126,6 +130,9 @@ package final class RegularExpression: Sendable {
         _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
+        if let plain = unsafe plain, utf8.count <= PlainPattern.textBytesMax {
+            return unsafe match(plain, utf8, from: from, whole: whole, into: ranges)
+        }
         guard let literal = unsafe literal else {
             return unsafe search(utf8, from, whole ? CRE2_WHOLE : CRE2_ANYWHERE, ranges)
         }
@@ -142,6 +149,26 @@ package final class RegularExpression: Sendable {
         // the time.
         return unsafe search(utf8, start, CRE2_AT_START, ranges)
             || search(utf8, start, CRE2_ANYWHERE, ranges)
+    }
+
+    private func match(
+        _ plain: PlainPattern, _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
+        into ranges: UnsafeMutableBufferPointer<cre2_range>?
+    ) -> Bool {
+        var from = from
+        while let start = unsafe literal.map({ unsafe $0.search(utf8, from: from, whole: whole) })
+            ?? plain.start(utf8, from: from, whole: whole)
+        {
+            if let end = unsafe plain.end(utf8, from: start, whole: whole) {
+                // There are no groups.
+                if let ranges = unsafe ranges, !ranges.isEmpty {
+                    unsafe ranges[0] = cre2_range(start: start, count: end - start)
+                }
+                return true
+            }
+            from = start + 1
+        }
+        return false
     }
 
     private func search(

@@ -5,13 +5,27 @@ extension RegularExpression {
     ///
     /// A name without braces is as long as letters, digits and underscores go: `$1x` is the group `1x`. Groups that do
     /// not exist are empty, and so is a match's group that took no part; a `$` that begins neither stays.
+    @safe
     package final class Template: Sendable, Equatable {
         enum Part: Sendable, Equatable {
             case text([UInt8])
             case group(Int)
         }
 
+        private struct Piece {
+            /// In `texts`.
+            var range = 0..<0
+            /// -1: it is a text.
+            var group = -1
+        }
+
         let parts: [Part]
+        // SAFETY: written before it is shared, never changed, freed in deinit.
+        /// The parts as plain values, behind which no references are counted.
+        private nonisolated(unsafe) let pieces: UnsafeMutableBufferPointer<Piece>
+        // SAFETY: as above.
+        /// The texts of all parts.
+        private nonisolated(unsafe) let texts: UnsafeMutableBufferPointer<UInt8>
         /// The only text it ever gives, if it names no group.
         package let constant: String?
         /// The highest number of a group that it names; 0 for none.
@@ -43,6 +57,19 @@ extension RegularExpression {
             }
             if !literal.isEmpty { parts.append(.text(literal)) }
             self.parts = parts
+            var texts: [UInt8] = []
+            let pieces = parts.map { part in
+                switch part {
+                case .group(let group): return Piece(group: group)
+                case .text(let bytes):
+                    texts += bytes
+                    return Piece(range: texts.count - bytes.count..<texts.count)
+                }
+            }
+            unsafe self.pieces = .allocate(capacity: pieces.count)
+            _ = unsafe self.pieces.initialize(from: pieces)
+            unsafe self.texts = .allocate(capacity: texts.count)
+            _ = unsafe self.texts.initialize(from: texts)
             groupCount = parts.reduce(0) { highest, part in
                 if case .group(let group) = part { max(highest, group) } else { highest }
             }
@@ -55,23 +82,37 @@ extension RegularExpression {
             }
         }
 
+        deinit {
+            unsafe pieces.deallocate()
+            unsafe texts.deallocate()
+        }
+
         /// Appends what it makes of a match: the ranges of its groups in the text, `groupCount` and the whole match first.
         /// - Parameter limit: the result ends, and is not whole, once it is longer.
         func expand(
             _ ranges: UnsafeBufferPointer<cre2_range>, of text: UnsafeBufferPointer<UInt8>,
-            into result: inout [UInt8], limit: Int = .max
+            into room: TextRoom, limit: Int = .max
         ) {
-            for part in parts {
-                guard result.count <= limit else { return }
-                switch part {
-                case .text(let bytes): result += bytes
-                case .group(let index):
-                    let range = unsafe ranges[index]
-                    guard range.start >= 0 else { continue }
-                    // SAFETY: RE2 gives ranges inside of the text.
-                    unsafe result.append(contentsOf: text[range.start..<range.start + range.count])
+            for index in unsafe 0..<pieces.count {
+                guard room.count <= limit else { return }
+                let piece = unsafe pieces[index]
+                guard piece.group >= 0 else {
+                    unsafe room.append(UnsafeBufferPointer(texts), piece.range)
+                    continue
                 }
+                let range = unsafe ranges[piece.group]
+                if range.start >= 0 { unsafe room.append(text, range.start..<range.start + range.count) }
             }
+        }
+
+        /// What it makes of a match; see `expand`.
+        func expanded(
+            _ ranges: UnsafeBufferPointer<cre2_range>, of text: UnsafeBufferPointer<UInt8>, limit: Int = .max
+        ) -> [UInt8] {
+            let room = TextRoom()
+            defer { room.deallocate() }
+            unsafe expand(ranges, of: text, into: room, limit: limit)
+            return unsafe Array(room.bytes)
         }
 
         /// Takes a name, with or without braces, off the front; nil, and nothing taken, when there is none.

@@ -46,6 +46,9 @@ enum Paths {
         let keys = try checker.keys(node.fields.last?.keys ?? [])
         guard !keys.isEmpty else { return found.path }
         if names[0] == "trace_state" { return try TraceState.path(keys, shown, node) }
+        if let attributes = found.path as? AttributesPath, keys.count == 1, case .string(let key) = keys[0] {
+            return AttributePath(attributes, key, shown: shown)
+        }
         return IndexedPath(found.path, keys, shown: shown)
     }
 

@@ -1,4 +1,5 @@
 package import OTLP
+internal import RegularExpression
 
 /// What a statement runs on: the open request, the messages from the resource down to the item, and what lives as long as
 /// one item. One pass has one; one thread.
@@ -25,16 +26,10 @@ package final class Frame {
     /// Metrics that functions have added to the current scope.
     var madeMetrics = 0
 
-    private var scratch: [UInt8] = []
+    /// For a text that lives for one statement.
+    let room = TextRoom()
 
-    /// Room for a text that lives for one statement; give it back.
-    func takeScratch() -> [UInt8] {
-        var taken: [UInt8] = []
-        swap(&taken, &scratch)
-        return taken
-    }
-
-    func giveScratch(_ room: [UInt8]) { scratch = room }
+    deinit { room.deallocate() }
 
     // MARK: - Memory
 

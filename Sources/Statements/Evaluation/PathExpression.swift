@@ -72,43 +72,55 @@ class PathExpression: Expression {
     }
 }
 
+/// An attribute by a key that is known. Its parts are constants that are there, so that no references are counted for an item.
+final class AttributePath: PathExpression {
+    private let attributes: AttributesPath
+    private let key: OwnedBytes
+    /// Borrowed from the key.
+    private let name: WireBytes
+
+    init(_ attributes: AttributesPath, _ key: OwnedBytes, shown: String) {
+        (self.attributes, self.key) = (attributes, key)
+        name = key.bytes
+        super.init(shown)
+    }
+
+    override var isPlain: Bool { true }
+
+    override func plain(_ frame: Frame) -> AttributeValue { attributes.plainValue(of: name, frame) }
+
+    override func set(plain value: AttributeValue, _ frame: Frame) throws(EvaluationError) {
+        try attributes.set(plain: value, of: name, frame)
+    }
+
+    override func encoded(_ value: AttributeValue) -> OwnedBytes? {
+        if case .empty = value { return nil }
+        return OwnedBytes(keyValue: name, value)
+    }
+
+    override func set(encoded: OwnedBytes, _ frame: Frame) {
+        frame.editor.set(name, borrowing: encoded.bytes, in: attributes.table(frame))
+    }
+
+    override func evaluate(_ frame: Frame) -> Value { attributes.value(of: .borrowed(name), frame) }
+
+    override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        try attributes.set(value, of: .borrowed(name), frame)
+    }
+}
+
 /// A path with brackets behind a map or a value.
 final class IndexedPath: PathExpression {
     private let base: PathExpression
     private let keys: [Key]
     /// The only key, a literal, borrowed from `keys`: nearly always.
     private let name: WireBytes?
-    /// What is before the brackets, when it is the attributes of something.
-    private let attributes: AttributesPath?
 
     init(_ base: PathExpression, _ keys: [Key], shown: String) {
         self.base = base
         self.keys = keys
-        attributes = base as? AttributesPath
         if keys.count == 1, case .string(let name) = keys[0] { self.name = name.bytes } else { name = nil }
         super.init(shown)
-    }
-
-    override var isPlain: Bool { name != nil && attributes != nil }
-
-    override func plain(_ frame: Frame) -> AttributeValue {
-        guard let name, let attributes else { return .empty }
-        return attributes.plainValue(of: name, frame)
-    }
-
-    override func set(plain value: AttributeValue, _ frame: Frame) throws(EvaluationError) {
-        guard let name, let attributes else { return try set(Value(value), frame) }
-        try attributes.set(plain: value, of: name, frame)
-    }
-
-    override func encoded(_ value: AttributeValue) -> OwnedBytes? {
-        if case .empty = value { return nil }
-        return attributes == nil ? nil : name.map { OwnedBytes(keyValue: $0, value) }
-    }
-
-    override func set(encoded: OwnedBytes, _ frame: Frame) {
-        guard let name, let attributes else { return }
-        frame.editor.set(name, borrowing: encoded.bytes, in: attributes.table(frame))
     }
 
     override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {

@@ -34,7 +34,9 @@ private final class OneStatement: StatementList {
 
     override func run(_ frame: Frame, failed: (Int, EvaluationError) -> Bool) -> Bool {
         do throws(EvaluationError) {
-            if try condition.holds(frame) { _ = try body(frame) }
+            guard try condition.holds(frame) else { return false }
+            // Editors give nothing, of which nothing is released.
+            if case .null = try body(frame) { return false }
             return false
         } catch {
             return failed(index, error)

@@ -38,10 +38,10 @@ extension Frame {
         _ scope: ScopePlace, _ context: ContextKind, _ body: (Frame) throws(Failure) -> Void
     ) throws(Failure) {
         var position = 0
-        while position < editor.fieldCount(scope.entry), !editor.isOutOfMemory {
-            defer { position += 1 }
-            guard editor.number(scope.entry, at: position) == Field.ScopeEntry.entries else { continue }
-            let item = editor.child(scope.entry, at: position)
+        while let item = editor.nextChild(
+            scope.entry, Field.ScopeEntry.entries, from: &position, to: .max)
+        {
+            position += 1
             show(item: item)
             switch context {
             case .spanevent: try forEachPart(item, Field.Span.events, context, body)

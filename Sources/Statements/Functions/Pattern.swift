@@ -52,19 +52,6 @@ extension Bytes {
         }.map { .owned($0) }
     }
 
-    /// Writes the text with every match replaced; false, and nothing written, when there is none. Not whole when it is longer
-    /// than a limit.
-    func replace(
-        _ expression: RegularExpression, with template: RegularExpression.Template, limit: Int,
-        into result: inout [UInt8]
-    ) -> Bool {
-        unsafe read { bytes in
-            // SAFETY: borrowed for the call.
-            unsafe expression.replaceAll(
-                bytes.bindMemory(to: UInt8.self), with: template, into: &result, limit: limit)
-        }
-    }
-
     /// Whether a pattern occurs in the text. Allocates nothing.
     func occurs(_ expression: RegularExpression) -> Bool {
         unsafe read { bytes in

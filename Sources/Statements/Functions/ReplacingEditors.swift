@@ -106,20 +106,28 @@ enum ReplacingEditors {
             let target = arguments.path(0)
             let pattern = try Pattern(arguments.expression(1), of: "replace_pattern")
             let replacement = Replacement(arguments, at: 2, for: pattern.constant)
-            let isPlain = target.isPlain
-            return { frame throws(EvaluationError) in
-                if isPlain, let expression = pattern.constant, let template = replacement.plainTemplate {
+            if target.isPlain, let expression = pattern.constant, let template = replacement.plainTemplate {
+                return { frame throws(EvaluationError) in
                     guard case .string(let text) = target.plain(frame) else { return .null }
                     // Kept from item to item, so that nothing is allocated.
-                    var new = frame.takeScratch()
-                    let limit = frame.textBytesMax
-                    if Bytes.borrowed(text).replace(expression, with: template, limit: limit, into: &new) {
-                        try frame.admit(new.count)
-                        try target.set(.string(.owned(new)), frame)
+                    let room = frame.room
+                    // SAFETY: borrowed for the call.
+                    let isChanged = unsafe expression.replaceAll(
+                        text.unsafeBytes.bindMemory(to: UInt8.self), with: template, into: room,
+                        limit: frame.textBytesMax)
+                    guard isChanged else { return .null }
+                    try frame.admit(room.count)
+                    let new = unsafe UnsafeRawBufferPointer(room.bytes)
+                    if unsafe new.isASCII {
+                        // SAFETY: as above.
+                        try target.set(plain: .string(unsafe WireBytes(new)), frame)
+                    } else {
+                        try target.set(.string(.owned(unsafe Array(new))), frame)
                     }
-                    frame.giveScratch(new)
                     return .null
                 }
+            }
+            return { frame throws(EvaluationError) in
                 guard case .string(let text) = try target.evaluate(frame) else { return .null }
                 guard let new = try replacement.replaced(text, pattern.resolved(frame), frame) else {
                     return .null

@@ -7,11 +7,15 @@ enum StringConverters {
                 arguments throws(FunctionError) in
                 let target = arguments.expression(0)
                 let pattern = try Pattern(arguments.expression(1), of: "IsMatch")
-                let isPlain = target.isPlain
-                return { frame throws(EvaluationError) in
-                    if isPlain, case .string(let text) = target.plain(frame) {
-                        return .bool(Bytes.borrowed(text).occurs(try pattern.resolved(frame)))
+                if target.isPlain, let expression = pattern.constant {
+                    return { frame throws(EvaluationError) in
+                        if case .string(let text) = target.plain(frame) {
+                            return .bool(Bytes.borrowed(text).occurs(expression))
+                        }
+                        return .bool(try target.evaluate(frame).stringLike()?.occurs(expression) ?? false)
                     }
+                }
+                return { frame throws(EvaluationError) in
                     guard let text = try target.evaluate(frame).stringLike() else { return .bool(false) }
                     return .bool(text.occurs(try pattern.resolved(frame)))
                 }

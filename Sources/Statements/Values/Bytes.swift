@@ -51,7 +51,7 @@ enum Bytes {
     /// text was checked when it came in.
     var asText: Bytes {
         // Nearly all are ASCII; the library's check costs a thousand instructions.
-        guard case .owned(let bytes) = self, !bytes.isASCII,
+        guard case .owned(let bytes) = self, unsafe !bytes.withUnsafeBytes({ unsafe $0.isASCII }),
             String(validating: bytes, as: UTF8.self) == nil
         else { return self }
         return .owned(Array(String(decoding: bytes, as: UTF8.self).utf8))
@@ -81,22 +81,20 @@ enum Bytes {
     }
 }
 
-extension [UInt8] {
+extension UnsafeRawBufferPointer {
     /// Eight bytes at a time.
-    fileprivate var isASCII: Bool {
-        unsafe withUnsafeBytes { bytes in
-            var index = 0
-            var seen: UInt64 = 0
-            // SAFETY: all that is read is below the count.
-            while index &+ 8 <= bytes.count {
-                unsafe seen |= bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
-                index &+= 8
-            }
-            while index < bytes.count {
-                unsafe seen |= UInt64(bytes[index])
-                index &+= 1
-            }
-            return seen & 0x8080_8080_8080_8080 == 0
+    var isASCII: Bool {
+        var index = 0
+        var seen: UInt64 = 0
+        // SAFETY: all that is read is below the count.
+        while index &+ 8 <= count {
+            unsafe seen |= loadUnaligned(fromByteOffset: index, as: UInt64.self)
+            index &+= 8
         }
+        while index < count {
+            unsafe seen |= UInt64(self[index])
+            index &+= 1
+        }
+        return seen & 0x8080_8080_8080_8080 == 0
     }
 }
