@@ -56,6 +56,9 @@ package final class BufferPool: @unchecked Sendable {
         return 1 << (Int.bitWidth - (size - 1).leadingZeroBitCount)
     }
 
+    /// Whether this thread may take buffers.
+    package var isOnLoop: Bool { eventLoop.inEventLoop }
+
     /// An empty buffer with room for `capacity` bytes. Event loop only.
     package func take(capacity: Int) -> ByteBuffer {
         eventLoop.preconditionInEventLoop()

@@ -48,6 +48,20 @@ package final class Payload: @unchecked Sendable {
         ledger?.charge(chargedBytes)
     }
 
+    /// An empty one for what is made of this one, with room for `capacity` bytes: from the same pool if this is its thread, else
+    /// fresh. Says the same of who sent it. Any thread.
+    package func successor(capacity: Int, ledger: MemoryLedger) -> Payload {
+        let new: Payload
+        if let pool, pool.isOnLoop {
+            new = Payload(capacity: capacity, pool: pool, ledger: ledger)
+        } else {
+            new = Payload(ByteBufferAllocator().buffer(capacity: capacity), ledger: ledger)
+        }
+        new.metadata = metadata
+        new.client = client
+        return new
+    }
+
     deinit {
         ledger?.release(chargedBytes + metadataBytes)
         if let pool, let buffer = storage.take() { pool.recycle(buffer) }

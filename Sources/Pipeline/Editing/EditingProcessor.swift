@@ -196,16 +196,12 @@ package final class EditingProcessor: Consumer, PipelineComponent {
     private func written(_ editor: RequestEditor, _ source: Payload) throws(Refusal) -> Payload {
         let count = editor.writtenCount
         try admit(count)
-        var buffer = ByteBuffer()
-        buffer.reserveCapacity(count)
-        unsafe buffer.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { room in
+        let payload = source.successor(capacity: count, ledger: ledger)
+        unsafe payload.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { room in
             // SAFETY: the room has at least `count` bytes.
             unsafe editor.write(into: UnsafeMutableRawBufferPointer(rebasing: room[..<count]))
             return count
         }
-        let payload = Payload(buffer, ledger: ledger)
-        payload.metadata = source.metadata
-        payload.client = source.client
         return payload
     }
 
