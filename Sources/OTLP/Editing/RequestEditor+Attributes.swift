@@ -104,12 +104,22 @@ extension RequestEditor {
         if let bytes = unread(table.message) {
             return bytes.attribute(key, in: table.number)
         }
+        if isOverlaid(table) { return overlay.find(key).map { AttributeValue(overlay.value($0)) } }
         guard let position = find(key, in: table) else { return nil }
         return value(table, at: position)
     }
 
+    /// Whether there is an attribute with a key. Behind it, setting and removing by key need no row.
+    public func contains(_ key: WireBytes, in table: AttributeTable) -> Bool {
+        isOverlaid(table) ? overlay.find(key) != nil : find(key, in: table) != nil
+    }
+
     /// Sets the value of a key: of the first attribute that has it, or of a new one.
     public func set(_ key: WireBytes, to value: AttributeValue, in table: AttributeTable) {
+        if isOverlaid(table) {
+            let new = keyValue(KeyValueParts(key: key), value, insteadOf: .none)
+            return set(key, borrowing: new, in: table)
+        }
         guard let position = find(key, in: table) else { return append(key, value, to: table) }
         setValue(table, at: position, to: value)
     }
@@ -117,8 +127,23 @@ extension RequestEditor {
     /// The same with an attribute that is encoded already, a `KeyValue` message with this key, which lives as long as the request
     /// is open.
     public func set(_ key: WireBytes, borrowing keyValue: WireBytes, in table: AttributeTable) {
+        if isOverlaid(table), let index = overlay.find(key) {
+            if overlay.content(index).isEqual(to: keyValue) { return }
+            if overlay.replace(index, with: keyValue) { return overlayChanged(keyValue.count) }
+        } else if appendOverlaid(keyValue, to: table) {
+            return
+        }
         guard let position = find(key, in: table) else { return append(borrowing: keyValue, to: table) }
         set(table, at: position, borrowing: keyValue)
+    }
+
+    /// Adds an attribute to the overlay; false: these attributes are in a row, or must be.
+    private func appendOverlaid(_ keyValue: WireBytes, to table: AttributeTable) -> Bool {
+        guard isOverlaid(table),
+            overlay.append(keyValue, behind: messages[Int(table.message.index)].source.count)
+        else { return false }
+        overlayChanged(keyValue.count)
+        return true
     }
 
     /// Gives the attribute at a position the value of one that is encoded already and has its key.
@@ -143,6 +168,7 @@ extension RequestEditor {
     /// Adds an attribute that is encoded already, a `KeyValue` message, and lives as long as the request is open. The caller
     /// knows that there is none with its key.
     public func append(borrowing keyValue: WireBytes, to table: AttributeTable) {
+        if appendOverlaid(keyValue, to: table) { return }
         appendKept(table.message, table.number, keyValue)
     }
 
@@ -176,6 +202,15 @@ extension RequestEditor {
     /// Removes all attributes with a key; whether there was one.
     @discardableResult
     public func remove(_ key: WireBytes, in table: AttributeTable) -> Bool {
+        if isOverlaid(table) {
+            guard var index = overlay.find(key) else { return false }
+            while true {
+                overlay.remove(index)
+                overlayChanged(0)
+                guard let next = overlay.find(key, from: index + 1) else { return true }
+                index = next
+            }
+        }
         guard var position = find(key, in: table) else { return false }
         while true {
             remove(table.message, at: position)

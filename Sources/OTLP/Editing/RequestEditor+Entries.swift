@@ -103,11 +103,15 @@ extension RequestEditor {
         return fields.next()?.bits ?? 0
     }
 
+    /// Bytes that a new field has at most beside its content.
+    @inline(__always)
+    var newFieldCountMax: Int { 15 }
+
     /// Bytes that a field adds at most.
     @inline(__always)
     func newCountMax(_ entry: Entry) -> Int {
         guard entry.number != 0, entry.isNew else { return 0 }
-        return 15 &+ (entry.made >= 0 ? made[Int(entry.made)].content.count : 0)
+        return newFieldCountMax &+ (entry.made >= 0 ? made[Int(entry.made)].content.count : 0)
     }
 
     /// Bytes of a new field.

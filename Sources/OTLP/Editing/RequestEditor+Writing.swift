@@ -48,6 +48,11 @@ extension RequestEditor {
     private func measure(_ message: Int32) -> Int {
         let row = messages[Int(message)]
         guard row.isChanged else { return row.source.count }
+        if overlay.message == message {
+            let total = measureOverlay(row.source)
+            messages[Int(message)].writtenCount = total
+            return total
+        }
         var total = row.source.count
         // SAFETY: nothing is added meanwhile, and positions are below the count.
         let fields = unsafe entries.elements(touched(row))
@@ -68,6 +73,7 @@ extension RequestEditor {
 
     private func write(_ message: Int32, to writer: inout FieldWriter) {
         let row = messages[Int(message)]
+        if overlay.message == message { return writeOverlay(row.source, to: &writer) }
         // Up to where the source was copied, or left out.
         var copied = 0
         if row.isChanged {

@@ -8,11 +8,11 @@ public struct MessageID: Hashable, Sendable {
 
 /// A request open for change, wire to wire.
 ///
-/// A message is opened when it is asked for. One that is read once is searched; for the second read, and for a change, it
-/// becomes a row of entries, made in one walk: each as it came or replaced. What nobody opened, and each field that nobody
-/// replaced, is written as the run of bytes that it was, unknown fields included. Opened messages are closed behind a walk: a
-/// changed one is folded into its parent, an unchanged one is forgotten. So the working memory is that of one item and of what
-/// was changed.
+/// A message is opened when it is asked for. One that is read once is searched; for the second read, and for a change, its
+/// attributes are put into the overlay if they are asked for by key, else it becomes a row of entries, made in one walk: each as
+/// it came or replaced. What nobody opened, and each field that nobody replaced, is written as the run of bytes that it was,
+/// unknown fields included. Opened messages are closed behind a walk: a changed one is folded into its parent, an unchanged one
+/// is forgotten. So the working memory is that of one item and of what was changed.
 ///
 ///     messages   request ── resource entry ── scope entry ── span        handles are indices
 ///     entries    [1 1 1]    [1 2]             [1 2 2 2 2]  [1 2 4 5 …]    a range each; moved to the end when it grows
@@ -37,6 +37,8 @@ public final class RequestEditor {
         var touchedTo: Int32 = 0
         /// Whether it was searched without a row.
         var isRead = false
+        /// Whether its attributes stood in the overlay, or were to.
+        var wasOverlaid = false
         /// -1 for the request.
         let parent: Int32
         /// The entry in the parent.
@@ -65,6 +67,8 @@ public final class RequestEditor {
     private var pinnedMade = 0
     /// The attribute that was found last: statements that read one mostly set it next.
     let lastFound = EditorList<Found>(capacity: 1)
+    /// The attributes of one message that has no row.
+    let overlay = AttributeOverlay()
 
     /// One without a request: `root` reads as empty.
     public init() {
@@ -80,6 +84,7 @@ public final class RequestEditor {
         made.deallocate()
         lastPositions.deallocate()
         lastFound.deallocate()
+        overlay.deallocate()
         budget.deallocate()
     }
 
@@ -101,6 +106,7 @@ public final class RequestEditor {
         pinned = 0..<0
         pinnedMade = 0
         forgetFound()
+        overlay.clear()
     }
 
     /// The `Export*ServiceRequest`.
@@ -174,6 +180,7 @@ public final class RequestEditor {
         messages[index].count = count
         messages[index].capacity = count
         if entries.bytes != bytes { holdLists() }
+        if overlay.message == message.index { moveOverlay(to: message) }
         return messages[index]
     }
 
@@ -225,14 +232,15 @@ public final class RequestEditor {
     public func close(_ id: MessageID) {
         let closing = id.index
         let message = messages[Int(closing)]
-        guard message.parent >= 0, isLast(closing) else { return }
+        guard message.parent >= 0, isLast(closing) else { return giveUpOverlay(closing) }
         let place = entryIndex(of: message)
         let isInPlace = entries[place].child == closing
         var content: WireBytes?
         if isInPlace, message.isChanged {
             content = folded(closing, atMost: Self.foldedBytesMax)
-            if content == nil { return }
+            if content == nil { return giveUpOverlay(closing) }
         }
+        if overlay.message >= closing { overlay.clear() }
         forgetFound()
         messages.removeLast(to: Int(closing))
         lastPositions.removeLast(to: Int(closing))
@@ -244,6 +252,11 @@ public final class RequestEditor {
         guard isInPlace else { return }
         entries[place].child = -1
         if let content { make(place, message.parent, Made(content: content)) }
+    }
+
+    /// A message that stays open leaves the overlay to others.
+    private func giveUpOverlay(_ closing: Int32) {
+        if overlay.message == closing { _ = row(MessageID(index: closing)) }
     }
 
     /// A changed message larger than this stays open.

@@ -16,14 +16,14 @@ struct ActionList: Sendable {
     // SAFETY (@unchecked Sendable): what it borrows never changes, and lives as long as what is beside it.
     private enum Step: @unchecked Sendable {
         /// With the `KeyValue` that it is when it is new.
-        case set(WireBytes, Action.SetMode, AttributeValue, WireBytes)
+        case set(WireBytes, Action.SetMode, WireBytes)
         case delete(WireBytes)
         case other
 
         init(_ action: Action, _ keyValue: OwnedBytes?) {
             switch action {
-            case .set(let key, let mode, .constant(let value), _):
-                self = .set(key.bytes, mode, value.value, keyValue?.bytes ?? WireBytes.none)
+            case .set(let key, let mode, .constant, _):
+                self = .set(key.bytes, mode, keyValue?.bytes ?? WireBytes.none)
             case .delete(let key?, nil): self = .delete(key.bytes)
             default: self = .other
             }
@@ -58,12 +58,11 @@ struct ActionList: Sendable {
     func apply(to request: RequestEditor, _ table: AttributeTable, _ values: ContextValues) {
         for index in steps.indices {
             switch steps[index] {
-            case .set(let key, let mode, let value, let keyValue):
-                if let position = request.find(key, in: table) {
-                    if mode != .insert { request.setValue(table, at: position, to: value) }
-                } else if mode != .update {
-                    request.append(borrowing: keyValue, to: table)
-                }
+            case .set(let key, .insert, let keyValue):
+                if !request.contains(key, in: table) { request.append(borrowing: keyValue, to: table) }
+            case .set(let key, .update, let keyValue):
+                if request.contains(key, in: table) { request.set(key, borrowing: keyValue, in: table) }
+            case .set(let key, .upsert, let keyValue): request.set(key, borrowing: keyValue, in: table)
             case .delete(let key): request.remove(key, in: table)
             case .other: apply(actions[index], to: request, table, usesContext ? values[index] : nil)
             }
