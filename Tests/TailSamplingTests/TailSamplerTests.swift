@@ -152,7 +152,28 @@ struct TailSamplerTests {
         #expect(rig.ledger.bytes > before + 40_000 && rig.ledger.bytes < before + 100 * (400 + 100 + 200))
         rig.wait(seconds: 3)
         #expect(rig.kept.count == 50)
-        #expect(rig.ledger.bytes == rig.next.taken.reduce(0) { $0 + $1.slices[0].payload.bytes.capacity })
+        // The caches keep nine ids each.
+        let sent = rig.next.taken.reduce(0) { $0 + $1.slices[0].payload.bytes.capacity }
+        #expect(rig.ledger.bytes == sent + 18 * 100)
+    }
+
+    /// Otherwise caches of a million decisions would take a hundred megabytes that the memory limiter does not see, or a
+    /// pipeline that was replaced would leave their charge behind.
+    @Test("decision caches are charged as they grow, and released with the sampler")
+    func cachesAreCharged() {
+        let ledger = MemoryLedger()
+        do {
+            var cache = DecisionCache(capacity: 100_000, ledger: ledger)
+            #expect(ledger.bytes == 0)
+            for id in 1...1000 as ClosedRange<UInt64> { cache.insert(TraceID(low: id, high: id)) }
+            let isKnown = cache.contains(TraceID(low: 1000, high: 1000))
+            #expect(isKnown)
+            #expect(ledger.bytes == 100_000)
+            // One that is known takes no more.
+            cache.insert(TraceID(low: 1000, high: 1000))
+            #expect(ledger.bytes == 100_000)
+        }
+        #expect(ledger.bytes == 0)
     }
 
     /// Otherwise a client would wait half a minute for its answer and send everything twice, or fill the mailbox with requests

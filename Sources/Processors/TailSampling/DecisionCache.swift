@@ -1,9 +1,10 @@
 internal import OTLP
+internal import Pipeline
 internal import TraceStore
 
 /// The ids of traces that were decided lately, as many as it is made for; the one that was looked for longest ago goes
-/// first. One thread.
-struct DecisionCache {
+/// first. Charged to the ledger, an id as long as its place is kept: to the end. One thread.
+struct DecisionCache: ~Copyable {
     private struct Entry {
         var trace: TraceID
         var older: Int32
@@ -11,13 +12,22 @@ struct DecisionCache {
     }
 
     private let capacity: Int
+    private let ledger: MemoryLedger
     private var entries: ContiguousArray<Entry> = []
     private var indices = HashIndex()
     private var oldest: Int32 = -1
     private var newest: Int32 = -1
 
     /// - Parameter capacity: ids; 0 remembers none.
-    init(capacity: Int) { self.capacity = capacity }
+    init(capacity: Int, ledger: MemoryLedger) {
+        self.capacity = capacity
+        self.ledger = ledger
+    }
+
+    deinit { ledger.release(entries.count * Self.idBytes) }
+
+    /// An id's entry and its place in the index, either of which may have room for twice as many.
+    private static let idBytes = 100
 
     /// Whether anything is remembered at all.
     var isOn: Bool { capacity > 0 }
@@ -38,6 +48,7 @@ struct DecisionCache {
         if entries.count < capacity {
             index = Int32(entries.count)
             entries.append(Entry(trace: trace, older: -1, newer: -1))
+            ledger.charge(Self.idBytes)
         } else {
             index = oldest
             unlink(index)

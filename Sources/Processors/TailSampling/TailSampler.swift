@@ -100,8 +100,8 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         grouper = TraceGrouper(
             store.envelopes, findsRoots: config.waitAfterRoot > .zero,
             summarizes: policies.usesSummary)
-        sampledCache = DecisionCache(capacity: config.sampledCacheSize)
-        notSampledCache = DecisionCache(capacity: config.nonSampledCacheSize)
+        sampledCache = DecisionCache(capacity: config.sampledCacheSize, ledger: context.ledger)
+        notSampledCache = DecisionCache(capacity: config.nonSampledCacheSize, ledger: context.ledger)
         durable = config.storage.flatMap { Self.durableWait($0, context) }
         mailbox = Mailbox(
             capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true,
