@@ -1,5 +1,6 @@
 internal import HTTP
 internal import NIOCore
+internal import Pipeline
 internal import Synchronization
 
 /// How fast the pipelines behind a receiver have worked on requests lately: what would hold a loop for long goes beside it, as
@@ -12,9 +13,12 @@ final class Pace: Sendable {
     /// What takes longer is measured in the thread's own time the next time: others may have had the processor.
     private static let doubtfulTime = TimeAmount.nanoseconds(Int64(timeMax / 4))
 
+    /// After one that took long so many are measured that way, so that one of another kind does not hide it.
+    private static let doubtsMax = 16
+
     /// Nanoseconds for 1024 bytes, as they were measured last.
     private let nanoseconds = Atomic<Int>(0)
-    private let isDoubtful = Atomic<Bool>(true)
+    private let doubts = Atomic<Int>(doubtsMax)
 
     /// Whether a request of so many bytes should not be worked on by a loop.
     func isLong(_ bytes: Int) -> Bool {
@@ -22,22 +26,23 @@ final class Pace: Sendable {
         return nanoseconds > 0 && bytes >= Self.bytesMin && bytes >> 10 * nanoseconds > Self.timeMax
     }
 
-    /// Does what is to be done with a request of so many bytes, on its loop.
-    func measuring<Result>(_ bytes: Int, on eventLoop: any EventLoop, _ body: () -> Result) -> Result {
+    /// Hands on a request of so many bytes, on its loop.
+    func measuring(_ bytes: Int, on eventLoop: any EventLoop, _ body: () -> Refusal?) -> Refusal? {
         guard bytes >= Self.bytesMin else { return body() }
-        if isDoubtful.load(ordering: .relaxed) { return measuring(bytes, body) }
+        if doubts.load(ordering: .relaxed) > 0 { return measuring(bytes, body) }
         let began = eventLoop.now
-        let result = body()
-        if eventLoop.now - began > Self.doubtfulTime { isDoubtful.store(true, ordering: .relaxed) }
-        return result
+        let refusal = body()
+        if eventLoop.now - began > Self.doubtfulTime { doubts.store(Self.doubtsMax, ordering: .relaxed) }
+        return refusal
     }
 
     /// The same on any thread.
-    func measuring<Result>(_ bytes: Int, _ body: () -> Result) -> Result {
+    func measuring(_ bytes: Int, _ body: () -> Refusal?) -> Refusal? {
         let began = ThreadTime.nanoseconds()
-        let result = body()
-        note(Int(ThreadTime.nanoseconds() - began), bytes)
-        return result
+        let refusal = body()
+        // To refuse takes no time.
+        if refusal == nil { note(Int(ThreadTime.nanoseconds() - began), bytes) }
+        return refusal
     }
 
     /// Goes up at once and down slowly: of two kinds of requests the slower one counts.
@@ -45,6 +50,7 @@ final class Pace: Sendable {
         guard bytes >= Self.bytesMin else { return }
         let (before, now) = (nanoseconds.load(ordering: .relaxed), time / (bytes >> 10))
         nanoseconds.store(now > before ? now : before - (before - now) / 16, ordering: .relaxed)
-        isDoubtful.store(time > Self.timeMax / 4, ordering: .relaxed)
+        let left = doubts.load(ordering: .relaxed)
+        doubts.store(time > Self.timeMax / 4 ? Self.doubtsMax : max(left - 1, 0), ordering: .relaxed)
     }
 }

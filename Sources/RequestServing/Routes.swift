@@ -53,7 +53,7 @@ final class Routes: Sendable {
         }
     }
 
-    /// What the memory limiters of all routes say about reading on.
+    /// Whether somebody behind one of the routes, a memory limiter or a `batch` that is behind, wants bytes left in the sockets.
     var shouldPause: Bool {
         for route in routes {
             if route.target.input.shouldPause { return true }

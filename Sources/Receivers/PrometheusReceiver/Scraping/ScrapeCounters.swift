@@ -6,7 +6,7 @@ final class ScrapeCounters: Sendable {
     let accepted: Counter
     /// Points that the pipelines did not take; they are lost, the next scrape brings new ones.
     let refused: Counter
-    /// Scrapes that were left out for want of memory.
+    /// Scrapes that were left out for want of memory, or of somebody who takes them.
     let skipped: Counter
     /// Scrapes by how they ended.
     let succeeded: Counter

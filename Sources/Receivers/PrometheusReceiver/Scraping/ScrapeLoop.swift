@@ -159,16 +159,19 @@ final class ScrapeLoop: @unchecked Sendable {
 
     // MARK: - A scrape
 
-    private func scrape() {
+    /// - Parameter isLate: whether it had to wait once: a `batch` whose loop is behind has caught up a tenth of a second later.
+    private func scrape(isLate: Bool = false) {
         tools.eventLoop.preconditionInEventLoop()
         guard !isStopped else { return }
-        schedule()
+        if !isLate { schedule() }
         // A page so long that it is still being read.
         guard !isBusy else { return }
         if job.input.shouldPause
             || job.input.admit(bytes: BufferPool.roundedCapacity(bytesExpected)) != nil
         {
-            job.counters.skipped.add(1)
+            guard !isLate else { return job.counters.skipped.add(1) }
+            let bound = NIOLoopBound(self, eventLoop: tools.eventLoop)
+            tools.eventLoop.scheduleTask(in: .milliseconds(100)) { bound.value.scrape(isLate: true) }
             return
         }
         isBusy = true
