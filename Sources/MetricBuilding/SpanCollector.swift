@@ -144,7 +144,8 @@ package final class SpanCollector: @unchecked Sendable {
 
     private func flush() {
         eventLoop.preconditionInEventLoop()
-        guard !output.isStuck, !isFlushing else { return }
+        // At the end `output` keeps what is not taken as long as the deadline allows.
+        guard isStopped || !output.isStuck, !isFlushing else { return }
         isFlushing = true
         flushOn()
     }

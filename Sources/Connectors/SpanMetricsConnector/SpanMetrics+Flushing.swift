@@ -7,17 +7,17 @@ extension SpanMetrics {
     struct Flush {
         /// Those that were known when it began, the next one last.
         fileprivate var resources: [(index: Int32, key: SeriesTable.Key)]
-        /// Those that are forgotten with its end.
-        fileprivate let evicted: [(index: Int32, key: SeriesTable.Key)]
         /// Of the resource at hand: its series, and how many of them were sent.
         fileprivate var series: [Int32] = []
         fileprivate var sent = 0
+        /// Whether it was evicted before any of them was: then it is forgotten behind the last.
+        fileprivate var isEvicted = false
         /// Those of them that are forgotten, and how many only wait for their next delta.
         fileprivate var forgotten: Set<Int32> = []
         fileprivate var idle = 0
     }
 
-    /// A part that takes a few milliseconds.
+    /// Series that are written in a part, a few milliseconds; what is over of a resource goes in one, which takes less.
     private static let partSeries = 1000
 
     /// The metrics as they are now, or a part of them; `emit` gets a request, if there is any, and its points. Forgets what is
@@ -39,9 +39,6 @@ extension SpanMetrics {
             flushing = flush
             return true
         }
-        for (index, key) in flush.evicted where isKnown(index, key) && table.resources[Int(index)].isEvicted {
-            table.remove(resource: index)
-        }
         return false
     }
 
@@ -50,8 +47,7 @@ extension SpanMetrics {
         for place in table.resources.indices.reversed() where table.resources[place].isInUse {
             resources.append((Int32(place), table.resources[place].key))
         }
-        return Flush(
-            resources: resources, evicted: table.evicted.map { ($0, table.resources[Int($0)].key) })
+        return Flush(resources: resources)
     }
 
     private func isKnown(_ index: Int32, _ key: SeriesTable.Key) -> Bool {
@@ -67,7 +63,10 @@ extension SpanMetrics {
         let index = resource.index
         var count = 0
         if isKnown(index, resource.key) {
-            if flush.sent == 0 { flush.series = table.resources[Int(index)].series }
+            if flush.sent == 0 {
+                flush.series = table.resources[Int(index)].series
+                flush.isEvicted = table.resources[Int(index)].isEvicted
+            }
             let part = flush.series[flush.sent...].prefix(most)
             count = part.count
             flush.sent += count
@@ -76,7 +75,7 @@ extension SpanMetrics {
             write(series, of: index, into: &request)
             for series in series { finish(series, &flush) }
             if flush.sent < flush.series.count { return count }
-            finish(resource: index, flush.forgotten)
+            finish(resource: index, flush)
         }
         flush.resources.removeLast()
         (flush.series, flush.sent, flush.forgotten, flush.idle) = ([], 0, [], 0)
@@ -158,15 +157,14 @@ extension SpanMetrics {
     }
 
     /// What a flush leaves of a resource.
-    private mutating func finish(resource index: Int32, _ forgotten: Set<Int32>) {
+    private mutating func finish(resource index: Int32, _ flush: Flush) {
         let resource = table.resources[Int(index)]
-        if config.expiration > .zero, now &- resource.used > UInt64(clamping: config.expiration.nanoseconds),
-            !resource.isEvicted
-        {
-            return table.remove(resource: index)
-        }
+        let isExpired =
+            config.expiration > .zero && !resource.isEvicted
+            && now &- resource.used > UInt64(clamping: config.expiration.nanoseconds)
+        if flush.isEvicted || isExpired { return table.remove(resource: index) }
         // A span may have come since its part was sent.
-        let over = forgotten.filter { table.series[Int($0)].resource == index && !table.isChanged($0) }
+        let over = flush.forgotten.filter { table.series[Int($0)].resource == index && !table.isChanged($0) }
         table.remove(series: over, of: index)
     }
 }
