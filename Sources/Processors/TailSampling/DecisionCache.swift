@@ -2,7 +2,7 @@ internal import OTLP
 internal import Pipeline
 internal import TraceStore
 
-/// The ids of traces that were decided lately, as many as it is made for; the one that was looked for longest ago goes
+/// The ids of traces that were decided lately, as many as it is made for, or as there are when memory is short; the one that was looked for longest ago goes
 /// first. Charged to the ledger, an id as long as its place is kept: to the end. One thread.
 struct DecisionCache: ~Copyable {
     private struct Entry {
@@ -45,7 +45,7 @@ struct DecisionCache: ~Copyable {
         guard isOn else { return }
         var index = indices.find(trace.low, trace.high)
         guard index < 0 else { return touch(index) }
-        if entries.count < capacity {
+        if entries.count < capacity, entries.isEmpty || ledger.bytes <= ledger.limitBytes / 8 * 7 {
             index = Int32(entries.count)
             entries.append(Entry(trace: trace, older: -1, newer: -1))
             ledger.charge(Self.idBytes)
