@@ -3,8 +3,10 @@
 /// 150 ns for a match, and a lock that threads share; this a few ns a byte.
 @safe
 struct PlainPattern {
-    /// A longer text is RE2's: what begins often and never ends would take the square of its length.
+    /// A longer text is RE2's,
     static let textBytesMax = 256
+    /// and so is what is left of one in which so many matches began and did not end: that would take the square of its length.
+    static let failedMax = 4
 
     struct Element {
         /// By the code of a character.

@@ -155,7 +155,7 @@ package final class RegularExpression: Sendable {
         _ plain: PlainPattern, _ utf8: UnsafeBufferPointer<UInt8>, from: Int, whole: Bool,
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
-        var from = from
+        var (from, failed) = (from, 0)
         while let start = unsafe literal.map({ unsafe $0.search(utf8, from: from, whole: whole) })
             ?? plain.start(utf8, from: from, whole: whole)
         {
@@ -167,6 +167,8 @@ package final class RegularExpression: Sendable {
                 return true
             }
             from = start + 1
+            failed += 1
+            if failed == PlainPattern.failedMax { return unsafe search(utf8, from, CRE2_ANYWHERE, ranges) }
         }
         return false
     }

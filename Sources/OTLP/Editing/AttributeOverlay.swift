@@ -142,7 +142,13 @@ extension RequestEditor {
     private func overlays(_ table: AttributeTable) -> Bool {
         let index = Int(table.message.index)
         let message = messages[index]
-        guard message.first < 0, !message.wasOverlaid, overlay.changed == 0 else { return false }
+        guard message.first < 0, !message.wasOverlaid else { return false }
+        if overlay.changed != 0 {
+            // A resource that was changed first would keep it from all of its items.
+            guard overlay.message != table.message.index else { return false }
+            _ = row(MessageID(index: overlay.message))
+            guard overlay.changed == 0 else { return false }
+        }
         messages[index].isRead = true
         messages[index].wasOverlaid = true
         return overlay.open(message.source, number: table.number, of: table.message.index)
@@ -159,7 +165,8 @@ extension RequestEditor {
     /// Has the row of a message, which was made just now, take over what was changed.
     func moveOverlay(to message: MessageID) {
         let number = overlay.number
-        var changed = overlay.changed
+        // Attributes stand in the order of the fields.
+        var (changed, next) = (overlay.changed, 0)
         messages[Int(message.index)].growth = 0
         while changed != 0 {
             let index = changed.trailingZeroBitCount
@@ -167,7 +174,8 @@ extension RequestEditor {
             let (start, isRemoved) = (overlay.start(index), overlay.isRemoved(index))
             if start == messages[Int(message.index)].source.count {
                 if !isRemoved { appendKept(message, number, overlay.content(index)) }
-            } else if let position = position(message, startingAt: start) {
+            } else if let position = position(message, startingAt: start, from: next) {
+                next = position
                 if isRemoved {
                     remove(message, at: position)
                 } else {
@@ -179,8 +187,8 @@ extension RequestEditor {
     }
 
     /// The position of the field that begins at an offset of the source; nil: there was no memory for the row.
-    private func position(_ message: MessageID, startingAt start: Int) -> Int? {
-        (0..<fieldCount(message)).first { position in
+    private func position(_ message: MessageID, startingAt start: Int, from first: Int) -> Int? {
+        (first..<max(first, fieldCount(message))).first { position in
             let entry = entries[entryIndex(message, position)]
             return Int(entry.start) == start && entry.end != 0
         }
