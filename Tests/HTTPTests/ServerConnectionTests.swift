@@ -334,7 +334,7 @@ import Testing
         let turns = try #require(account.gate?.turns)
         var channels = try [900, 400, 50].map(connect)
         #expect(!turns.isLoaded(loop.now) && turns.hasTime(forUnproven: false))
-        turns.took(.seconds(1), now: loop.now, inRound: true)
+        turns.took(.hours(1), now: loop.now, inRound: true)
         #expect(turns.isLoaded(loop.now))
         for (index, channel) in channels.enumerated() { send(UInt8(index), channel) }
         #expect(recorder.order == [2])
