@@ -147,8 +147,7 @@ final class LargeRequest: @unchecked Sendable {
     private func handOn() throws(Answer.Failure) {
         while hasBegun, let part = parts.last {
             part.entry = Batch.Entry(body.target.counters.accepted, items: part.items)
-            let refusal = body.target.pace.measuring(part.bytes) { body.target.input.consumer.consume(part) }
-            if let refusal {
+            if let refusal = body.target.input.consumer.consume(part) {
                 let now = eventLoop.now
                 let since = waitsSince ?? now
                 waitsSince = since

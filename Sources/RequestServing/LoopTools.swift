@@ -48,7 +48,6 @@ final class Target: Sendable {
     /// Makes bodies into OTLP; nil: they are OTLP.
     let translator: (any RequestTranslator)?
     let style: AnswerStyle
-    let pace = Pace()
 
     init(
         signal: Signal, input: PipelineInput, counters: RequestCounters, mediaType: MediaType = .protobuf,

@@ -69,18 +69,14 @@ extension RequestReader {
         (payload, summary) = try body.checked(payload)
         items = summary.items
         if items == 0 { return .accepted }
-        let bytes = payload.bytes.readableBytes
-        if mayWait, items > LargeRequest.smallItemsMax || target.pace.isLong(bytes) {
+        if mayWait, items > LargeRequest.smallItemsMax {
             goBeside(payload, items: items, body, deadline, later)
             return nil
         }
         let acknowledgement = target.input.isAnsweredWhenSettled ? counted(later(), target) : nil
         let batch = Batch(target.signal, payload: payload, items: items, acknowledgement: acknowledgement)
         batch.entry = Batch.Entry(target.counters.accepted, items: items)
-        let refusal = target.pace.measuring(bytes, on: tools.eventLoop) {
-            target.input.consumer.consume(batch)
-        }
-        if let refusal {
+        if let refusal = target.input.consumer.consume(batch) {
             target.counters.refused.add(items)
             throw Answer.Failure(refusal)
         }
