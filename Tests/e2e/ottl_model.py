@@ -189,6 +189,10 @@ class Path(Node):
         self.base, self.keys = base, list(keys)
 
     def get(self, record):
+        # A body that is no map or list is not indexed, nor is none.
+        if self.base == LOG["any"] and self.keys:
+            if not isinstance(record[self.base], (dict, list)):
+                raise Failed
         return read(record[self.base], self.keys)
 
     def set(self, record, value, places):

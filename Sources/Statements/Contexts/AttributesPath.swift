@@ -166,9 +166,14 @@ final class BodyPath: PathExpression {
 
     override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
         let old = evaluate(frame)
-        switch old {
-        case .map, .list: try set(Indexing.write(value, into: old, at: .string(key), [], frame), frame)
-        default: throw EvaluationError("log bodies of type \(old.kindName) cannot be indexed")
+        try checkIndexed(old)
+        try set(Indexing.write(value, into: old, at: .string(key), [], frame), frame)
+    }
+
+    override func checkIndexed(_ value: Value) throws(EvaluationError) {
+        switch value {
+        case .map, .list: break
+        default: throw EvaluationError("log bodies of type \(value.kindName) cannot be indexed")
         }
     }
 }

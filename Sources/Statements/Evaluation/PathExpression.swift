@@ -36,6 +36,9 @@ class PathExpression: Expression {
         }
     }
 
+    /// Throws when there can be nothing below a value of this path.
+    func checkIndexed(_ value: Value) throws(EvaluationError) {}
+
     /// Sets one key of a map; the map is made when there is none.
     func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
         let new = try Indexing.write(value, into: evaluate(frame), at: .string(key), [], frame)
@@ -130,7 +133,9 @@ final class IndexedPath: PathExpression {
 
     private func dynamic(_ frame: Frame) throws(EvaluationError) -> Value {
         guard case .string(let first) = try keys[0].resolved(frame) else {
-            return try Indexing.read(base.evaluate(frame), keys[...], frame)
+            let value = try base.evaluate(frame)
+            try base.checkIndexed(value)
+            return try Indexing.read(value, keys[...], frame)
         }
         return try Indexing.read(base.value(of: first, frame), keys[1...], frame)
     }
@@ -138,7 +143,9 @@ final class IndexedPath: PathExpression {
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
         if let name { return try base.set(value, of: .borrowed(name), frame) }
         guard case .string(let first) = try keys[0].resolved(frame) else {
-            return try base.set(Indexing.write(value, into: base.evaluate(frame), keys[...], frame), frame)
+            let old = try base.evaluate(frame)
+            try base.checkIndexed(old)
+            return try base.set(Indexing.write(value, into: old, keys[...], frame), frame)
         }
         guard keys.count > 1 else { return try base.set(value, of: first, frame) }
         let old = try base.value(of: first, frame)
