@@ -10,7 +10,7 @@ import Testing
 @testable import BasicAuth
 
 /// A fault here lets in who knows no password, or keeps out who does.
-@Suite("basicauth with htpasswd", .timeLimit(.minutes(1)))
+@Suite("basicauth with htpasswd", .timeLimit(.minutes(10)))
 struct BasicAuthServerTests {
     private func read(_ yaml: String) -> (BasicAuthConfig, [String]) {
         let diagnostics = Diagnostics()

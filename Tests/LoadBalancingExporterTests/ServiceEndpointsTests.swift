@@ -12,7 +12,7 @@ import Testing
 @testable import LoadBalancingExporter
 
 /// Without these a fleet in a cluster sends to pods that are gone, or not to those that came.
-@Suite("resolver::k8s", .timeLimit(.minutes(1)))
+@Suite("resolver::k8s", .timeLimit(.minutes(10)))
 struct ServiceEndpointsTests {
     private static func balancer(
         _ yaml: String, cluster: KubernetesAccount?, _ registry: MetricRegistry = MetricRegistry()

@@ -10,7 +10,7 @@ import Testing
 @testable import OTLPClient
 
 /// An answer that is taken for another loses data, or sends it for ever.
-@Suite("Answers of a gRPC destination", .timeLimit(.minutes(1)))
+@Suite("Answers of a gRPC destination", .timeLimit(.minutes(10)))
 struct OTLPGRPCSenderTests {
     /// How a batch of three items ends before a server that answers so.
     private func result(_ answer: GRPCServer.Answer) async throws -> SendResult {

@@ -388,7 +388,7 @@ struct SendingQueueModelTests {
     }
 
     @Test(
-        "nothing disappears when several loops fill the queue while it is stopped", .timeLimit(.minutes(2)),
+        "nothing disappears when several loops fill the queue while it is stopped", .timeLimit(.minutes(10)),
         arguments: [false, true])
     func threads(gathers: Bool) async throws {
         try await stopUnderLoad(rounds: 40, gathers: gathers)
