@@ -7,9 +7,9 @@ internal import Synchronization
 /// 8 MiB; larger bodies are not kept.
 ///
 /// `take` on the loop only. `recycle` from any thread: a buffer waits behind a lock, which is held for a few
-/// nanoseconds, until the loop that made it wants one; when the lock is taken, or enough wait, it is freed instead.
+/// nanoseconds, until the loop that made it wants one; when the lock is taken, or enough is kept, it is freed instead.
 package final class BufferPool: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `free` and `retainedBytes` are touched on the event loop only.
+    // SAFETY (@unchecked Sendable): `free` is touched on the event loop only.
     private static let smallestClass = 10
     private static let largestClass = 23
 
@@ -19,17 +19,13 @@ package final class BufferPool: @unchecked Sendable {
     private let eventLoop: any EventLoop
     private let ledger: MemoryLedger?
     private let allocator = ByteBufferAllocator()
-    private let returned = Mutex(Returned())
+    private let returned = Mutex<[ByteBuffer]>([])
     private var free: [[ByteBuffer]]
-    private var retainedBytes = 0
+    /// Of `free` and `returned`.
+    private let retainedBytes = Atomic(0)
 
-    /// What other threads have given back.
-    private struct Returned {
-        var buffers: [ByteBuffer] = []
-        var bytes = 0
-    }
-
-    /// Bytes of buffers that a pool keeps while nobody uses them: half on the loop, half on their way to it.
+    /// Bytes of buffers that a pool keeps while nobody uses them. Exporters give back whole batches of them at once: kept are as
+    /// many as that, or their pages would be new again with the next ones.
     package static let retainedBytesMax = 16 << 20
 
     /// - Parameters:
@@ -42,13 +38,10 @@ package final class BufferPool: @unchecked Sendable {
         free = Array(repeating: [], count: Self.largestClass - Self.smallestClass + 1)
     }
 
-    deinit { ledger?.release(retainedBytes + returned.withLock { $0.bytes }) }
+    deinit { ledger?.release(keptBytes) }
 
-    /// Bytes of the buffers that wait for use. Event loop only.
-    package var keptBytes: Int {
-        eventLoop.preconditionInEventLoop()
-        return retainedBytes + returned.withLock { $0.bytes }
-    }
+    /// Bytes of the buffers that wait for use. Any thread.
+    package var keptBytes: Int { retainedBytes.load(ordering: .relaxed) }
 
     /// The capacity that `take(capacity:)` will give: what admission must charge.
     package static func roundedCapacity(_ capacity: Int) -> Int {
@@ -67,8 +60,7 @@ package final class BufferPool: @unchecked Sendable {
         guard index < free.count else { return allocator.buffer(capacity: size) }
         if free[index].isEmpty { collectReturned() }
         guard var buffer = free[index].popLast() else { return allocator.buffer(capacity: size) }
-        retainedBytes -= size
-        ledger?.release(size)
+        release(size)
         // Allocates anew if somebody (a socket write not yet done) still holds the bytes: never shared by mistake.
         buffer.clear()
         return buffer
@@ -77,24 +69,34 @@ package final class BufferPool: @unchecked Sendable {
     /// Gives a buffer back. Any thread.
     package func recycle(_ buffer: ByteBuffer) {
         let size = buffer.capacity
-        guard Self.classIndex(of: size) < free.count else { return }
-        guard !eventLoop.inEventLoop else { return keep(buffer) }
+        guard (1 << Self.smallestClass...Self.bufferBytesMax).contains(size), retain(size) else { return }
+        if eventLoop.inEventLoop { return free[Self.classIndex(of: size)].append(buffer) }
         // What is not kept is freed behind the lock.
-        returned.withLockIfAvailable { returned in
-            guard returned.bytes + size <= Self.retainedBytesMax / 2 else { return }
-            returned.bytes += size
-            ledger?.charge(size)
-            returned.buffers.append(buffer)
-        }
+        if returned.withLockIfAvailable({ $0.append(buffer) }) == nil { release(size) }
     }
 
     /// Frees the buffers that nobody uses. Event loop only.
     package func trim() {
         eventLoop.preconditionInEventLoop()
         collectReturned()
-        for index in free.indices { free[index].removeAll() }
-        ledger?.release(retainedBytes)
-        retainedBytes = 0
+        for index in free.indices {
+            release(free[index].reduce(0) { $0 + $1.capacity })
+            free[index].removeAll()
+        }
+    }
+
+    private func retain(_ size: Int) -> Bool {
+        guard retainedBytes.add(size, ordering: .relaxed).newValue <= Self.retainedBytesMax else {
+            retainedBytes.subtract(size, ordering: .relaxed)
+            return false
+        }
+        ledger?.charge(size)
+        return true
+    }
+
+    private func release(_ size: Int) {
+        retainedBytes.subtract(size, ordering: .relaxed)
+        ledger?.release(size)
     }
 
     private static func classIndex(of size: Int) -> Int {
@@ -102,21 +104,7 @@ package final class BufferPool: @unchecked Sendable {
     }
 
     private func collectReturned() {
-        let buffers = returned.withLock { returned in
-            ledger?.release(returned.bytes)
-            returned.bytes = 0
-            return exchange(&returned.buffers, with: [])
-        }
-        for buffer in buffers { keep(buffer) }
-    }
-
-    private func keep(_ buffer: ByteBuffer) {
-        let size = buffer.capacity
-        guard size >= 1 << Self.smallestClass, retainedBytes + size <= Self.retainedBytesMax / 2 else {
-            return
-        }
-        retainedBytes += size
-        ledger?.charge(size)
-        free[Self.classIndex(of: size)].append(buffer)
+        let buffers = returned.withLock { exchange(&$0, with: []) }
+        for buffer in buffers { free[Self.classIndex(of: buffer.capacity)].append(buffer) }
     }
 }

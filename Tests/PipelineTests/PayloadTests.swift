@@ -103,7 +103,7 @@ struct PayloadTests {
                 _ = pool.take(capacity: capacity)
                 return (kept, pool.keptBytes)
             }.get()
-            #expect(kept == BufferPool.retainedBytesMax / 2)
+            #expect(kept == BufferPool.retainedBytesMax)
             #expect(after == kept - capacity)
             try await loop.submit { pool.trim() }.get()
         }
