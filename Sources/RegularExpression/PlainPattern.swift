@@ -148,10 +148,12 @@ struct PlainPattern {
     }
 
     /// Where the match ends that begins at an offset; nil: there is none.
-    /// - Parameter whole: it must end where the text does.
-    func end(_ text: UnsafeBufferPointer<UInt8>, from start: Int, whole: Bool) -> Int? {
-        var position = start
-        for index in unsafe 0..<elements.count {
+    /// - Parameters:
+    ///   - known: so many characters, which the pattern begins with, stand there.
+    ///   - whole: it must end where the text does.
+    func end(_ text: UnsafeBufferPointer<UInt8>, from start: Int, behind known: Int, whole: Bool) -> Int? {
+        var position = start + known
+        for index in unsafe known..<elements.count {
             let element = unsafe elements[index]
             let first = position
             while unsafe position < text.count && element.contains(text[position]) {

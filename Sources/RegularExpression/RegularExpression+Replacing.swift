@@ -25,25 +25,42 @@ extension RegularExpression {
         _ text: UnsafeBufferPointer<UInt8>, with template: Template, into room: TextRoom, limit: Int = .max,
         change: (([UInt8]) -> [UInt8])? = nil
     ) -> Bool {
-        var copied = 0
-        var isFound = false
-        unsafe forEachMatch(in: text, groups: template.groupCount) { ranges in
-            if !isFound { room.removeAll() }
-            isFound = true
-            guard room.count <= limit else { return }
-            let whole = unsafe ranges[0]
+        unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: template.groupCount + 1) {
+            ranges in
+            // RE2 takes much less time when no groups are wanted.
+            unsafe ranges.initialize(repeating: cre2_range(start: -1, count: 0))
+            var (position, lastEnd, copied) = (0, -1, 0)
+            var isFound = false
             // RE2 gives ranges inside of the text, the matches from left to right.
-            unsafe room.append(text, copied..<whole.start)
-            if let change {
-                let expanded = unsafe template.expanded(ranges, of: text, limit: limit)
-                room.append(expanded.count <= limit ? change(expanded) : expanded)
-            } else {
-                unsafe template.expand(ranges, of: text, into: room, limit: limit)
+            while unsafe position <= text.count && match(text, from: position, whole: false, into: ranges) {
+                let whole = unsafe ranges[0]
+                position = whole.start + whole.count
+                if whole.count > 0 || whole.start != lastEnd {
+                    if !isFound { room.removeAll() }
+                    isFound = true
+                    if room.count <= limit {
+                        unsafe room.append(text, copied..<whole.start)
+                        if let change {
+                            let expanded = unsafe template.expanded(
+                                UnsafeBufferPointer(ranges), of: text, limit: limit)
+                            room.append(expanded.count <= limit ? change(expanded) : expanded)
+                        } else {
+                            unsafe template.expand(
+                                UnsafeBufferPointer(ranges), of: text, into: room, limit: limit)
+                        }
+                        copied = position
+                    }
+                }
+                lastEnd = position
+                if whole.count == 0 {
+                    // The next character begins behind the continuation bytes.
+                    position += 1
+                    while unsafe position < text.count && text[position] & 0xC0 == 0x80 { position += 1 }
+                }
             }
-            copied = whole.start + whole.count
+            if isFound { unsafe room.append(text, copied..<text.count) }
+            return isFound
         }
-        if isFound { unsafe room.append(text, copied..<text.count) }
-        return isFound
     }
 
     /// The groups of the first match, the whole match first; nil for those that took no part. Empty: no match.
@@ -57,30 +74,6 @@ extension RegularExpression {
     package var groupNames: [(name: String, group: Int)] {
         (1...max(1, groupCount)).prefix(groupCount).compactMap { index in
             unsafe cre2_group_name(raw, Int32(index)).map { (unsafe String(cString: $0), index) }
-        }
-    }
-
-    /// - Parameter groups: how many are wanted beside the whole match. RE2 takes much less time when there are none.
-    private func forEachMatch(
-        in text: UnsafeBufferPointer<UInt8>, groups: Int, _ body: (UnsafeBufferPointer<cre2_range>) -> Void
-    ) {
-        unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: groups + 1) { ranges in
-            unsafe ranges.initialize(repeating: cre2_range(start: -1, count: 0))
-            var position = 0
-            var lastEnd = -1
-            while unsafe position <= text.count && match(text, from: position, whole: false, into: ranges) {
-                let whole = unsafe ranges[0]
-                position = whole.start + whole.count
-                if whole.count > 0 || whole.start != lastEnd {
-                    unsafe body(UnsafeBufferPointer(ranges))
-                }
-                lastEnd = position
-                if whole.count == 0 {
-                    // The next character begins behind the continuation bytes.
-                    position += 1
-                    while unsafe position < text.count && text[position] & 0xC0 == 0x80 { position += 1 }
-                }
-            }
         }
     }
 

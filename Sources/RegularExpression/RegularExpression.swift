@@ -156,10 +156,12 @@ package final class RegularExpression: Sendable {
         into ranges: UnsafeMutableBufferPointer<cre2_range>?
     ) -> Bool {
         var (from, failed) = (from, 0)
-        while let start = unsafe literal.map({ unsafe $0.search(utf8, from: from, whole: whole) })
-            ?? plain.start(utf8, from: from, whole: whole)
+        // What the literal has found need not be read again.
+        let known = unsafe literal?.count ?? 0
+        while let start = unsafe known > 0
+            ? literal?.search(utf8, from: from, whole: whole) : plain.start(utf8, from: from, whole: whole)
         {
-            if let end = unsafe plain.end(utf8, from: start, whole: whole) {
+            if let end = unsafe plain.end(utf8, from: start, behind: known, whole: whole) {
                 // There are no groups.
                 if let ranges = unsafe ranges, !ranges.isEmpty {
                     unsafe ranges[0] = cre2_range(start: start, count: end - start)

@@ -29,9 +29,11 @@ import Testing
         let letters = ["a", "b", "ab", "/", "\\.", "\\-", "-", "\n"]
         let more = [
             ".", "[ab]", "a*", "b?", "a+", "(a|b)", "a{0,2}", "|b", "\\d", "\\b", "(?:a)", "ü", "(?i)*",
-            "\\Q\\E*", "()?",
+            "\\Q\\E*", "()?", "[a-b]+", "[^a]", "\\w*", "\\s+", "b+?", "[a\\-]?", "[-a]", "[a-]", "[ab", "]",
+            "[\\d.]+",
+            "[b-a]", "\\.+", "[0-9]*", "1", "a+",
         ]
-        for round in 0..<6000 {
+        for round in 0..<12_000 {
             func some(_ most: Int, _ pieces: [String]) -> String {
                 (0..<Int.random(in: 0...most, using: &random)).map { _ in
                     pieces.randomElement(using: &random) ?? ""
@@ -40,7 +42,9 @@ import Testing
             let middle = round.isMultiple(of: 2) ? "" : some(2, more)
             let pattern =
                 ["", "^"].randomElement()! + some(3, letters) + middle + ["", "$"].randomElement()!
-            let text = some(6, letters + ["ü"]).replacing("\\", with: "")
+            // Short texts are searched otherwise.
+            let long = String(repeating: "xa", count: [0, 0, 0, 70, 150].randomElement(using: &random) ?? 0)
+            let text = long + some(6, letters + ["ü", "1", "_ "]).replacing("\\", with: "")
             guard let expression = try? RegularExpression(pattern) else { continue }
             // Nothing is known of what a group begins with: RE2 searches.
             let reference = try RegularExpression("(?:\(pattern))")
@@ -55,6 +59,16 @@ import Testing
                 utf8.withUnsafeBufferPointer { expression.replaceAll($0, with: template) }
                     == utf8.withUnsafeBufferPointer { reference.replaceAll($0, with: template) },
                 "\(pattern) in \(text)")
+        }
+    }
+
+    /// A pattern of characters and sets is read without RE2, where it is known to end: a long text is not.
+    @Test func aPatternThatBeginsOftenAndNeverEndsStaysLinear() throws {
+        let expression = try RegularExpression("[ab]+/")
+        for count in [255, 256, 257, 1_000_000] {
+            let text = String(repeating: "ab", count: count / 2)
+            #expect(!expression.occurs(in: text))
+            #expect(expression.occurs(in: text + "/"))
         }
     }
 

@@ -26,7 +26,12 @@ static inline int read_varint(const uint8_t **at, const uint8_t *end, uint64_t *
         *at = p + 1;
         return 1;
     }
-    return cotlp_read_long_varint(at, end, value);
+    // Copies: a variable whose address leaves the function is kept in memory, and each step of a walk waits for it there.
+    uint64_t long_value;
+    if (!cotlp_read_long_varint(&p, end, &long_value)) return 0;
+    *value = long_value;
+    *at = p;
+    return 1;
 }
 
 static inline int read_fixed64(const uint8_t **at, const uint8_t *end, uint64_t *value) {

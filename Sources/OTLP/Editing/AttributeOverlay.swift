@@ -13,6 +13,8 @@ struct AttributeOverlay {
         var number: UInt32 = 0
         var count = 0
         var changed: UInt64 = 0
+        /// See `cotlp_overlay_read`.
+        let keyCounts: UnsafeMutablePointer<UInt8>
         let attributes: UnsafeMutablePointer<cotlp_overlaid>
     }
 
@@ -20,11 +22,16 @@ struct AttributeOverlay {
 
     init() {
         unsafe state = .allocate(capacity: 1)
-        unsafe state.initialize(to: State(attributes: .allocate(capacity: Self.countMax)))
+        let keyCounts = UnsafeMutablePointer<UInt8>.allocate(capacity: Self.countMax)
+        // The C function reads eight at once, also behind the last one.
+        unsafe keyCounts.initialize(repeating: KeyValueParts.unusual, count: Self.countMax)
+        unsafe state.initialize(
+            to: State(keyCounts: keyCounts, attributes: .allocate(capacity: Self.countMax)))
     }
 
     /// Once, by the owner, when nobody uses it any more.
     func deallocate() {
+        unsafe state.pointee.keyCounts.deallocate()
         unsafe state.pointee.attributes.deallocate()
         unsafe state.deallocate()
     }
@@ -52,7 +59,7 @@ struct AttributeOverlay {
         clear()
         // SAFETY: the C function reads inside of the source, and writes `countMax` at most.
         let count = unsafe cotlp_overlay_read(
-            source.bytePointer, source.count, number, state.pointee.attributes)
+            source.bytePointer, source.count, number, state.pointee.keyCounts, state.pointee.attributes)
         guard count >= 0 else { return false }
         unsafe state.pointee.message = message
         unsafe state.pointee.number = number
@@ -65,21 +72,21 @@ struct AttributeOverlay {
     func find(_ key: WireBytes, from start: Int = 0) -> Int? {
         // SAFETY: the C function reads inside of the key, and of attributes, which live as long as the request.
         let found = unsafe cotlp_overlay_find(
-            state.pointee.attributes, start, state.pointee.count, key.bytePointer, key.count)
+            state.pointee.keyCounts, state.pointee.attributes, start, state.pointee.count, key.bytePointer,
+            key.count)
         return found < 0 ? nil : found
     }
 
     @inline(__always)
-    private func attribute(_ index: Int) -> UnsafeMutablePointer<cotlp_overlaid> {
+    private func checked(_ index: Int) -> Int {
         precondition(unsafe index >= 0 && index < state.pointee.count, "no such attribute")
-        // SAFETY: the index was checked.
-        return unsafe state.pointee.attributes + index
+        return index
     }
 
     /// What an attribute is now: a `KeyValue` in the usual form.
     @inline(__always)
     func content(_ index: Int) -> WireBytes {
-        let attribute = unsafe attribute(index).pointee
+        let attribute = unsafe state.pointee.attributes[checked(index)]
         // SAFETY: it lives as long as the request.
         return unsafe WireBytes(base: attribute.content, count: Int(attribute.count))
     }
@@ -87,20 +94,21 @@ struct AttributeOverlay {
     /// The `AnyValue` of an attribute.
     @inline(__always)
     func value(_ index: Int) -> WireBytes {
-        KeyValueParts.usualValue(of: content(index), behind: unsafe Int(attribute(index).pointee.key_count))
+        KeyValueParts.usualValue(
+            of: content(index), behind: unsafe Int(state.pointee.keyCounts[checked(index)]))
     }
 
     /// Where the field of an attribute begins in the source; at its end for one that was added.
     @inline(__always)
-    func start(_ index: Int) -> Int { unsafe Int(attribute(index).pointee.start) }
+    func start(_ index: Int) -> Int { unsafe Int(state.pointee.attributes[checked(index)].start) }
 
     @inline(__always)
     func isRemoved(_ index: Int) -> Bool {
-        unsafe attribute(index).pointee.key_count == KeyValueParts.unusual
+        unsafe state.pointee.keyCounts[checked(index)] == KeyValueParts.unusual
     }
 
     func remove(_ index: Int) {
-        unsafe attribute(index).pointee.key_count = KeyValueParts.unusual
+        unsafe state.pointee.keyCounts[checked(index)] = KeyValueParts.unusual
         unsafe state.pointee.changed |= 1 << UInt64(index)
     }
 
@@ -123,9 +131,9 @@ struct AttributeOverlay {
         let keyCount = KeyValueParts.usualKeyCount(of: content)
         guard keyCount != KeyValueParts.unusual else { return false }
         // SAFETY: the callers have checked that there is room.
+        unsafe state.pointee.keyCounts[index] = keyCount
         unsafe state.pointee.attributes[index] = unsafe cotlp_overlaid(
-            content: content.bytePointer, count: UInt32(content.count), start: UInt32(start),
-            key_count: keyCount)
+            content: content.bytePointer, count: UInt32(content.count), start: UInt32(start))
         unsafe state.pointee.changed |= 1 << UInt64(index)
         return true
     }

@@ -237,6 +237,7 @@ public final class RequestEditor {
         let isInPlace = entries[place].child == closing
         var content: WireBytes?
         if isInPlace, message.isChanged {
+            if message.source.count > Self.foldedBytesMax { return giveUpOverlay(closing) }
             content = folded(closing, atMost: Self.foldedBytesMax)
             if content == nil { return giveUpOverlay(closing) }
         }

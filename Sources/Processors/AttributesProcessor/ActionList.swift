@@ -5,12 +5,14 @@ internal import Pipeline
 internal import RegularExpression
 
 /// The actions of a processor, in order. Any thread.
-struct ActionList: Sendable {
+@safe
+final class ActionList: Sendable {
     private let actions: [Action]
     /// What actions set that need nothing else, encoded.
     private let keyValues: [OwnedBytes?]
-    /// The same, borrowing from both: the commonest touch no reference counts.
-    private let steps: [Step]
+    // SAFETY: written before it is shared, never changed, freed in deinit.
+    /// The same, borrowing from both, and not an array: the commonest touch no reference counts.
+    private nonisolated(unsafe) let steps: UnsafeMutableBufferPointer<Step>
     private let usesContext: Bool
 
     // SAFETY (@unchecked Sendable): what it borrows never changes, and lives as long as what is beside it.
@@ -39,9 +41,12 @@ struct ActionList: Sendable {
             guard case .set(let key, _, .constant(let value), _) = action else { return nil }
             return OwnedBytes(keyValue: key.bytes, value.value)
         }
-        steps = zip(actions, keyValues).map { Step($0, $1) }
+        unsafe steps = .allocate(capacity: actions.count)
+        _ = unsafe steps.initialize(from: zip(actions, keyValues).map { Step($0, $1) })
         usesContext = configs.contains { !$0.fromContext.isEmpty }
     }
+
+    deinit { unsafe steps.deallocate() }
 
     /// What one request's client gave, by action; empty when no action asks.
     typealias ContextValues = [OwnedValue?]
@@ -56,8 +61,8 @@ struct ActionList: Sendable {
 
     /// Applies all actions to the attributes of one item. Allocates nothing for insert, update, upsert and delete.
     func apply(to request: RequestEditor, _ table: AttributeTable, _ values: ContextValues) {
-        for index in steps.indices {
-            switch steps[index] {
+        for index in unsafe 0..<steps.count {
+            switch unsafe steps[index] {
             case .set(let key, .insert, let keyValue):
                 if !request.contains(key, in: table) { request.append(borrowing: keyValue, to: table) }
             case .set(let key, .update, let keyValue):

@@ -279,6 +279,57 @@ struct RequestEditorTests {
         }
     }
 
+    @Test(
+        "attributes of spans and of what is around them are changed by turns: few, a hundred, long, read after"
+    )
+    func attributesByTurns() {
+        func attribute(_ bytes: inout ProtoWriter, _ number: Int, _ key: String, _ value: String) {
+            bytes.message(number) {
+                $0.text(1, key)
+                $0.message(2) { $0.text(1, value) }
+            }
+        }
+        func request(_ value: String, _ added: String?) -> [UInt8] {
+            message {
+                $0.message(1) {
+                    $0.message(1) { attribute(&$0, 1, "k", value) }
+                    $0.message(2) {
+                        $0.message(1) { attribute(&$0, 3, "k", value) }
+                        for (count, bytes) in [(1, 3), (100, 3), (2, 40_000), (3, 200), (0, 0)] {
+                            $0.message(2) {
+                                for index in 0..<count {
+                                    attribute(&$0, 9, "old\(index)", String(repeating: "x", count: bytes))
+                                }
+                                attribute(&$0, 9, "k", value)
+                                $0.text(5, "name")
+                                if let added { attribute(&$0, 9, "added", added) }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        let written = edited(request("a", nil)) { editor in
+            let value = AttributeValue.string(self.key("b"))
+            editor.forEachItem { item in
+                let tables = [
+                    editor.attributes(item.item, Field.Span.attributes),
+                    editor.attributes(item.scope.scope, Field.Scope.attributes),
+                    editor.attributes(item.scope.resource.resource, Field.Resource.attributes),
+                ]
+                for table in tables {
+                    editor.set(self.key("k"), to: value, in: table)
+                    #expect(editor.value(self.key("k"), in: table)?.isSame(as: value) == true)
+                }
+                editor.set(self.key("added"), to: value, in: tables[0])
+                #expect(editor.content(item.item, Field.Span.name) == "name")
+                editor.set(self.key("added"), to: .string(self.key("c")), in: tables[0])
+                return .keep
+            }
+        }
+        #expect(written == request("b", "c"))
+    }
+
     @Test("memory of a walk that changes every item stays that of the request, and is given back")
     func memory() {
         let request = RequestBuilder.makeTraces(spans: 10_000)

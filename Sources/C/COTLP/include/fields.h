@@ -57,18 +57,23 @@ typedef struct cotlp_overlaid {
     const uint8_t *_Nonnull content; // a KeyValue in the usual form
     uint32_t count;                  // bytes of it
     uint32_t start;                  // where its field lies in the message; behind all fields for a new attribute
-    uint8_t key_count;               // bytes of its key; COTLP_UNUSUAL for a removed one
 } cotlp_overlaid;
 
 /// Reads the attributes of a message of less than 4 GiB into room for COTLP_OVERLAY_MAX; returns how many there are. -1: there
 /// are more, one is not in the usual form, or the message is malformed.
 ///
 /// - number: of their fields.
+/// - key_counts: of each the bytes of its key, which stand apart so that eight are compared at once; COTLP_UNUSUAL for a removed
+///   attribute.
 ptrdiff_t cotlp_overlay_read(
-    const uint8_t *_Nonnull message, size_t count, uint32_t number, cotlp_overlaid *_Nonnull attributes);
+    const uint8_t *_Nonnull message, size_t count, uint32_t number, uint8_t *_Nonnull key_counts,
+    cotlp_overlaid *_Nonnull attributes);
 
 /// The first attribute with a key from an index on; -1: there is none.
+///
+/// - key_counts, attributes: room for COTLP_OVERLAY_MAX, of which `count` are there.
 ptrdiff_t cotlp_overlay_find(
-    const cotlp_overlaid *_Nonnull attributes, size_t from, size_t count, const uint8_t *_Nonnull key, size_t key_count);
+    const uint8_t *_Nonnull key_counts, const cotlp_overlaid *_Nonnull attributes, size_t from, size_t count,
+    const uint8_t *_Nonnull key, size_t key_count);
 
 #endif
