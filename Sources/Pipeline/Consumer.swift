@@ -22,5 +22,6 @@ package protocol AdmissionControl: AnyObject, Sendable {
 }
 
 extension AdmissionControl {
+    package func admit(bytes: Int) -> Refusal? { nil }
     package var limitBytes: Int { .max }
 }

@@ -36,7 +36,7 @@ extension HTTP1Connection: ReceiverConnection {
     /// What we leave in the socket is no slowness of the client's: the time does not count.
     private func excusePause(_ now: NIODeadline) {
         defer { lastChecked = now }
-        guard service.routes.shouldPause else { return }
+        guard service.routes.shouldPause(account) else { return }
         let pause = now - lastChecked
         requestBegan = min(requestBegan + pause, now)
         headSince = headSince.map { min($0 + pause, now) }

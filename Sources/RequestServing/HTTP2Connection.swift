@@ -287,7 +287,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             slots = []
             memory.slots = 0
         }
-        let pauses = service.routes.shouldPause
+        let pauses = service.routes.shouldPause(account)
         if pauses { excusePause(now) }
         lastChecked = now
         for slot in slots where isOverdue(slot, now) {
@@ -343,7 +343,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     }
 
     func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
-        if service.routes.shouldPause { excusePause(now) }
+        if service.routes.shouldPause(account) { excusePause(now) }
         lastChecked = now
         return slots.compactMap { slot in
             guard let stream = slot.stream, !isBeingChecked(stream) else { return nil }

@@ -1,3 +1,4 @@
+internal import HTTP
 internal import NIOCore
 internal import OTLP
 internal import Pipeline
@@ -39,7 +40,7 @@ final class LoopTools {
 }
 
 /// Where the requests of one signal go, and who counts them.
-final class Target: Sendable {
+final class Target: PauseCondition, Sendable {
     let signal: Signal
     let input: PipelineInput
     let counters: RequestCounters
@@ -60,6 +61,8 @@ final class Target: Sendable {
         self.counters = counters
         self.mediaType = mediaType
     }
+
+    var shouldPause: Bool { input.shouldPause }
 
     /// The same for bodies in JSON.
     var forJSON: Target {

@@ -54,12 +54,10 @@ final class Routes: Sendable {
     }
 
     /// Whether somebody behind one of the routes, a memory limiter or a `batch` that is behind, wants bytes left in the sockets.
-    var shouldPause: Bool {
-        for route in routes {
-            if route.target.input.shouldPause { return true }
-        }
-        return false
-    }
+    var shouldPause: Bool { routes.contains { $0.target.shouldPause } }
+
+    /// The same of a connection: where its last request went says it, if there was one.
+    func shouldPause(_ account: ConnectionAccount) -> Bool { account.destination?.shouldPause ?? shouldPause }
 
     /// Judges a request's head: where its body goes, or why nowhere.
     func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure>

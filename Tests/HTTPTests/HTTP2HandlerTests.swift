@@ -285,6 +285,31 @@ import Testing
         #expect(goingOn == Array(900..<1000))
     }
 
+    /// If it failed, whoever sends traces would wait while an exporter of metrics is behind.
+    @Test func aPauseIsForThoseWhoseRequestsGoWhereItIs() throws {
+        final class Destination: PauseCondition {
+            var shouldPause = true
+        }
+        let behind = Destination()
+        let paused = PausedReads(eventLoop: loop) { false }
+        let ends = try [behind, Destination(), nil].map { destination in
+            let (channel, reads) = (EmbeddedChannel(loop: loop), Reads())
+            let account = ConnectionAccount(now: loop.now)
+            account.destination = destination
+            try channel.pipeline.syncOperations.addHandlers([reads, ReadGate(paused, account: account)])
+            try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
+            reads.count = 0
+            channel.read()
+            return (channel, reads)
+        }
+        loop.advanceTime(by: .seconds(1))
+        #expect(ends.map { $0.1.count } == [0, 0, 1])
+        behind.shouldPause = false
+        loop.advanceTime(by: .milliseconds(2))
+        #expect(ends.map { $0.1.count } == [1, 0, 1])
+        for (channel, _) in ends { _ = try channel.finish(acceptAlreadyClosed: true) }
+    }
+
     @Test func nothingHappensAfterTheEnd() throws {
         pause.isOn = true
         channel.read()

@@ -129,6 +129,20 @@ struct SeriesExporterTests {
         #expect(parts.text().split(separator: "\n").count == 5001)
     }
 
+    /// If it failed, points would wait until all memory is taken, and every client be refused.
+    @Test("While many points wait, receivers leave what comes in their sockets")
+    func pauses() {
+        let parts = Parts()
+        let points = (0..<20_000).map { point(1, [("k", "\($0)")]) }
+        let one = metric("n", unit: "", help: "", kind: 5, temporality: 0, points)
+        parts.take(one, items: 20_000)
+        #expect(!parts.exporter.shouldPause)
+        parts.take(one, items: 20_000)
+        #expect(parts.exporter.shouldPause)
+        parts.loop.advanceTime(by: .seconds(1))
+        #expect(!parts.exporter.shouldPause)
+    }
+
     /// If it failed, points that were acknowledged by a batcher would be gone when the gateway stops.
     @Test("What waits is read before the exporter ends, or counted as failed")
     func drains() async {

@@ -27,7 +27,7 @@ private final class ServedPrometheusExporter: PipelineComponent {
             refused: context.refusedClients(transport: "http"))
     }
 
-    var input: PipelineInput { PipelineInput(exporter) }
+    var input: PipelineInput { PipelineInput(exporter, admission: [exporter]) }
 
     func serve() async throws {
         _ = try await page.start()

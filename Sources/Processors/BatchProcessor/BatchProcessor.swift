@@ -107,8 +107,6 @@ package final class BatchProcessor: Consumer, AdmissionControl, PipelineComponen
         return input
     }
 
-    package func admit(bytes: Int) -> Refusal? { nil }
-
     /// While the loop is behind with what other loops have taken, it catches up: they would refuse soon.
     package var shouldPause: Bool { mailbox.isHalfFull }
 

@@ -61,6 +61,7 @@ final class ScrapeLoop: @unchecked Sendable {
     private let headers: [(name: String, value: String)]
     private var client: ScrapeClient?
     private var timer: Scheduled<Void>?
+    private var nextScrape = NIODeadline.distantPast
     private var isStopped = false
     private var isBusy = false
     private var isElsewhere = false
@@ -153,13 +154,17 @@ final class ScrapeLoop: @unchecked Sendable {
 
     private func schedule() {
         let next = target.nextScrape(after: NIODeadline.now().uptimeNanoseconds)
+        nextScrape = .uptimeNanoseconds(next)
         let bound = NIOLoopBound(self, eventLoop: tools.eventLoop)
-        timer = tools.eventLoop.scheduleTask(deadline: .uptimeNanoseconds(next)) { bound.value.scrape() }
+        timer = tools.eventLoop.scheduleTask(deadline: nextScrape) { bound.value.scrape() }
     }
 
     // MARK: - A scrape
 
-    /// - Parameter isLate: whether it had to wait once: a `batch` whose loop is behind has caught up a tenth of a second later.
+    /// Who is behind with what it has taken, such as a `batch`, mostly has caught up a tenth of a second later: until the next
+    /// scrape is due it is tried again.
+    private static let retryInterval = TimeAmount.milliseconds(100)
+
     private func scrape(isLate: Bool = false) {
         tools.eventLoop.preconditionInEventLoop()
         guard !isStopped else { return }
@@ -169,9 +174,11 @@ final class ScrapeLoop: @unchecked Sendable {
         if job.input.shouldPause
             || job.input.admit(bytes: BufferPool.roundedCapacity(bytesExpected)) != nil
         {
-            guard !isLate else { return job.counters.skipped.add(1) }
+            guard NIODeadline.now() + Self.retryInterval < nextScrape else {
+                return job.counters.skipped.add(1)
+            }
             let bound = NIOLoopBound(self, eventLoop: tools.eventLoop)
-            tools.eventLoop.scheduleTask(in: .milliseconds(100)) { bound.value.scrape(isLate: true) }
+            tools.eventLoop.scheduleTask(in: Self.retryInterval) { bound.value.scrape(isLate: true) }
             return
         }
         isBusy = true
