@@ -50,6 +50,25 @@ import Testing
         #expect(errors.count == 4 && errors.allSatisfy { $0.contains(Self.tooLong) }, "\(errors)")
     }
 
+    /// Scenario: rows with a hundred thousand columns, and one of as many lines. Guarantees: reading them takes a time that
+    /// grows with their length, not with its square.
+    @Test(
+        arguments: [
+            "ParseCSV(\"\(columns(","))\", \"\(columns(","))\")",
+            "ParseELF(\"\(columns(" "))\", \"\(columns(" "))\")",
+            "ParseCSV(\"\(String(repeating: "aaaaaaaaa\\n", count: 400_000))\", \"a\")",
+        ])
+    func manyColumns(expression: String) throws {
+        let start = ContinuousClock.now
+        let result = try Evaluated(value: expression)
+        #expect(result.errors.isEmpty, "\(result.errors)")
+        #expect(ContinuousClock.now - start < .seconds(60))
+    }
+
+    private static func columns(_ separator: String) -> String {
+        (0..<100_000).map { "k\($0)" }.joined(separator: separator)
+    }
+
     /// Scenario: each byte of a text becomes a long one. Guarantees: the statement fails before the text is made.
     @Test(
         arguments: [
