@@ -70,8 +70,8 @@ enum HTTPAnswer {
         if let answer, !response.bodyTruncated, !isRefusal {
             return .sent(rejectedItems: Int(clamping: answer.rejected), message: answer.message)
         }
-        // A warning of many kilobytes is nobody's, but says nothing against the data.
-        if response.bodyTruncated, form(response) != nil { return .sent(rejectedItems: 0, message: "") }
+        // A warning of many kilobytes is nobody's, but says nothing against the data; if it is one.
+        if response.bodyTruncated, beginsAsAnswer(response) { return .sent(rejectedItems: 0, message: "") }
         let kind = type.isEmpty ? "no content type" : "content type \(type.prefix(100))"
         let text = text(response)
         return .permanent(
@@ -98,6 +98,16 @@ enum HTTPAnswer {
         case "application/json": return .json
         case "application/x-protobuf", "application/protobuf": return .proto
         default: return nil
+        }
+    }
+
+    /// Whether the body begins as an `Export…Response` does: with `partial_success`, its field 1, or as an object.
+    private static func beginsAsAnswer(_ response: HTTPClientResponse) -> Bool {
+        let bytes = response.body.readableBytesView
+        switch form(response) {
+        case .proto: return bytes.first == 0x0A
+        case .json: return bytes.first { $0 > 0x20 } == UInt8(ascii: "{")
+        case nil: return false
         }
     }
 

@@ -50,6 +50,25 @@ struct GatewayConfigTests {
               exporters: [prometheus]
         """
 
+    @Test(
+        "a type that is not built is known with and without underscores, so that the help is about it",
+        arguments: [
+            ("webhook_event", "let a Collector"), ("webhookevent", "let a Collector"),
+            ("windows_event_log", "let a Collector"), ("simple_prometheus", "scrape_configs"),
+        ])
+    func namesWithUnderscores(type: String, help: String) {
+        let diagnostics = Diagnostics()
+        _ = load(
+            """
+            receivers: {\(type): }
+            exporters: {debug: }
+            service: {pipelines: {logs: {receivers: [\(type)], exporters: [debug]}}}
+            """, diagnostics: diagnostics)
+        let shown = diagnostics.render()
+        #expect(shown.contains("receiver \"\(type)\" is not built into this version yet"), "\(shown)")
+        #expect(shown.contains(help), "\(shown)")
+    }
+
     @Test("an operator who brings a file from the Collector sees what is missing here and nothing else")
     func seedFile() throws {
         let diagnostics = Diagnostics()

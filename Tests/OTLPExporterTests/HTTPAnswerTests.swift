@@ -10,14 +10,14 @@ import Testing
 @Suite struct HTTPAnswerTests {
     private func result(
         _ status: Int, _ body: [UInt8] = [], type: String = "application/x-protobuf",
-        retryAfter: String? = nil
+        retryAfter: String? = nil, bodyTruncated: Bool = false
     ) -> SendResult {
         var fields = [(name: "content-type", value: type)]
         if let retryAfter { fields.append(("Retry-After", retryAfter)) }
         return HTTPAnswer.result(
             HTTPClientResponse(
                 status: status, headers: HTTPClientHeaders(fields), body: ByteBuffer(bytes: body),
-                bodyTruncated: false))
+                bodyTruncated: bodyTruncated))
     }
 
     @Test(arguments: [200, 202, 204, 299]) func twoHundredsAreSent(status: Int) {
@@ -94,6 +94,20 @@ import Testing
             return
         }
         #expect(message.contains("is no answer of OTLP") && message.contains("the endpoint"))
+    }
+
+    /// Scenario: an answer that was read to the limit only. Guarantees: a long warning is a success, a page is none.
+    @Test(arguments: [
+        ("\n\u{07}", "application/x-protobuf", true), (" {\"partialSuccess\"", "application/json", true),
+        ("\0\0\0", "application/x-protobuf", false), ("<html>", "application/x-protobuf", false),
+        ("<html>", "application/json", false), ("[1", "application/json", false), ("{", "text/html", false),
+    ])
+    func longAnswersBeginAsAnswers(body: String, type: String, isSent: Bool) {
+        switch result(200, Array(body.utf8), type: type, bodyTruncated: true) {
+        case .sent(rejectedItems: 0, message: ""): #expect(isSent)
+        case .permanent: #expect(!isSent)
+        case let other: Issue.record("\(other)")
+        }
     }
 
     @Test(arguments: [429, 502, 503, 504]) func someMayPass(status: Int) {

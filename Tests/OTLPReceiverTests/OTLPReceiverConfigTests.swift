@@ -118,6 +118,16 @@ struct OTLPReceiverConfigTests {
     }
 
     @Test(
+        "a protocol at the wrong place or of the wrong form is one error, not one about its absence, too",
+        arguments: [
+            "grpc: {endpoint: 'a:1'}", "protocols: [grpc]", "protocol: {grpc: }", "protocols: {gprc: }",
+        ])
+    func oneErrorForOneMistake(yaml: String) {
+        let problems = read(yaml).1
+        #expect(problems.count == 1, "\(problems)")
+    }
+
+    @Test(
         "a receiver that could not listen is refused",
         arguments: [
             ("", "otlp: must specify at least one protocol when using the OTLP receiver"),

@@ -54,6 +54,22 @@ struct ResourceDetectionTests {
         #expect(try await Self.detect("", Self.probe([:])) == [])
     }
 
+    @Test("a comma behind the last pair, as templates write it, does not keep the gateway from starting")
+    func commaBehindTheLast() async throws {
+        let probe = Self.probe(["OTEL_RESOURCE_ATTRIBUTES": " a=1,b=2, "])
+        #expect(try await Self.detect("", probe) == ["a=1", "b=2"])
+    }
+
+    @Test("the variable's former name counts where the new one says nothing")
+    func formerName() async throws {
+        #expect(
+            try await Self.detect(
+                "", Self.probe(["OTEL_RESOURCE": "a=1", "OTEL_RESOURCE_ATTRIBUTES": " "])) == ["a=1"])
+        #expect(
+            try await Self.detect(
+                "", Self.probe(["OTEL_RESOURCE": "a=1", "OTEL_RESOURCE_ATTRIBUTES": "a=2"])) == ["a=2"])
+    }
+
     @Test("text that is none stops the start", arguments: ["novalue", "a=%4", "=x", "ä=1"])
     func brokenEnvironment(text: String) async {
         await #expect(throws: ComponentError.self) {

@@ -60,6 +60,7 @@ struct FunctionEdgeTests {
             (#"Double("0x1.8p1")"#, "double 3"), (#"Double("5.e1")"#, "double 50"),
             (#"Substring("é€", 1, 4, true)"#, #""€""#), (#"IsEmpty(0)"#, "true"),
             (#"IsEmpty("x")"#, "false"),
+            (#"ToLowerCase("İÀ")"#, #""ià""#), (#"ToUpperCase("ᾳßé")"#, #""ᾼßÉ""#),
         ])
     func lists(_ expression: String, _ expected: String) throws { try expect(expression, expected) }
 

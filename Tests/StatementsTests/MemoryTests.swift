@@ -50,6 +50,43 @@ import Testing
         #expect(errors.count == 4 && errors.allSatisfy { $0.contains(Self.tooLong) }, "\(errors)")
     }
 
+    /// Scenario: statements that put a map of a megabyte into itself ten times. Guarantees: it stays below 64 MiB, and nothing
+    /// longer is made on the way.
+    @Test(arguments: ["attributes[\"m\"]", "body", "cache[\"m\"]"])
+    func nesting(path: String) throws {
+        let editor = RequestEditor()
+        var asked = 0
+        editor.limitMemory(to: 0) {
+            asked = max(asked, $0)
+            return $0
+        }
+        let (errors, written) = try run(
+            ["set(\(path), {\"t\": attributes[\"a\"]})"]
+                + (0..<10).map { "set(\(path)[\"\($0)\"], \(path))" }
+                + ["set(attributes[\"all\"], \(path))"], bytes: 1 << 20, editor: editor)
+        #expect(!errors.isEmpty && errors.allSatisfy { $0.contains(Self.tooLong) }, "\(errors)")
+        #expect(written < 130 << 20 && asked < 300 << 20, "\(written), \(asked)")
+    }
+
+    /// Scenario: rows with a hundred thousand columns, and one of as many lines. Guarantees: reading them takes a time that
+    /// grows with their length, not with its square.
+    @Test(
+        arguments: [
+            "ParseCSV(\"\(columns(","))\", \"\(columns(","))\")",
+            "ParseELF(\"\(columns(" "))\", \"\(columns(" "))\")",
+            "ParseCSV(\"\(String(repeating: "aaaaaaaaa\\n", count: 400_000))\", \"a\")",
+        ])
+    func manyColumns(expression: String) throws {
+        let start = ContinuousClock.now
+        let result = try Evaluated(value: expression)
+        #expect(result.errors.isEmpty, "\(result.errors)")
+        #expect(ContinuousClock.now - start < .seconds(60))
+    }
+
+    private static func columns(_ separator: String) -> String {
+        (0..<100_000).map { "k\($0)" }.joined(separator: separator)
+    }
+
     /// Scenario: each byte of a text becomes a long one. Guarantees: the statement fails before the text is made.
     @Test(
         arguments: [

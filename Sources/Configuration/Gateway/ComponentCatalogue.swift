@@ -75,10 +75,15 @@ package struct ComponentCatalogue: Sendable {
         }
     }
 
-    /// The entry of a type, nil when it is unknown.
+    /// The entry of a type, nil when it is unknown. Types that are not built are known with and without their underscores:
+    /// `filelog` became `file_log`, as most did.
     package func entry(_ kind: ComponentKind, _ type: String) -> Entry? {
-        entries[kind]?.first { $0.type == type }
+        let all = entries[kind] ?? []
+        return all.first { $0.type == type }
+            ?? all.first { $0.status == .notBuilt && Self.joined($0.type) == Self.joined(type) }
     }
+
+    private static func joined(_ type: String) -> String { type.filter { $0 != "_" } }
 
     /// All entries of a kind in the order they were added.
     package func all(_ kind: ComponentKind) -> [Entry] {
@@ -99,24 +104,26 @@ package struct ComponentCatalogue: Sendable {
         (
             .connector,
             """
-            forward routing failover roundrobin count sum exceptions signaltometrics span_metrics spanmetrics \
-            service_graph servicegraph datadog grafanacloud otlpjson slowsql signal_to_metrics
+            forward routing failover roundrobin count sum exceptions signaltometrics spanmetrics servicegraph \
+            datadog grafanacloud otlpjson slowsql metricsaslogs
             """
         ),
         (
             .receiver,
             """
-            otlp nop prometheus jaeger zipkin hostmetrics kafka filelog fluentforward statsd syslog tcplog udplog \
-            k8s_cluster k8s_events k8sobjects kubeletstats docker_stats redis postgresql mysql mongodb nginx \
-            apache elasticsearch rabbitmq httpcheck journald loki influxdb opencensus otlpjsonfile otelarrow \
-            awsxray datadog splunk_hec carbon collectd sqlquery snmp windowseventlog windowsperfcounters \
-            simpleprometheus prometheusremotewrite receiver_creator webhookevent host_metrics file_log fluent_forward \
-            kubelet_stats k8s_objects tcp_log udp_log http_check prometheus_remote_write aws_xray awsfirehose \
-            awscontainerinsightreceiver awsecscontainermetrics awss3 awscloudwatch azureeventhub azuremonitor \
-            googlecloudpubsub googlecloudmonitoring pulsar solace sqlserver oracledb memcached zookeeper haproxy iis \
-            jmx vcenter couchdb aerospike expvar chrony netflow podman_stats sshcheck tlscheck icmpcheck kafkametrics \
-            skywalking wavefront signalfx sapm namedpipe github gitlab faro libhoneycomb cloudfoundry bigip \
-            filestats mongodbatlas osquery splunkenterprise stef systemd
+            otlp nop prometheus jaeger zipkin hostmetrics kafka filelog fluentforward statsd syslog tcplog \
+            udplog k8s_cluster k8s_events k8sobjects kubeletstats docker_stats redis postgresql mysql mongodb \
+            nginx apache elasticsearch rabbitmq httpcheck journald loki influxdb opencensus otlpjsonfile \
+            otelarrow awsxray datadog splunk_hec carbon collectd sqlquery snmp windowseventlog \
+            windowsperfcounters windowsservice simpleprometheus prometheus_simple prometheusremotewrite \
+            receiver_creator webhookevent awsfirehose awscontainerinsightreceiver awsecscontainermetrics \
+            awslambda awss3 awscloudwatch azureblob azureeventhub azuremonitor googlecloudpubsub \
+            googlecloudpubsubpush googlecloudmonitoring googlecloudspanner pulsar solace sqlserver oracledb \
+            memcached zookeeper haproxy iis jmx vcenter couchdb aerospike expvar chrony netflow podman_stats \
+            sshcheck tcpcheck tlscheck icmpcheck kafkametrics skywalking wavefront signalfx sapm namedpipe \
+            github gitlab faro libhoney cloudfoundry cloudflare bigip filestats mongodbatlas osquery \
+            splunkenterprise stef systemd active_directory_ds apachespark ciscoos envoyals flinkmetrics \
+            huaweicloudces k8slog nsxt ntp pprof purefa purefb redfish riak saphana snowflake yanggrpc
             """
         ),
         (
@@ -125,22 +132,22 @@ package struct ComponentCatalogue: Sendable {
             batch memory_limiter attributes resource resourcedetection filter transform probabilistic_sampler \
             tail_sampling k8sattributes groupbyattrs groupbytrace metricstransform cumulativetodelta \
             deltatocumulative deltatorate span redaction routing interval isolationforest logdedup logstransform \
-            metricsgeneration remotetap schema sumologic experimental_metricsgeneration queuebatch resource_detection \
-            k8s_attributes group_by_attrs group_by_trace metrics_transform cumulative_to_delta delta_to_cumulative \
-            delta_to_rate log_dedup metrics_generation remote_tap geoip unroll dnslookup lookup spanmetrics \
-            servicegraph metricstarttime metric_start_time queued_retry
+            metricsgeneration remotetap schema sumologic coralogix experimental_metricsgeneration queuebatch \
+            geoip unroll dnslookup lookup spanmetrics servicegraph metricstarttime queued_retry drain \
+            dynamicsampling genainormalizer spanpruning
             """
         ),
         (
             .exporter,
             """
-            otlp_grpc otlp otlp_http otlphttp debug logging nop prometheus prometheusremotewrite loki jaeger zipkin \
-            kafka file elasticsearch opensearch clickhouse datadog splunk_hec awsxray awsemf awscloudwatchlogs \
-            googlecloud azuremonitor loadbalancing otelarrow influxdb honeycombmarker sentry signalfx syslog carbon \
-            cassandra coralogix mezmo pulsar rabbitmq sumologic load_balancing prometheus_remote_write otel_arrow \
-            google_cloud azure_monitor googlemanagedprometheus googlecloudpubsub awss3 awskinesis azureblob \
-            azuredataexplorer alertmanager alibabacloud_logservice tencentcloud_logservice dataset doris instana \
-            logicmonitor logzio opencensus sapm sematext skywalking stef tinybird faro bmchelix aws_xray
+            otlp_grpc otlp otlp_http otlphttp debug logging nop prometheus prometheusremotewrite loki jaeger \
+            jaeger_thrift zipkin kafka file elasticsearch opensearch clickhouse datadog splunk_hec awsxray \
+            awsemf awscloudwatchlogs googlecloud azuremonitor loadbalancing otelarrow influxdb honeycombmarker \
+            sentry signalfx syslog carbon cassandra coralogix mezmo pulsar rabbitmq sumologic \
+            googlemanagedprometheus googlecloudpubsub googlecloudstorage awss3 awskinesis azureblob \
+            azuredataexplorer alertmanager alibabacloud_logservice tencentcloud_logservice dataset doris \
+            dynatrace f5cloud instana logicmonitor logzio opencensus parquet sapm sematext skywalking stef \
+            tanzuobservability tinybird faro bmchelix
             """
         ),
         (
@@ -148,11 +155,11 @@ package struct ComponentCatalogue: Sendable {
             """
             health_check pprof zpages file_storage db_storage redis_storage memory_limiter basicauth \
             bearertokenauth oidc oauth2client headers_setter sigv4auth asapclient host_observer docker_observer \
-            k8s_observer ecs_observer http_forwarder jaegerremotesampling opamp remotetap healthcheckv2 \
-            healthcheck memory_ballast basic_auth bearer_token_auth oauth2_client sigv4_auth cgroup_runtime \
-            k8s_leader_elector googleclientauth azureauth azure_auth awsproxy ack cfgardenobserver \
-            text_encoding json_log_encoding otlp_encoding jaeger_encoding \
-            zipkin_encoding avro_log_encoding datadog
+            k8s_observer ecs_observer kafkatopics_observer cfgarden_observer http_forwarder jaegerremotesampling \
+            opamp remotetap healthcheckv2 healthcheck memory_ballast cgroup_runtime k8s_leader_elector \
+            googleclientauth azureauth awsproxy ack text_encoding json_log_encoding otlp_encoding \
+            jaeger_encoding zipkin_encoding avro_log_encoding aws_logs_encoding azure_encoding \
+            googlecloudlogentry_encoding skywalking_encoding solarwindsapmsettings sumologic datadog
             """
         ),
     ]

@@ -134,7 +134,7 @@ struct GatewayReader {
                 diagnostics.dropWarnings(under: section.path(of: key))
                 section.pointAtKey(
                     key, error: "\(kind.rawValue) \(quoted(id.type)) is not built into this version yet",
-                    help: insteadOf(id.type, kind))
+                    help: insteadOf(entry.type, kind))
                 continue
             }
             if let deprecation = entry.deprecation {

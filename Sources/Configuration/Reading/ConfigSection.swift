@@ -312,7 +312,13 @@ package final class ConfigSection {
         for child in children.values.joined() { child.finish() }
         guard !acceptsAnyKey else { return }
         for entry in map.entries where !asked.contains(entry.key) {
-            if nearest(entry.key, in: asked) != nil { diagnostics.noteIncomplete(path) }
+            // What is said to be missing is here, under another name or at another place.
+            if misplacedKeys[entry.key] != nil || nearest(entry.key, in: asked) != nil {
+                diagnostics.noteIncomplete(path)
+            }
+            for child in children.values.joined() where child.asked.contains(entry.key) {
+                diagnostics.noteIncomplete(child.path)
+            }
             diagnostics.error(
                 "unknown key \(quoted(entry.key))", path: path, at: entry.keyOrigin,
                 help: help(for: entry.key))

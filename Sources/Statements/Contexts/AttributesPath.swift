@@ -26,6 +26,7 @@ final class AttributesPath: PathExpression {
         guard case .map(let map) = value else {
             throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
         }
+        try frame.admit(value.textBytes)
         // Encoded before anything is removed: the entries may be those that are removed.
         var new: [[UInt8]] = []
         for entry in map.entries {
@@ -40,7 +41,16 @@ final class AttributesPath: PathExpression {
     /// Values deeper than this are not written: receivers, this gateway's too, do not take more than 64.
     private static let depthMax = 60
 
-    static func checked(_ value: Value) throws(EvaluationError) {
+    /// Statements that put a map into itself double it each time: how long it is must be said before it is written.
+    static func checked(_ value: Value, _ frame: Frame) throws(EvaluationError) {
+        switch value {
+        case .list, .map: try frame.admit(value.textBytes)
+        default: break
+        }
+        try checked(value)
+    }
+
+    private static func checked(_ value: Value) throws(EvaluationError) {
         guard value.isAttributeValue else {
             throw EvaluationError(
                 "unsupported type \(value.typeName) for set operation; current value type is Empty")
@@ -60,7 +70,7 @@ final class AttributesPath: PathExpression {
     func set(plain value: AttributeValue, of key: WireBytes, _ frame: Frame) throws(EvaluationError) {
         switch value {
         // Which may be too deep.
-        case .array, .keyValueList: try Self.checked(Value(value))
+        case .array, .keyValueList: try Self.checked(Value(value), frame)
         default: break
         }
         frame.editor.set(key, to: value, in: table(frame))
@@ -73,7 +83,7 @@ final class AttributesPath: PathExpression {
     }
 
     override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
-        try Self.checked(value)
+        try Self.checked(value, frame)
         let table = table(frame)
         key.asText.lend { key in
             value.lend { frame.editor.set(key, to: $0, in: table) }
@@ -136,7 +146,7 @@ final class CachePath: PathExpression {
     }
 
     override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
-        try AttributesPath.checked(value)
+        try AttributesPath.checked(value, frame)
         let bytes = value.textBytes
         if bytes > Frame.unaskedBytes {
             try frame.admit(frame.cache.reduce(bytes) { $0 + ($1.key == key ? 0 : $1.value.textBytes) })
@@ -152,7 +162,7 @@ final class BodyPath: PathExpression {
     }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
-        try AttributesPath.checked(value)
+        try AttributesPath.checked(value, frame)
         frame.editor.setContent(frame.item, Field.LogRecord.body, value.anyValue)
     }
 

@@ -25,21 +25,24 @@ enum CaseConverters {
         ]
     }
 
-    /// Scalar by scalar, as Go does: `ß` has no upper case of one scalar and stays.
+    /// Scalar by scalar, as Go does: `ᾳ` becomes `ᾼ`, which is that of titles, too; `ß` has no upper case of one scalar and
+    /// stays.
     private static func upper(_ text: String) -> String {
-        map(text) { $0.properties.uppercaseMapping }
+        map(text) { single($0.properties.uppercaseMapping) ?? single($0.properties.titlecaseMapping) ?? $0 }
     }
 
+    /// `İ` is the only one with a lower case of two scalars, a dot behind an `i`.
     private static func lower(_ text: String) -> String {
-        map(text) { $0.properties.lowercaseMapping }
+        map(text) { $0.properties.lowercaseMapping.unicodeScalars.first ?? $0 }
     }
 
-    private static func map(_ text: String, _ change: (Unicode.Scalar) -> String) -> String {
+    private static func single(_ text: String) -> Unicode.Scalar? {
+        text.unicodeScalars.count == 1 ? text.unicodeScalars.first : nil
+    }
+
+    private static func map(_ text: String, _ change: (Unicode.Scalar) -> Unicode.Scalar) -> String {
         var result = String.UnicodeScalarView()
-        for scalar in text.unicodeScalars {
-            let changed = change(scalar).unicodeScalars
-            result.append(changed.count == 1 ? changed.first ?? scalar : scalar)
-        }
+        for scalar in text.unicodeScalars { result.append(change(scalar)) }
         return String(result)
     }
 

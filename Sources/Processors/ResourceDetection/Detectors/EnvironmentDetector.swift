@@ -1,10 +1,17 @@
 extension DetectorKind {
-    /// `OTEL_RESOURCE_ATTRIBUTES`: pairs with commas between them, values with URL escapes, of 256 characters at most.
+    /// `OTEL_RESOURCE_ATTRIBUTES`, or `OTEL_RESOURCE` as it was called: pairs with commas between them, and maybe behind the
+    /// last, values with URL escapes, of 256 characters at most.
     func detectEnvironment(_ probe: Probe) throws -> [DetectedAttribute] {
-        let name = "OTEL_RESOURCE_ATTRIBUTES"
-        guard let text = probe.variable(name) else { return [] }
+        for name in ["OTEL_RESOURCE_ATTRIBUTES", "OTEL_RESOURCE"] {
+            let text = Self.trimmed((probe.variable(name) ?? "")[...])
+            if !text.isEmpty { return try Self.pairs(text, of: name) }
+        }
+        return []
+    }
+
+    private static func pairs(_ text: String, of name: String) throws -> [DetectedAttribute] {
         var found: [DetectedAttribute] = []
-        for pair in text.split(separator: ",", omittingEmptySubsequences: false) {
+        for pair in text.split(separator: ",") {
             guard let equals = pair.firstIndex(of: "=") else {
                 throw DetectionError("\(name) has invalid format: \"\(text)\": \"\(pair)\" has no \"=\"")
             }

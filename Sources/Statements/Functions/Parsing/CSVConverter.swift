@@ -41,9 +41,9 @@ enum CSVConverter {
                         "map csv headers: wrong number of fields: expected \(names.count), found \(fields.count)"
                     )
                 }
-                var entries: [MapEntry] = []
+                var entries = MapBuilder()
                 for (name, field) in zip(names, fields) { entries.put(.owned(name), .string(.owned(field))) }
-                return .map(.entries(entries))
+                return .map(.entries(entries.entries))
             }
         }
     }
@@ -60,17 +60,13 @@ private struct CSVReader {
         _ text: [UInt8], _ delimiter: [UInt8], isLazy: Bool
     ) throws(EvaluationError) -> [[UInt8]] {
         var reader = CSVReader(text, delimiter, isLazy: isLazy)
-        var row: [[UInt8]]?
+        guard var row = try reader.record() else { throw EvaluationError("no csv lines found") }
         while let record = try reader.record() {
-            guard var joined = row else {
-                row = record
-                continue
-            }
-            joined[joined.count - 1] += [10] + (record.first ?? [])
-            joined += record.dropFirst()
-            row = joined
+            // In place: a text may have a million lines.
+            row[row.count - 1].append(10)
+            row[row.count - 1] += record.first ?? []
+            row += record.dropFirst()
         }
-        guard let row else { throw EvaluationError("no csv lines found") }
         return row
     }
 

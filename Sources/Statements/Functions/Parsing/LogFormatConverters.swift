@@ -200,9 +200,9 @@ enum LogFormatConverters {
             throw EvaluationError(
                 "invalid extended log format: expected \(names.count) fields, found \(words.count)")
         }
-        var entries: [MapEntry] = []
+        var entries = MapBuilder()
         for (name, word) in zip(names, words) where word != "-" { entries.put(name, .text(word)) }
-        return .map(.entries(entries))
+        return .map(.entries(entries.entries))
     }
 }
 
