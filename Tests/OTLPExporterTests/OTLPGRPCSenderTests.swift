@@ -159,6 +159,18 @@ struct OTLPGRPCSenderTests {
         #expect(message.contains("grpc-status"))
     }
 
+    /// A status in the head is the answer's only where nothing follows: else data is lost whose answer broke off, or says no later.
+    @Test(arguments: [nil, [("x", "y")], [("grpc-status", "2")]])
+    func aStatusBeforeTheMessageIsNone(trailers: [(String, String)]?) async throws {
+        var answer = status("0")
+        answer.body = [0, 0, 0, 0, 0]
+        answer.trailers = trailers
+        guard case .permanent(_, .unknown?) = try await result(answer) else {
+            Issue.record("not refused")
+            return
+        }
+    }
+
     @Test(arguments: ["429", "502", "503", "504"]) func aBusyProxyIsAskedAgain(http: String) async throws {
         for (fields, delay) in [([], TimeAmount?.none), ([("retry-after", "7")], .seconds(7))] {
             var answer = status("", fields, http: http)
