@@ -140,7 +140,7 @@ package final class AdminServer: Sendable {
         self.install = install
         var paused: [ObjectIdentifier: PausedReads] = [:]
         for loop in group.makeIterator() {
-            paused[ObjectIdentifier(loop)] = PausedReads(eventLoop: loop) { false }
+            paused[ObjectIdentifier(loop)] = PausedReads(eventLoop: loop) { _ in false }
         }
         self.paused = paused
     }

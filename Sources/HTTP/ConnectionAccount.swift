@@ -87,8 +87,8 @@ package final class ConnectionAccount {
     var besideWorks = 0
     /// Where it is done; nil: on the loop.
     let threads: NIOThreadPool?
-    /// Where its last request went; nil before the first. Set by the protocol's handler.
-    package var destination: (any PauseCondition)?
+    /// Where its requests go, a bit each; 0 before the first. Set by the protocol's handler.
+    package var routes: UInt64 = 0
     /// The connection's first handler, while it has one.
     package internal(set) var gate: ReadGate?
     /// Ends the connection as its protocol does. Set by the protocol's handler.

@@ -334,7 +334,7 @@ package final class ReadGate: ChannelDuplexHandler {
             queue(context)
         } else if !context.channel.isWritable {
             waitingForWrites = true
-        } else if paused.shouldPause(account.destination) {
+        } else if paused.shouldPause(account) {
             isWaiting = true
             paused.add(self)
         } else {

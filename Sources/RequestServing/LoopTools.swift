@@ -1,4 +1,3 @@
-internal import HTTP
 internal import NIOCore
 internal import OTLP
 internal import Pipeline
@@ -40,7 +39,7 @@ final class LoopTools {
 }
 
 /// Where the requests of one signal go, and who counts them.
-final class Target: PauseCondition, Sendable {
+final class Target: Sendable {
     let signal: Signal
     let input: PipelineInput
     let counters: RequestCounters
@@ -61,8 +60,6 @@ final class Target: PauseCondition, Sendable {
         self.counters = counters
         self.mediaType = mediaType
     }
-
-    var shouldPause: Bool { input.shouldPause }
 
     /// The same for bodies in JSON.
     var forJSON: Target {

@@ -104,7 +104,7 @@ final class RequestReader {
     ) -> Answer.Failure? {
         tools.eventLoop.preconditionInEventLoop()
         self.target = target
-        if let account = memory?.account, account.destination !== target { account.destination = target }
+        memory?.account.routes |= Routes.bit(target)
         form = AnswerForm(mediaType: target.mediaType, signal: target.signal, style: target.style)
         if limits.keepsMetadata, let head {
             let kept = ClientMetadata(header: head.all)

@@ -297,7 +297,7 @@ package final class RequestServer: Sendable {
         let loops = connections.map { connections in
             (
                 connections: connections,
-                paused: PausedReads(eventLoop: connections.eventLoop) { service.routes.shouldPause }
+                paused: PausedReads(eventLoop: connections.eventLoop) { service.routes.shouldPause($0) }
             )
         }
         let logger = context.logger

@@ -53,11 +53,18 @@ final class Routes: Sendable {
         }
     }
 
-    /// Whether somebody behind one of the routes, a memory limiter or a `batch` that is behind, wants bytes left in the sockets.
-    var shouldPause: Bool { routes.contains { $0.target.shouldPause } }
+    /// Stands for a route in `ConnectionAccount.routes`: its signal.
+    static func bit(_ target: Target) -> UInt64 { 1 << UInt64(target.signal.rawValue) }
 
-    /// The same of a connection: where its last request went says it, if there was one.
-    func shouldPause(_ account: ConnectionAccount) -> Bool { account.destination?.shouldPause ?? shouldPause }
+    /// Whether somebody behind one of the routes of a connection, such as a memory limiter or a `batch` that is behind, wants bytes
+    /// left in its socket. Before its first request: behind all that there are, for it may be no business of its.
+    func shouldPause(_ account: ConnectionAccount) -> Bool { shouldPause(account.routes) }
+
+    /// The same of `ConnectionAccount.routes`.
+    func shouldPause(_ used: UInt64) -> Bool {
+        guard used != 0 else { return !routes.isEmpty && routes.allSatisfy { $0.target.input.shouldPause } }
+        return routes.contains { used & Self.bit($0.target) != 0 && $0.target.input.shouldPause }
+    }
 
     /// Judges a request's head: where its body goes, or why nowhere.
     func judge(_ head: HeaderBlock) -> Result<(Target, ContentEncoding, contentLength: Int?), Answer.Failure>

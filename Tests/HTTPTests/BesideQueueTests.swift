@@ -13,7 +13,7 @@ import Testing
         // What work takes on a slow or instrumented machine is no matter here.
         let account = ConnectionAccount(slowness: 1_000_000, now: loop.now)
         let channel = EmbeddedChannel(loop: loop)
-        let gate = ReadGate(PausedReads(eventLoop: loop) { false }, account: account)
+        let gate = ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account)
         try channel.pipeline.syncOperations.addHandler(gate)
         if isKnown { account.earn(bytes: 0) }
         return account

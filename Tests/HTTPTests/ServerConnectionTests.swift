@@ -48,7 +48,7 @@ import Testing
         frames.burst = burst
         account = ConnectionAccount(frames: frames, slowness: slowness, now: loop.now)
         channel = EmbeddedChannel(loop: loop)
-        let gate = ReadGate(PausedReads(eventLoop: loop) { false }, account: account)
+        let gate = ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account)
         let handler = HTTP2Handler(
             role: .server, settings: HTTP2Settings(), delegate: owner, account: account)
         try channel.pipeline.syncOperations.addHandlers([gate, handler])
@@ -324,7 +324,7 @@ import Testing
             account.spend(.microseconds(Int64(microseconds * WorkBudget.slowness)), now: loop.now, among: 0)
             let channel = EmbeddedChannel(loop: loop)
             try channel.pipeline.syncOperations.addHandlers([
-                ReadGate(PausedReads(eventLoop: loop) { false }, account: account), recorder,
+                ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account), recorder,
             ])
             return channel
         }

@@ -51,7 +51,7 @@ import Testing
         account = ConnectionAccount(frames: frames, slowness: 1_000_000, now: loop.now)
         connection = HTTP1Connection(
             service: service, connections: connections, account: account, limits: times)
-        let gate = ReadGate(PausedReads(eventLoop: loop) { false }, account: account)
+        let gate = ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account)
         try channel.pipeline.syncOperations.addHandlers([gate, connection])
         try channel.connect(to: SocketAddress(ipAddress: "127.0.0.1", port: 1)).wait()
     }

@@ -169,13 +169,18 @@ import Testing
         #expect(failure(grpc(fields)) == expected)
     }
 
-    @Test func oneLimiterIsEnoughToPause() {
+    /// If it failed, clients of one signal would wait for another's exporter, or one that sends both fill its memory.
+    @Test func whoUsesARouteThatPausesWaits() {
         let (calm, busy) = (Rear(), Rear())
         let limits = RequestLimits(isGRPC: false, bodyBytesMax: 1)
-        let routes = Routes(limits: limits, [("/a", calm.target()), ("/b", busy.target())])
-        #expect(!routes.shouldPause)
+        let routes = Routes(limits: limits, [("/a", calm.target()), ("/b", busy.target(.metrics))])
+        let (first, second) = (Routes.bit(calm.target()), Routes.bit(busy.target(.metrics)))
+        #expect(!routes.shouldPause(first | second))
         busy.limiter.shouldPause = true
-        #expect(routes.shouldPause)
+        #expect(routes.shouldPause(first | second) && routes.shouldPause(second))
+        #expect(!routes.shouldPause(first) && !routes.shouldPause(0))
+        calm.limiter.shouldPause = true
+        #expect(routes.shouldPause(0))
     }
 
     private func failure(_ verdict: Verdict) -> Answer.Failure? {

@@ -161,24 +161,25 @@ final class ScrapeLoop: @unchecked Sendable {
 
     // MARK: - A scrape
 
-    /// Who is behind with what it has taken, such as a `batch`, mostly has caught up a tenth of a second later: until the next
-    /// scrape is due it is tried again.
+    /// Who is behind with what it has taken, such as a `batch`, mostly has caught up a tenth of a second later.
     private static let retryInterval = TimeAmount.milliseconds(100)
+    /// So often it is tried again, if the next scrape is not due before. A lack of memory lasts longer than a tenth of a second.
+    private static let retriesMax = (behind: 10, memory: 1)
 
-    private func scrape(isLate: Bool = false) {
+    /// - Parameter attempt: how often it was tried.
+    private func scrape(attempt: Int = 0) {
         tools.eventLoop.preconditionInEventLoop()
         guard !isStopped else { return }
-        if !isLate { schedule() }
+        if attempt == 0 { schedule() }
         // A page so long that it is still being read.
         guard !isBusy else { return }
-        if job.input.shouldPause
-            || job.input.admit(bytes: BufferPool.roundedCapacity(bytesExpected)) != nil
-        {
-            guard NIODeadline.now() + Self.retryInterval < nextScrape else {
-                return job.counters.skipped.add(1)
-            }
+        let isBehind = job.input.shouldPause
+        if isBehind || job.input.admit(bytes: BufferPool.roundedCapacity(bytesExpected)) != nil {
+            guard attempt < (isBehind ? Self.retriesMax.behind : Self.retriesMax.memory),
+                NIODeadline.now() + Self.retryInterval < nextScrape
+            else { return job.counters.skipped.add(1) }
             let bound = NIOLoopBound(self, eventLoop: tools.eventLoop)
-            tools.eventLoop.scheduleTask(in: Self.retryInterval) { bound.value.scrape(isLate: true) }
+            tools.eventLoop.scheduleTask(in: Self.retryInterval) { bound.value.scrape(attempt: attempt + 1) }
             return
         }
         isBusy = true
