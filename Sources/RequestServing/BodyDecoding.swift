@@ -79,14 +79,25 @@ struct BodyDecoding {
         return whole
     }
 
+    /// What a body probably inflates to; the decoder asks for more when it needs it. A gzip body says it: with four times as much
+    /// as came, which telemetry often exceeds, each body of 1000 spans was moved to fresh memory, 111 page faults.
+    private func expectedBytes(_ received: Payload) -> Int {
+        let count = received.bytes.readableBytes
+        guard encoding == .gzip else { return 4 * count }
+        // SAFETY: used within this call only.
+        let said = unsafe received.bytes.withUnsafeReadableBytes {
+            Gunzipper.guess(unsafe RawSpan(_unsafeBytes: $0))
+        }
+        return min(said, 32 * count)
+    }
+
     /// - Parameter decode: returns false when what it did is of no use.
     private func inflated(
         _ received: Payload, _ decode: (borrowing RawSpan, Payload) throws(InflateError) -> Bool
     ) throws(Answer.Failure) -> Payload? {
         let count = received.bytes.readableBytes
         if count == 0 { return received }
-        // Four times is what telemetry usually inflates to; the decoder asks for more when it needs it.
-        let room = min(4 * count, limits.bodyBytesMax)
+        let room = min(expectedBytes(received), limits.bodyBytesMax)
         if let refusal = target.admit(bytes: room) { throw refusal }
         do throws(InflateError) {
             let whole = makePayload(room)
