@@ -59,7 +59,10 @@ package final class BufferPool: @unchecked Sendable {
         let index = Self.classIndex(of: size)
         guard index < free.count else { return allocator.buffer(capacity: size) }
         if free[index].isEmpty { collectReturned() }
-        guard var buffer = free[index].popLast() else { return allocator.buffer(capacity: size) }
+        guard var buffer = free[index].popLast() else {
+            makeRoom(for: size)
+            return allocator.buffer(capacity: size)
+        }
         release(size)
         // Allocates anew if somebody (a socket write not yet done) still holds the bytes: never shared by mistake.
         buffer.clear()
@@ -82,6 +85,16 @@ package final class BufferPool: @unchecked Sendable {
         for index in free.indices {
             release(free[index].reduce(0) { $0 + $1.capacity })
             free[index].removeAll()
+        }
+    }
+
+    /// Frees buffers, the largest first, until one of a size that is wanted may be kept when it comes back: else those of a size
+    /// that nobody wants any more would stay instead.
+    private func makeRoom(for size: Int) {
+        while keptBytes + size > Self.retainedBytesMax, let index = free.lastIndex(where: { !$0.isEmpty }),
+            let buffer = free[index].popLast()
+        {
+            release(buffer.capacity)
         }
     }
 

@@ -110,6 +110,27 @@ struct PayloadTests {
         try await group.shutdownGracefully()
     }
 
+    /// If it failed, after a peak of large requests every small one would have fresh memory, for good.
+    @Test("buffers of a size that nobody wants any more make room for those that are, and all are charged")
+    func otherSizes() {
+        let (ledger, pooled) = (MemoryLedger(), MemoryLedger())
+        let pool = BufferPool(eventLoop: EmbeddedEventLoop(), ledger: pooled)
+        for capacity in [1 << 20, 4 << 10] {
+            for _ in 0..<2 {
+                let count = 2 * BufferPool.retainedBytesMax / capacity
+                var payloads = (0..<count).map { _ in
+                    Payload(capacity: capacity, pool: pool, ledger: ledger)
+                }
+                payloads.removeAll()
+                #expect(pool.keptBytes == BufferPool.retainedBytesMax)
+                #expect(pooled.bytes == pool.keptBytes)
+            }
+        }
+        let before = pool.keptBytes
+        _ = pool.take(capacity: 4 << 10)
+        #expect(pool.keptBytes == before - 4 << 10)
+    }
+
     @Test("a buffer is used again, empty")
     func reuse() {
         let pool = BufferPool(eventLoop: EmbeddedEventLoop())
