@@ -26,7 +26,7 @@ final class AttributesPath: PathExpression {
         guard case .map(let map) = value else {
             throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
         }
-        try frame.admit(value.textBytes)
+        try frame.admit(value.bytes(upTo: frame.textBytesMax))
         // Encoded before anything is removed: the entries may be those that are removed.
         var new: [[UInt8]] = []
         for entry in map.entries {
@@ -44,7 +44,7 @@ final class AttributesPath: PathExpression {
     /// Statements that put a map into itself double it each time: how long it is must be said before it is written.
     static func checked(_ value: Value, _ frame: Frame) throws(EvaluationError) {
         switch value {
-        case .list, .map: try frame.admit(value.textBytes)
+        case .list, .map: try frame.admit(value.bytes(upTo: frame.textBytesMax))
         default: break
         }
         try checked(value)
@@ -111,7 +111,7 @@ final class AttributesPath: PathExpression {
         for position in 0..<editor.fieldCount(table.message)
         where editor.number(table.message, at: position) == table.number {
             guard let new = try change(editor.entry(table, at: position)) else { continue }
-            bytes += new.textBytes
+            bytes += new.bytes(upTo: frame.textBytesMax)
             try frame.admit(bytes)
             new.lend { editor.setValue(table, at: position, to: $0) }
         }
@@ -141,15 +141,17 @@ final class CachePath: PathExpression {
         guard case .map(let map) = value else {
             throw EvaluationError("unsupported type provided for setting a pcommon.Map: \(value.typeName)")
         }
-        try frame.admit(Value.map(map).textBytes)
+        try frame.admit(Value.map(map).bytes(upTo: frame.textBytesMax))
         frame.cache = map.entries
     }
 
     override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
         try AttributesPath.checked(value, frame)
-        let bytes = value.textBytes
+        let limit = frame.textBytesMax
+        let bytes = value.bytes(upTo: limit)
         if bytes > Frame.unaskedBytes {
-            try frame.admit(frame.cache.reduce(bytes) { $0 + ($1.key == key ? 0 : $1.value.textBytes) })
+            try frame.admit(
+                frame.cache.reduce(bytes) { $0 + ($1.key == key ? 0 : $1.value.bytes(upTo: limit)) })
         }
         frame.cache.put(key, value)
     }

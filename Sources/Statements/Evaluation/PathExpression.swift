@@ -66,7 +66,7 @@ class PathExpression: Expression {
         var bytes = 0
         for index in entries.indices {
             guard let new = try change(entries[index]) else { continue }
-            bytes += new.textBytes
+            bytes += new.bytes(upTo: frame.textBytesMax)
             try frame.admit(bytes)
             entries[index].value = new
             isChanged = true

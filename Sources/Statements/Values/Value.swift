@@ -114,14 +114,26 @@ extension Value {
         }
     }
 
-    /// Bytes of all texts in it.
-    var textBytes: Int {
+    /// Bytes that it takes when it is written, a few more for each value; counted until they are more than the limit: of a list
+    /// that holds itself twice, and so on, there is no end in sight.
+    func bytes(upTo limit: Int) -> Int {
+        var bytes = 0
+        count(&bytes, limit)
+        return bytes
+    }
+
+    private func count(_ bytes: inout Int, _ limit: Int) {
         switch self {
-        case .string(let bytes), .bytes(let bytes): bytes.count
-        case .list(.wire(let message)), .map(.wire(let message)): message.count
-        case .list(.items(let items)): items.reduce(0) { $0 + $1.textBytes }
-        case .map(.entries(let entries)): entries.reduce(0) { $0 + $1.key.count + $1.value.textBytes }
-        default: 0
+        case .string(let text), .bytes(let text): bytes += text.count
+        case .list(.wire(let message)), .map(.wire(let message)): bytes += message.count
+        case .list(.items(let items)):
+            for item in items where bytes <= limit { item.count(&bytes, limit) }
+        case .map(.entries(let entries)):
+            for entry in entries where bytes <= limit {
+                bytes += entry.key.count
+                entry.value.count(&bytes, limit)
+            }
+        default: bytes += 11
         }
     }
 

@@ -1,6 +1,6 @@
 extension DetectorKind {
-    /// `OTEL_RESOURCE_ATTRIBUTES`, or `OTEL_RESOURCE` as it was called: pairs with commas between them, and maybe behind the
-    /// last, values with URL escapes, of 256 characters at most.
+    /// `OTEL_RESOURCE_ATTRIBUTES`, or `OTEL_RESOURCE` as it was called: pairs with commas between them, of which
+    /// empty ones are passed over, values with URL escapes, of 256 characters at most.
     func detectEnvironment(_ probe: Probe) throws -> [DetectedAttribute] {
         for name in ["OTEL_RESOURCE_ATTRIBUTES", "OTEL_RESOURCE"] {
             let text = Self.trimmed((probe.variable(name) ?? "")[...])
