@@ -267,8 +267,7 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
                 status: status, contentType: stream.headers["content-type"].map { $0.lowercased() } ?? "",
                 retryAfter: stream.headers["retry-after"].map { String($0) })
         }
-        // That of a head counts only where the answer is all head ("Trailers-Only").
-        call.status = nil
+        withdrawOK(call)
         guard let code = stream.headers["grpc-status"] else { return }
         let details = stream.headers["grpc-status-details-bin"].flatMap { HeaderText.decodeBase64($0) }
         let known = Int32(code).flatMap { GRPCCode(rawValue: $0) }
@@ -280,9 +279,14 @@ final class GRPCConnection: HTTP2ConnectionDelegate {
             retryDelay: details.flatMap { RPCStatus(decoding: $0) }?.retryDelay)
     }
 
+    /// An OK in a head counts only where the answer is all head ("Trailers-Only"); a refusal stays one, to be tried again.
+    private func withdrawOK(_ call: GRPCCall) {
+        if call.status?.code == .ok { call.status = nil }
+    }
+
     func received(_ bytes: UnsafeRawBufferPointer, _ stream: HTTP2Stream) {
         guard stream.slot < calls.count, let call = calls[stream.slot] else { return }
-        call.status = nil
+        withdrawOK(call)
         if call.response.readableBytes + bytes.count <= Self.responseBytesMax {
             _ = unsafe call.response.writeBytes(bytes)
         }

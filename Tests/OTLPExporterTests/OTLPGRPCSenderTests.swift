@@ -171,6 +171,16 @@ struct OTLPGRPCSenderTests {
         }
     }
 
+    /// If it failed, what a server refuses for now, and says so before a body, would be dropped.
+    @Test func aRefusalBeforeTheMessageIsTriedAgain() async throws {
+        var answer = status("14")
+        answer.body = [0, 0, 0, 0, 0]
+        guard case .retryable = try await result(answer) else {
+            Issue.record("not tried again")
+            return
+        }
+    }
+
     @Test(arguments: ["429", "502", "503", "504"]) func aBusyProxyIsAskedAgain(http: String) async throws {
         for (fields, delay) in [([], TimeAmount?.none), ([("retry-after", "7")], .seconds(7))] {
             var answer = status("", fields, http: http)
