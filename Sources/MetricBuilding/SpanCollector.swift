@@ -60,7 +60,7 @@ package final class SpanCollector: @unchecked Sendable {
             self.outputs.input.consumer, eventLoop: context.eventLoop, logger: context.logger,
             left: context.account.counter(.left))
         mailbox = Mailbox(
-            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true,
+            capacity: Self.mailboxRequests, owner: self, eventLoop: eventLoop, receivesAtOnce: true,
             cost: { max($0.items, 1) },
             receive: { [unowned self] batch in take(batch) })
     }
@@ -73,18 +73,21 @@ package final class SpanCollector: @unchecked Sendable {
     package func startFlushing() {
         eventLoop.preconditionInEventLoop()
         for chore in chores {
-            repeats(every: chore.every) { [unowned self] in
+            repeats(every: chore.every) { collector in
                 chore.body()
-                afterRequest()
+                collector.afterRequest()
             }
         }
-        if interval > .zero { repeats(every: interval) { [unowned self] in flush() } }
+        if interval > .zero { repeats(every: interval) { $0.flush() } }
     }
 
-    private func repeats(every interval: TimeAmount, _ body: @escaping () -> Void) {
+    private func repeats(every interval: TimeAmount, _ body: @escaping (SpanCollector) -> Void) {
         let bound = NIOLoopBound(body, eventLoop: eventLoop)
         tickers.append(
-            eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { _ in bound.value() })
+            eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
+                // A loop that has found it due calls it though it was cancelled meanwhile.
+                if let self, !isStopped { bound.value(self) }
+            })
     }
 
     package func stop(until deadline: NIODeadline) async -> Remainder {

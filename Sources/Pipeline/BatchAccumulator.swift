@@ -50,6 +50,8 @@ package final class BatchAccumulator {
         var pending: Batch
         var weight = 0
         var timer: Scheduled<Void>?
+        /// Of the timer: a loop that has found it due calls it though it was cancelled meanwhile.
+        var timerNumber = 0
 
         init(_ key: [[String]], _ signal: Signal) {
             self.key = key
@@ -177,6 +179,7 @@ package final class BatchAccumulator {
     private func flush(_ partition: Partition, _ trigger: Trigger, leaving: Int = 0) {
         partition.timer?.cancel()
         partition.timer = nil
+        partition.timerNumber += 1
         let batch = partition.pending
         var weight = partition.weight
         slicesExpected = batch.sliceCount
@@ -216,8 +219,11 @@ package final class BatchAccumulator {
 
     private func startTimer(_ partition: Partition) {
         let bound = NIOLoopBound((self, partition), eventLoop: eventLoop)
+        let number = partition.timerNumber
         partition.timer = eventLoop.scheduleTask(in: limits.timeout) {
             let (accumulator, partition) = bound.value
+            // Cancelled, and whose accumulator this is may be gone.
+            guard partition.timerNumber == number else { return }
             partition.timer = nil
             accumulator.whenDue {
                 // Not what was begun just now, behind a batch that became large enough.

@@ -9,6 +9,7 @@ import Synchronization
 package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): `receive` is set before the first post and called on the event loop only.
     private let ring: BoundedRing<Element>
+    private unowned let owner: (any AnyObject & Sendable)?
     private let eventLoop: any EventLoop
     /// While the consumer sleeps, the weight that may still be posted without waking it; negative once it is awake.
     private let credit = Atomic<Int>(0)
@@ -23,6 +24,8 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
 
     /// - Parameters:
     ///   - capacity: elements that wait at most.
+    ///   - owner: who has the mailbox, and whom the other closures may therefore refer to without keeping it: while the loop
+    ///     is still to look into the mailbox, the mailbox does.
     ///   - eventLoop: where `receive` runs.
     ///   - receivesAtOnce: whether what is posted on the loop itself is received before `post` returns, while its bytes are
     ///     in the cache, if nothing else waits.
@@ -31,11 +34,13 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     ///   - cost: how much work an element is: items, where each takes a while. At least 1.
     ///   - receive: takes one element; must not block.
     package init(
-        capacity: Int, eventLoop: any EventLoop, receivesAtOnce: Bool = false,
-        patience: @escaping () -> Int = { 0 }, cost: @escaping (Element) -> Int = { _ in 1 },
+        capacity: Int, owner: (any AnyObject & Sendable)? = nil, eventLoop: any EventLoop,
+        receivesAtOnce: Bool = false, patience: @escaping () -> Int = { 0 },
+        cost: @escaping (Element) -> Int = { _ in 1 },
         receive: @escaping (Element) -> Void
     ) {
         ring = BoundedRing(capacity: capacity)
+        self.owner = owner
         self.eventLoop = eventLoop
         self.receivesAtOnce = receivesAtOnce
         self.patience = patience
@@ -55,7 +60,11 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
         guard credit.load(ordering: .sequentiallyConsistent) >= 0 else { return true }
         let (before, left) = credit.subtract(max(weight, 1), ordering: .sequentiallyConsistent)
         if before >= 0, left < 0 {
-            if receivesAtOnce, eventLoop.inEventLoop { drain() } else { eventLoop.execute { self.drain() } }
+            if receivesAtOnce, eventLoop.inEventLoop {
+                drain()
+            } else {
+                eventLoop.execute { [owner] in withExtendedLifetime(owner) { self.drain() } }
+            }
         }
         return true
     }
@@ -106,7 +115,7 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
                 let now = NIODeadline.now()
                 if began == .distantPast { began = now }
                 if now - began >= Self.turnTime {
-                    eventLoop.executeInTurn { self.drain() }
+                    eventLoop.executeInTurn { [owner] in withExtendedLifetime(owner) { self.drain() } }
                     return
                 }
                 taken = 0

@@ -134,7 +134,7 @@ package final class SendingQueue: Consumer, AdmissionControl, @unchecked Sendabl
             room = config.queueSize
         }
         mailbox = Mailbox(
-            capacity: min(max(room, 1), 1 << 16), eventLoop: eventLoop
+            capacity: min(max(room, 1), 1 << 16), owner: self, eventLoop: eventLoop
         ) { [unowned self] batch in self.enqueue(batch) }
     }
 

@@ -12,12 +12,19 @@ private final class Rig {
     private(set) var left: [(batch: Batch, weight: Int, trigger: BatchAccumulator.Trigger)] = []
     private(set) var rejected: [(batch: Batch, weight: Int)] = []
 
+    /// How often a batch's time was over.
+    private(set) var timesDue = 0
+
     init(minSize: Int, maxSize: Int = 0, _ configure: (inout BatchAccumulator.Limits) -> Void = { _ in }) {
         var limits = BatchAccumulator.Limits(timeout: .milliseconds(200), minSize: minSize, maxSize: maxSize)
         configure(&limits)
-        accumulator = BatchAccumulator(limits, signal: .traces, eventLoop: loop) { [unowned self] in
-            left.append(($0, $1, $2))
-        }
+        accumulator = BatchAccumulator(
+            limits, signal: .traces, eventLoop: loop,
+            whenDue: { [unowned self] send in
+                timesDue += 1
+                send()
+            },
+            emit: { [unowned self] in left.append(($0, $1, $2)) })
     }
 
     func append(spans: Int, weight: Int = 1, tenant: String? = nil) {
@@ -51,6 +58,25 @@ struct BatchAccumulatorTests {
         #expect(rig.left.reduce(0) { $0 + $1.weight } == (1..<30).reduce(0) { $0 + $1 % 7 })
         #expect(rig.left.reduce(0) { $0 + $1.batch.items } == (1..<30).reduce(0, +))
         #expect(rig.left.allSatisfy { $0.weight >= 0 && $0.batch.items <= maxSize })
+    }
+
+    /// A processor that has just stopped would be called, though it is gone: the gateway crashes when it stops under load.
+    @Test(
+        "a batch that leaves at the moment at which its time is over is not due once more, nor is the next one early"
+    )
+    func cancelledWhenDue() {
+        let rig = Rig(minSize: 10)
+        rig.loop.scheduleTask(in: .milliseconds(200)) {
+            rig.accumulator.flush()
+            rig.append(spans: 5)
+        }
+        rig.append(spans: 4)
+        rig.loop.advanceTime(by: .milliseconds(200))
+        #expect(rig.left.map(\.batch.items) == [4] && rig.timesDue == 0)
+        rig.loop.advanceTime(by: .milliseconds(199))
+        #expect(rig.left.map(\.batch.items) == [4] && rig.timesDue == 0)
+        rig.loop.advanceTime(by: .milliseconds(1))
+        #expect(rig.left.map(\.batch.items) == [4, 5] && rig.timesDue == 1)
     }
 
     @Test("tenants do not share batches, and one that is full does not send the others' early")

@@ -90,6 +90,41 @@ struct MailboxTests {
         #expect(received.value == 4096 && seen.value > 0 && seen.value <= most)
     }
 
+    /// A component that has a mailbox.
+    private final class Owner: @unchecked Sendable {
+        // SAFETY (@unchecked Sendable): on the test's thread only.
+        var mailbox: Mailbox<Int>!
+        let received: Noted<[Int]>
+
+        init(on loop: EmbeddedEventLoop, _ received: Noted<[Int]>) {
+            self.received = received
+            mailbox = Mailbox(
+                capacity: 1024, owner: self, eventLoop: loop,
+                patience: { [unowned self] in self.received.value.count },
+                receive: { [unowned self] number in
+                    self.received.change { $0.append(number) }
+                    let end = NIODeadline.now() + .microseconds(10)
+                    while NIODeadline.now() < end {}
+                })
+        }
+    }
+
+    /// Otherwise the gateway crashes when it stops under load.
+    @Test("a component lives until the loop has looked into its mailbox, also when that takes several turns")
+    func owner() {
+        let loop = EmbeddedEventLoop()
+        let received = Noted<[Int]>([])
+        var owner: Owner? = Owner(on: loop, received)
+        weak let stillThere = owner
+        for number in 0..<1000 { _ = owner?.mailbox.post(number) }
+        owner = nil
+        #expect(stillThere != nil)
+        loop.run()
+        #expect(stillThere != nil && received.value.count < 1000)
+        loop.advanceTime(by: .milliseconds(100))
+        #expect(stillThere == nil && received.value == Array(0..<1000))
+    }
+
     @Test("a full mailbox refuses and changes nothing; there is room again once it was emptied")
     func full() {
         let loop = EmbeddedEventLoop()

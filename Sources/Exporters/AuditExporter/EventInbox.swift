@@ -31,18 +31,21 @@ final class EventInbox: Sendable {
 
     private let state = Mutex(State())
     private let thread = NIOThreadPool(numberOfThreads: 1)
+    private unowned let owner: any AnyObject & Sendable
     private let recordsMax: Int
     private let announce: @Sendable () -> Void
     private let refuse: @Sendable (Job, EventProblem) -> Void
 
     /// - Parameters:
+    ///   - owner: who has the inbox, and whom the closures may therefore refer to without keeping it: while a thread reads, it does.
     ///   - recordsMax: of one commit; no more than these are read ahead of it, a batch that has more by itself excepted.
     ///   - announce: called when there is something for `next`, and not again until `next` was called.
     ///   - refuse: called with a job whose records are no events.
     init(
-        recordsMax: Int, announce: @escaping @Sendable () -> Void,
+        owner: any AnyObject & Sendable, recordsMax: Int, announce: @escaping @Sendable () -> Void,
         refuse: @escaping @Sendable (Job, EventProblem) -> Void
     ) {
+        self.owner = owner
         self.recordsMax = recordsMax
         self.announce = announce
         self.refuse = refuse
@@ -56,7 +59,7 @@ final class EventInbox: Sendable {
             state.jobs.append(job)
             return Self.mustRead(&state, recordsMax)
         }
-        if mustRead { thread.submit { _ in self.read() } }
+        if mustRead { startReading() }
     }
 
     /// Takes what one commit may have: whole jobs, one at least, if any was read.
@@ -73,7 +76,7 @@ final class EventInbox: Sendable {
             state.isAnnounced = !state.pending.isEmpty
             return (taken, Self.mustRead(&state, recordsMax), state.isAnnounced)
         }
-        if mustRead { thread.submit { _ in self.read() } }
+        if mustRead { startReading() }
         if isMore { announce() }
         return taken
     }
@@ -82,6 +85,10 @@ final class EventInbox: Sendable {
         guard !state.isReading, !state.jobs.isEmpty, state.records < recordsMax else { return false }
         state.isReading = true
         return true
+    }
+
+    private func startReading() {
+        thread.submit { [owner] _ in withExtendedLifetime(owner) { self.read() } }
     }
 
     private func read() {

@@ -48,7 +48,7 @@ final class LogKeeper: @unchecked Sendable {
         self.logger = logger
         self.makeStore = makeStore
         ownEvents = OwnEvents(target: config.origin, logger: logger)
-        inbox = EventInbox(recordsMax: config.maxCommitRecords) { [unowned self] in
+        inbox = EventInbox(owner: self, recordsMax: config.maxCommitRecords) { [unowned self] in
             thread.submit { _ in self.commit(self.inbox.next()) }
         } refuse: { [unowned self] in
             refuse($0, $1)

@@ -73,7 +73,7 @@ package final class BatchProcessor: Consumer, AdmissionControl, PipelineComponen
                 self.send(batch)
             })
         mailbox = Mailbox(
-            capacity: Self.mailboxRequests, eventLoop: eventLoop,
+            capacity: Self.mailboxRequests, owner: self, eventLoop: eventLoop,
             patience: { [unowned self] in min(accumulator.itemsToCome, Self.mailboxItems) },
             receive: { [unowned self] in append($0) })
         // Without keys all clients are one combination, as the Collector counts.

@@ -93,7 +93,7 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
         writer = TraceWriter(store, joins: false, on: context.eventLoop, ledger: context.ledger)
         grouper = TraceGrouper(store.envelopes, findsRoots: false)
         mailbox = Mailbox(
-            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true,
+            capacity: Self.mailboxRequests, owner: self, eventLoop: eventLoop, receivesAtOnce: true,
             cost: { max($0.items, 1) },
             receive: { [unowned self] batch in take(batch) })
     }

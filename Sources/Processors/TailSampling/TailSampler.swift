@@ -104,7 +104,7 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
         notSampledCache = DecisionCache(capacity: config.nonSampledCacheSize, ledger: context.ledger)
         durable = config.storage.flatMap { Self.durableWait($0, context) }
         mailbox = Mailbox(
-            capacity: Self.mailboxRequests, eventLoop: eventLoop, receivesAtOnce: true,
+            capacity: Self.mailboxRequests, owner: self, eventLoop: eventLoop, receivesAtOnce: true,
             cost: { max($0.items, 1) },
             receive: { [unowned self] batch in take(batch) })
     }
@@ -136,7 +136,9 @@ package final class TailSampler: Consumer, PipelineComponent, @unchecked Sendabl
     package func startTicking() {
         eventLoop.preconditionInEventLoop()
         ticker = eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) {
-            [unowned self] _ in self.tick()
+            [weak self] _ in
+            // A loop that has found it due calls it though it was cancelled meanwhile.
+            if let self, !isStopped { tick() }
         }
     }
 
