@@ -313,7 +313,7 @@ let package = Package(
         component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
         // Spans that wait for the rest of their traces.
         component("TraceStore", ["Pipeline", "OTLP", nioCore]),
-        component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, logging]),
+        component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, nioPosix, logging]),
         component(
             "HTTP",
             ["Configuration", "OTLP", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),

@@ -25,7 +25,7 @@ final class LargeRequest: @unchecked Sendable {
     static let itemsMax = 10_000
     /// After how long a part is offered again.
     static let pause = TimeAmount.milliseconds(20)
-    private static let partItems = 5_000
+    private static let partItems = 1_000
     private static let patience = TimeAmount.seconds(30)
 
     private enum State: Int, AtomicRepresentable {
