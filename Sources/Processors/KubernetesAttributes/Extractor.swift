@@ -28,11 +28,11 @@ struct Extractor: Sendable {
         let texts = attributes(of: pod)
         let containers = pod.containers.map { record($0, of: pod) }
         return PodRecord(
-            uid: pod.metadata.uid, namespace: pod.metadata.namespace, node: pod.node,
-            startTime: pod.startTime,
+            uid: pod.metadata.uid.alone, namespace: pod.metadata.namespace.alone, node: pod.node.alone,
+            startTime: pod.startTime.alone,
             identifiers: identifiers(of: pod, texts),
-            attributes: texts.map { ClusterAttribute($0.name, $0.value) }, containers: containers,
-            owners: pod.metadata.owners.map(\.uid))
+            attributes: ClusterAttributes(texts), containers: containers,
+            owners: pod.metadata.owners.map(\.uid.alone))
     }
 
     private typealias Texts = [(name: String, value: String)]
@@ -112,28 +112,28 @@ struct Extractor: Sendable {
     // MARK: - Containers
 
     private func record(_ container: PodObject.Container, of pod: PodObject) -> PodRecord.Container {
-        var attributes: [ClusterAttribute] = []
+        var attributes = ClusterAttributes.Draft()
         func add(_ name: String, _ value: String?) {
             guard let value, !value.isEmpty, config.wants(name) else { return }
-            attributes.append(ClusterAttribute(name, value))
+            attributes.append(name, value)
         }
         let image = ImageReference(container.image)
         add("k8s.container.name", container.name)
         add("container.image.name", image.name)
         add("container.image.tag", image.tag)
         if config.wants("container.image.tags"), let tag = image.tag {
-            attributes.append(ClusterAttribute("container.image.tags", listOf: tag))
+            attributes.append("container.image.tags", listOf: tag)
         }
         if config.wants("container.image.repo_digests"),
             let digest = ImageReference.repositoryDigest(container.imageID)
         {
-            attributes.append(ClusterAttribute("container.image.repo_digests", listOf: digest))
+            attributes.append("container.image.repo_digests", listOf: digest)
         }
         if pod.metadata.label("app.kubernetes.io/version") == nil { add("service.version", image.version) }
         add("service.instance.id", "\(pod.metadata.namespace).\(pod.metadata.name).\(container.name)")
         return PodRecord.Container(
-            name: container.name, attributes: attributes,
-            instances: container.instances.map { .init(restarts: $0.restarts, id: $0.id) })
+            name: container.name.alone, attributes: attributes.attributes,
+            instances: container.instances.map { .init(restarts: $0.restarts, id: $0.id.alone) })
     }
 
     // MARK: - Identifiers
@@ -187,9 +187,15 @@ struct Extractor: Sendable {
         if let uidName, config.wants(uidName) { attributes.append((uidName, object.metadata.uid)) }
         let owner = object.metadata.owner("Deployment") ?? object.metadata.owner("CronJob")
         return ObjectRecord(
-            uid: object.metadata.uid, attributes: attributes.map { ClusterAttribute($0.name, $0.value) },
-            ownerUID: owner?.uid)
+            uid: object.metadata.uid.alone, attributes: ClusterAttributes(attributes),
+            ownerUID: owner?.uid.alone)
     }
+}
+
+extension String {
+    /// The same with memory of its own: that of a text which was read stands among that of all the others which were read with it,
+    /// and would keep their pages.
+    fileprivate var alone: String { String(decoding: Array(utf8), as: UTF8.self) }
 }
 
 /// How a pod is looked up.

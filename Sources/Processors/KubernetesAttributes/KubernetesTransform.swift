@@ -62,7 +62,7 @@ package final class KubernetesTransform: RequestTransform {
             if pod == nil { missed(lookup) }
         }
         if let pod {
-            for attribute in pod.attributes { Self.set(attribute, request, table) }
+            Self.set(pod.attributes, request, table)
             addContainer(of: pod, request, table)
         }
         addRest(pod, request, table)
@@ -75,13 +75,13 @@ package final class KubernetesTransform: RequestTransform {
             return Self.text(key, request, table)
         }
         if let namespace = name(pod?.namespace, Names.namespace), let record = index.namespace(namespace) {
-            for attribute in record.attributes { Self.set(attribute, request, table) }
+            Self.set(record.attributes, request, table)
         }
         if clusterUID, let record = index.namespace("kube-system") {
             Self.set(Names.clusterUID, record.uid, request, table)
         }
         if let node = name(pod?.node, Names.node), let record = index.node(node) {
-            for attribute in record.attributes { Self.set(attribute, request, table) }
+            Self.set(record.attributes, request, table)
         }
         var owners = pod?.owners ?? []
         for key in Names.ownerUIDs {
@@ -89,10 +89,10 @@ package final class KubernetesTransform: RequestTransform {
         }
         for uid in owners {
             guard let owner = index.owner(uid) else { continue }
-            for attribute in owner.attributes { Self.set(attribute, request, table) }
+            Self.set(owner.attributes, request, table)
             guard let above = owner.ownerUID else { continue }
             if let record = index.owner(above) {
-                for attribute in record.attributes { Self.set(attribute, request, table) }
+                Self.set(record.attributes, request, table)
             } else if cronJobUID {
                 Self.set(Names.cronJobUID, above, request, table)
             }
@@ -114,7 +114,7 @@ package final class KubernetesTransform: RequestTransform {
             container = pod.containers.count == 1 ? pod.containers[0] : nil
         }
         guard let container else { return }
-        for attribute in container.attributes { Self.set(attribute, request, table) }
+        Self.set(container.attributes, request, table)
         guard id == nil, setsContainerID, let instance = instance(of: container, request, table) else {
             return
         }
@@ -232,22 +232,24 @@ package final class KubernetesTransform: RequestTransform {
         return text.text
     }
 
-    private static func set(_ attribute: ClusterAttribute, _ request: RequestEditor, _ table: AttributeTable)
-    {
-        guard isFree(attribute.key, request, table) else { return }
-        request.set(attribute.key.bytes, to: attribute.value.value, in: table)
+    private static func set(
+        _ attributes: ClusterAttributes, _ request: RequestEditor, _ table: AttributeTable
+    ) {
+        attributes.show { key, value in
+            if isFree(key, request, table) { request.set(key, to: value, in: table) }
+        }
     }
 
     private static func set(
         _ key: OwnedBytes, _ text: String, _ request: RequestEditor, _ table: AttributeTable
     ) {
-        guard isFree(key, request, table) else { return }
+        guard isFree(key.bytes, request, table) else { return }
         request.set(key.bytes, to: .string(request.keep(text)), in: table)
     }
 
     /// What a resource says of itself stays, unless it is empty.
-    private static func isFree(_ key: OwnedBytes, _ request: RequestEditor, _ table: AttributeTable) -> Bool {
-        switch request.value(key.bytes, in: table) {
+    private static func isFree(_ key: WireBytes, _ request: RequestEditor, _ table: AttributeTable) -> Bool {
+        switch request.value(key, in: table) {
         case nil: true
         case .string(let text): text.count == 0
         default: false
