@@ -4,7 +4,7 @@ package import OTLP
 /// A run of bytes of a payload: zero or more whole fields of an `Export*ServiceRequest`.
 package struct Slice: Sendable {
     /// Who owns the bytes.
-    package let payload: Payload
+    package fileprivate(set) var payload: Payload
     /// First byte, counted from the payload's first readable byte.
     package let offset: Int
     /// Length in bytes.
@@ -57,7 +57,7 @@ package struct Slice: Sendable {
 /// What travels: slices of payloads that, put one behind the other, are one `Export*ServiceRequest`.
 ///
 /// Built by one owner (receiver or batcher); immutable once it was handed to a consumer, so that a fan-out can share it
-/// between threads.
+/// between threads. Only one that is given goes on with a changed slice, until it is sealed.
 package final class Batch: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): changed only by its builder before it is handed on, which `sealed` checks.
     /// What the bytes are.
@@ -82,6 +82,9 @@ package final class Batch: @unchecked Sendable {
     /// Where its items are counted as come in, when somebody takes it: see `enter`. Written by the producer's thread only,
     /// before anybody else sees the batch.
     package var entry: Entry?
+    /// Whether whoever is handed this batch may change the bytes of its payload, as long as it puts them back when it refuses the
+    /// batch: said by who made both and looks at the bytes no more once they were taken. Nobody's any more when it is sealed.
+    package private(set) var isGiven = false
 
     /// A receiver's, or a connector's, count of what the pipelines took.
     package struct Entry: Sendable {
@@ -123,17 +126,24 @@ package final class Batch: @unchecked Sendable {
         return list
     }
 
+    /// The slice of a batch that has but one.
+    var onlySlice: Slice? { single ?? (list.count == 1 ? list[0] : nil) }
+
     /// How many slices there are.
     package var sliceCount: Int { single == nil ? list.count : 1 }
 
     /// A batch of one whole payload.
-    package init(_ signal: Signal, payload: Payload, items: Int, acknowledgement: Acknowledgement? = nil) {
+    package init(
+        _ signal: Signal, payload: Payload, items: Int, acknowledgement: Acknowledgement? = nil,
+        isGiven: Bool = false
+    ) {
         self.signal = signal
         let count = payload.bytes.readableBytes
         single = Slice(payload, offset: 0, count: count, items: items, acknowledgement: acknowledgement)
         list = []
         self.items = items
         bytes = count
+        self.isGiven = isGiven
     }
 
     /// Counts the items as come in, once. Said by the first consumer that takes the batch, before it lets anybody else see
@@ -155,7 +165,11 @@ package final class Batch: @unchecked Sendable {
     }
 
     /// Says that nobody changes this batch any more: a consumer does, when it is handed one.
-    package func seal() { sealed.close() }
+    package func seal() {
+        // Not written by those who share it: it was sealed before.
+        if isGiven { isGiven = false }
+        sealed.close()
+    }
 
     /// Adds a slice at the end. Builder only.
     package func append(_ slice: Slice) {
@@ -214,6 +228,61 @@ package final class Batch: @unchecked Sendable {
         if let single { copy.add(transform(single)) }
         for slice in list { copy.add(transform(slice)) }
         return copy
+    }
+
+    // MARK: - Changing what comes first
+
+    /// Whether the bytes may be changed where they are: they were given, and this batch alone has them, in one payload. Asked
+    /// before the slice is looked at, which would be another one that has it.
+    package var hasBytesAlone: Bool {
+        guard isGiven, single != nil, isKnownUniquelyReferenced(&single!.payload) else { return false }
+        return single?.offset == 0 && single?.count == single?.payload.bytes.readableBytes
+    }
+
+    /// What was done to the bytes of a batch, for the case that nobody takes it.
+    struct FrontChange {
+        fileprivate let bytesBefore: [UInt8]
+        fileprivate let gzipMembers: Payload?
+        fileprivate let tailCount: Int
+    }
+
+    /// Replaces all but the last `tailCount` bytes of a batch that had its bytes alone; nil, and nothing is changed: there is no
+    /// room for it. The items stay the same ones.
+    func replaceFront(with front: WireBytes, before tailCount: Int) -> FrontChange? {
+        sealed.check("a batch was changed after it had been handed on")
+        guard let payload = single?.payload else { return nil }
+        let members = payload.gzipMembers
+        // SAFETY: the memory is not the payload's.
+        guard let before = unsafe payload.replaceFront(with: front.unsafeBytes, before: tailCount) else {
+            return nil
+        }
+        setSingle(payload)
+        return FrontChange(bytesBefore: before, gzipMembers: members, tailCount: tailCount)
+    }
+
+    /// Puts the bytes back that stood there before a change, after the batch was refused.
+    func undo(_ change: FrontChange) {
+        guard single != nil else { return }
+        let isAlone = isKnownUniquelyReferenced(&single!.payload)
+        guard let payload = single?.payload else { return }
+        if isAlone {
+            let isBack = unsafe change.bytesBefore.withUnsafeBytes { before in
+                // SAFETY: the memory is not the payload's, which nobody else has.
+                unsafe payload.replaceFront(
+                    with: before, before: change.tailCount, gzipMembers: change.gzipMembers) != nil
+            }
+            if isBack { return setSingle(payload) }
+        }
+        // Who refused it may look at it still.
+        setSingle(
+            payload.copied(change.bytesBefore, before: change.tailCount, gzipMembers: change.gzipMembers))
+    }
+
+    private func setSingle(_ payload: Payload) {
+        guard let slice = single else { return }
+        bytes = payload.bytes.readableBytes
+        single = Slice(
+            payload, offset: 0, count: bytes, items: slice.items, acknowledgement: slice.acknowledgement)
     }
 
     /// Whether somebody waits for a part of it.

@@ -43,6 +43,10 @@ package final class BufferPool: @unchecked Sendable {
     /// Bytes of the buffers that wait for use. Any thread.
     package var keptBytes: Int { retainedBytes.load(ordering: .relaxed) }
 
+    /// Bytes that are left free in front of what is written into a new buffer, if it has them: a change of what comes first, such as
+    /// the resource, needs no copy of the rest then.
+    package static let headRoomMax = 1024
+
     /// The capacity that `take(capacity:)` will give: what admission must charge.
     package static func roundedCapacity(_ capacity: Int) -> Int {
         let size = max(capacity, 1 << smallestClass)

@@ -21,7 +21,7 @@ struct BodyDecoding {
 
     private func makePayload(_ capacity: Int) -> Payload {
         guard let pool else {
-            return Payload(ByteBufferAllocator().buffer(capacity: capacity), ledger: ledger)
+            return Payload(capacity: capacity, ledger: ledger)
         }
         return Payload(capacity: capacity, pool: pool, ledger: ledger)
     }

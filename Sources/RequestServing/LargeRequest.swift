@@ -136,7 +136,8 @@ final class LargeRequest: @unchecked Sendable {
         }
         itemsLeft = items
         let batch = Batch(
-            body.target.signal, payload: payload, items: items, acknowledgement: acknowledgement)
+            body.target.signal, payload: payload, items: items, acknowledgement: acknowledgement,
+            isGiven: true)
         parts = [batch]
         guard items > Self.itemsMax, payload.gzipMembers == nil else { return }
         if let refusal = body.target.admit(bytes: payload.bytes.readableBytes) { throw refusal }

@@ -47,7 +47,34 @@ extension RequestReader {
     ) throws(Answer.Failure) -> Answer? {
         finishedBytes = 0
         guard let target, isReading else { return nil }
-        guard let received = try received() else { return .accepted }
+        let batch: Batch
+        switch try content(target, deadline, later) {
+        case .nothing: return .accepted
+        case .beside: return nil
+        case .batch(let whole): batch = whole
+        }
+        batch.entry = Batch.Entry(target.counters.accepted, items: items)
+        if let refusal = target.input.consumer.consume(batch) {
+            target.counters.refused.add(items)
+            throw Answer.Failure(refusal)
+        }
+        return target.input.isAnsweredWhenSettled ? nil : .accepted
+    }
+
+    private enum Content {
+        /// No items.
+        case nothing
+        /// It will be known when `isBeside` is over.
+        case beside
+        case batch(Batch)
+    }
+
+    /// What is in the body: nobody but the batch has its bytes afterwards.
+    private func content(
+        _ target: Target, _ deadline: NIODeadline, _ later: () -> Acknowledgement
+    ) throws(Answer.Failure) -> Content {
+        guard let received = try received() else { return .nothing }
+        payload = nil
         finishedBytes = received.bytes.readableBytes
         let body = BodyDecoding(
             target: target, limits: limits, encoding: compressed ? encoding : .identity, ledger: tools.ledger,
@@ -55,32 +82,28 @@ extension RequestReader {
         let mayWait = memory != nil && resume != nil
         if mayWait, finishedBytes > (compressed ? LargeRequest.compressedBytesMax : LargeRequest.bytesMax) {
             goBeside(received, body, deadline, later)
-            return nil
+            return .beside
         }
-        var payload = received
+        var whole = received
         if compressed {
-            guard let whole = try body.inflatedSoon(received, mayWait: mayWait) else {
+            guard let inflated = try body.inflatedSoon(received, mayWait: mayWait) else {
                 goBeside(received, body, deadline, later)
-                return nil
+                return .beside
             }
-            payload = whole
+            whole = inflated
         }
         let summary: RequestSummary
-        (payload, summary) = try body.checked(payload)
+        (whole, summary) = try body.checked(whole)
         items = summary.items
-        if items == 0 { return .accepted }
+        if items == 0 { return .nothing }
         if mayWait, items > LargeRequest.smallItemsMax {
-            goBeside(payload, items: items, body, deadline, later)
-            return nil
+            goBeside(whole, items: items, body, deadline, later)
+            return .beside
         }
         let acknowledgement = target.input.isAnsweredWhenSettled ? counted(later(), target) : nil
-        let batch = Batch(target.signal, payload: payload, items: items, acknowledgement: acknowledgement)
-        batch.entry = Batch.Entry(target.counters.accepted, items: items)
-        if let refusal = target.input.consumer.consume(batch) {
-            target.counters.refused.add(items)
-            throw Answer.Failure(refusal)
-        }
-        return acknowledgement == nil ? .accepted : nil
+        return .batch(
+            Batch(
+                target.signal, payload: whole, items: items, acknowledgement: acknowledgement, isGiven: true))
     }
 
     // MARK: - Beside the loop
@@ -98,7 +121,6 @@ extension RequestReader {
             eventLoop: tools.eventLoop,
             acknowledgement: target.input.isAnsweredWhenSettled ? counted(later(), target) : nil)
         phase = .beside(request)
-        self.payload = nil
         // It is complete: nobody's upload is ended for it. The ledger charges what it takes.
         hold(0)
         tools.besideRequests += 1

@@ -36,6 +36,8 @@ final class RequestReader {
     /// What has come of the body, and what its buffer has room for: to ask the buffer takes longer.
     private var bodyBytes = 0
     var capacity = 0
+    /// What that buffer has in front of the body.
+    private var headRoom = 0
     /// Bytes that came since `lastProgress`.
     private var bytesSinceProgress = 0
     var metadata: ClientMetadata?
@@ -234,7 +236,7 @@ final class RequestReader {
     private func holdWhatCame() {
         guard payload != nil, case .body = phase else { return hold(0) }
         let isWhole = announcedBytes > 0 && bodyBytes >= announcedBytes
-        hold(isWhole ? 0 : capacity)
+        hold(isWhole ? 0 : headRoom + capacity)
     }
 
     func hold(_ bytes: Int) {
@@ -261,14 +263,15 @@ final class RequestReader {
         if payload != nil, let refusal = target?.admit(bytes: capacity) { return refusal }
         if let payload, capacity > BufferPool.bufferBytesMax {
             // The system moves the pages of one so large: to copy them would take many milliseconds.
-            payload.bytes.reserveCapacity(capacity)
+            payload.bytes.reserveCapacity(payload.bytes.readerIndex + capacity)
             payload.adjustCharge()
         } else {
             let larger = takePayload(capacity)
             if let payload { larger.bytes.writeImmutableBuffer(payload.bytes) }
             payload = larger
         }
-        self.capacity = payload?.bytes.capacity ?? 0
+        headRoom = payload?.bytes.readerIndex ?? 0
+        self.capacity = (payload?.bytes.capacity ?? 0) - headRoom
         return nil
     }
 

@@ -47,6 +47,40 @@ import Testing
         }
     }
 
+    /// Looks whether it may change what it is handed.
+    private final class Owner: Consumer {
+        let alone = Noted<[Bool]>([])
+        let room = Noted<[Int]>([])
+
+        func consume(_ batch: Batch) -> Refusal? {
+            alone.change { $0.append(batch.hasBytesAlone) }
+            room.change { $0 += batch.slices.map { $0.payload.bytes.readerIndex } }
+            return nil
+        }
+
+        func drop(_ batch: Batch, because refusal: Refusal) {}
+    }
+
+    /// Scenario: a request comes, as it is or compressed. Guarantees: nobody but its batch has its bytes, and there is room in front
+    /// of them; else every processor that changes resources copies every request.
+    @Test(arguments: [false, true]) func theBytesAreTheBatchs(isGRPC: Bool) {
+        let (rear, owner) = (Rear(), Owner())
+        let target = Target(
+            signal: .traces, input: PipelineInput(owner), counters: rear.target().counters)
+        let whole = RequestBuilder.make(.traces, items: 50)
+        for encoding in [ContentEncoding.identity, .gzip] {
+            let reader = reader(grpc: isGRPC)
+            let bytes = encoding == .gzip ? gzipped(whole) : whole
+            let length = isGRPC ? nil : bytes.count
+            #expect(reader.begin(target, encoding: encoding, contentLength: length) == nil)
+            let body = isGRPC ? grpcMessage(bytes, flag: encoding == .gzip ? 1 : 0) : bytes
+            #expect(reader.append(body) == nil)
+            #expect(finish(reader)?.isAccepted == true)
+        }
+        #expect(owner.alone.value == [true, true])
+        #expect(owner.room.value.allSatisfy { $0 >= 512 })
+    }
+
     /// Scenario: one of two spans has a name in Latin-1. Guarantees: the request is taken, whole and as UTF-8, and the
     /// service is counted; before, everybody's data behind the same agent was refused with it.
     @Test func textThatIsNotUTF8IsRepaired() {

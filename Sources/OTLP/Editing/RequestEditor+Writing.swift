@@ -71,7 +71,8 @@ extension RequestEditor {
         return total
     }
 
-    private func write(_ message: Int32, to writer: inout FieldWriter) {
+    /// - Parameter tail: bytes at the end that are left out: of the message's `untouchedTail` all or none.
+    private func write(_ message: Int32, to writer: inout FieldWriter, without tail: Int = 0) {
         let row = messages[Int(message)]
         if overlay.message == message { return writeOverlay(row.source, to: &writer) }
         // Up to where the source was copied, or left out.
@@ -93,11 +94,12 @@ extension RequestEditor {
                 case .new: write(new: entry, to: &writer)
                 case .child:
                     writer.begin(entry.number, content: messages[Int(entry.child)].writtenCount)
-                    write(entry.child, to: &writer)
+                    write(entry.child, to: &writer, without: end == row.source.count ? tail : 0)
                 }
             }
         }
-        writer.copy(row.source, copied..<row.source.count)
+        let left = row.source.count - copied
+        writer.copy(row.source, copied..<copied + max(0, left - tail))
     }
 
     /// The entries of a changed message among which all are that are not written as they came.
@@ -106,6 +108,50 @@ extension RequestEditor {
         let end = min(row.touchedTo, row.count)
         return row.first >= 0 && row.touchedFrom < end
             ? Int(row.first + row.touchedFrom)..<Int(row.first + end) : 0..<0
+    }
+
+    // MARK: - What is changed in front of the rest
+
+    /// What differs from the opened request, where all that does stands in front of its last bytes.
+    public struct Front {
+        /// All that stands in front of those, as it is now. Kept as long as the request is open.
+        public let bytes: WireBytes
+        /// How many bytes of the opened request follow as they came.
+        public let tailCount: Int
+    }
+
+    /// The request as it is now, in two parts; nil when the first one would be longer.
+    /// - Parameter count: its `writtenCount`, asked for after the last change.
+    public func front(of count: Int, atMost limit: Int) -> Front? {
+        let tail = untouchedTail(0)
+        let frontCount = count - tail
+        guard frontCount <= limit else { return nil }
+        let room = unsafe kept.take(frontCount)
+        // SAFETY: the room is ours until the next request.
+        var writer = unsafe FieldWriter(room)
+        write(0, to: &writer, without: tail)
+        precondition(writer.isFull, "a request was written with another length than it was measured with")
+        return Front(bytes: unsafe WireBytes(UnsafeRawBufferPointer(room)), tailCount: tail)
+    }
+
+    /// How many bytes at the end of a message are written as they came, behind all that is not.
+    private func untouchedTail(_ message: Int32) -> Int {
+        let row = messages[Int(message)]
+        guard row.isChanged else { return row.source.count }
+        guard overlay.message != message else { return 0 }
+        // SAFETY: nothing is added meanwhile, and positions are below the count.
+        let fields = unsafe entries.elements(touched(row))
+        for position in (0..<fields.count).reversed() {
+            let entry = unsafe fields[position]
+            let becomes = whatBecomes(of: entry)
+            if case .asItCame = becomes { continue }
+            // What was added stands behind all that came.
+            guard entry.end != 0 else { return 0 }
+            let left = row.source.count - Int(entry.end)
+            guard left == 0, case .child = becomes, !entry.isNew else { return left }
+            return untouchedTail(entry.child)
+        }
+        return row.source.count
     }
 
     private enum Becoming { case asItCame, nothing, new, child }

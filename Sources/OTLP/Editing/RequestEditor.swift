@@ -237,8 +237,9 @@ public final class RequestEditor {
         let isInPlace = entries[place].child == closing
         var content: WireBytes?
         if isInPlace, message.isChanged {
-            if message.source.count > Self.foldedBytesMax { return giveUpOverlay(closing) }
-            content = folded(closing, atMost: Self.foldedBytesMax)
+            let most = message.parent == 0 ? Self.foldedResourceBytesMax : Self.foldedBytesMax
+            if message.source.count > most { return giveUpOverlay(closing) }
+            content = folded(closing, atMost: most)
             if content == nil { return giveUpOverlay(closing) }
         }
         if overlay.message >= closing { overlay.clear() }
@@ -262,6 +263,9 @@ public final class RequestEditor {
 
     /// A changed message larger than this stays open.
     private static let foldedBytesMax = 32 << 10
+    /// The same of a resource with what belongs to it, where otherwise all of that would be copied once more, and would not be known
+    /// as what did not change.
+    private static let foldedResourceBytesMax = 4 << 10
 
     /// Whether everything that was opened later is inside of it.
     private func isLast(_ closing: Int32) -> Bool {

@@ -4,7 +4,8 @@ internal import OTLP
 /// The node around a processor that changes data: opens requests, writes what came of them, hands that on and counts.
 ///
 /// A request in which nothing changed goes on as the slice that it was, gzip members included. What changed is written into
-/// a payload of its own, after the memory limit was asked. Each slice is edited by itself and keeps its acknowledgement, so
+/// a payload of its own, after the memory limit was asked; but where all that changed stands in front of most of the request, as
+/// a resource does, and nobody else has the bytes, it is written in front of those that stay, where they are. Each slice is edited by itself and keeps its acknowledgement, so
 /// whoever waits hears of its own data. Behind a transform that remembers, what was changed and is refused for a reason that
 /// may pass is kept and offered again, and what comes meanwhile is refused before it is changed. Any thread.
 package final class EditingProcessor: Consumer, PipelineComponent {
@@ -78,12 +79,16 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         case .failure(let refusal): return refusal
         case .success(let result):
             // The source counts its items in when somebody takes them.
-            result.batch.entry = batch.entry
+            if result.batch !== batch { result.batch.entry = batch.entry }
+            let itemsAfter = result.batch.items
             if result.batch.sliceCount > 0 {
                 if let refusal = behind.consumer.consume(result.batch) {
-                    guard let kept, PatientOutput.mayPass(refusal) else { return refusal }
+                    guard let kept, PatientOutput.mayPass(refusal) else {
+                        if let change = result.change { batch.undo(change) }
+                        return refusal
+                    }
                     result.batch.enter()
-                    count(items, result.batch.items, isHandedOn: false)
+                    count(items, itemsAfter, isHandedOn: false)
                     eventLoop.execute { kept.send(result.batch) }
                     for acknowledgement in result.emptied { acknowledgement.settle(.accepted) }
                     return nil
@@ -91,7 +96,7 @@ package final class EditingProcessor: Consumer, PipelineComponent {
             } else {
                 batch.enter()
             }
-            count(items, result.batch.items)
+            count(items, itemsAfter)
             for acknowledgement in result.emptied { acknowledgement.settle(.accepted) }
             return nil
         }
@@ -122,7 +127,9 @@ package final class EditingProcessor: Consumer, PipelineComponent {
 
     private struct Edited {
         /// Without slices when nothing is left.
-        let batch: Batch
+        var batch: Batch
+        /// What was done to the bytes of the batch that came, where that one goes on.
+        var change: Batch.FrontChange?
         /// Who waits for slices of which nothing is left.
         var emptied: [Acknowledgement] = []
     }
@@ -132,11 +139,19 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10,
     ]
 
+    /// Longer fronts are written with the rest into a payload of its own.
+    private static let frontBytesMax = 8 << 10
+
     private func edit(_ batch: Batch) -> Result<Edited, Refusal> {
         let start = SystemClock.monotonicNanoseconds()
         defer { duration.observe(Double(SystemClock.monotonicNanoseconds() - start) / 1e9) }
         return editors.withEditor { editor in
             Result { () throws(Refusal) in
+                // Asked before anything else here has the bytes.
+                let isAlone = batch.hasBytesAlone
+                if let slice = batch.onlySlice {
+                    return try edit(slice, of: batch, isAlone: isAlone, with: editor)
+                }
                 var edited = Edited(batch: Batch(batch.signal, reservingSlices: batch.sliceCount))
                 for slice in try transform.needsWholeBatch ? joined(batch) : batch.slices {
                     try edit(slice, batch.signal, with: editor, into: &edited)
@@ -146,25 +161,40 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         }
     }
 
+    /// The batch of one slice goes on itself where its bytes are its own and need not be copied.
+    private func edit(
+        _ slice: Slice, of batch: Batch, isAlone: Bool, with charged: ChargedEditor
+    ) throws(Refusal) -> Edited {
+        let frontMax = isAlone && !transform.changesItems ? Self.frontBytesMax : 0
+        switch try outcome(of: slice, batch.signal, with: charged, frontMax: frontMax) {
+        case .unchanged:
+            if isAlone { return Edited(batch: batch) }
+            let passed = Batch(batch.signal)
+            passed.append(slice)
+            return Edited(batch: passed)
+        case .front(let front):
+            let change = batch.replaceFront(with: front.bytes, before: front.tailCount)
+            precondition(change != nil, "there was room in front of what stays")
+            return Edited(batch: batch, change: change)
+        case .written(let payload):
+            let items = items(of: payload, slice, batch.signal)
+            guard items > 0 else {
+                return Edited(batch: Batch(batch.signal), emptied: slice.acknowledgement.map { [$0] } ?? [])
+            }
+            let written = Batch(
+                batch.signal, payload: payload, items: items, acknowledgement: slice.acknowledgement,
+                isGiven: true)
+            return Edited(batch: written)
+        }
+    }
+
     private func edit(
         _ slice: Slice, _ signal: Signal, with charged: ChargedEditor, into edited: inout Edited
     ) throws(Refusal) {
-        let editor = charged.editor
-        let context = EditContext(
-            signal: signal, items: slice.items, metadata: slice.payload.metadata, client: slice.payload.client
-        )
-        let bytes = slice.bytes
-        let outcome = unsafe bytes.withUnsafeReadableBytes { buffer in
-            Result { () throws(Refusal) in
-                // SAFETY: `bytes` lives, unchanged, until the editor has written what came of it.
-                unsafe editor.open(WireBytes(buffer))
-                try transform.apply(to: editor, context)
-                if let refusal = charged.refusal { throw refusal }
-                return editor.isChanged ? try written(editor, slice.payload) : nil
-            }
+        guard case .written(let payload) = try outcome(of: slice, signal, with: charged) else {
+            return edited.batch.append(slice)
         }
-        guard let payload = try outcome.get() else { return edited.batch.append(slice) }
-        let items = transform.changesItems ? Self.items(of: payload, signal) : slice.items
+        let items = items(of: payload, slice, signal)
         guard items > 0 else {
             if let acknowledgement = slice.acknowledgement { edited.emptied.append(acknowledgement) }
             return
@@ -173,6 +203,42 @@ package final class EditingProcessor: Consumer, PipelineComponent {
             Slice(
                 payload, offset: 0, count: payload.bytes.readableBytes, items: items,
                 acknowledgement: slice.acknowledgement))
+    }
+
+    /// What came of a request.
+    private enum Outcome {
+        case unchanged
+        /// There is room for it in front of the rest.
+        case front(RequestEditor.Front)
+        case written(Payload)
+    }
+
+    /// - Parameter frontMax: up to how many bytes may be put in front of the rest.
+    private func outcome(
+        of slice: Slice, _ signal: Signal, with charged: ChargedEditor, frontMax: Int = 0
+    ) throws(Refusal) -> Outcome {
+        let editor = charged.editor
+        let context = EditContext(
+            signal: signal, items: slice.items, metadata: slice.payload.metadata, client: slice.payload.client
+        )
+        let bytes = slice.bytes
+        let result = unsafe bytes.withUnsafeReadableBytes { buffer in
+            Result { () throws(Refusal) -> Outcome in
+                // SAFETY: `bytes` lives, unchanged, until the editor has written what came of it.
+                unsafe editor.open(WireBytes(buffer))
+                try transform.apply(to: editor, context)
+                if let refusal = charged.refusal { throw refusal }
+                guard editor.isChanged else { return .unchanged }
+                let count = editor.writtenCount
+                if frontMax > 0, let front = editor.front(of: count, atMost: min(frontMax, count / 2)),
+                    front.bytes.count <= slice.payload.bytes.readerIndex + buffer.count - front.tailCount
+                {
+                    return .front(front)
+                }
+                return .written(try written(editor, count, slice.payload))
+            }
+        }
+        return try result.get()
     }
 
     /// The slices, those for which nobody waits as one.
@@ -193,8 +259,9 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         return whole
     }
 
-    private func written(_ editor: RequestEditor, _ source: Payload) throws(Refusal) -> Payload {
-        let count = editor.writtenCount
+    private func written(
+        _ editor: RequestEditor, _ count: Int, _ source: Payload
+    ) throws(Refusal) -> Payload {
         try admit(count)
         let payload = source.successor(capacity: count, ledger: ledger)
         unsafe payload.bytes.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { room in
@@ -209,8 +276,10 @@ package final class EditingProcessor: Consumer, PipelineComponent {
         if let refusal = ledger.admit(bytes: bytes) { throw refusal }
     }
 
-    private static func items(of payload: Payload, _ signal: Signal) -> Int {
-        unsafe payload.bytes.withUnsafeReadableBytes { bytes in
+    /// How many items a payload has that was made of a slice.
+    private func items(of payload: Payload, _ slice: Slice, _ signal: Signal) -> Int {
+        guard transform.changesItems else { return slice.items }
+        return unsafe payload.bytes.withUnsafeReadableBytes { bytes in
             // SAFETY: borrowed for the call.
             let items = unsafe ItemCount.request(WireBytes(bytes), signal)
             assert(
