@@ -34,6 +34,7 @@ package final class FanOut: Consumer {
     }
 
     package func drop(_ batch: Batch, because refusal: Refusal) {
+        batch.seal()
         let shared = batch.shared(among: consumers.count)
         for consumer in consumers { consumer.drop(shared, because: refusal) }
     }

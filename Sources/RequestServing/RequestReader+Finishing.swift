@@ -47,63 +47,43 @@ extension RequestReader {
     ) throws(Answer.Failure) -> Answer? {
         finishedBytes = 0
         guard let target, isReading else { return nil }
-        let batch: Batch
-        switch try content(target, deadline, later) {
-        case .nothing: return .accepted
-        case .beside: return nil
-        case .batch(let whole): batch = whole
-        }
-        batch.entry = Batch.Entry(target.counters.accepted, items: items)
-        if let refusal = target.input.consumer.consume(batch) {
-            target.counters.refused.add(items)
-            throw Answer.Failure(refusal)
-        }
-        return target.input.isAnsweredWhenSettled ? nil : .accepted
-    }
-
-    private enum Content {
-        /// No items.
-        case nothing
-        /// It will be known when `isBeside` is over.
-        case beside
-        case batch(Batch)
-    }
-
-    /// What is in the body: nobody but the batch has its bytes afterwards.
-    private func content(
-        _ target: Target, _ deadline: NIODeadline, _ later: () -> Acknowledgement
-    ) throws(Answer.Failure) -> Content {
-        guard let received = try received() else { return .nothing }
+        guard var whole = try received() else { return .accepted }
         payload = nil
-        finishedBytes = received.bytes.readableBytes
+        finishedBytes = whole.bytes.readableBytes
         let body = BodyDecoding(
             target: target, limits: limits, encoding: compressed ? encoding : .identity, ledger: tools.ledger,
             decoders: tools.decoders, pool: tools.pool, client: client, metadata: metadata)
         let mayWait = memory != nil && resume != nil
         if mayWait, finishedBytes > (compressed ? LargeRequest.compressedBytesMax : LargeRequest.bytesMax) {
-            goBeside(received, body, deadline, later)
-            return .beside
+            goBeside(whole, body, deadline, later)
+            return nil
         }
-        var whole = received
         if compressed {
-            guard let inflated = try body.inflatedSoon(received, mayWait: mayWait) else {
-                goBeside(received, body, deadline, later)
-                return .beside
+            guard let inflated = try body.inflatedSoon(whole, mayWait: mayWait) else {
+                goBeside(whole, body, deadline, later)
+                return nil
             }
             whole = inflated
         }
         let summary: RequestSummary
         (whole, summary) = try body.checked(whole)
         items = summary.items
-        if items == 0 { return .nothing }
+        if items == 0 { return .accepted }
         if mayWait, items > LargeRequest.smallItemsMax {
             goBeside(whole, items: items, body, deadline, later)
-            return .beside
+            return nil
         }
         let acknowledgement = target.input.isAnsweredWhenSettled ? counted(later(), target) : nil
-        return .batch(
-            Batch(
-                target.signal, payload: whole, items: items, acknowledgement: acknowledgement, isGiven: true))
+        // Nobody else has the bytes from here on.
+        let batch = Batch(
+            target.signal, payload: consume whole, items: items, acknowledgement: acknowledgement,
+            isGiven: true)
+        batch.entry = Batch.Entry(target.counters.accepted, items: items)
+        if let refusal = target.input.consumer.consume(batch) {
+            target.counters.refused.add(items)
+            throw Answer.Failure(refusal)
+        }
+        return acknowledgement == nil ? .accepted : nil
     }
 
     // MARK: - Beside the loop
