@@ -316,7 +316,10 @@ let package = Package(
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, nioPosix, logging]),
         component(
             "HTTP",
-            ["Configuration", "OTLP", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS, nioSSL, logging]),
+            [
+                "Configuration", "OTLP", "Compression", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioTLS,
+                nioSSL, logging,
+            ]),
         component("OTLP", ["COTLP"]),
         component("Statements", ["Hashing", "MetricStreams", "OTLP", "RegularExpression"]),
         component("StatementConfiguration", ["Configuration", "OTLP", "Statements"]),
@@ -362,7 +365,9 @@ let package = Package(
         tests(of: "Compression", ["CZlib"]),
         tests(of: "Configuration", ["OTLP"]),
         tests(of: "Pipeline", ["OTLP", "Configuration", nioCore, nioPosix, nioEmbedded]),
-        tests(of: "HTTP", ["Configuration", nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded, logging]),
+        tests(
+            of: "HTTP",
+            ["Configuration", "CNghttp2", nioCore, nioPosix, nioHTTP1, nioSSL, nioEmbedded, logging]),
         tests(
             of: "OTLPReceiver",
             [

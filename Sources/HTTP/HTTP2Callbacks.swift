@@ -90,9 +90,18 @@ func makeSession(
         unsafe session(userData) { unsafe $0.writeBody(stream, header, count) }
         return 0
     }
-    unsafe nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks) {
-        _, _, _, connectionWindow, streamWindow, maxFrame, _ in
-        Int(min(connectionWindow, streamWindow, Int32(min(maxFrame, 1 << 20))))
+    switch role {
+    case .client:
+        unsafe nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks) {
+            _, _, _, connectionWindow, streamWindow, maxFrame, _ in
+            Int(min(connectionWindow, streamWindow, Int32(min(maxFrame, 1 << 20))))
+        }
+    case .server:
+        // Answers are short. For a longer frame a session would take a room of its own, however short the frame is then.
+        unsafe nghttp2_session_callbacks_set_data_source_read_length_callback(callbacks) {
+            _, _, _, connectionWindow, streamWindow, _, _ in
+            Int(min(connectionWindow, streamWindow, 16_384))
+        }
     }
     switch role {
     case .server:

@@ -175,7 +175,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
         self.greeting = nil
         let made = try HTTP2Session(
             role: role, settings: settings, delegate: delegate,
-            memory: context.map { SessionMemory(.of($0.eventLoop)) })
+            memory: context.flatMap { SessionMemory(.of($0.eventLoop)) })
         session = made
         // Its settings and its answers to the client's have been sent.
         try made.forgetOutput()

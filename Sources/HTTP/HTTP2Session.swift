@@ -15,7 +15,14 @@ package final class HTTP2Session {
         case server
     }
 
-    var raw: OpaquePointer?  // nghttp2_session *, owned; nil after close()
+    private var session: OpaquePointer?  // nghttp2_session *, owned; nil after close()
+    /// Whether the session's memory was put away (`SessionMemory`): it has no streams and nothing to say then.
+    private(set) var isAway = false
+    /// The session to call nghttp2 with, brought back if it was away: the one way to it.
+    var raw: OpaquePointer? {
+        if isAway { bringBack() }
+        return unsafe session
+    }
     let delegate: any HTTP2SessionDelegate
     private var isCalled = false
     /// Whether nghttp2 is reading or writing, so that whoever asks is inside one of its calls.
@@ -37,8 +44,8 @@ package final class HTTP2Session {
     /// Whether the peer has spoken HTTP/2: its SETTINGS have come (RFC 9113 §3.4).
     package internal(set) var hasPeerSettings = false
 
-    /// Where it has its memory; nil: from malloc.
-    private let memory: SessionMemory?
+    /// Where it has its memory; nil: from malloc, and after the end.
+    private(set) var memory: SessionMemory?
 
     /// Makes a session and queues its SETTINGS.
     /// - Throws: when memory runs out.
@@ -59,7 +66,7 @@ package final class HTTP2Session {
         self.delegate = delegate
         // SAFETY: unretained; close() destroys the session before self can die, so userData outlives it.
         let userData = unsafe Unmanaged.passUnretained(self).toOpaque()
-        let code = unsafe makeSession(role, userData, memory, &raw)
+        let code = unsafe makeSession(role, userData, memory, &session)
         guard code == 0 else { throw HTTP2SessionError(Int(code)) }
         try announce()
     }
@@ -68,24 +75,44 @@ package final class HTTP2Session {
 
     /// Destroys the session; open streams are forgotten without a word. Idempotent. Not inside a delegate call.
     package func close() {
-        guard let session = unsafe raw else { return }
+        guard unsafe session != nil else { return }
         precondition(!isBusy, "an HTTP/2 session was closed from inside one of its calls")
-        unsafe raw = nil
-        unsafe nghttp2_session_del(session)
+        // One that was put away is not brought back to be thrown away.
+        if memory?.holdsAll != true { unsafe nghttp2_session_del(raw) }
+        unsafe session = nil
+        isAway = false
+        memory = nil
     }
+
+    // MARK: - Idle
 
     /// Gives memory back that it does not need while no stream is open. Called now and then.
     package func giveBackMemory() {
-        guard openStreams == 0, !isBusy else { return }
-        memory?.giveBack()
+        guard openStreams == 0, !isBusy, !isAway else { return }
         freeSlots = []
         slots = []
         if headerStream == nil { headers.giveBack(keepingBytes: 0) }
+        memory?.putAwaySoon(self)
+    }
+
+    /// Puts its memory away, unless there is something to do for it. What it is asked, or told, brings it back.
+    func putAway() {
+        guard let session = unsafe session, let memory, !isAway, !isBusy, openStreams == 0, output.isEmpty,
+            unsafe nghttp2_session_want_write(session) == 0, unsafe nghttp2_session_want_read(session) != 0
+        else { return }
+        // They have ended.
+        answeredEarly = []
+        isAway = memory.putAway()
+    }
+
+    private func bringBack() {
+        isAway = false
+        memory?.bringBack()
     }
 
     /// How many frames wait to be sent, answers and what the protocol asks for.
     package var outboundFrames: Int {
-        guard let raw = unsafe raw else { return 0 }
+        guard !isAway, let raw = unsafe raw else { return 0 }
         return unsafe nghttp2_session_get_outbound_queue_size(raw)
     }
 
@@ -94,6 +121,7 @@ package final class HTTP2Session {
 
     /// Whether the connection has nothing more to read or write and should be closed.
     package var isFinished: Bool {
+        if isAway { return false }
         guard let raw = unsafe raw else { return true }
         return unsafe nghttp2_session_want_read(raw) == 0 && nghttp2_session_want_write(raw) == 0
     }
@@ -129,7 +157,7 @@ package final class HTTP2Session {
     /// buffers come as they were handed in.
     /// - Throws: the connection cannot go on.
     package func send(_ write: (ByteBuffer) -> Void) throws(HTTP2SessionError) {
-        guard let raw = unsafe raw else { return }
+        guard !isAway, let raw = unsafe raw else { return }
         unsafe try collect(raw)
         if !answeredEarly.isEmpty {
             unsafe endUploads(raw)

@@ -1,101 +1,95 @@
 internal import CNghttp2
+internal import Compression
 internal import Glibc
 
-/// Where one server's session of nghttp2 has its memory: from malloc, but for what takes much and is seldom used.
+/// The memory of one server's session of nghttp2: blocks in a slot of its own, and in malloc's memory what does not fit.
 ///
-/// The room for frames is shared (`FrameRoom`); the table of streams can be given back while there are none.
+/// A session that is idle is put away: its blocks are compressed to a fifth, and their pages given back. They come back to
+/// the same addresses, so that what points at them is right. Meanwhile nobody may touch the session, which
+/// `HTTP2Session.raw` sees to. Event loop only.
 @safe
 final class SessionMemory {
-    private struct State {
-        let room: Int
-        /// Whether the session is being made and has not asked for its room, and its table.
-        var offersRoom = true
-        var offersTable = true
-        /// The table of streams, until it is exchanged for a larger one.
-        var table = 0
-    }
-
     /// Nothing else that a session asks for when it is made has these sizes.
-    private static let roomBytes = (16 << 10)...FrameRoom.byteCount
-    private static let tableBytes = 4096
+    private static let roomBytes = (least: 16 << 10, most: SessionSlots.roomBytes)
+    /// Sessions begin at different places of their slots: at the same ones they would push each other out of the processor's
+    /// caches.
+    private static let (colours, colourBytes) = (8, 64)
 
-    private let room: FrameRoom
-    // SAFETY: owned, freed in deinit; the session keeps the object and is gone before it.
-    private let state: UnsafeMutablePointer<State>
+    private let slots: SessionSlots
+    // SAFETY: `slot` is this object's from init to deinit; the arena is within it; what is packed is owned.
+    private let slot: UnsafeMutableRawPointer
+    private let arena: OpaquePointer
+    private var packed: UnsafeMutableRawBufferPointer?
+    /// What was packed.
+    private var plainBytes = 0
+    /// Whether it was all that the session has.
+    private var wasWhole = false
 
-    init(_ room: FrameRoom) {
-        self.room = room
-        unsafe state = .allocate(capacity: 1)
-        unsafe state.initialize(to: State(room: Int(bitPattern: room.bytes)))
+    /// Nil when there is no memory.
+    init?(_ slots: SessionSlots) {
+        guard let slot = unsafe slots.take() else { return nil }
+        self.slots = slots
+        unsafe self.slot = slot
+        let colour =
+            Int(bitPattern: slot) / SessionSlots.slotBytes % Self.colours * Self.colourBytes
+        unsafe arena = session_arena_begin(
+            slot + colour, SessionSlots.slotBytes - colour, slots.room, Self.roomBytes.least,
+            Self.roomBytes.most)
     }
 
-    deinit { unsafe state.deallocate() }
+    deinit {
+        let isCold = unsafe packed != nil
+        unsafe packed?.deallocate()
+        unsafe slots.give(slot, isCold: isCold)
+    }
 
     /// Calls `make` with the memory functions of a session.
     func make(_ make: (UnsafeMutablePointer<nghttp2_mem>) -> Int32) -> Int32 {
-        // SAFETY: the state lives as long as this object.
-        var memory = unsafe nghttp2_mem(
-            mem_user_data: state,
-            malloc: { size, _ in unsafe malloc(size) },
-            free: { bytes, state in unsafe SessionMemory.free(bytes, SessionMemory.from(state)) },
-            calloc: { count, size, state in
-                unsafe SessionMemory.table(count * size, SessionMemory.from(state)) ?? calloc(count, size)
-            },
-            realloc: { bytes, size, state in
-                // Its buffers are asked for so.
-                if unsafe bytes == nil, let room = unsafe SessionMemory.room(size, SessionMemory.from(state))
-                {
-                    return unsafe room
-                }
-                unsafe precondition(Int(bitPattern: bytes) != SessionMemory.from(state).pointee.room)
-                return unsafe realloc(bytes, size)
-            })
+        var memory = unsafe session_arena_memory(arena)
         let code = unsafe make(&memory)
-        unsafe state.pointee.offersRoom = false
-        unsafe state.pointee.offersTable = false
+        unsafe session_arena_made(arena)
         return code
     }
 
-    /// Gives back the table of streams when it is empty: all zeros, which is what it has then without any memory.
-    func giveBack() {
-        guard let table = unsafe UnsafeMutableRawPointer(bitPattern: state.pointee.table) else { return }
-        // SAFETY: a whole page, the session's until `free` forgets it.
-        let isEmpty = unsafe UnsafeRawBufferPointer(start: table, count: Self.tableBytes).allSatisfy {
-            $0 == 0
-        }
-        // Fails when there is nothing to give back only.
-        if isEmpty { _ = unsafe madvise(table, Self.tableBytes, MADV_DONTNEED) }
+    /// Has the session put away when it is its turn.
+    func putAwaySoon(_ session: HTTP2Session) { slots.putAwaySoon(session) }
+
+    /// Compresses what is in the slot and gives its pages back.
+    /// - Returns: whether it is so now: not, when too little would be saved.
+    func putAway() -> Bool {
+        guard unsafe packed == nil else { return true }
+        let count = unsafe session_arena_tidy(arena)
+        let plain = unsafe UnsafeRawBufferPointer(start: UnsafeRawPointer(arena), count: count)
+        // Nothing is in it between two calls of nghttp2.
+        let room = unsafe UnsafeMutableRawBufferPointer(start: slots.room, count: SessionSlots.roomBytes)
+        guard let size = unsafe LZ4Block.compress(plain, into: room), size < count / 2 else { return false }
+        let kept = UnsafeMutableRawBufferPointer.allocate(byteCount: size, alignment: 1)
+        unsafe kept.copyMemory(from: UnsafeRawBufferPointer(rebasing: room.prefix(size)))
+        unsafe packed = kept
+        plainBytes = count
+        wasWhole = unsafe session_arena_is_whole(arena)
+        unsafe slots.giveBackPages(slot)
+        return true
     }
 
-    private static func from(_ userData: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<State> {
-        // SAFETY: what `make` gave.
-        unsafe userData.unsafelyUnwrapped.assumingMemoryBound(to: State.self)
+    /// Brings back what was put away.
+    func bringBack() {
+        guard let kept = unsafe packed else { return }
+        let plain = unsafe UnsafeMutableRawBufferPointer(
+            start: UnsafeMutableRawPointer(arena), count: plainBytes)
+        let isWhole = unsafe LZ4Block.decompress(UnsafeRawBufferPointer(kept), into: plain)
+        precondition(isWhole, "an HTTP/2 session that was put away has been damaged")
+        unsafe packed = nil
+        unsafe kept.deallocate()
     }
 
-    private static func room(_ size: Int, _ state: UnsafeMutablePointer<State>) -> UnsafeMutableRawPointer? {
-        guard unsafe state.pointee.offersRoom, roomBytes.contains(size) else { return nil }
-        unsafe state.pointee.offersRoom = false
-        return unsafe UnsafeMutableRawPointer(bitPattern: state.pointee.room)
-    }
+    /// Whether a session that was put away has nothing elsewhere: then it may be forgotten as it is.
+    var holdsAll: Bool { unsafe packed != nil && wasWhole }
 
-    /// A page of zeros of its own.
-    private static func table(_ size: Int, _ state: UnsafeMutablePointer<State>) -> UnsafeMutableRawPointer? {
-        guard unsafe state.pointee.offersTable, size == tableBytes, sysconf(Int32(_SC_PAGESIZE)) == tableBytes
-        else { return nil }
-        var table: UnsafeMutableRawPointer?
-        guard unsafe posix_memalign(&table, tableBytes, tableBytes) == 0, let table = unsafe table else {
-            return nil
-        }
-        unsafe memset(table, 0, tableBytes)
-        unsafe state.pointee.offersTable = false
-        unsafe state.pointee.table = Int(bitPattern: table)
-        return unsafe table
-    }
-
-    private static func free(_ bytes: UnsafeMutableRawPointer?, _ state: UnsafeMutablePointer<State>) {
-        let address = Int(bitPattern: bytes)
-        guard unsafe bytes != nil, unsafe address != state.pointee.room else { return }
-        if unsafe address == state.pointee.table { unsafe state.pointee.table = 0 }
-        unsafe Glibc.free(bytes)
+    /// For tests: what is kept of a session that was put away.
+    var packedBytes: Int? { unsafe packed?.count }
+    /// For tests: where the session is.
+    var slotRange: Range<Int> {
+        unsafe Int(bitPattern: slot)..<Int(bitPattern: slot) + SessionSlots.slotBytes
     }
 }

@@ -120,15 +120,21 @@ def frame(kind, flags, stream, payload=b""):
 class RawHTTP2:
     """An HTTP/2 client whose every frame the test chooses."""
 
-    def __init__(self, port, timeout=15):
+    def __init__(self, port, timeout=15, wrap=None):
         self.socket = socket.create_connection((LOOPBACK, port), timeout=timeout)
+        if wrap:
+            self.socket = wrap(self.socket)
+        self.begin()
+        self.flush()
+
+    def begin(self):
+        """The client's end of a connection; what it sends first waits for `flush`."""
         self.h2 = h2.connection.H2Connection(
             h2.config.H2Configuration(header_encoding="utf-8", validate_outbound_headers=False)
         )
         self.h2.initiate_connection()
         self.answers = {}
         self.goaway = None
-        self.flush()
 
     def flush(self):
         self.socket.sendall(self.h2.data_to_send())
