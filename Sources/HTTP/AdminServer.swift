@@ -163,8 +163,7 @@ package final class AdminServer: Sendable {
                 }
             }
             // Others have their turn after each read.
-            .childChannelOption(.maxMessagesPerRead, value: 1)
-            .childChannelOption(.recvAllocator, value: ReadGate.allocator(Self.readBytes))
+            .childChannelOption(.maxMessagesPerRead, value: ReadGate.readsAtFirst)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture { try self.accept(channel) }
             }

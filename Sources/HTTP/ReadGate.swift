@@ -21,11 +21,7 @@ package final class ReadGate: ChannelDuplexHandler {
     /// begun at a time: with one read 1000 spans took 12 % more CPU time, 100 spans 7 %.
     private static let readsOfProven: UInt = 4
     /// What is read at a time from a connection in debt, or when many wait.
-    private static let debtorReadBytes = 16 << 10
-    /// What the buffers of a loop's connections should take together.
-    private static let loopReadBytes = 8 << 20
-    /// What is read at first; more when it was not enough.
-    private static let readBytesFirst = 2 << 10
+    static let debtorReadBytes = 16 << 10
     /// A connection that was silent for so long keeps little memory for what comes next.
     package static let idleLimit = TimeAmount.seconds(5)
     /// What is worked on at most when a few bytes ask for much: two requests of a page.
@@ -35,6 +31,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private(set) var turns: LoopTurns?
     private let halfClosedLimit: TimeAmount
     private let readBytesMax: Int
+    private var buffers: ReadBuffers?
     /// What is decrypted is handed on when a read is complete.
     private let isTLS: Bool
     private let servesPages: Bool
@@ -75,7 +72,7 @@ package final class ReadGate: ChannelDuplexHandler {
         self.isTLS = isTLS
         self.paused = paused
         self.account = account
-        self.readBytesMax = max(readBytesMax, Self.readBytesFirst)
+        self.readBytesMax = readBytesMax
         self.halfClosedLimit = halfClosedLimit
     }
 
@@ -83,6 +80,10 @@ package final class ReadGate: ChannelDuplexHandler {
         self.context = context
         turns = LoopTurns.of(context.eventLoop, servesPages: servesPages)
         account.gate = self
+        let buffers = ReadBuffers(.of(context.eventLoop), bytesMax: readBytesMax)
+        self.buffers = buffers
+        // Fails only when the channel is closed.
+        try? context.channel.syncOptions?.setOption(.recvAllocator, value: buffers)
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {
@@ -110,14 +111,18 @@ package final class ReadGate: ChannelDuplexHandler {
         account.now = context.eventLoop.now
         if !account.work.isInCredit { spend(.zero, now: account.now) }
         if isReadingLittle, !mustReadLittle { readLittle(false, context) }
-        if isQueued || waiting.readableBytes > 0 || !mayWork {
-            return keep(unwrapInboundIn(data), context)
-        }
         let buffer = unwrapInboundIn(data)
+        guard let buffers, !buffers.isFirstPart(buffer) else { return }
+        work(on: buffers.joined(buffer), context)
+        buffers.giveBack(buffer)
+    }
+
+    private func work(on buffer: ByteBuffer, _ context: ChannelHandlerContext) {
+        if isQueued || waiting.readableBytes > 0 || !mayWork { return keep(buffer, context) }
         workedBytes = buffer.readableBytes
         guard workedBytes > sliceBytes else {
             let began = threadTime
-            context.fireChannelRead(data)
+            context.fireChannelRead(wrapInboundOut(buffer))
             return measure(context, since: began)
         }
         waiting = buffer
@@ -125,6 +130,11 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
+        if let buffers, buffers.isFirstRead {
+            if let part = buffers.endFirstRead() { work(on: part, context) }
+            guard self.context != nil else { return }
+            readOften(false, context)
+        }
         if !isReadingOften, !isReadingLittle, account.work.isProven, !servesPages { readOften(true, context) }
         guard isTLS || wasLong || account.work.isLow else { return context.fireChannelReadComplete() }
         account.now = context.eventLoop.now
@@ -229,32 +239,20 @@ package final class ReadGate: ChannelDuplexHandler {
         guard isLittle != isReadingLittle else { return }
         isReadingLittle = isLittle
         if isLittle { readOften(false, context) }
-        let most = isLittle ? Self.debtorReadBytes : readBytesMax
-        // Fails only when the channel is closed.
-        try? context.channel.syncOptions?.setOption(.recvAllocator, value: Self.allocator(most))
+        buffers?.limit(to: isLittle ? Self.debtorReadBytes : readBytesMax)
     }
 
     private func readOften(_ isOften: Bool, _ context: ChannelHandlerContext) {
         isReadingOften = isOften
         let count = isOften ? Self.readsOfProven : 1
+        buffers?.readInARow(Int(count))
         // Fails only when the channel is closed.
         try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: count)
     }
 
-    /// Leaves the channel one of the buffers of reads in a row, when it has been idle. Called now and then.
+    /// Leaves the channel one small buffer, when it has been idle. Called now and then.
     package func giveBackBuffers(_ now: NIODeadline) {
         if isReadingOften, now - account.now >= Self.idleLimit, let context { readOften(false, context) }
-    }
-
-    /// What a connection may read at a time when there are so many on its loop: each keeps a buffer of that size.
-    package static func readBytes(_ most: Int, connections: Int) -> Int {
-        min(most, max(loopReadBytes / max(connections, 1), debtorReadBytes))
-    }
-
-    /// Room for what is read at a time.
-    package static func allocator(_ bytesMax: Int) -> AdaptiveRecvByteBufferAllocator {
-        AdaptiveRecvByteBufferAllocator(
-            minimum: 1024, initial: readBytesFirst, maximum: max(bytesMax, readBytesFirst))
     }
 
     /// Works on a part of what waits. The thread's own time is measured: a debtor is not ended for what others took.

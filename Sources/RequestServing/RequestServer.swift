@@ -314,7 +314,7 @@ package final class RequestServer: Sendable {
             .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.allowRemoteHalfClosure, value: true)
             // Others have their turn after each read of a connection that has earned nothing (`ReadGate`).
-            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: ReadGate.readsAtFirst)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let here = loops.first(where: { $0.connections.eventLoop === channel.eventLoop })
@@ -328,7 +328,6 @@ package final class RequestServer: Sendable {
                         return
                     }
                     let readBytes = ReadGate.readBytes(readBytes, connections: here.connections.count)
-                    try channel.syncOptions?.setOption(.recvAllocator, value: ReadGate.allocator(readBytes))
                     let account = ConnectionAccount(
                         work: limits.work, frames: limits.frames, threads: ConnectionAccount.besideThreads,
                         now: now)
