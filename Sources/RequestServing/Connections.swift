@@ -176,6 +176,8 @@ final class Connections: @unchecked Sendable {
 
     private func check() {
         let now = eventLoop.now
+        // Buffers of requests that nobody sends. Before idle connections are put away, which then fit into the gaps.
+        if now - tools.now >= ReadGate.idleLimit { tools.pool.trim() }
         for connection in open.values { connection.check(now) }
     }
 
