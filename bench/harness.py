@@ -19,6 +19,7 @@ import time
 BENCH = os.path.dirname(os.path.abspath(__file__))
 REPOSITORY = os.path.dirname(BENCH)
 LOAD = os.path.join(BENCH, "bin", "load")
+PAYLOAD = os.path.join(BENCH, "bin", "payload")
 SINK = os.path.join(BENCH, "bin", "sink")
 READY_SECONDS = 15
 STOP_SECONDS = 40

@@ -3,12 +3,14 @@
 import array
 import http.client
 import os
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 
 import harness
+import idle
 from harness import Bench, BenchError, Gateway, Sink, progress, run_load, spread
 
 MEMORY_TARGET_MIB = 300
@@ -37,39 +39,28 @@ def grpc_shape(options, items=100, connections=None, streams=None):
 
 
 def idle_connections(bench, options, count):
-    """Resident MiB with `count` HTTP/2 connections open that have nothing to say."""
+    """Resident MiB with `count` HTTP/2 connections open that have nothing to say, by what they have said before."""
     gateway = Gateway(bench, "sluice", options.gateway, grpc_path(), 0, options.limit_mib)
-    shape = grpc_shape(options, 1, connections=count, streams=1)
-    load = harness.start_load(bench, gateway.port("grpc"), shape, 60, rate=1)
-    deadline = time.monotonic() + 30
-    while gateway.program.open_files() < count:
-        if time.monotonic() > deadline or not load.alive():
-            raise BenchError(
-                f"{count} connections could not be opened: {gateway.program.open_files()} files are "
-                f"open at the gateway; {load.last_words()}"
-            )
-        time.sleep(0.05)
-    time.sleep(1)
-    resident = gateway.program.memory_mib()[0]
-    bench.stop(load)
+    body = subprocess.run([harness.PAYLOAD, "traces", "1"], check=True, capture_output=True).stdout
+    crowd = idle.measure(gateway, gateway.port("grpc"), count, body)
     gateway.stop()
-    return resident
+    return crowd
 
 
 def startup(options, starts=9):
     """Milliseconds from spawn to the first ready answer, and resident memory when idle."""
-    ready, idle, stop = [], [], []
+    ready, resident, stop = [], [], []
     with Bench() as bench:
         for _ in range(starts):
             gateway = Gateway(bench, "sluice", options.gateway, grpc_path(), 0, options.limit_mib)
             ready.append(gateway.ready_ms)
-            idle.append(gateway.idle_mib())
+            resident.append(gateway.idle_mib())
             stop.append(gateway.stop()[1] * 1000)
         count = options.idle_connections
         crowd = idle_connections(bench, options, count) if count else None
     result = {
         "ready_ms": spread(ready),
-        "idle_mib": spread(idle),
+        "idle_mib": spread(resident),
         "stop_ms": spread(stop),
         "idle_connections": count,
         "idle_connections_mib": crowd,
@@ -83,7 +74,13 @@ def startup(options, starts=9):
         )
     ]
     if crowd is not None:
-        rows.append((f"resident with {count} idle HTTP/2 connections, MiB", f"{crowd:.1f}", "", ""))
+        for name, what in (
+            ("silent", "that have sent nothing"),
+            ("greeted", "that have sent their settings"),
+            ("asked", "that have just made a request each"),
+            ("idle", f"the same, {idle.IDLE_SECONDS} s later"),
+        ):
+            rows.append((f"resident with {count} connections {what}, MiB", f"{crowd[name]:.1f}", "", ""))
     return result, ["## Start and idle", "", *harness.table(["<what", "median", "low", "high"], rows)]
 
 
