@@ -57,6 +57,8 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
     private let writer: TraceWriter
     private let grouper: TraceGrouper
     private var timer: Scheduled<Void>?
+    /// Whether more is due than one turn of the loop releases.
+    private var isBehind = false
     private var trimming: Scheduled<Void>?
     private var isStopped = false
 
@@ -176,9 +178,16 @@ package final class GroupByTrace: Consumer, PipelineComponent, @unchecked Sendab
 
     /// Waits for the oldest trace.
     private func schedule() {
-        guard timer == nil, let oldest = store.oldest else { return }
-        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        guard timer == nil, !isBehind, let oldest = store.oldest else { return }
         let due = store.arrival(oldest) + TimeAmount(config.wait)
+        if due <= eventLoop.now, !output.isStuck {
+            isBehind = true
+            return eventLoop.executeInTurn {
+                self.isBehind = false
+                self.releaseDue()
+            }
+        }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
         timer = eventLoop.scheduleTask(deadline: output.isStuck ? max(due, eventLoop.now + Self.pause) : due)
         {
             bound.value.timer = nil
