@@ -16,7 +16,7 @@ internal import CLibdeflate
     private let compressor: OpaquePointer
     // SAFETY: owned, made by the first large body, freed in deinit, never handed out.
     private var large: OpaquePointer?
-    /// Whether large bodies are ISA-L's, as far as is known: until it turns out not to be there.
+    /// Whether large bodies are ISA-L's, as far as is known: until it turns out not to be there, or to get no memory.
     private var hasLarge: Bool
 
     /// From so many bytes on a body is large.

@@ -22,12 +22,17 @@ package final class FanOut: Consumer {
         if shared !== batch { shared.entry = batch.entry }
         var refusals: [(any Consumer, Refusal)] = []
         for consumer in consumers {
-            if let refusal = consumer.consume(shared) { refusals.append((consumer, refusal)) }
+            if let refusal = consumer.consume(shared) {
+                refusals.append((consumer, refusal))
+            } else if shared.entry != nil {
+                // It made another batch of it, which was counted in. No other thread has this one, or it would have been.
+                shared.entry = nil
+            }
         }
         if refusals.count == consumers.count {
             return refusals.first { !$0.1.isPermanent }?.1 ?? refusals[0].1
         }
-        // The first that took it counted it in through the batch that all share.
+        // The first that took it counted it in.
         if shared !== batch { batch.entry = nil }
         for (consumer, refusal) in refusals { consumer.drop(shared, because: refusal) }
         return nil

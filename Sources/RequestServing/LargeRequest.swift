@@ -26,6 +26,8 @@ final class LargeRequest: @unchecked Sendable {
     /// After how long a part is offered again.
     static let pause = TimeAmount.milliseconds(20)
     private static let partItems = 1_000
+    /// However many items a request has, a queue that counts requests has no more of it to hold.
+    private static let partsMax = 50
     private static let patience = TimeAmount.seconds(30)
 
     private enum State: Int, AtomicRepresentable {
@@ -142,7 +144,8 @@ final class LargeRequest: @unchecked Sendable {
         guard items > Self.itemsMax, payload.gzipMembers == nil else { return }
         if let refusal = body.target.admit(bytes: payload.bytes.readableBytes) { throw refusal }
         // No more than there was room for; one with large envelopes stays whole.
-        parts = batch.cut(maxItems: Self.partItems, growth: 1).reversed()
+        let most = max(Self.partItems, (items + Self.partsMax - 1) / Self.partsMax)
+        parts = batch.cut(maxItems: most, growth: 1).reversed()
     }
 
     private func handOn() throws(Answer.Failure) {

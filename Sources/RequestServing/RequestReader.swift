@@ -262,8 +262,10 @@ final class RequestReader {
         // The first time it was asked when the request began.
         if payload != nil, let refusal = target?.admit(bytes: capacity) { return refusal }
         if let payload, capacity > BufferPool.bufferBytesMax {
-            // The system moves the pages of one so large: to copy them would take many milliseconds.
-            payload.bytes.reserveCapacity(payload.bytes.readerIndex + capacity)
+            // The system moves the pages of one so large: to copy them would take many milliseconds. Once, as it becomes so large,
+            // it is moved to the front: with the room there it would have twice the memory that was asked for.
+            payload.bytes.discardReadBytes()
+            payload.bytes.reserveCapacity(capacity)
             payload.adjustCharge()
         } else {
             let larger = takePayload(capacity)

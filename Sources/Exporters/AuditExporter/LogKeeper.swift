@@ -49,7 +49,7 @@ final class LogKeeper: @unchecked Sendable {
         self.makeStore = makeStore
         ownEvents = OwnEvents(target: config.origin, logger: logger)
         inbox = EventInbox(owner: self, recordsMax: config.maxCommitRecords) { [unowned self] in
-            thread.submit { _ in self.commit(self.inbox.next()) }
+            thread.submit { [self] _ in commit(inbox.next()) }
         } refuse: { [unowned self] in
             refuse($0, $1)
         }

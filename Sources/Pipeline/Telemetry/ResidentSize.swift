@@ -1,5 +1,6 @@
 internal import CMalloc
 internal import Glibc
+internal import NIOPosix
 
 /// Why the resident size of the process cannot be read.
 package enum ResidentSizeError: Error, CustomStringConvertible {
@@ -65,6 +66,11 @@ package final class ResidentSize: Sendable {
 }
 
 extension ResidentSize {
+    /// As `giveBackFreed`, beside the caller's thread.
+    package static func giveBackFreedSoon() {
+        NIOThreadPool.singleton.submit { _ in giveBackFreed() }
+    }
+
     /// Has the allocator map blocks from 256 KiB on by themselves, for the life of the process, so that freeing one gives
     /// its memory back at once. By default it moves that border up with every large block freed and keeps them all.
     /// Called once, before large blocks are allocated.
@@ -73,7 +79,7 @@ extension ResidentSize {
         _ = mallopt(M_TRIM_THRESHOLD, 4 << 20)
     }
 
-    /// Gives freed memory that the allocator holds back to the system. Takes milliseconds a gigabyte. Any thread.
+    /// Gives freed memory that the allocator holds back to the system. Takes up to 0.1 s a gigabyte. Any thread.
     package static func giveBackFreed() {
         _ = malloc_trim(0)
     }

@@ -193,7 +193,7 @@ package final class KubernetesInformer: Component, @unchecked Sendable {
         isSynced?.succeed()
         isSynced = nil
         // The lists, which end with this turn, were many times as large as what is kept of them.
-        eventLoop.execute { ResidentSize.giveBackFreed() }
+        eventLoop.execute { ResidentSize.giveBackFreedSoon() }
         logger.info("The cluster's objects were read.", metadata: ["identifiers": "\(index.tableSize)"])
     }
 

@@ -221,12 +221,18 @@ struct ChangedInFrontTests {
         var random = SeededRandom(seed: 3)
         let others = Sink()
         let fanOut = FanOut([processor, others, processor])
+        let accepted = MetricRegistry().counter("accepted", help: "")
+        var items = 0
         for round in 0..<200 {
             let request = Self.request(&random)
             transform.seed.value = UInt64(round)
             let wanted = copied(request)
             let batch = given(request)
+            items += batch.items
+            batch.entry = Batch.Entry(accepted, items: batch.items)
             #expect(fanOut.consume(batch) == nil)
+            // Otherwise a receiver's count is as many times what came as it has pipelines.
+            #expect(accepted.value == UInt64(items))
             #expect(bytes(others.takeLast()) == request)
             #expect(bytes(sink.takeLast()) == wanted)
             #expect(bytes(sink.takeLast()) == wanted)
