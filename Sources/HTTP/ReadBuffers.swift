@@ -4,10 +4,11 @@ internal import NIOPosix
 /// What one connection of a server reads into: as much as it has sent lately, in a buffer of its loop's (`LoopBuffers`), so that
 /// a connection that is silent keeps none. Event loop only.
 ///
-/// NIO asks for a buffer for each read, and holds on to the first ones: as many as it reads in a row. They are small, and
-/// not used again, since NIO is told that the next one may be larger. When the first is not enough a second read follows at
-/// once, and both are handed on together: who answers the first bytes and closes would else lose its answer, since a socket
-/// that is closed before everything was read resets its connection.
+/// NIO asks for a buffer for each read, and holds on to the first ones: as many as it reads in a row, and to more when that
+/// number grows. They are small, and not used again, since NIO is told that the next one may be larger. When such a one is not enough
+/// the next read follows at once, and all are handed on together: who answers the first bytes and closes would else lose its
+/// answer, since a socket that is closed before everything was read resets its connection; and a small request that had come
+/// whole would be taken for one of which a part has, and be refused where memory for those is short.
 final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): its channel and its `ReadGate` use it on their event loop only.
     /// Enough for what most clients of HTTP/2 send first.
@@ -25,8 +26,8 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     private var wasKept = false
     /// Until all was read that had come at first.
     private(set) var isFirstRead = true
-    /// What filled the first buffer.
-    private var firstPart: ByteBuffer?
+    /// What filled small buffers.
+    private var part: ByteBuffer?
 
     /// - Parameter bytesMax: what is read at a time.
     init(_ ofLoop: LoopBuffers, bytesMax: Int) {
@@ -48,28 +49,26 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     /// What was read has been worked on: the buffer is for the next read, of whatever connection, when nobody keeps it.
     func giveBack(_ buffer: ByteBuffer) { ofLoop.give(buffer) }
 
-    // MARK: - The first read
+    // MARK: - What filled small buffers
 
-    /// Whether there may be more to read of what has come first. The bytes are kept then, for `joined` or `endFirstRead`.
-    func isFirstPart(_ buffer: ByteBuffer) -> Bool {
-        guard isFirstRead, firstPart == nil, buffer.writableBytes == 0, buffer.capacity == Self.keptBytes
-        else { return false }
-        firstPart = buffer
+    /// Whether there may be more to read of what has come. The bytes are kept then, for `joined` or `endRead`.
+    func isPart(_ buffer: ByteBuffer) -> Bool {
+        guard buffer.writableBytes == 0, buffer.capacity == Self.keptBytes else { return false }
+        part = joined(buffer)
         return true
     }
 
-    /// What was read, behind what came first if that waits.
+    /// What was read, behind what waits.
     func joined(_ buffer: ByteBuffer) -> ByteBuffer {
-        guard var whole = firstPart else { return buffer }
-        firstPart = nil
+        guard var whole = part.take() else { return buffer }
         whole.writeImmutableBuffer(buffer)
         return whole
     }
 
-    /// - Returns: what came first, if there was no more.
-    func endFirstRead() -> ByteBuffer? {
+    /// - Returns: what waits, if there was no more.
+    func endRead() -> ByteBuffer? {
         isFirstRead = false
-        return firstPart.take()
+        return part.take()
     }
 
     // MARK: - RecvByteBufferAllocator

@@ -112,7 +112,7 @@ package final class ReadGate: ChannelDuplexHandler {
         if !account.work.isInCredit { spend(.zero, now: account.now) }
         if isReadingLittle, !mustReadLittle { readLittle(false, context) }
         let buffer = unwrapInboundIn(data)
-        guard let buffers, !buffers.isFirstPart(buffer) else { return }
+        guard let buffers, !buffers.isPart(buffer) else { return }
         work(on: buffers.joined(buffer), context)
         buffers.giveBack(buffer)
     }
@@ -130,10 +130,11 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     package func channelReadComplete(context: ChannelHandlerContext) {
-        if let buffers, buffers.isFirstRead {
-            if let part = buffers.endFirstRead() { work(on: part, context) }
+        if let buffers {
+            let wasFirst = buffers.isFirstRead
+            if let part = buffers.endRead() { work(on: part, context) }
             guard self.context != nil else { return }
-            readOften(false, context)
+            if wasFirst { readOften(false, context) }
         }
         if !isReadingOften, !isReadingLittle, account.work.isProven, !servesPages { readOften(true, context) }
         guard isTLS || wasLong || account.work.isLow else { return context.fireChannelReadComplete() }

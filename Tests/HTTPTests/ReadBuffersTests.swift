@@ -79,22 +79,47 @@ import Testing
         #expect(address(of: next) != address(of: last) && last.readableBytesView.allSatisfy { $0 == 19 })
     }
 
-    /// If it failed, a client that speaks the wrong protocol would not be told so: its connection is reset when bytes of its
-    /// request were left unread.
-    @Test(arguments: [100, 128, 300]) func whatComesFirstIsHandedOnWhole(count: Int) throws {
-        final class Seen: ChannelInboundHandler {
-            typealias InboundIn = ByteBuffer
-            var counts: [Int] = []
-            var bytes: [UInt8] = []
-            func channelRead(context: ChannelHandlerContext, data: NIOAny) {
-                counts.append(unwrapInboundIn(data).readableBytes)
-                bytes += unwrapInboundIn(data).readableBytesView
-            }
+    /// What a connection's `ReadGate` hands on.
+    private final class Seen: ChannelInboundHandler {
+        typealias InboundIn = ByteBuffer
+        var counts: [Int] = []
+        var bytes: [UInt8] = []
+        func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            counts.append(unwrapInboundIn(data).readableBytes)
+            bytes += unwrapInboundIn(data).readableBytesView
         }
+    }
+
+    private func connected() throws -> (channel: EmbeddedChannel, seen: Seen) {
         let (channel, seen) = (EmbeddedChannel(loop: loop), Seen())
         let gate = ReadGate(
             PausedReads(eventLoop: loop) { _ in false }, account: ConnectionAccount(now: loop.now))
         try channel.pipeline.syncOperations.addHandlers([gate, seen])
+        return (channel, seen)
+    }
+
+    /// If it failed, a small request of a client that was trusted with several reads in a row would be taken for one of which a
+    /// part has come, and be refused while others hold all memory for those.
+    @Test(arguments: [128, 200, 384, 1000]) func smallBuffersAreHandedOnTogether(count: Int) throws {
+        let (channel, seen) = try connected()
+        channel.pipeline.fireChannelReadComplete()
+        let sent = pattern(count)
+        var start = 0
+        for capacity in [128, 128, 128, 2048] where start < count {
+            var part = ByteBufferAllocator().buffer(capacity: capacity)
+            part.writeBytes(sent[start..<min(start + capacity, count)])
+            start += part.readableBytes
+            channel.pipeline.fireChannelRead(part)
+        }
+        channel.pipeline.fireChannelReadComplete()
+        #expect(seen.counts == [count] && seen.bytes == sent)
+        _ = try? channel.finish(acceptAlreadyClosed: true)
+    }
+
+    /// If it failed, a client that speaks the wrong protocol would not be told so: its connection is reset when bytes of its
+    /// request were left unread.
+    @Test(arguments: [100, 128, 300]) func whatComesFirstIsHandedOnWhole(count: Int) throws {
+        let (channel, seen) = try connected()
         let sent = pattern(count)
         var parts: [ByteBuffer] = []
         for start in stride(from: 0, to: count, by: 128) {
@@ -108,6 +133,7 @@ import Testing
         channel.pipeline.fireChannelReadComplete()
         #expect(seen.counts == [count] && seen.bytes == sent)
         channel.pipeline.fireChannelRead(parts[0])
+        channel.pipeline.fireChannelReadComplete()
         #expect(seen.counts == [count, parts[0].readableBytes])
         _ = try? channel.finish(acceptAlreadyClosed: true)
     }
