@@ -14,7 +14,7 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     /// Enough for what most clients of HTTP/2 send first.
     private static let keptBytes = 128
     /// What is read at first; more when it was not enough.
-    private static let powerFirst = UInt8(11)
+    private static let powerFirst = UInt8(12)
 
     private let ofLoop: LoopBuffers
     /// What is read next, and at most, as a power of two.
@@ -107,8 +107,9 @@ final class LoopBuffers: @unchecked Sendable {
     // SAFETY (@unchecked Sendable): touched on the thread of its loop only; its thread's variable gives no other.
     /// A loop has its thread to itself.
     private static let ofThread = ThreadSpecificVariable<LoopBuffers>()
-    /// The sizes of buffers, as powers of two.
-    static let powers = 10...18
+    /// The sizes of buffers, as powers of two. The least has room for a small request with its head: one that is read in two
+    /// looks incomplete for a moment (with 1 KiB up to 4 of 100 were refused while others held all memory for incomplete ones).
+    static let powers = 12...18
     /// How many of a size: what was decrypted, or waits for a turn, is in a buffer for longer than its read.
     private static let countMax = 4
     /// But no more bytes than these.

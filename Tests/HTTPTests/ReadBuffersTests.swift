@@ -51,7 +51,7 @@ import Testing
             }
         }
         let used = connections.map { $0.readAndUse(100) }
-        #expect(Set(used.map(\.address)).count == 1 && used[0].capacity == 2048)
+        #expect(Set(used.map(\.address)).count == 1 && used[0].capacity == 4096)
         for connection in connections {
             connection.readInARow(1)
             #expect(connection.readAndUse(1500).address == used[0].address)
@@ -142,12 +142,12 @@ import Testing
     @Test func moreIsReadWhereThereIsMore() {
         let connection = Connection(loop, bytesMax: 20_000)
         let sizes = (0..<7).map { _ in connection.readAndUse(1 << 20).capacity }
-        #expect(sizes == [128, 2048, 4096, 8192, 16384, 32768, 32768])
+        #expect(sizes == [128, 4096, 8192, 16384, 32768, 32768, 32768])
         connection.buffers.limit(to: 16 << 10)
         #expect(connection.readAndUse(1 << 20).capacity == 16384)
         let smaller = (0..<10).map { _ in connection.readAndUse(10).capacity }
-        #expect(smaller == [16384, 16384, 8192, 8192, 4096, 4096, 2048, 2048, 1024, 1024])
-        #expect(connection.readAndUse(10).capacity == 1024)
+        #expect(smaller == [16384, 16384, 8192, 8192, 4096, 4096, 4096, 4096, 4096, 4096])
+        #expect(connection.readAndUse(10).capacity == 4096)
     }
 }
 
