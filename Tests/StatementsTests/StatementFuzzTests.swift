@@ -8,7 +8,7 @@ import Testing
 /// must not fall over. `FUZZ_SECONDS` in the environment makes it run longer; see `Tests/fuzz/statements`.
 @Suite("random statements")
 struct StatementFuzzTests {
-    /// The same sequence in every run.
+    /// The same sequence in every run, but for `FUZZ_SEED`.
     private struct Random: RandomNumberGenerator {
         var state: UInt64
 
@@ -21,6 +21,7 @@ struct StatementFuzzTests {
     }
 
     private static let seconds = Double(ProcessInfo.processInfo.environment["FUZZ_SECONDS"] ?? "") ?? 2
+    private static let seed = UInt64(ProcessInfo.processInfo.environment["FUZZ_SEED"] ?? "") ?? 1
 
     private static let words = [
         "set(", "(", ")", "[", "]", "{", "}", ",", ".", ":", "=", "==", "!=", "<", ">=", "=>", "+", "-", "*",
@@ -56,7 +57,7 @@ struct StatementFuzzTests {
 
     @Test("texts of random words")
     func texts() {
-        var random = Random(state: 1)
+        var random = Random(state: Self.seed)
         let end = Date(timeIntervalSinceNow: Self.seconds)
         var count = 0
         while Date() < end {
@@ -70,7 +71,7 @@ struct StatementFuzzTests {
 
     @Test("every function with random arguments")
     func calls() {
-        var random = Random(state: 2)
+        var random = Random(state: Self.seed + 1)
         let table = FunctionTable.transform(.log)
         let names = table.names.sorted()
         let end = Date(timeIntervalSinceNow: Self.seconds)
