@@ -17,9 +17,9 @@ final class LoopTurns: @unchecked Sendable {
     /// After those of busy ones the loop looks once at who else is there.
     private static let busyPause = TimeAmount.microseconds(100)
     /// How long busy connections are served in a row, before the loop looks at the others.
-    private static let roundTime = TimeAmount.milliseconds(4 * Int64(WorkBudget.slowness))
+    private static let roundTime = TimeAmount.milliseconds(2 * Int64(WorkBudget.slowness))
     /// How much of that is not for connections that have earned nothing.
-    private static let roundTimeKept = TimeAmount.milliseconds(3 * Int64(WorkBudget.slowness))
+    private static let roundTimeKept = TimeAmount.microseconds(1500 * Int64(WorkBudget.slowness))
     /// Of the last tenth of a second or two.
     private static let loadedTime = 50_000_000
     /// A loop has its thread to itself.

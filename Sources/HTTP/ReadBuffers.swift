@@ -164,6 +164,6 @@ extension ReadGate {
 
     /// What a connection may read at a time when there are so many on its loop: each may keep as much until its turn comes.
     package static func readBytes(_ most: Int, connections: Int) -> Int {
-        min(most, max(loopReadBytes / max(connections, 1), debtorReadBytes))
+        min(most, max(loopReadBytes / max(connections, 1), ReadShare.bytesMin))
     }
 }

@@ -17,11 +17,6 @@ package final class ReadGate: ChannelDuplexHandler {
     private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
     /// When longer, the thread's own time is measured.
     private static let doubtfulTime = TimeAmount.microseconds(200 * Int64(WorkBudget.slowness))
-    /// How often in a row is read from a connection whose requests were taken. Its bodies are complete sooner, and fewer are
-    /// begun at a time: with one read 1000 spans took 12 % more CPU time, 100 spans 7 %.
-    private static let readsOfProven: UInt = 4
-    /// What is read at a time from a connection in debt, or when many wait.
-    static let debtorReadBytes = 16 << 10
     /// A connection that was silent for so long keeps little memory for what comes next.
     package static let idleLimit = TimeAmount.seconds(5)
     /// What is worked on at most when a few bytes ask for much: two requests of a page.
@@ -30,8 +25,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private let paused: PausedReads
     private(set) var turns: LoopTurns?
     private let halfClosedLimit: TimeAmount
-    private let readBytesMax: Int
-    private var buffers: ReadBuffers?
+    private var (share, buffers): (ReadShare, ReadBuffers?)
     /// What is decrypted is handed on when a read is complete.
     private let isTLS: Bool
     private let servesPages: Bool
@@ -47,9 +41,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private var (wasLong, isQueued) = (false, false)
     /// A read that was asked for while bytes wait.
     private var heldRead = false
-    private var (inputEnded, isServing, isReadingLittle) = (false, false, false)
-    /// The channel's `maxMessagesPerRead` is `readsOfProven`.
-    private var isReadingOften = false
+    private var (inputEnded, isServing) = (false, false)
     private var deadline: Scheduled<Void>?
     /// What the connection costs.
     package let account: ConnectionAccount
@@ -72,7 +64,7 @@ package final class ReadGate: ChannelDuplexHandler {
         self.isTLS = isTLS
         self.paused = paused
         self.account = account
-        self.readBytesMax = readBytesMax
+        (share, buffers) = (ReadShare(bytesMax: readBytesMax), nil)
         self.halfClosedLimit = halfClosedLimit
     }
 
@@ -80,7 +72,7 @@ package final class ReadGate: ChannelDuplexHandler {
         self.context = context
         turns = LoopTurns.of(context.eventLoop, servesPages: servesPages)
         account.gate = self
-        let buffers = ReadBuffers(.of(context.eventLoop), bytesMax: readBytesMax)
+        let buffers = ReadBuffers(.of(context.eventLoop), bytesMax: share.bytesAtATime)
         self.buffers = buffers
         // Fails only when the channel is closed.
         try? context.channel.syncOptions?.setOption(.recvAllocator, value: buffers)
@@ -110,8 +102,9 @@ package final class ReadGate: ChannelDuplexHandler {
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         account.now = context.eventLoop.now
         if !account.work.isInCredit { spend(.zero, now: account.now) }
-        if isReadingLittle, !mustReadLittle { readLittle(false, context) }
+        if share.isLittle, !mustReadLittle { read(context) { $0.isLittle = false } }
         let buffer = unwrapInboundIn(data)
+        share.add(buffer.readableBytes)
         guard let buffers, !buffers.isPart(buffer) else { return }
         work(on: buffers.joined(buffer), context)
         buffers.giveBack(buffer)
@@ -134,9 +127,12 @@ package final class ReadGate: ChannelDuplexHandler {
             let wasFirst = buffers.isFirstRead
             if let part = buffers.endRead() { work(on: part, context) }
             guard self.context != nil else { return }
-            if wasFirst { readOften(false, context) }
+            if wasFirst { readInARow(context) }
         }
-        if !isReadingOften, !isReadingLittle, account.work.isProven, !servesPages { readOften(true, context) }
+        read(context) {
+            $0.endRound(now: ThreadTime.nanoseconds)
+            if !$0.isOften, !$0.isLittle, account.work.isProven, !servesPages { $0.readOften(true) }
+        }
         guard isTLS || wasLong || account.work.isLow else { return context.fireChannelReadComplete() }
         account.now = context.eventLoop.now
         let began = threadTime
@@ -147,11 +143,17 @@ package final class ReadGate: ChannelDuplexHandler {
     /// Whether what comes is worked on at once.
     private var mayWork: Bool {
         guard account.work.isInCredit, !account.isHeld else { return false }
-        guard !account.work.isProven || isBusy, let turns else { return true }
+        guard let turns, sharesRound else { return true }
         return turns.hasTime(forUnproven: !account.work.isProven)
     }
 
-    private var isBusy: Bool { account.isBusy(onLoaded: turns?.isLoaded(account.now) ?? false) }
+    /// Whether its time is taken from what the connections of a round have together. What takes long does on a busy loop: in a
+    /// round of 300 ms nobody has taken much lately, and nobody would wait.
+    private var sharesRound: Bool {
+        guard account.work.isProven, let turns else { return true }
+        let isLoaded = turns.isLoaded(account.now)
+        return wasLong && isLoaded || account.isBusy(onLoaded: isLoaded)
+    }
 
     /// Works on what waits until there is a reason not to.
     private func serve(_ context: ChannelHandlerContext) {
@@ -174,7 +176,7 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func spend(_ time: TimeAmount, now: NIODeadline) {
-        turns?.took(time, now: now, inRound: isBusy || !account.work.isProven)
+        turns?.took(time, now: now, inRound: sharesRound)
         account.spend(time, now: now, among: turns?.count ?? 0)
     }
 
@@ -193,10 +195,10 @@ package final class ReadGate: ChannelDuplexHandler {
         } else if time <= Self.doubtfulTime {
             fit(time, mayGrow: mayGrow)
         } else {
-            // Perhaps other threads had the processor: the next one will show.
-            time = Self.doubtfulTime
+            time = Self.doubtfulTime  // Perhaps other threads had the processor: the next one will show.
         }
-        wasLong = time >= Self.doubtfulTime
+        // What follows a read is short, whatever that was.
+        wasLong = time >= Self.doubtfulTime || wasLong && !mayGrow
         spend(time, now: end)
         account.now = end
     }
@@ -229,31 +231,30 @@ package final class ReadGate: ChannelDuplexHandler {
         // It goes on with `release`.
         guard !isQueued, !account.isHeld else { return }
         isQueued = true
-        if mustReadLittle { readLittle(true, context) }
+        if mustReadLittle { read(context) { $0.isLittle = true } }
         turns?.queue(self)
     }
 
     private var mustReadLittle: Bool { !account.work.isInCredit || turns?.areMany == true }
 
-    /// How much is read at a time while a connection is in debt, or many wait, and after that.
-    private func readLittle(_ isLittle: Bool, _ context: ChannelHandlerContext) {
-        guard isLittle != isReadingLittle else { return }
-        isReadingLittle = isLittle
-        if isLittle { readOften(false, context) }
-        buffers?.limit(to: isLittle ? Self.debtorReadBytes : readBytesMax)
+    /// Changes how much is read.
+    private func read(_ context: ChannelHandlerContext, _ change: (inout ReadShare) -> Void) {
+        let (bytes, reads) = (share.bytesAtATime, share.readsInARow)
+        change(&share)
+        if share.bytesAtATime != bytes { buffers?.limit(to: share.bytesAtATime) }
+        if share.readsInARow != reads { readInARow(context) }
     }
 
-    private func readOften(_ isOften: Bool, _ context: ChannelHandlerContext) {
-        isReadingOften = isOften
-        let count = isOften ? Self.readsOfProven : 1
-        buffers?.readInARow(Int(count))
+    private func readInARow(_ context: ChannelHandlerContext) {
+        buffers?.readInARow(share.readsInARow)
         // Fails only when the channel is closed.
-        try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: count)
+        try? context.channel.syncOptions?.setOption(.maxMessagesPerRead, value: UInt(share.readsInARow))
     }
 
     /// Leaves the channel one small buffer, when it has been idle. Called now and then.
     package func giveBackBuffers(_ now: NIODeadline) {
-        if isReadingOften, now - account.now >= Self.idleLimit, let context { readOften(false, context) }
+        guard share.isOften, now - account.now >= Self.idleLimit, let context else { return }
+        read(context) { $0.readOften(false) }
     }
 
     /// Works on a part of what waits. The thread's own time is measured: a debtor is not ended for what others took.
@@ -309,7 +310,7 @@ package final class ReadGate: ChannelDuplexHandler {
             if heldRead { queue(context) }
             return
         }
-        if !mustReadLittle { readLittle(false, context) }
+        if !mustReadLittle { read(context) { $0.isLittle = false } }
         if heldRead {
             heldRead = false
             read(context: context)

@@ -355,7 +355,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             return StalledRequest(fullness: slot.reader.fullness) { [self] in
                 guard stream.id == id else { return }
                 cancel(slot)
-                handler?.flush()
+                // Thousands may be: one write, not one each.
+                handler?.flushSoon()
             }
         }
     }

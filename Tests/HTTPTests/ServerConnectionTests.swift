@@ -348,6 +348,34 @@ import Testing
         for channel in channels { _ = try channel.finish() }
     }
 
+    /// Scenario: each read takes milliseconds, and what follows it nothing. Guarantees: all of that counts, not a tenth; else as
+    /// many have their turn in one round as have sent something, and a polite client waits for all of them.
+    @Test func longReadsCountWhole() throws {
+        final class Slow: ChannelInboundHandler {
+            typealias InboundIn = ByteBuffer
+            let loop: EmbeddedEventLoop
+            init(_ loop: EmbeddedEventLoop) { self.loop = loop }
+            func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+                let time = Int64(3_000_000 * WorkBudget.slowness)
+                let end = ThreadTime.nanoseconds() + time
+                while ThreadTime.nanoseconds() < end {}
+                loop.advanceTime(by: .nanoseconds(time))
+            }
+        }
+        let account = ConnectionAccount(slowness: 1_000_000, now: loop.now)
+        for _ in 0..<10 { account.earn(bytes: 1_000_000) }
+        let channel = EmbeddedChannel(loop: loop)
+        try channel.pipeline.syncOperations.addHandlers([
+            ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account), Slow(loop),
+        ])
+        for _ in 0..<4 {
+            channel.pipeline.fireChannelRead(ByteBuffer(bytes: [1]))
+            channel.pipeline.fireChannelReadComplete()
+        }
+        #expect(account.recent.nanoseconds(at: loop.now) > 2_000_000 * WorkBudget.slowness)
+        _ = try channel.finish()
+    }
+
     /// Guarantees: the smallest debt first, and among its like who came first; each once.
     @Test func turnsAreTakenInOrder() {
         var queue = TurnQueue<Int>()
