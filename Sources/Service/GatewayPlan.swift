@@ -34,7 +34,6 @@ package struct GatewayPlan: Sendable {
                 catalogue.addAlias(type.kind, alias.name, of: type.name, deprecation: alias.deprecation)
             }
         }
-        catalogue.addUpstream()
         return catalogue
     }
 

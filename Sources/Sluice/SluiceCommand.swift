@@ -189,7 +189,7 @@ struct Sluice {
     private static func printComponents() {
         print("buildinfo:\n  command: sluice\n  version: \(version)")
         for kind in ComponentKind.allCases {
-            let built = GatewayPlan.catalogue().all(kind).filter { $0.status == .built }
+            let built = GatewayPlan.catalogue().built(kind)
             print("\(kind.section):\(built.isEmpty ? " []" : "")")
             for entry in built {
                 print("  - name: \(entry.type)")

@@ -14,7 +14,6 @@ func testCatalogue() -> ComponentCatalogue {
     catalogue.add(.exporter, "nop")
     catalogue.add(.exporter, "tracesonly", signals: [.traces])
     catalogue.add(.extension, "health_check")
-    catalogue.addUpstream()
     return catalogue
 }
 

@@ -165,9 +165,9 @@ struct GatewayReader {
     private func unknownType(
         _ id: ComponentID, _ kind: ComponentKind, _ key: String, _ section: ConfigSection
     ) {
-        let built = catalogue.all(kind).filter { $0.status == .built && $0.deprecation == nil }.map(\.type)
-        let values = built.sorted().joined(separator: ", ")
-        let near = nearest(id.type, in: catalogue.all(kind).map(\.type))
+        let built = catalogue.built(kind)
+        let values = built.filter { $0.deprecation == nil }.map(\.type).sorted().joined(separator: ", ")
+        let near = nearest(id.type, in: built.map(\.type) + catalogue.notBuilt(kind))
         section.pointAtKey(
             key,
             error:
