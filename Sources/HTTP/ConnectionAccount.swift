@@ -15,13 +15,15 @@ package enum ConnectionEnd: String, Sendable, CaseIterable {
     case halfClosed = "half_closed"
     /// Its incomplete requests would have held more memory than they may.
     case memory = "incomplete_requests"
+    /// All connections together would take more memory than they may.
+    case connections = "too_many_connections"
     /// The process has nearly as many open files as it may have.
     case descriptors = "open_files"
 
     /// The error code of GOAWAY (RFC 9113 §7).
     package var http2Code: UInt32 {
         switch self {
-        case .frames, .time, .memory, .descriptors: 11  // ENHANCE_YOUR_CALM
+        case .frames, .time, .memory, .connections, .descriptors: 11  // ENHANCE_YOUR_CALM
         case .streamNumber: 1  // PROTOCOL_ERROR
         case .unreadAnswers, .halfClosed: 0
         }
@@ -36,6 +38,7 @@ package enum ConnectionEnd: String, Sendable, CaseIterable {
         case .unreadAnswers: "unread_answers"
         case .halfClosed: "half_closed"
         case .memory: "incomplete_requests"
+        case .connections: "too_many_connections"
         case .descriptors: "open_files"
         }
     }

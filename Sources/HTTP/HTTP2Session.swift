@@ -89,10 +89,28 @@ package final class HTTP2Session {
     /// Gives memory back that it does not need while no stream is open. Called now and then.
     package func giveBackMemory() {
         guard openStreams == 0, !isBusy, !isAway else { return }
+        forgetStreams()
+        memory?.putAwaySoon(self)
+    }
+
+    private func forgetStreams() {
         freeSlots = []
         slots = []
         if headerStream == nil { headers.giveBack(keepingBytes: 0) }
-        memory?.putAwaySoon(self)
+    }
+
+    /// Says how much memory sessions of a process may take without a stream, before they are put away at once. Any thread.
+    /// - Parameter loops: how many event loops they are on.
+    package static func limitAwake(toBytes bytes: Int, loops: Int) {
+        SessionSlots.limitAwake(toBytes: bytes, loops: loops)
+    }
+
+    /// Whether so many sessions of its loop are awake that one that has answered everything should keep nothing.
+    package var isCrowded: Bool { memory?.isCrowded == true }
+
+    /// Everything was answered: in a crowd it is put away at once.
+    package func rest() {
+        if openStreams == 0, !isAway, isCrowded { memory?.putAwaySoon(self) }
     }
 
     /// Puts its memory away, unless there is something to do for it. What it is asked, or told, brings it back.
@@ -102,6 +120,7 @@ package final class HTTP2Session {
         else { return }
         // They have ended.
         answeredEarly = []
+        forgetStreams()
         isAway = memory.putAway()
     }
 

@@ -23,6 +23,7 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     private var wasHalf = false
     /// How many of the next buffers NIO holds on to.
     private var keptNext = UInt8(1)
+    private var readsInARow = 1
     private var wasKept = false
     /// Until all was read that had come at first.
     private(set) var isFirstRead = true
@@ -36,15 +37,25 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
         limit(to: bytesMax)
     }
 
-    /// Reads no more than that at a time; rounded up to a power of two.
-    func limit(to bytesMax: Int) {
+    /// What is read at a time where that is the most: rounded up to a power of two, within what `LoopBuffers` has.
+    static func bytes(atMost bytesMax: Int) -> Int { 1 << power(atMost: bytesMax) }
+
+    private static func power(atMost bytesMax: Int) -> Int {
         let wanted = Int.bitWidth - max(bytesMax - 1, 1).leadingZeroBitCount
-        powerMax = UInt8(min(max(wanted, Int(Self.powerFirst)), LoopBuffers.powers.upperBound))
+        return min(max(wanted, Int(powerFirst)), LoopBuffers.powers.upperBound)
+    }
+
+    /// Reads no more than that at a time.
+    func limit(to bytesMax: Int) {
+        powerMax = UInt8(Self.power(atMost: bytesMax))
         power = min(power, powerMax)
     }
 
     /// NIO reads as often in a row from now on, and holds on to as many buffers.
-    func readInARow(_ count: Int) { keptNext = UInt8(count - 1) }
+    func readInARow(_ count: Int) {
+        keptNext = UInt8(max(0, count - readsInARow))
+        readsInARow = count
+    }
 
     /// What was read has been worked on: the buffer is for the next read, of whatever connection, when nobody keeps it.
     func giveBack(_ buffer: ByteBuffer) { ofLoop.give(buffer) }

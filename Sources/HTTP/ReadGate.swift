@@ -34,13 +34,13 @@ package final class ReadGate: ChannelDuplexHandler {
     private var waitingForWrites = false
     /// What was read and waits for a turn, or for the peer to read.
     private var waiting = ByteBuffer()
-    private var sliceBytes: Int
     private let sliceBytesMax: Int
-    /// Of the last slice.
-    private var workedBytes = 0
-    private var (wasLong, isQueued) = (false, false)
-    /// A read that was asked for while bytes wait.
-    private var heldRead = false
+    /// Of the next slice, and of the last.
+    private var (sliceBytes, workedBytes): (Int, Int)
+    /// Whether something took long in this round or the last one, and in this one.
+    private var (wasLong, isLong) = (false, false)
+    /// Whether a read was asked for while bytes wait.
+    private var (isQueued, heldRead) = (false, false)
     private var (inputEnded, isServing) = (false, false)
     private var deadline: Scheduled<Void>?
     /// What the connection costs.
@@ -60,7 +60,7 @@ package final class ReadGate: ChannelDuplexHandler {
     ) {
         self.servesPages = servesPages
         sliceBytesMax = servesPages ? Self.sliceBytesOfPages : Self.sliceBytesMax
-        sliceBytes = min(Self.sliceBytesFirst, sliceBytesMax)
+        (sliceBytes, workedBytes) = (min(Self.sliceBytesFirst, sliceBytesMax), 0)
         self.isTLS = isTLS
         self.paused = paused
         self.account = account
@@ -102,7 +102,7 @@ package final class ReadGate: ChannelDuplexHandler {
     package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         account.now = context.eventLoop.now
         if !account.work.isInCredit { spend(.zero, now: account.now) }
-        if share.isLittle, !mustReadLittle { read(context) { $0.isLittle = false } }
+        if share.isLittle, !mustReadLittle { read(context) { $0.readAsBefore() } }
         let buffer = unwrapInboundIn(data)
         share.add(buffer.readableBytes)
         guard let buffers, !buffers.isPart(buffer) else { return }
@@ -138,6 +138,7 @@ package final class ReadGate: ChannelDuplexHandler {
         let began = threadTime
         context.fireChannelReadComplete()
         if self.context != nil { measure(context, since: began, mayGrow: false) }
+        (wasLong, isLong) = (isLong, false)
     }
 
     /// Whether what comes is worked on at once.
@@ -197,8 +198,7 @@ package final class ReadGate: ChannelDuplexHandler {
         } else {
             time = Self.doubtfulTime  // Perhaps other threads had the processor: the next one will show.
         }
-        // What follows a read is short, whatever that was.
-        wasLong = time >= Self.doubtfulTime || wasLong && !mayGrow
+        if time >= Self.doubtfulTime { (wasLong, isLong) = (true, true) }
         spend(time, now: end)
         account.now = end
     }
@@ -231,7 +231,7 @@ package final class ReadGate: ChannelDuplexHandler {
         // It goes on with `release`.
         guard !isQueued, !account.isHeld else { return }
         isQueued = true
-        if mustReadLittle { read(context) { $0.isLittle = true } }
+        if mustReadLittle { read(context) { $0.readLittle(isProven: account.work.isProven) } }
         turns?.queue(self)
     }
 
@@ -310,7 +310,7 @@ package final class ReadGate: ChannelDuplexHandler {
             if heldRead { queue(context) }
             return
         }
-        if !mustReadLittle { read(context) { $0.isLittle = false } }
+        if !mustReadLittle { read(context) { $0.readAsBefore() } }
         if heldRead {
             heldRead = false
             read(context: context)

@@ -20,14 +20,14 @@ struct ReadShare: Equatable {
     /// Since the round began.
     private var readBytes = 0
     /// Whether it is in debt, or many wait for their turns.
-    var isLittle = false
+    private(set) var isLittle = false
     /// Whether its requests were taken.
     private(set) var isOften = false
 
-    /// - Parameter bytesMax: what is read at a time.
+    /// - Parameter bytesMax: what is read at a time; what `ReadBuffers` makes of it.
     init(bytesMax: Int) {
-        self.bytesMax = bytesMax
-        bytes = bytesMax
+        self.bytesMax = ReadBuffers.bytes(atMost: bytesMax)
+        bytes = self.bytesMax
     }
 
     /// What is read at a time.
@@ -45,6 +45,15 @@ struct ReadShare: Equatable {
         self.isOften = isOften
         bytes = wasMost ? most : min(bytes, most)
     }
+
+    /// It is in debt, or many wait for their turns. Who is not proven any more is not read often when that is over.
+    mutating func readLittle(isProven: Bool) {
+        isLittle = true
+        if !isProven { readOften(false) }
+    }
+
+    /// Neither is so any more.
+    mutating func readAsBefore() { isLittle = false }
 
     /// So much was read.
     mutating func add(_ count: Int) { readBytes += count }

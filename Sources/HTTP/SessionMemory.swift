@@ -29,6 +29,7 @@ final class SessionMemory {
     init?(_ slots: SessionSlots) {
         guard let slot = unsafe slots.take() else { return nil }
         self.slots = slots
+        slots.awake += 1
         unsafe self.slot = slot
         let colour =
             Int(bitPattern: slot) / SessionSlots.slotBytes % Self.colours * Self.colourBytes
@@ -39,6 +40,7 @@ final class SessionMemory {
 
     deinit {
         let isCold = unsafe packed != nil
+        if !isCold { slots.awake -= 1 }
         unsafe packed?.deallocate()
         unsafe slots.give(slot, isCold: isCold)
     }
@@ -50,6 +52,9 @@ final class SessionMemory {
         unsafe session_arena_made(arena)
         return code
     }
+
+    /// Whether more sessions of the loop are awake than should be without a stream.
+    var isCrowded: Bool { slots.areCrowded }
 
     /// Has the session put away when it is its turn.
     func putAwaySoon(_ session: HTTP2Session) { slots.putAwaySoon(session) }
@@ -69,6 +74,7 @@ final class SessionMemory {
         plainBytes = count
         wasWhole = unsafe session_arena_is_whole(arena)
         unsafe slots.giveBackPages(slot)
+        slots.awake -= 1
         return true
     }
 
@@ -81,6 +87,7 @@ final class SessionMemory {
         precondition(isWhole, "an HTTP/2 session that was put away has been damaged")
         unsafe packed = nil
         unsafe kept.deallocate()
+        slots.awake += 1
     }
 
     /// Whether a session that was put away has nothing elsewhere: then it may be forgotten as it is.

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import NIOCore
 internal import NIOPosix
+internal import Synchronization
 
 /// Where the sessions of one event loop have their memory: each a slot of addresses of its own, which stay its own while
 /// the pages behind them are given back. Event loop only.
@@ -24,7 +25,14 @@ final class SessionSlots: @unchecked Sendable {
     /// How many sessions are put away in a row, a few microseconds each, and how long the loop does other things then.
     private static let (rowMax, pause) = (16, TimeAmount.milliseconds(2))
 
+    /// What a session that has served a request takes more while it is not put away.
+    private static let awakeBytes = 13 << 10
+    /// How many sessions of a loop may be awake without a stream.
+    private static let awakeMax = Atomic(Int.max)
+
     private let eventLoop: any EventLoop
+    /// Sessions whose memory is not put away.
+    var awake = 0
     // SAFETY: owned, freed in deinit; sessions keep this object (`SessionMemory`).
     let room: UnsafeMutableRawPointer
     /// Addresses of what was mapped, and of free slots, with pages and without.
@@ -55,6 +63,14 @@ final class SessionSlots: @unchecked Sendable {
         ofThread.currentValue = slots
         return slots
     }
+
+    /// So many bytes on so many loops. Any thread.
+    static func limitAwake(toBytes bytes: Int, loops: Int) {
+        awakeMax.store(bytes == .max ? .max : max(16, bytes / awakeBytes / loops), ordering: .relaxed)
+    }
+
+    /// Whether more are awake than should be without a stream.
+    var areCrowded: Bool { awake > Self.awakeMax.load(ordering: .relaxed) }
 
     // MARK: - Slots
 

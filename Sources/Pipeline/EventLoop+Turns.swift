@@ -77,7 +77,7 @@ private final class LongWorks: @unchecked Sendable {
             }
             .takingOwnershipOfDescriptor(input: asked)
             .whenFailure { _ in
-                close(asked)
+                // The other end is the channel's, which has closed it.
                 close(self.asking)
                 self.asking = -1
                 if self.isUnderWay { self.askForTurn() }

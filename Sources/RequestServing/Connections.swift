@@ -77,7 +77,8 @@ struct Judgement {
 struct StalledRequest {
     /// How much of it has come, 0 to 1.
     let fullness: Double
-    let end: () -> Void
+    /// Returns bytes that are free then, or will be with what is sent next, and that are still in `IncompleteMemory.bytes`.
+    let end: () -> Int
 }
 
 /// A connection as its receiver sees it. Event loop only.
@@ -112,6 +113,7 @@ final class Connections: @unchecked Sendable {
     private var cut: Int?
 
     private let checkInterval: TimeAmount
+    private var wasSilent = true
 
     /// A body that does not move for this long is given up.
     static let stallLimit = TimeAmount.seconds(60)
@@ -123,6 +125,9 @@ final class Connections: @unchecked Sendable {
     private static let idleLookMax = 256
     /// A connection that was busy more recently is not idle.
     private static let idleLimit = TimeAmount.seconds(1)
+
+    /// What ten thousand sessions take until they are put away.
+    private static let putAwayTime = TimeAmount.seconds(3)
 
     private let memory: IncompleteMemory?
     private var relief: RepeatedTask?
@@ -156,9 +161,10 @@ final class Connections: @unchecked Sendable {
         guard let memory else { return }
         var stalled = open.values.flatMap { $0.stalledRequests(now) }
         stalled.sort { $0.fullness < $1.fullness }
+        var freed = 0
         for request in stalled {
-            request.end()
-            guard memory.bytes > memory.limitBytes / 4 else { break }
+            freed += request.end()
+            guard memory.bytes - freed > memory.limitBytes / 4 else { break }
         }
     }
 
@@ -177,8 +183,14 @@ final class Connections: @unchecked Sendable {
     private func check() {
         let now = eventLoop.now
         // Buffers of requests that nobody sends. Before idle connections are put away, which then fit into the gaps.
-        if now - tools.now >= ReadGate.idleLimit { tools.pool.trim() }
+        let isSilent = now - tools.now >= ReadGate.idleLimit
+        if isSilent { tools.pool.trim() }
         for connection in open.values { connection.check(now) }
+        // Once a silence, when sessions have been put away.
+        if isSilent, !wasSilent {
+            eventLoop.scheduleTask(in: Self.putAwayTime) { ResidentSize.giveBackFreedSoon() }
+        }
+        wasSilent = isSilent
     }
 
     private func stopTimers() {
@@ -191,13 +203,13 @@ final class Connections: @unchecked Sendable {
 
     func add(_ connection: any ReceiverConnection) {
         eventLoop.preconditionInEventLoop()
-        open[ObjectIdentifier(connection)] = connection
+        if open.updateValue(connection, forKey: ObjectIdentifier(connection)) == nil { memory?.opened() }
         if draining { connection.drain() }
     }
 
     func remove(_ connection: any ReceiverConnection) {
         eventLoop.preconditionInEventLoop()
-        open[ObjectIdentifier(connection)] = nil
+        if open.removeValue(forKey: ObjectIdentifier(connection)) != nil { memory?.closed() }
         endIfEmpty()
     }
 

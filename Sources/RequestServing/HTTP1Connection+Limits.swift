@@ -65,7 +65,12 @@ extension HTTP1Connection: ReceiverConnection {
         switch phase {
         case .idle where unread.readableBytes == 0: return []
         case .idle, .receiving:
-            return [StalledRequest(fullness: reader.fullness) { [self] in end(.memory) }]
+            return [
+                StalledRequest(fullness: reader.fullness) { [self] in
+                    end(.memory)
+                    return 0
+                }
+            ]
         case .waiting, .lingering, .closed: return []
         }
     }

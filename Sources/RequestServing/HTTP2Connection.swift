@@ -60,6 +60,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     func flushed() {
         memory.publish()
+        handler?.session?.rest()
     }
 
     func reading(at now: NIODeadline) {
@@ -216,7 +217,8 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         slots[stream.slot].stream = nil
         slots[stream.slot].reader.abandon()
         memory.openStreams -= 1
-        if memory.openStreams == 0, slots.count > HTTP2Session.idleSlotsMax {
+        guard memory.openStreams == 0 else { return }
+        if slots.count > HTTP2Session.idleSlotsMax || handler?.session?.isCrowded == true {
             slots = []
             memory.slots = 0
         }
@@ -353,10 +355,12 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
             else { return nil }
             let id = stream.id
             return StalledRequest(fullness: slot.reader.fullness) { [self] in
-                guard stream.id == id else { return }
+                guard stream.id == id else { return 0 }
+                let held = memory.heldBytes
                 cancel(slot)
                 // Thousands may be: one write, not one each.
                 handler?.flushSoon()
+                return held - memory.heldBytes + ConnectionMemory.streamBytes
             }
         }
     }

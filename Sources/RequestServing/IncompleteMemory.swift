@@ -4,10 +4,10 @@ internal import Pipeline
 internal import Synchronization
 
 /// What the clients of one receiver make it keep before their requests are complete: bodies that are not all there, open
-/// streams, header sections in parts, bytes that wait for their turn. Any thread.
+/// streams, header sections in parts, bytes that wait for their turn; and connections that ask for nothing. Any thread.
 ///
 /// Bounded by a share of what the memory limiter leaves for requests: what is left over is for requests that come whole, so
-/// that nobody is locked out by requests that never end.
+/// that nobody is locked out by requests that never end. Connections have three quarters of it at most.
 final class IncompleteMemory: Sendable {
     /// What all connections may hold.
     let limitBytes: Int
@@ -15,6 +15,14 @@ final class IncompleteMemory: Sendable {
     let connectionLimitBytes: Int
     /// What the connections from one address may hold together; nil: no bound.
     let addressLimitBytes: Int?
+
+    /// How many connections there may be. Of those that are idle the one that has been longest makes room for another.
+    let connectionsMax: Int
+    /// Those beyond are charged: what some hundred take is part of what the process takes at all.
+    private let connectionsFree: Int
+    /// What a connection takes while nothing is under way: 3.5 KiB before its first byte, 7.3 after a request.
+    private static let connectionBytes = 8 << 10
+    private let connections = Atomic<Int>(0)
 
     private let ledger: MemoryLedger
     private let used = Atomic<Int>(0)
@@ -28,7 +36,26 @@ final class IncompleteMemory: Sendable {
         limitBytes = share(limits.incompleteMemoryPercentage)
         connectionLimitBytes = share(limits.connectionMemoryPercentage)
         addressLimitBytes = limits.addressMemoryPercentage > 0 ? share(limits.addressMemoryPercentage) : nil
+        connectionsMax = share(75) / Self.connectionBytes
+        connectionsFree = share(6) / Self.connectionBytes
         self.ledger = ledger
+    }
+
+    /// Whether there are as many connections as there may be.
+    var isFull: Bool { connections.load(ordering: .relaxed) >= connectionsMax }
+
+    /// A connection was made.
+    func opened() {
+        if connections.add(1, ordering: .relaxed).oldValue >= connectionsFree {
+            ledger.charge(Self.connectionBytes)
+        }
+    }
+
+    /// A connection has ended.
+    func closed() {
+        if connections.subtract(1, ordering: .relaxed).newValue >= connectionsFree {
+            ledger.release(Self.connectionBytes)
+        }
     }
 
     /// Bytes held by all connections.

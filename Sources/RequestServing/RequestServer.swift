@@ -58,8 +58,8 @@ package final class RequestServer: Sendable {
             http.map { HTTP1Limits($0).checkInterval },
         ]
         let interval = intervals.compactMap { $0 }.min() ?? .seconds(15)
-        let memory = IncompleteMemory(
-            limits, requestBytes: outputs.map(\.input.limitBytes).min() ?? .max, ledger: context.ledger)
+        let requestBytes = outputs.map(\.input.limitBytes).min() ?? .max
+        let memory = IncompleteMemory(limits, requestBytes: requestBytes, ledger: context.ledger)
         self.memory = memory
         connections = context.gateway.group.makeIterator().map { loop in
             Connections(
@@ -68,6 +68,8 @@ package final class RequestServer: Sendable {
                     eventLoop: loop, ledger: context.ledger, tracer: context.gateway.tracer),
                 checkInterval: interval, memory: memory)
         }
+        HTTP2Session.limitAwake(
+            toBytes: requestBytes == .max ? .max : requestBytes / 8, loops: connections.count)
     }
 
     /// Begins to look at connections.
@@ -322,8 +324,11 @@ package final class RequestServer: Sendable {
                         preconditionFailure("a connection runs on a loop of another group")
                     }
                     let now = channel.eventLoop.now
-                    if FreeDescriptors.areShort(reserve: reserve), !here.connections.closeIdlest(now) {
-                        service.ends.count(.descriptors)
+                    let isFull = service.memory.isFull
+                    if isFull || FreeDescriptors.areShort(reserve: reserve),
+                        !here.connections.closeIdlest(now)
+                    {
+                        service.ends.count(isFull ? .connections : .descriptors)
                         channel.close(promise: nil)
                         return
                     }

@@ -34,6 +34,19 @@ struct ReadShareTests {
         #expect(share.bytesAtATime == 128 << 10 && share.readsInARow == 4)
     }
 
+    @Test("what a read can bring is what is compared with", arguments: [512 << 10, 256 << 10, 83_886, 512])
+    func sizes(bytesMax: Int) {
+        var (share, now) = (ReadShare(bytesMax: bytesMax), Int64(0))
+        let buffers = ReadBuffers.bytes(atMost: bytesMax)
+        #expect(share.bytesAtATime == buffers)
+        for _ in 0..<2 {
+            now += 10 * Self.millisecond
+            share.add(buffers)
+            share.endRound { now }
+        }
+        #expect(share.bytesAtATime == max(buffers / 2, min(buffers, 16 << 10)))
+    }
+
     @Test("what passes while a connection has nothing more to say is no long round")
     func pauses() {
         var (share, now) = (ReadShare(bytesMax: 128 << 10), Int64(0))
@@ -52,11 +65,12 @@ struct ReadShareTests {
     func debts() {
         var share = ReadShare(bytesMax: 512 << 10)
         share.readOften(true)
-        share.isLittle = true
+        share.readLittle(isProven: true)
         #expect(share.bytesAtATime == 16 << 10 && share.readsInARow == 1)
-        share.isLittle = false
-        #expect(share.bytesAtATime == 512 << 10 && share.readsInARow == 4)
-        share.readOften(false)
+        share.readAsBefore()
+        #expect(share.bytesAtATime == 256 << 10 && share.readsInARow == 4)
+        share.readLittle(isProven: false)
+        share.readAsBefore()
         #expect(share.readsInARow == 1)
     }
 }

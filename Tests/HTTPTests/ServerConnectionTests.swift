@@ -349,13 +349,17 @@ import Testing
     }
 
     /// Scenario: each read takes milliseconds, and what follows it nothing. Guarantees: all of that counts, not a tenth; else as
-    /// many have their turn in one round as have sent something, and a polite client waits for all of them.
-    @Test func longReadsCountWhole() throws {
+    /// many have their turn in one round as have sent something, and a polite client waits for all of them. With TLS what was decrypted
+    /// is worked on at the end of the read.
+    @Test(arguments: [false, true]) func longReadsCountWhole(isTLS: Bool) throws {
         final class Slow: ChannelInboundHandler {
             typealias InboundIn = ByteBuffer
             let loop: EmbeddedEventLoop
-            init(_ loop: EmbeddedEventLoop) { self.loop = loop }
-            func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+            let isTLS: Bool
+            init(_ loop: EmbeddedEventLoop, isTLS: Bool) { (self.loop, self.isTLS) = (loop, isTLS) }
+            func channelRead(context: ChannelHandlerContext, data: NIOAny) { if !isTLS { work() } }
+            func channelReadComplete(context: ChannelHandlerContext) { if isTLS { work() } }
+            private func work() {
                 let time = Int64(3_000_000 * WorkBudget.slowness)
                 let end = ThreadTime.nanoseconds() + time
                 while ThreadTime.nanoseconds() < end {}
@@ -366,7 +370,8 @@ import Testing
         for _ in 0..<10 { account.earn(bytes: 1_000_000) }
         let channel = EmbeddedChannel(loop: loop)
         try channel.pipeline.syncOperations.addHandlers([
-            ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account), Slow(loop),
+            ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account, isTLS: isTLS),
+            Slow(loop, isTLS: isTLS),
         ])
         for _ in 0..<4 {
             channel.pipeline.fireChannelRead(ByteBuffer(bytes: [1]))

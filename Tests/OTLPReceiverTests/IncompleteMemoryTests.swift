@@ -167,7 +167,7 @@ import Testing
     }
 
     /// Guarantees: when memory is short, what does not move ends, the emptiest first, and no more of it than needed.
-    @Test func theEmptiestAreEndedFirst() {
+    @Test(arguments: [false, true]) func theEmptiestAreEndedFirst(isLater: Bool) {
         final class Stalled: ReceiverConnection {
             var idleSince: NIODeadline? { nil }
             var requests: [StalledRequest] = []
@@ -189,7 +189,8 @@ import Testing
                 StalledRequest(fullness: fullness) {
                     ended.append(fullness)
                     memory.unreadBytes -= 100_000
-                    memory.publish()
+                    if !isLater { memory.publish() }
+                    return isLater ? 100_000 : 0
                 }
             }
             connections.add(connection)

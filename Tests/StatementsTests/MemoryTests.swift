@@ -31,6 +31,39 @@ import Testing
 
     private static let tooLong = "is longer than 67108864"
 
+    /// Scenario: statements that give each record that `unroll` has made its list again, with and without a text that grows.
+    /// Guarantees: no more than 10 000 records and 64 MiB come of a scope; what would be more fails by name. Else one record would be
+    /// worked on for ever.
+    @Test(
+        arguments: [
+            (
+                ["set(attributes[\"l\"], [1, 2])", "unroll(attributes[\"l\"])"], 10,
+                "new items from statements, more than 10000"
+            ),
+            (
+                [
+                    "set(attributes[\"l\"], [1, 2])",
+                    "set(attributes[\"t\"], Concat([attributes[\"a\"], \"x\"], \"\"))",
+                    "unroll(attributes[\"l\"])",
+                ], 1 << 20, "bytes of new items from statements, more than 67108864"
+            ),
+            (["unroll(Split(attributes[\"a\"], \"\"))"], 20_000, ""),
+            (
+                ["set(attributes[\"l\"], Split(attributes[\"a\"], \"\"))", "unroll(attributes[\"l\"])"],
+                20_000, "more than 10000"
+            ),
+        ] as [([String], Int, String)])
+    func unrolledRecords(statements: [String], bytes: Int, error: String) throws {
+        guard !error.isEmpty else {
+            // Only a path is unrolled.
+            #expect(throws: (any Error).self) { try run(statements, bytes: bytes) }
+            return
+        }
+        let (errors, written) = try run(statements, bytes: bytes)
+        #expect(errors.allSatisfy { $0.contains(error) } && !errors.isEmpty, "\(errors.prefix(3))")
+        #expect(written < 200 << 20)
+    }
+
     /// Scenario: statements that double a text of a megabyte ten times, in an attribute and in the cache. Guarantees: those that
     /// would go beyond 64 MiB fail, the others do not.
     @Test(arguments: ["attributes[\"a\"]", "cache[\"a\"]"])

@@ -23,8 +23,8 @@ package final class Frame {
     var cache: [MapEntry] = []
     /// The text that a function given as an argument is applied to.
     var slot = Value.null
-    /// Metrics that functions have added to the current scope.
-    var madeMetrics = 0
+    /// Metrics and records that functions have added to the current scope, and their bytes.
+    private var (madeItems, madeBytes) = (0, 0)
 
     /// For a text that lives for one statement.
     let room = TextRoom()
@@ -69,6 +69,26 @@ package final class Frame {
         }
     }
 
+    /// Metrics and records that statements may add to one scope of a request: a function that matches its own results would not
+    /// end.
+    private static let madeItemsMax = 10_000
+
+    /// Says how many items a statement is about to add to the scope, and their bytes: they are shown to the statements, too.
+    func addItems(_ count: Int, bytes: Int) throws(EvaluationError) {
+        guard madeItems + count <= Self.madeItemsMax else {
+            throw EvaluationError(
+                "a scope would get \(madeItems + count) new items from statements, more than \(Self.madeItemsMax); add a where that does not hold for them"
+            )
+        }
+        guard madeBytes + bytes <= textBytesMax else {
+            throw EvaluationError(
+                "a scope would get \(madeBytes + bytes) bytes of new items from statements, more than \(textBytesMax); add a where that does not hold for them"
+            )
+        }
+        madeItems += count
+        madeBytes += bytes
+    }
+
     /// Reads and changes what is open in an editor, which stays open as long as the frame is used.
     /// - Parameter itemBytes: of an item that was put into the editor, when no request is open.
     package init(_ editor: RequestEditor, itemBytes: Int = 0) {
@@ -88,7 +108,7 @@ package final class Frame {
     package func show(_ place: ScopePlace) {
         show(place.resource)
         (scopeGroup, scope) = (place.entry, place.scope)
-        madeMetrics = 0
+        (madeItems, madeBytes) = (0, 0)
     }
 
     /// Turns to a span, metric or log record of the scope shown last.

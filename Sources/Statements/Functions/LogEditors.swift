@@ -2,9 +2,6 @@ internal import OTLP
 
 /// What statements of the log context can do beside the editors of all contexts.
 enum LogEditors {
-    /// Records that one statement may make of one.
-    private static let recordsMax = 10_000
-
     static var all: [Function] {
         [
             // Of a record with a list in a field: a record for each of the items, appended behind the others.
@@ -13,11 +10,9 @@ enum LogEditors {
                 return { frame throws(EvaluationError) in
                     guard case .list(let list) = try field.evaluate(frame) else { return .null }
                     let items = list.items
-                    guard items.count <= recordsMax else {
-                        throw EvaluationError(
-                            "a list of \(items.count) items is not unrolled; the limit is \(recordsMax)")
-                    }
                     let whole = frame.editor.content(frame.item)
+                    let made = max(0, items.count - 1)
+                    try frame.addItems(made, bytes: made * whole.count)
                     let record = frame.item
                     for item in items.dropFirst() {
                         let position = frame.editor.fieldCount(frame.scopeGroup)
