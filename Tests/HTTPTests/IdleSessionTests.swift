@@ -124,6 +124,24 @@ import Testing
         ]
     }
 
+    /// Scenario: more connections of a loop have made a request than may be awake. Guarantees: those beyond rest as soon as they are
+    /// answered, and wake for the next one. Else 10 000 that have just asked take 100 MiB more.
+    @Test func aCrowdRestsAtOnce() throws {
+        HTTP2Session.limitAwake(toBytes: 0, loops: 1)
+        defer { HTTP2Session.limitAwake(toBytes: .max, loops: 1) }
+        let loop = EmbeddedEventLoop()
+        let rigs = try (0..<20).map { _ in try Rig(loop) }
+        for turn in 0..<3 as Range<Int32> {
+            for rig in rigs {
+                #expect(try rig.ask() == Self.answered(2 * turn + 1))
+                rig.session?.rest()
+                loop.advanceTime(by: .milliseconds(2))
+            }
+            #expect(rigs.count { $0.session?.isAway == true } == 4)
+        }
+        for rig in rigs { rig.finish() }
+    }
+
     /// If it failed, the second request of a client that was silent for a while would be answered with garbage, or not at all:
     /// its head says only which entries of the tables it means.
     @Test func bothTablesAreThereAfterwards() throws {

@@ -52,6 +52,22 @@ import Testing
         #expect(memory.heldBytes == 0 && ledger.bytes == 0 && memory.bodies == 0)
     }
 
+    /// Guarantees: connections that ask for nothing are charged beyond a sixteenth of what there is for requests, as long as they
+    /// last, and are too many when they have three quarters of it. Else some thousand take the process above its limit.
+    @Test func connectionsAreCharged() {
+        let shared = shared(100 * 8192)
+        for number in 1...75 {
+            #expect(!shared.isFull)
+            shared.opened()
+            #expect(ledger.bytes == max(0, number - 6) * 8192)
+        }
+        #expect(shared.isFull)
+        for number in (0..<75).reversed() {
+            shared.closed()
+            #expect(!shared.isFull && ledger.bytes == max(0, number - 6) * 8192)
+        }
+    }
+
     /// Scenario: a connection closes while it writes answers, with bytes that wait for their turn. Guarantees: they are not
     /// charged behind its end, when nobody gives them back any more: hundreds of such connections would lock everybody out.
     @Test func nothingIsChargedBehindTheEnd() {

@@ -139,3 +139,36 @@ def test_idle_connections_take_little(gateway):
                 assert more, "a connection that was idle is gone"
                 seen += more
     wait_until(lambda: running.resident_bytes() - before < 24 * MIB, "memory of connections that have ended")
+
+
+def test_connections_have_a_share_of_the_memory(gateway):
+    """If it failed, twenty thousand clients that say nothing would take the gateway above its memory limit."""
+    limiter = {"memory_limiter": {"check_interval": "1s", "limit_mib": 30}}
+    running = gateway(config({"nop": {}}, processors=limiter, signals=("traces",)))
+    # What is left for requests is a quarter of the limit at least; some is the process's own.
+    most = 24 * MIB * 3 // 4 // 8192
+    with contextlib.ExitStack() as owned:
+        clients = []
+        for _ in range(2):
+            for _ in range(most):
+                client = owned.enter_context(socket.create_connection((LOOPBACK, running.grpc_port), timeout=30))
+                clients.append(client)
+            # From then on they are idle.
+            time.sleep(1.5)
+        with connected(running.grpc_port) as polite:
+            ask(polite)
+        time.sleep(0.5)
+        alive = 0
+        for client in clients:
+            client.setblocking(False)
+            try:
+                while client.recv(4096):
+                    pass
+            except BlockingIOError:
+                alive += 1
+            except OSError:
+                pass
+        assert 100 < alive <= most
+        charged = running.metrics().sum("sluice_memory_ledger_bytes")
+        assert 0 < charged <= alive * 8192
+    wait_until(lambda: running.metrics().sum("sluice_memory_ledger_bytes") == 0, "memory of connections that have ended")
