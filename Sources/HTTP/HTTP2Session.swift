@@ -18,6 +18,8 @@ package final class HTTP2Session {
     private var session: OpaquePointer?  // nghttp2_session *, owned; nil after close()
     /// Whether the session's memory was put away (`SessionMemory`): it has no streams and nothing to say then.
     private(set) var isAway = false
+    /// Whether it is among those that are put away soon: once, however often it answers until then.
+    private var waitsToRest = false
     /// The session to call nghttp2 with, brought back if it was away: the one way to it.
     var raw: OpaquePointer? {
         if isAway { bringBack() }
@@ -90,7 +92,13 @@ package final class HTTP2Session {
     package func giveBackMemory() {
         guard openStreams == 0, !isBusy, !isAway else { return }
         forgetStreams()
-        memory?.putAwaySoon(self)
+        putAwaySoon()
+    }
+
+    private func putAwaySoon() {
+        guard let memory, !waitsToRest else { return }
+        waitsToRest = true
+        memory.putAwaySoon(self)
     }
 
     private func forgetStreams() {
@@ -110,11 +118,12 @@ package final class HTTP2Session {
 
     /// Everything was answered: in a crowd it is put away at once.
     package func rest() {
-        if openStreams == 0, !isAway, isCrowded { memory?.putAwaySoon(self) }
+        if openStreams == 0, !isAway, isCrowded { putAwaySoon() }
     }
 
     /// Puts its memory away, unless there is something to do for it. What it is asked, or told, brings it back.
     func putAway() {
+        waitsToRest = false
         guard let session = unsafe session, let memory, !isAway, !isBusy, openStreams == 0, output.isEmpty,
             unsafe nghttp2_session_want_write(session) == 0, unsafe nghttp2_session_want_read(session) != 0
         else { return }
