@@ -38,7 +38,6 @@ package final class HTTP2Handler: ChannelInboundHandler {
     /// A server's, until there is a session.
     private var greeting: HTTP2Greeting?
     /// Why a server's connection ends whose client speaks something else.
-    package static let foundTLS = "HTTP/2: the client speaks TLS"
     package static let foundNoHTTP2 = "HTTP/2: the client does not speak it"
     /// Whether the client's settings were acknowledged without a session.
     private var isGreeted = false
@@ -113,10 +112,7 @@ package final class HTTP2Handler: ChannelInboundHandler {
             }
             if closeWanted { return close(because: closeReason) }
         } catch {
-            guard error.isWithoutPreface else { return close(because: "HTTP/2: \(error)") }
-            // A TLS handshake (RFC 8446 §5.1) begins with this byte, and no method of HTTP/1.
-            return close(
-                because: buffer.readableBytesView.first == 0x16 ? Self.foundTLS : Self.foundNoHTTP2)
+            return close(because: error.isWithoutPreface ? Self.foundNoHTTP2 : "HTTP/2: \(error)")
         }
         if let session, session.outboundFrames > Self.gatheredFramesMax {
             reading = false

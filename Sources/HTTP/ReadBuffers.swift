@@ -1,4 +1,4 @@
-internal import NIOCore
+package import NIOCore
 internal import NIOPosix
 
 /// What one connection of a server reads into: as much as it has sent lately, in a buffer of its loop's (`LoopBuffers`), so that
@@ -9,7 +9,7 @@ internal import NIOPosix
 /// the next read follows at once, and all are handed on together: who answers the first bytes and closes would else lose its
 /// answer, since a socket that is closed before everything was read resets its connection; and a small request that had come
 /// whole would be taken for one of which a part has, and be refused where memory for those is short.
-final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
+package final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): its channel and its `ReadGate` use it on their event loop only.
     /// Enough for what most clients of HTTP/2 send first.
     private static let keptBytes = 128
@@ -30,11 +30,16 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     /// What filled small buffers.
     private var part: ByteBuffer?
 
-    /// - Parameter bytesMax: what is read at a time.
-    init(_ ofLoop: LoopBuffers, bytesMax: Int) {
-        self.ofLoop = ofLoop
+    /// Those of a connection of which nothing was read yet. On its event loop.
+    package init(on loop: any EventLoop) {
+        ofLoop = .of(loop)
         (power, powerMax) = (Self.powerFirst, Self.powerFirst)
-        limit(to: bytesMax)
+    }
+
+    /// Lets a channel read into them. On its event loop.
+    package func install(on channel: any Channel) {
+        // Fails only when the channel is closed.
+        try? channel.syncOptions?.setOption(.recvAllocator, value: self)
     }
 
     /// What is read at a time where that is the most: rounded up to a power of two, within what `LoopBuffers` has.
@@ -84,7 +89,7 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
 
     // MARK: - RecvByteBufferAllocator
 
-    func buffer(allocator: ByteBufferAllocator) -> ByteBuffer {
+    package func buffer(allocator: ByteBufferAllocator) -> ByteBuffer {
         wasKept = keptNext > 0
         if wasKept {
             keptNext -= 1
@@ -94,9 +99,9 @@ final class ReadBuffers: RecvByteBufferAllocator, @unchecked Sendable {
     }
 
     /// None: NIO would keep a buffer of that size.
-    func nextBufferSize() -> Int? { nil }
+    package func nextBufferSize() -> Int? { nil }
 
-    func record(actualReadBytes count: Int) -> Bool {
+    package func record(actualReadBytes count: Int) -> Bool {
         guard !wasKept else { return true }
         if count >= 1 << Int(power) {
             power = min(power + 1, powerMax)

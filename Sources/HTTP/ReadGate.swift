@@ -49,12 +49,14 @@ package final class ReadGate: ChannelDuplexHandler {
     /// - Parameters:
     ///   - paused: of the connection's event loop.
     ///   - account: the protocol's handler uses the same.
+    ///   - buffers: what the connection has been reading into; nil for new ones.
     ///   - readBytesMax: what is read at a time.
     ///   - servesPages: whether it is one of the gateway's own pages, which take turns among themselves.
     ///   - isTLS: the next handler hands on what it decrypted when a read is complete.
     ///   - halfClosedLimit: how long answers may take after the peer has ended its side.
     package init(
-        _ paused: PausedReads, account: ConnectionAccount, readBytesMax: Int = 64 << 10,
+        _ paused: PausedReads, account: ConnectionAccount, buffers: ReadBuffers? = nil,
+        readBytesMax: Int = 64 << 10,
         servesPages: Bool = false, isTLS: Bool = false,
         halfClosedLimit: TimeAmount = .seconds(5)
     ) {
@@ -64,7 +66,7 @@ package final class ReadGate: ChannelDuplexHandler {
         self.isTLS = isTLS
         self.paused = paused
         self.account = account
-        (share, buffers) = (ReadShare(bytesMax: readBytesMax), nil)
+        (share, self.buffers) = (ReadShare(bytesMax: readBytesMax), buffers)
         self.halfClosedLimit = halfClosedLimit
     }
 
@@ -72,10 +74,10 @@ package final class ReadGate: ChannelDuplexHandler {
         self.context = context
         turns = LoopTurns.of(context.eventLoop, servesPages: servesPages)
         account.gate = self
-        let buffers = ReadBuffers(.of(context.eventLoop), bytesMax: share.bytesAtATime)
+        let buffers = buffers ?? ReadBuffers(on: context.eventLoop)
+        buffers.limit(to: share.bytesAtATime)
+        buffers.install(on: context.channel)
         self.buffers = buffers
-        // Fails only when the channel is closed.
-        try? context.channel.syncOptions?.setOption(.recvAllocator, value: buffers)
     }
 
     package func handlerRemoved(context: ChannelHandlerContext) {

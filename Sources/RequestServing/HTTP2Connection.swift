@@ -76,7 +76,6 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         slots.removeAll()
         memory.end()
         switch reason {
-        case HTTP2Handler.foundTLS: service.foreign.tell(.tls)
         case HTTP2Handler.foundNoHTTP2: service.foreign.tell(.http1)
         default: break
         }

@@ -1,53 +1,54 @@
+internal import HTTP
 internal import NIOCore
 
-/// Tells HTTP/2 with prior knowledge from HTTP/1.1 by a connection's first bytes, then makes way for the right handlers.
+/// Waits for a connection's first bytes, tells HTTP/2 with prior knowledge from HTTP/1.1 by them, then makes way for the right
+/// handlers. A client that sends nothing costs no more than this.
 ///
 /// The connection preface of HTTP/2 (RFC 9113 §3.4) starts with "PRI"; no method of HTTP/1.1 does. On its channel's event loop, as NIO
 /// calls it.
 final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, ReceiverConnection {
     typealias InboundIn = ByteBuffer
 
+    /// What there is of a connection before its first bytes.
+    enum Arrival {
+        /// What it reads into.
+        case plain(ReadBuffers)
+        /// Behind a `ReadGate` and TLS.
+        case guarded(ConnectionAccount)
+    }
+
     private static let preface: [UInt8] = Array("PRI".utf8)
     /// The first byte of a TLS handshake (RFC 8446 §5.1), with which no method begins.
     private static let handshake: UInt8 = 0x16
-    private let connections: Connections
-    private let timeout: TimeAmount
-    private let onTLS: () -> Void
-    private let decide: (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
+    private let loop: AcceptingLoop
+    private let arrival: Arrival
     private var seen = ByteBuffer()
     private var context: ChannelHandlerContext?
     private var opened = NIODeadline.distantFuture
 
-    /// - Parameters:
-    ///   - timeout: how long a client may take for its first bytes.
-    ///   - onTLS: called when a client speaks TLS, which should have been taken off before.
-    ///   - decide: adds the handlers of the protocol behind this one.
-    init(
-        connections: Connections, timeout: TimeAmount, onTLS: @escaping () -> Void,
-        decide: @escaping (_ isHTTP2: Bool, _ pipeline: ChannelPipeline.SynchronousOperations) throws -> Void
-    ) {
-        self.connections = connections
-        self.timeout = timeout
-        self.onTLS = onTLS
-        self.decide = decide
+    /// - Parameter loop: adds the handlers of the protocol behind this one.
+    init(_ loop: AcceptingLoop, _ arrival: Arrival) {
+        self.loop = loop
+        self.arrival = arrival
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         opened = context.eventLoop.now
-        connections.add(self)
+        if case .plain(let buffers) = arrival { buffers.install(on: context.channel) }
+        loop.connections.add(self)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
         self.context = nil
-        connections.remove(self)
+        loop.connections.remove(self)
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         seen.writeImmutableBuffer(unwrapInboundIn(data))
         if seen.readableBytesView.first == Self.handshake {
             // It would wait for the other half of the handshake for as long as it may.
-            onTLS()
+            loop.service.foreign.tell(.tls)
             close()
             return
         }
@@ -55,7 +56,7 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
         let isHTTP2 = seen.readableBytesView.prefix(count).elementsEqual(Self.preface.prefix(count))
         if isHTTP2, count < Self.preface.count { return }
         do {
-            try decide(isHTTP2, context.pipeline.syncOperations)
+            try loop.begin(context.channel, arrival, isHTTP2: isHTTP2)
         } catch {
             context.fireErrorCaught(error)
             context.close(promise: nil)
@@ -80,7 +81,7 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
     // MARK: - ReceiverConnection
 
     func check(_ now: NIODeadline) {
-        if now - opened >= timeout { close() }
+        if now - opened >= loop.firstBytesTimeout { close() }
     }
 
     var idleSince: NIODeadline? { opened }

@@ -167,8 +167,8 @@ package final class RequestServer: Sendable {
         let address = try await listen(
             config.endpoint, key: key, readBytes: config.readBufferSize,
             tls: try tls(config.tls, key, ["h2"], "grpc"),
-            service
-        ) { pipeline, connections, account, address in
+            service, firstBytes: keeping.handshake
+        ) { _, pipeline, connections, account, address in
             let connection = HTTP2Connection(
                 service: service, tools: connections.tools, connections: connections, account: account,
                 address: address, limits: keeping)
@@ -199,28 +199,21 @@ package final class RequestServer: Sendable {
         let key = self.key(key)
         let address = try await listen(
             config.endpoint, key: key, readBytes: 262_144,
-            tls: try tls(config.tls, key, ["h2", "http/1.1"], "http"), service
-        ) { pipeline, connections, account, address in
-            try pipeline.addHandler(
-                ProtocolSniffer(
-                    connections: connections, timeout: http1.readHeader, onTLS: { service.foreign.tell(.tls) }
-                ) { isHTTP2, pipeline in
-                    if isHTTP2 {
-                        let connection = HTTP2Connection(
-                            service: service, tools: connections.tools, connections: connections,
-                            account: account, address: address, limits: keeping, times: times)
-                        try pipeline.addHandler(
-                            HTTP2Handler(
-                                role: .server, settings: HTTP2Settings(), delegate: connection,
-                                account: account))
-                    } else {
-                        try pipeline.addHandler(
-                            HTTP1Connection(
-                                service: service, connections: connections, account: account,
-                                address: address,
-                                limits: http1))
-                    }
-                })
+            tls: try tls(config.tls, key, ["h2", "http/1.1"], "http"), service, firstBytes: http1.readHeader
+        ) { isHTTP2, pipeline, connections, account, address in
+            if isHTTP2 {
+                let connection = HTTP2Connection(
+                    service: service, tools: connections.tools, connections: connections,
+                    account: account, address: address, limits: keeping, times: times)
+                try pipeline.addHandler(
+                    HTTP2Handler(
+                        role: .server, settings: HTTP2Settings(), delegate: connection, account: account))
+            } else {
+                try pipeline.addHandler(
+                    HTTP1Connection(
+                        service: service, connections: connections, account: account, address: address,
+                        limits: http1))
+            }
         }
         log("HTTP", address)
     }
@@ -290,21 +283,14 @@ package final class RequestServer: Sendable {
 
     private func listen(
         _ endpoint: EndpointConfig, key: String, readBytes: Int, tls: ServerTLS?, _ service: ProtocolService,
-        _ addHandlers:
-            @escaping @Sendable (
-                ChannelPipeline.SynchronousOperations, Connections, ConnectionAccount, _ address: String?
-            ) throws -> Void
+        firstBytes timeout: TimeAmount, _ addHandlers: @escaping AcceptingLoop.AddHandlers
     ) async throws(RequestServerError) -> SocketAddress? {
-        let connections = self.connections
-        let loops = connections.map { connections in
-            (
-                connections: connections,
-                paused: PausedReads(eventLoop: connections.eventLoop) { service.routes.shouldPause($0) }
-            )
+        let loops = connections.map {
+            AcceptingLoop(
+                connections: $0, service: service, limits: limits, readBytes: readBytes, tls: tls,
+                firstBytesTimeout: timeout, addHandlers: addHandlers)
         }
         let logger = context.logger
-        let limits = limits
-        let reserve = FreeDescriptors.reserve(of: FreeDescriptors.limit)
         let bootstrap = ServerBootstrap(group: context.gateway.group)
             .serverChannelOption(.backlog, value: 1024)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -323,27 +309,7 @@ package final class RequestServer: Sendable {
                     else {
                         preconditionFailure("a connection runs on a loop of another group")
                     }
-                    let now = channel.eventLoop.now
-                    let isFull = service.memory.isFull
-                    if isFull || FreeDescriptors.areShort(reserve: reserve),
-                        !here.connections.closeIdlest(now)
-                    {
-                        service.ends.count(isFull ? .connections : .descriptors)
-                        channel.close(promise: nil)
-                        return
-                    }
-                    let readBytes = ReadGate.readBytes(readBytes, connections: here.connections.count)
-                    let account = ConnectionAccount(
-                        work: limits.work, frames: limits.frames, threads: ConnectionAccount.besideThreads,
-                        now: now)
-                    try channel.pipeline.syncOperations.addHandler(
-                        ReadGate(
-                            here.paused, account: account, readBytesMax: readBytes, isTLS: tls != nil,
-                            halfClosedLimit: TimeAmount(limits.halfClosedTimeout)))
-                    try tls?.addHandler(to: channel)
-                    let address =
-                        limits.addressMemoryPercentage > 0 ? channel.remoteAddress?.ipAddress : nil
-                    try addHandlers(channel.pipeline.syncOperations, here.connections, account, address)
+                    try here.accept(channel)
                 }
             }
         do {

@@ -14,7 +14,8 @@ import Testing
         private var pool: NIOPooledRecvBufferAllocator
 
         init(_ loop: EmbeddedEventLoop, bytesMax: Int = 64 << 10) {
-            buffers = ReadBuffers(.of(loop), bytesMax: bytesMax)
+            buffers = ReadBuffers(on: loop)
+            buffers.limit(to: bytesMax)
             pool = NIOPooledRecvBufferAllocator(capacity: 1, recvAllocator: buffers)
         }
 
