@@ -154,12 +154,6 @@ package final class HTTP2Session {
         return unsafe nghttp2_session_want_read(raw) == 0 && nghttp2_session_want_write(raw) == 0
     }
 
-    /// The largest body that may be sent on a new stream without waiting; for tests of flow control.
-    package var remoteWindowBytes: Int {
-        guard let raw = unsafe raw else { return 0 }
-        return Int(unsafe nghttp2_session_get_remote_window_size(raw))
-    }
-
     /// How many streams the peer allows at a time.
     package var remoteMaxConcurrentStreams: UInt32 {
         guard let raw = unsafe raw else { return 0 }

@@ -94,6 +94,9 @@ package final class ReadGate: ChannelDuplexHandler {
         paused.forget()
     }
 
+    /// Closes the connection at once, whatever the handlers behind this one wait for.
+    package func close() { context?.close(promise: nil) }
+
     private func drop() {
         waiting = ByteBuffer()
         account.waitingBytes = 0

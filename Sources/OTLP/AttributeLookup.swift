@@ -35,12 +35,6 @@ extension WireBytes {
         keyValue(key, number).map { AttributeValue(KeyValueParts.value(of: $0)) }
     }
 
-    /// The key of a `KeyValue` message, which is its first field as a rule.
-    public var attributeKey: WireBytes {
-        for field in fields where field.number == Field.KeyValue.key { return field.bytes }
-        return .none
-    }
-
     /// The value of a `KeyValue` message if it has this key.
     public func value(of key: AttributeKey) -> AttributeValue? {
         var isIt = key.bytes.isEmpty

@@ -16,9 +16,6 @@ package struct RPCStatus: Error, Sendable, Equatable {
         self.init(code: code.rawValue, message: message, retryDelay: retryDelay)
     }
 
-    /// The code, where it is one of gRPC's; else `unknown`.
-    package var grpcCode: GRPCCode { GRPCCode(rawValue: code) ?? .unknown }
-
     static let retryInfoType = "type.googleapis.com/google.rpc.RetryInfo"
 
     /// The protobuf encoding.

@@ -47,13 +47,4 @@ extension Signal {
         case .logs: "log_records"
         }
     }
-
-    /// The noun that OTLP uses in a partial success, as in `rejected_data_points`.
-    package var rejectedNoun: String {
-        switch self {
-        case .traces: "spans"
-        case .metrics: "data_points"
-        case .logs: "log_records"
-        }
-    }
 }

@@ -50,27 +50,32 @@ final class AcceptingLoop: Sendable {
             channel.close(promise: nil)
             return
         }
-        let pipeline = channel.pipeline.syncOperations
-        guard let tls else {
-            return try pipeline.addHandler(ProtocolSniffer(self, .plain(ReadBuffers(on: channel.eventLoop))))
-        }
-        let account = try addGate(to: channel)
-        try tls.addHandler(to: channel)
-        try pipeline.addHandler(ProtocolSniffer(self, .guarded(account)))
+        try channel.pipeline.syncOperations.addHandler(
+            ProtocolSniffer(self, .silent(ReadBuffers(on: channel.eventLoop))))
+    }
+
+    /// Whether TLS has to be taken off first.
+    var isTLS: Bool { tls != nil }
+
+    /// Adds what takes TLS off, for a connection of which nothing else was read.
+    func beginTLS(_ channel: any Channel, _ buffers: ReadBuffers) throws {
+        let account = try addGate(to: channel, buffers)
+        try tls?.addHandler(to: channel)
+        try channel.pipeline.syncOperations.addHandler(ProtocolSniffer(self, .decrypted(account)))
     }
 
     /// Adds what a connection needs whose first bytes have come.
     func begin(_ channel: any Channel, _ arrival: ProtocolSniffer.Arrival, isHTTP2: Bool) throws {
         let account =
             switch arrival {
-            case .plain(let buffers): try addGate(to: channel, buffers)
-            case .guarded(let account): account
+            case .silent(let buffers): try addGate(to: channel, buffers)
+            case .decrypted(let account): account
             }
         let address = limits.addressMemoryPercentage > 0 ? channel.remoteAddress?.ipAddress : nil
         try addHandlers(isHTTP2, channel.pipeline.syncOperations, connections, account, address)
     }
 
-    private func addGate(to channel: any Channel, _ buffers: ReadBuffers? = nil) throws -> ConnectionAccount {
+    private func addGate(to channel: any Channel, _ buffers: ReadBuffers) throws -> ConnectionAccount {
         let account = ConnectionAccount(
             work: limits.work, frames: limits.frames, threads: ConnectionAccount.besideThreads,
             now: channel.eventLoop.now)
@@ -78,7 +83,7 @@ final class AcceptingLoop: Sendable {
             ReadGate(
                 paused, account: account, buffers: buffers,
                 readBytesMax: ReadGate.readBytes(readBytes, connections: connections.count),
-                isTLS: tls != nil, halfClosedLimit: TimeAmount(limits.halfClosedTimeout)))
+                isTLS: isTLS, halfClosedLimit: TimeAmount(limits.halfClosedTimeout)))
         return account
     }
 }

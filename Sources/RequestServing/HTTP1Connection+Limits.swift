@@ -3,6 +3,9 @@ internal import NIOCore
 
 /// What time and others allow it.
 extension HTTP1Connection: ReceiverConnection {
+    var connectionBytes: Int { service.connectionBytes }
+    var gate: ReadGate? { account.gate }
+
     func check(_ now: NIODeadline) {
         excusePause(now)
         account.gate?.giveBackBuffers(now)

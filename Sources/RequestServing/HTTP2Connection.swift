@@ -279,6 +279,9 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     // MARK: - ReceiverConnection
 
+    var connectionBytes: Int { service.connectionBytes }
+    var gate: ReadGate? { account.gate }
+
     func check(_ now: NIODeadline) {
         guard let handler else { return }
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
@@ -390,6 +393,6 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
     }
 
     func close() {
-        handler?.close(because: "the gateway stopped")
+        handler?.close(because: "the gateway makes room, or stops")
     }
 }

@@ -16,13 +16,11 @@ final class IncompleteMemory: Sendable {
     /// What the connections from one address may hold together; nil: no bound.
     let addressLimitBytes: Int?
 
-    /// How many connections there may be. Of those that are idle the one that has been longest makes room for another.
-    let connectionsMax: Int
-    /// Those beyond are charged: what some hundred take is part of what the process takes at all.
-    private let connectionsFree: Int
-    /// What a connection takes while nothing is under way: 3.5 KiB before its first byte, 7.3 after a request.
-    private static let connectionBytes = 8 << 10
-    private let connections = Atomic<Int>(0)
+    /// What connections may take together. Of those that are idle the one that has been longest makes room for another.
+    private let connectionsLimitBytes: Int
+    /// What they take beyond is charged: what some hundred take is part of what the process takes at all.
+    private let connectionsFreeBytes: Int
+    private let connectionsBytes = Atomic<Int>(0)
 
     private let ledger: MemoryLedger
     private let used = Atomic<Int>(0)
@@ -36,27 +34,29 @@ final class IncompleteMemory: Sendable {
         limitBytes = share(limits.incompleteMemoryPercentage)
         connectionLimitBytes = share(limits.connectionMemoryPercentage)
         addressLimitBytes = limits.addressMemoryPercentage > 0 ? share(limits.addressMemoryPercentage) : nil
-        connectionsMax = share(75) / Self.connectionBytes
-        connectionsFree = share(6) / Self.connectionBytes
+        connectionsLimitBytes = share(75)
+        connectionsFreeBytes = share(6)
         self.ledger = ledger
     }
 
     /// Whether there are as many connections as there may be.
-    var isFull: Bool { connections.load(ordering: .relaxed) >= connectionsMax }
+    var isFull: Bool { connectionsBytes.load(ordering: .relaxed) >= connectionsLimitBytes }
 
-    /// A connection was made.
-    func opened() {
-        if connections.add(1, ordering: .relaxed).oldValue >= connectionsFree {
-            ledger.charge(Self.connectionBytes)
-        }
+    /// A connection was made that takes so much while nothing is under way.
+    func opened(bytes: Int) {
+        let (old, new) = connectionsBytes.add(bytes, ordering: .relaxed)
+        let charged = chargedBytes(of: new) - chargedBytes(of: old)
+        if charged > 0 { ledger.charge(charged) }
     }
 
     /// A connection has ended.
-    func closed() {
-        if connections.subtract(1, ordering: .relaxed).newValue >= connectionsFree {
-            ledger.release(Self.connectionBytes)
-        }
+    func closed(bytes: Int) {
+        let (old, new) = connectionsBytes.subtract(bytes, ordering: .relaxed)
+        let charged = chargedBytes(of: old) - chargedBytes(of: new)
+        if charged > 0 { ledger.release(charged) }
     }
+
+    private func chargedBytes(of bytes: Int) -> Int { max(0, bytes - connectionsFreeBytes) }
 
     /// Bytes held by all connections.
     var bytes: Int { used.load(ordering: .relaxed) }

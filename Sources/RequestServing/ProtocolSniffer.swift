@@ -11,10 +11,10 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
 
     /// What there is of a connection before its first bytes.
     enum Arrival {
-        /// What it reads into.
-        case plain(ReadBuffers)
-        /// Behind a `ReadGate` and TLS.
-        case guarded(ConnectionAccount)
+        /// Nothing but what it reads into.
+        case silent(ReadBuffers)
+        /// A `ReadGate` and TLS, before this handler.
+        case decrypted(ConnectionAccount)
     }
 
     private static let preface: [UInt8] = Array("PRI".utf8)
@@ -35,7 +35,7 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
         opened = context.eventLoop.now
-        if case .plain(let buffers) = arrival { buffers.install(on: context.channel) }
+        if case .silent(let buffers) = arrival { buffers.install(on: context.channel) }
         loop.connections.add(self)
     }
 
@@ -46,6 +46,9 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         seen.writeImmutableBuffer(unwrapInboundIn(data))
+        if case .silent(let buffers) = arrival, loop.isTLS {
+            return makeWay(context) { try loop.beginTLS(context.channel, buffers) }
+        }
         if seen.readableBytesView.first == Self.handshake {
             // It would wait for the other half of the handshake for as long as it may.
             loop.service.foreign.tell(.tls)
@@ -55,15 +58,20 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
         let count = min(seen.readableBytes, Self.preface.count)
         let isHTTP2 = seen.readableBytesView.prefix(count).elementsEqual(Self.preface.prefix(count))
         if isHTTP2, count < Self.preface.count { return }
+        makeWay(context) { try loop.begin(context.channel, arrival, isHTTP2: isHTTP2) }
+    }
+
+    /// Lets what comes next have what was read.
+    private func makeWay(_ context: ChannelHandlerContext, for next: () throws -> Void) {
         do {
-            try loop.begin(context.channel, arrival, isHTTP2: isHTTP2)
+            try next()
         } catch {
             context.fireErrorCaught(error)
             context.close(promise: nil)
             return
         }
+        // That the read is complete is told by whoever tells it: there may be more of what has come.
         context.fireChannelRead(NIOAny(seen))
-        context.fireChannelReadComplete()
         seen = ByteBuffer()
         context.pipeline.syncOperations.removeHandler(self, promise: nil)
     }
@@ -79,6 +87,18 @@ final class ProtocolSniffer: ChannelInboundHandler, RemovableChannelHandler, Rec
     }
 
     // MARK: - ReceiverConnection
+
+    var connectionBytes: Int {
+        switch arrival {
+        case .silent: ProtocolService.plainConnectionBytes
+        case .decrypted: loop.service.connectionBytes
+        }
+    }
+
+    var gate: ReadGate? {
+        guard case .decrypted(let account) = arrival else { return nil }
+        return account.gate
+    }
 
     func check(_ now: NIODeadline) {
         if now - opened >= loop.firstBytesTimeout { close() }

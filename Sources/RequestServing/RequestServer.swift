@@ -111,7 +111,7 @@ package final class RequestServer: Sendable {
         _ transport: String, limits: RequestLimits, encodings: [String] = [], _ served: [ServedRequests],
         choosing choice: RouteChoice? = nil, style: AnswerStyle = .otlp,
         responseHeaders: [(name: String, value: String)] = [], cors: CORSConfig? = nil,
-        authenticator: ComponentID?
+        authenticator: ComponentID?, isTLS: Bool
     ) -> ProtocolService {
         let targets = served.map { served -> (path: String, target: Target) in
             (served.path, target(served, transport, style: style, isGRPC: limits.isGRPC))
@@ -129,7 +129,7 @@ package final class RequestServer: Sendable {
             ends: ConnectionEnds(
                 registry: context.registry, receiver: context.name, transport: transport,
                 logger: context.logger),
-            memory: memory)
+            memory: memory, isTLS: isTLS)
     }
 
     /// - Parameter isGRPC: nil for packets, which nobody answers.
@@ -156,7 +156,8 @@ package final class RequestServer: Sendable {
     ) async throws(RequestServerError) {
         let limits = RequestLimits(
             isGRPC: true, bodyBytesMax: config.maxRecvMsgSizeBytes, keepsMetadata: config.includeMetadata)
-        let service = service("grpc", limits: limits, served, authenticator: config.authenticator)
+        let service = service(
+            "grpc", limits: limits, served, authenticator: config.authenticator, isTLS: config.tls != nil)
         let keeping = ConnectionKeeper.Limits(config)
         var settings = HTTP2Settings()
         if let streams = config.maxConcurrentStreams {
@@ -192,7 +193,7 @@ package final class RequestServer: Sendable {
             "http", limits: limits, encodings: config.compressionAlgorithms, served, choosing: choice,
             style: style,
             responseHeaders: config.responseHeaders.map { (name: $0.name, value: $0.value.value) },
-            cors: config.cors, authenticator: config.authenticator)
+            cors: config.cors, authenticator: config.authenticator, isTLS: config.tls != nil)
         let http1 = HTTP1Limits(config)
         let times = RequestTimes(read: http1.read, write: http1.write)
         let keeping = ConnectionKeeper.Limits(config)

@@ -58,12 +58,12 @@ import Testing
         let shared = shared(100 * 8192)
         for number in 1...75 {
             #expect(!shared.isFull)
-            shared.opened()
+            shared.opened(bytes: 8192)
             #expect(ledger.bytes == max(0, number - 6) * 8192)
         }
         #expect(shared.isFull)
         for number in (0..<75).reversed() {
-            shared.closed()
+            shared.closed(bytes: 8192)
             #expect(!shared.isFull && ledger.bytes == max(0, number - 6) * 8192)
         }
     }
@@ -186,6 +186,7 @@ import Testing
     @Test(arguments: [false, true]) func theEmptiestAreEndedFirst(isLater: Bool) {
         final class Stalled: ReceiverConnection {
             var idleSince: NIODeadline? { nil }
+            let connectionBytes = 0
             var requests: [StalledRequest] = []
             func stalledRequests(_ now: NIODeadline) -> [StalledRequest] { requests }
             func check(_ now: NIODeadline) {}

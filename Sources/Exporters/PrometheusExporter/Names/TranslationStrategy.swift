@@ -16,12 +16,4 @@ package enum TranslationStrategy: String, Sendable, CaseIterable {
         case .noUTF8EscapingWithSuffixes, .noTranslation: true
         }
     }
-
-    /// Whether the unit and the kind of a metric show in its name.
-    var addsSuffixes: Bool {
-        switch self {
-        case .underscoreEscapingWithSuffixes, .noUTF8EscapingWithSuffixes: true
-        case .underscoreEscapingWithoutSuffixes, .noTranslation: false
-        }
-    }
 }
