@@ -121,6 +121,7 @@ struct OTLPReceiverConfigTests {
         "a protocol at the wrong place or of the wrong form is one error, not one about its absence, too",
         arguments: [
             "grpc: {endpoint: 'a:1'}", "protocols: [grpc]", "protocol: {grpc: }", "protocols: {gprc: }",
+            "protocols: {grpc: 5}",
         ])
     func oneErrorForOneMistake(yaml: String) {
         let problems = read(yaml).1

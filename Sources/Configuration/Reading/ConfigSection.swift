@@ -296,6 +296,9 @@ package final class ConfigSection {
     /// True when reading the key's value has reported an error, so that a follow-up error would only repeat it.
     package func isBroken(_ key: String) -> Bool { broken.contains(key) }
 
+    /// Whether that is so of any key.
+    package var hasBrokenKeys: Bool { !broken.isEmpty }
+
     func wrongType(_ entry: ConfigMap.Entry, expected: String, help: String? = nil) {
         broken.insert(entry.key)
         let origin = entry.value.isScalar ? entry.value.origin : entry.keyOrigin

@@ -39,7 +39,9 @@ package struct JaegerConfig: Sendable, Equatable {
         }
         compact = protocols?.optionalProtocol("thrift_compact") { Packets($0, port: 6831) }
         binary = protocols?.optionalProtocol("thrift_binary") { Packets($0, port: 6832) }
-        if grpc == nil, http == nil, compact == nil, binary == nil, !section.isBroken("protocols") {
+        if grpc == nil, http == nil, compact == nil, binary == nil, !section.isBroken("protocols"),
+            protocols?.hasBrokenKeys != true
+        {
             (protocols ?? section).report(
                 nil, error: "must specify at least one protocol when using the Jaeger receiver",
                 help: "write one or more of \(names.joined(separator: ", ")) below protocols")

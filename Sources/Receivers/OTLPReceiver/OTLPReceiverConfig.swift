@@ -48,7 +48,7 @@ package struct OTLPReceiverConfig: Sendable, Equatable {
             let read = HTTP(keys)
             http = keys.bool("enabled", default: true) ? read : nil
         }
-        if grpc == nil, http == nil, !section.isBroken("protocols") {
+        if grpc == nil, http == nil, !section.isBroken("protocols"), protocols?.hasBrokenKeys != true {
             (protocols ?? section).report(
                 nil, error: "must specify at least one protocol when using the OTLP receiver",
                 help: protocols == nil
