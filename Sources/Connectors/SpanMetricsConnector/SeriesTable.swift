@@ -55,13 +55,13 @@ struct SeriesTable {
     let bounds: BucketBounds
     private let stride: Int
     private let ledger: MemoryLedger?
-    private(set) var series: ContiguousArray<Series> = []
+    private(set) var series = BlockArray<Series>()
     /// What a span changes, of one series behind the other: a span touches one or two lines of the cache.
     ///
     ///     | count | sum (bits of a Double) | when a span came last | since the flush | buckets … |
     ///
     /// Since the flush: 1 if a span came, and 2 for each exemplar.
-    private var tallies: ContiguousArray<UInt64> = []
+    private var tallies: BlockArray<UInt64>
     private(set) var resources: ContiguousArray<Resource> = []
     private var freeSeries: [Int32] = []
     private var freeResources: [Int32] = []
@@ -73,6 +73,7 @@ struct SeriesTable {
     init(bounds: [Double], ledger: MemoryLedger?) {
         self.bounds = BucketBounds(bounds)
         stride = Self.tallyHead + (bounds.isEmpty ? 0 : bounds.count + 1)
+        tallies = BlockArray(stride: stride)
         self.ledger = ledger
     }
 
@@ -83,16 +84,15 @@ struct SeriesTable {
 
     /// Counts of the buckets of a series, `bounds.count + 1`.
     func buckets(_ index: Int32) -> ArraySlice<UInt64> {
-        let start = Int(index) * stride
-        return ArraySlice(tallies[start + Self.tallyHead..<start + stride])
+        tallies[values: Int(index)].dropFirst(Self.tallyHead)
     }
 
-    func count(_ index: Int32) -> UInt64 { tallies[Int(index) * stride] }
-    func sum(_ index: Int32) -> Double { Double(bitPattern: tallies[Int(index) * stride + 1]) }
+    func count(_ index: Int32) -> UInt64 { tallies[Int(index)] }
+    func sum(_ index: Int32) -> Double { Double(bitPattern: tallies[Int(index), 1]) }
     /// When a span of a series came last.
-    func used(_ index: Int32) -> UInt64 { tallies[Int(index) * stride + 2] }
+    func used(_ index: Int32) -> UInt64 { tallies[Int(index), 2] }
     /// Whether something came since the last flush.
-    func isChanged(_ index: Int32) -> Bool { tallies[Int(index) * stride + 3] & 1 != 0 }
+    func isChanged(_ index: Int32) -> Bool { tallies[Int(index), 3] & 1 != 0 }
 
     func findResource(_ key: Key) -> Int32? {
         let index = resourceByKey.find(key.low, key.high)
@@ -106,13 +106,11 @@ struct SeriesTable {
     /// cache.
     func place(_ index: Int32, _ duration: Double) -> Counted {
         let bucket = bounds.values.isEmpty ? 0 : bounds.bucket(of: duration)
-        let start = Int(index) &* stride
         // SAFETY: a series that was found or made has `stride` tallies; nothing is read.
-        unsafe tallies.withUnsafeBytes { tallies in
-            let head = unsafe tallies.baseAddress.unsafelyUnwrapped + start &* 8
-            unsafe OTLP.prefetch(UnsafeRawBufferPointer(start: head, count: Self.tallyHead * 8))
+        unsafe tallies.withValues(of: Int(index)) { tally in
+            unsafe OTLP.prefetch(UnsafeRawBufferPointer(start: tally, count: Self.tallyHead * 8))
             unsafe OTLP.prefetch(
-                UnsafeRawBufferPointer(start: head + (Self.tallyHead &+ bucket) &* 8, count: 1))
+                UnsafeRawBufferPointer(start: tally + (Self.tallyHead &+ bucket), count: 1))
         }
         return Counted(series: index, bucket: Int32(truncatingIfNeeded: bucket), duration: duration)
     }
@@ -197,9 +195,9 @@ struct SeriesTable {
         } else {
             index = Int32(series.count)
             series.append(added)
-            tallies.append(contentsOf: repeatElement(0, count: stride))
+            tallies.append(0)
         }
-        tallies[Int(index) * stride + 2] = now
+        tallies[Int(index), 2] = now
         seriesByKey.set(key.low, key.high, to: index)
         resources[Int(resource)].series.append(index)
         series[Int(index)].isOverflow = isOverflow
@@ -238,15 +236,14 @@ struct SeriesTable {
 
     /// Counts the first so many spans.
     mutating func count(_ spans: [Counted], _ count: Int, durations: Bool, now: UInt64) {
-        let (stride, hasBuckets) = (stride, !bounds.values.isEmpty)
-        // SAFETY: a series that was found or made has `stride` tallies, of which a bucket's is one.
-        unsafe tallies.withUnsafeMutableBufferPointer { tallies in
-            for span in spans[..<count] {
-                let tally = unsafe tallies.baseAddress.unsafelyUnwrapped + Int(span.series) &* stride
+        let hasBuckets = !bounds.values.isEmpty
+        for span in spans[..<count] {
+            // SAFETY: a series that was found or made has `stride` tallies, of which a bucket's is one.
+            unsafe tallies.withMutableValues(of: Int(span.series)) { tally in
                 unsafe tally[0] &+= 1
                 unsafe tally[2] = now
                 unsafe tally[3] |= 1
-                guard durations else { continue }
+                guard durations else { return }
                 unsafe tally[1] = (Double(bitPattern: tally[1]) + span.duration).bitPattern
                 if hasBuckets { unsafe tally[Self.tallyHead &+ Int(span.bucket)] &+= 1 }
             }
@@ -259,13 +256,13 @@ struct SeriesTable {
 
     /// Whether a series has fewer exemplars than that.
     func wantsExemplar(_ index: Int32, most: Int) -> Bool {
-        tallies[Int(index) * stride + 3] >> 1 < UInt64(most)
+        tallies[Int(index), 3] >> 1 < UInt64(most)
     }
 
     mutating func add(_ exemplar: MetricExemplar, to index: Int32) {
         ledger?.charge(Self.bytes(of: [exemplar]))
         series[Int(index)].exemplars.append(exemplar)
-        tallies[Int(index) * stride + 3] += 2
+        tallies[Int(index), 3] += 2
     }
 
     /// What exemplars are charged with: two identifiers are in memory of their own.
@@ -279,21 +276,20 @@ struct SeriesTable {
     mutating func flushed(_ index: Int32, isDelta: Bool, now: UInt64) {
         let place = Int(index)
         series[place].isNew = false
-        tallies[place * stride + 3] = 0
+        tallies[place, 3] = 0
         ledger?.release(Self.bytes(of: series[place].exemplars))
         series[place].exemplars.removeAll()
         guard isDelta else { return }
         series[place].start = now
         let used = used(index)
         clear(index)
-        tallies[place * stride + 2] = used
+        tallies[place, 2] = used
         if let old = series[place].exponential {
             series[place].exponential = ExponentialHistogram(sizeMax: old.sizeMax)
         }
     }
 
     private mutating func clear(_ index: Int32) {
-        let start = Int(index) * stride
-        for place in start..<start + stride { tallies[place] = 0 }
+        for place in 0..<stride { tallies[Int(index), place] = 0 }
     }
 }
