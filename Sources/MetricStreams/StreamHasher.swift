@@ -2,8 +2,8 @@ package import OTLP
 
 /// What stands for a stream: 128 bits of a hash under a secret, so that nobody outside can make two streams of one key.
 package struct StreamKey: Hashable, Sendable {
-    private let low: UInt64
-    private let high: UInt64
+    package let low: UInt64
+    package let high: UInt64
 
     package init(_ hash: WireHash) {
         low = hash.low

@@ -1,3 +1,4 @@
+internal import OTLP
 package import Pipeline
 
 /// What is remembered of one stream.
@@ -7,23 +8,35 @@ package protocol StreamState: Sendable {
 }
 
 /// What is remembered of streams, bounded: beyond the limit new streams get nothing, and those that were not seen for a time
-/// are forgotten. Charged to the ledger. Not thread-safe: its owner holds a lock.
+/// are forgotten. Charged to the ledger. Nothing that it is asked takes longer when there are many streams. Not thread-safe: its
+/// owner holds a lock.
 package struct StreamTable<State: StreamState>: ~Copyable {
     private struct Entry {
+        let key: StreamKey
         var state: State
         var seen: UInt64
     }
 
-    /// Bytes of an entry itself, with its share of the table's empty places.
-    private static var entryBytes: Int { 2 * (MemoryLayout<StreamKey>.stride + MemoryLayout<Entry>.stride) }
+    /// Bytes of an entry itself, with its share of the index.
+    private static var entryBytes: Int { MemoryLayout<Entry?>.stride + 48 }
+    /// Entries that one call of `sweep` looks at.
+    private static var sweepMax: Int { 10_000 }
 
-    private var entries: [StreamKey: Entry] = [:]
+    private var index = HashIndex()
+    private var entries = BlockArray<Entry?>()
+    private var free: [Int32] = []
+    /// Where the next sweep goes on, and when.
+    private var nextSwept = 0
+    private var nextSweep: UInt64
     private let limit: Int
     private let ledger: MemoryLedger
     private var chargedBytes = 0
 
-    /// - Parameter limit: streams remembered at a time.
-    package init(limit: Int, ledger: MemoryLedger) {
+    /// - Parameters:
+    ///   - limit: streams remembered at a time.
+    ///   - firstSweep: when `sweep` first does anything.
+    package init(limit: Int, ledger: MemoryLedger, firstSweep: UInt64) {
+        nextSweep = firstSweep
         self.limit = limit
         self.ledger = ledger
     }
@@ -33,14 +46,14 @@ package struct StreamTable<State: StreamState>: ~Copyable {
     }
 
     /// Streams remembered.
-    package var count: Int { entries.count }
+    package var count: Int { index.count }
 
     /// Whether a stream is remembered.
-    package func contains(_ key: StreamKey) -> Bool { entries[key] != nil }
+    package func contains(_ key: StreamKey) -> Bool { index.find(key.low, key.high) >= 0 }
 
     /// Shows the state of a stream, to be changed in place.
     /// - Parameters:
-    ///   - now: when the stream was seen, by whatever clock `removeStreams(notSeenSince:)` uses.
+    ///   - now: when the stream was seen, by whatever clock `sweep` uses.
     ///   - new: what a stream starts with that was not known.
     ///   - body: is told whether the stream is new.
     /// - Returns: what `body` gives; nil, and nothing done, when a new stream has no room.
@@ -48,31 +61,66 @@ package struct StreamTable<State: StreamState>: ~Copyable {
         _ key: StreamKey, now: UInt64, new: @autoclosure () -> State,
         _ body: (inout State, _ isNew: Bool) -> Result
     ) -> Result? {
-        if let index = entries.index(forKey: key) {
-            let before = entries.values[index].state.keptBytes
-            entries.values[index].seen = now
-            let result = body(&entries.values[index].state, false)
-            charge(entries.values[index].state.keptBytes - before)
+        let found = index.find(key.low, key.high)
+        if found >= 0 {
+            // Taken out, so that what it holds is not copied.
+            guard var entry = entries[Int(found)].take() else {
+                preconditionFailure("the index names a stream that is not there")
+            }
+            let before = entry.state.keptBytes
+            entry.seen = now
+            let result = body(&entry.state, false)
+            charge(entry.state.keptBytes - before)
+            entries[Int(found)] = entry
             return result
         }
-        guard entries.count < limit else { return nil }
+        guard count < limit else { return nil }
         var state = new()
         let result = body(&state, true)
-        entries[key] = Entry(state: state, seen: now)
+        let entry = Entry(key: key, state: state, seen: now)
+        let place: Int32
+        if let reused = free.popLast() {
+            place = reused
+            entries[Int(place)] = entry
+        } else {
+            place = Int32(entries.count)
+            entries.append(entry)
+        }
+        index.set(key.low, key.high, to: place)
         charge(Self.entryBytes + state.keptBytes)
         return result
     }
 
-    /// Forgets the streams that were not seen since a time.
-    /// - Returns: how many.
-    package mutating func removeStreams(notSeenSince time: UInt64) -> Int {
-        let stale = entries.filter { $0.value.seen < time }.keys
-        for key in stale {
-            guard let entry = entries.removeValue(forKey: key) else { continue }
+    /// Forgets the streams that were not seen for a time, when it is time to look for such: some ten thousand are looked at, and
+    /// the next ones by the next call.
+    /// - Parameter interval: between two looks at all of them.
+    /// - Returns: how many were forgotten; nil when it is not time.
+    package mutating func sweep(at now: UInt64, every interval: UInt64, notSeenFor age: UInt64) -> Int? {
+        guard now >= nextSweep else { return nil }
+        let time = now &- min(age, now)
+        let end = min(entries.count, nextSwept + Self.sweepMax)
+        var removed = 0
+        for place in nextSwept..<end {
+            guard let entry = entries[place], entry.seen < time else { continue }
+            index.remove(entry.key.low, entry.key.high)
+            entries[place] = nil
+            free.append(Int32(place))
             charge(-Self.entryBytes - entry.state.keptBytes)
+            removed += 1
         }
-        if entries.isEmpty { entries = [:] }
-        return stale.count
+        guard end == entries.count else {
+            nextSwept = end
+            return removed
+        }
+        nextSwept = 0
+        nextSweep = now &+ interval
+        if count == 0 {
+            // What many streams at a time took is not kept.
+            index = HashIndex()
+            entries = BlockArray()
+            free = []
+        }
+        return removed
     }
 
     private mutating func charge(_ bytes: Int) {

@@ -19,7 +19,7 @@ struct StreamTableTests {
     func limit() {
         let ledger = MemoryLedger()
         do {
-            var table = StreamTable<Sum>(limit: 2, ledger: ledger)
+            var table = StreamTable<Sum>(limit: 2, ledger: ledger, firstSweep: 5)
             for number in [1, 2, 1] as [UInt64] {
                 let isNew = table.update(key(number), now: number, new: Sum()) { state, isNew in
                     state.values.append(number)
@@ -30,11 +30,43 @@ struct StreamTableTests {
             #expect(table.update(key(3), now: 3, new: Sum()) { _, _ in true } == nil)
             let full = ledger.bytes
             #expect(full > 24)
-            #expect(table.removeStreams(notSeenSince: 2) == 1 && table.count == 1)
+            #expect(table.sweep(at: 4, every: 1, notSeenFor: 0) == nil && table.count == 2)
+            #expect(table.sweep(at: 5, every: 3, notSeenFor: 3) == 1 && table.count == 1)
+            #expect(table.sweep(at: 7, every: 3, notSeenFor: 0) == nil)
             #expect(ledger.bytes < full && ledger.bytes > 0)
             #expect(table.update(key(3), now: 3, new: Sum()) { _, isNew in isNew } == true)
         }
         #expect(ledger.bytes == 0)
+    }
+
+    /// If it failed, streams would be mixed up, or whoever has a hundred thousand would stand still while stale ones are looked for.
+    @Test("many streams come, go and come again, and are looked at some thousand at a time")
+    func many() {
+        let ledger = MemoryLedger()
+        var table = StreamTable<Sum>(limit: 100_000, ledger: ledger, firstSweep: 1)
+        func touch(_ numbers: Range<UInt64>, now: UInt64) {
+            for number in numbers {
+                _ = table.update(key(number), now: now, new: Sum()) { state, _ in state.values.append(number)
+                }
+            }
+        }
+        touch(0..<60_000, now: 1)
+        touch(0..<20_000, now: 2)
+        var (calls, forgotten) = (0, 0)
+        while let count = table.sweep(at: 3, every: 10, notSeenFor: 1) {
+            calls += 1
+            forgotten += count
+        }
+        #expect(calls == 6 && forgotten == 40_000 && table.count == 20_000)
+        touch(30_000..<60_000, now: 14)
+        #expect(table.count == 50_000)
+        for number in 0..<60_000 as Range<UInt64> {
+            let kept = table.update(key(number), now: 14, new: Sum()) { state, _ in state.values }
+            let expected = number < 20_000 ? [number, number] : number < 30_000 ? [] : [number]
+            #expect(kept == expected)
+        }
+        while table.sweep(at: 30, every: 10, notSeenFor: 0) != nil {}
+        #expect(table.count == 0 && ledger.bytes == 0)
     }
 
     private func attributes(_ pairs: [(String, String)]) -> [UInt8] {

@@ -33,6 +33,25 @@ struct HashIndexTests {
         for (key, value) in model { #expect(index.find(key.low, key.high) == value) }
     }
 
+    /// Otherwise what is kept of many traces or series would be lost when an index divides.
+    @Test func findsMany() {
+        var index = HashIndex()
+        for number in 0..<200_000 as Range<UInt64> { index.set(number, number &* 31, to: Int32(number)) }
+        for number in stride(from: UInt64(0), to: 200_000, by: 3) { index.remove(number, number &* 31) }
+        for number in stride(from: UInt64(1), to: 200_000, by: 3) {
+            index.set(number, number &* 31, to: Int32(number) + 1)
+        }
+        #expect(index.count == 133_333)
+        for number in 0..<200_000 as Range<UInt64> {
+            let value = [-1, Int32(number) + 1, Int32(number)][Int(number % 3)]
+            #expect(index.find(number, number &* 31) == value)
+        }
+        index.removeAll()
+        #expect(index.count == 0 && index.find(1, 31) == -1)
+        index.set(1, 31, to: 5)
+        #expect(index.count == 1 && index.find(1, 31) == 5)
+    }
+
     /// Otherwise somebody who numbers trace ids in steps, or whose ids differ in one half only, would slow everybody down.
     @Test func spreadsIdsThatDifferLittle() {
         for (lowStep, highStep) in [(0, 1), (1, 0), (1 << 40, 0), (0, 1 << 56)] as [(UInt64, UInt64)] {

@@ -19,8 +19,6 @@ extension ComponentType {
 package final class CumulativeToDelta: RequestTransform {
     private struct Streams: ~Copyable {
         var table: StreamTable<DeltaState>
-        /// When stale streams are looked for again.
-        var nextSweep: UInt64
         var isFull = false
     }
 
@@ -43,8 +41,9 @@ package final class CumulativeToDelta: RequestTransform {
         startTime = now()
         streams = Mutex(
             Streams(
-                table: StreamTable(limit: config.maxStreams, ledger: context.ledger),
-                nextSweep: now() &+ Self.nanoseconds(config.maxStaleness)))
+                table: StreamTable(
+                    limit: config.maxStreams, ledger: context.ledger,
+                    firstSweep: now() &+ Self.nanoseconds(config.maxStaleness))))
         self.now = now
         counters = DeltaCounters(context)
         logger = context.logger
@@ -178,10 +177,11 @@ package final class CumulativeToDelta: RequestTransform {
         guard age > 0 else { return }
         let time = now()
         let forgotten = streams.withLock { streams in
-            guard time >= streams.nextSweep else { return 0 }
             // Looked for ten times as often as they may be old.
-            streams.nextSweep = time &+ max(age / 10, 1_000_000_000)
-            let forgotten = streams.table.removeStreams(notSeenSince: time &- min(age, time))
+            guard
+                let forgotten = streams.table.sweep(
+                    at: time, every: max(age / 10, 1_000_000_000), notSeenFor: age)
+            else { return 0 }
             if forgotten > 0 { streams.isFull = false }
             counters.tracked.set(streams.table.count)
             return forgotten

@@ -19,8 +19,6 @@ extension ComponentType {
 package final class DeltaToCumulative: RequestTransform {
     private struct Streams: ~Copyable {
         var table: StreamTable<CumulativeState>
-        /// When stale streams are looked for again.
-        var nextSweep: UInt64
         var isFull = false
     }
 
@@ -44,8 +42,9 @@ package final class DeltaToCumulative: RequestTransform {
         maxStale = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
         streams = Mutex(
             Streams(
-                table: StreamTable(limit: config.maxStreams, ledger: context.ledger),
-                nextSweep: now() &+ Self.sweepNanoseconds))
+                table: StreamTable(
+                    limit: config.maxStreams, ledger: context.ledger,
+                    firstSweep: now() &+ Self.sweepNanoseconds)))
         self.now = now
         counters = CumulativeCounters(context, config)
         logger = context.logger
@@ -159,9 +158,10 @@ package final class DeltaToCumulative: RequestTransform {
     private func sweep() {
         let time = now()
         let forgotten = streams.withLock { streams in
-            guard time >= streams.nextSweep else { return 0 }
-            streams.nextSweep = time &+ Self.sweepNanoseconds
-            let forgotten = streams.table.removeStreams(notSeenSince: time &- min(maxStale, time))
+            guard
+                let forgotten = streams.table.sweep(
+                    at: time, every: Self.sweepNanoseconds, notSeenFor: maxStale)
+            else { return 0 }
             if forgotten > 0 { streams.isFull = false }
             counters.tracked.set(streams.table.count)
             return forgotten

@@ -31,7 +31,29 @@ struct HeldPoints: ~Copyable {
         let shell: [UInt8]
         let kind: UInt32
         let data: [UInt8]
-        var points: [StreamKey: Point] = [:]
+        private var index = HashIndex()
+        private(set) var points = BlockArray<Point>()
+
+        init(shell: [UInt8], kind: UInt32, data: [UInt8]) {
+            self.shell = shell
+            self.kind = kind
+            self.data = data
+        }
+
+        /// The place of a stream's point; nil: it has none.
+        func find(_ stream: StreamKey) -> Int? {
+            let place = index.find(stream.low, stream.high)
+            return place < 0 ? nil : Int(place)
+        }
+
+        mutating func set(_ stream: StreamKey, at place: Int?, to point: Point) {
+            if let place {
+                points[place] = point
+                return
+            }
+            index.set(stream.low, stream.high, to: Int32(points.count))
+            points.append(point)
+        }
     }
 
     private struct Scope: Sendable {
@@ -61,7 +83,7 @@ struct HeldPoints: ~Copyable {
 
     /// Whether a stream has a point here.
     func holds(_ stream: StreamKey, at place: Place) -> Bool {
-        resources[place.resource]?.scopes[place.scope]?.metrics[place.metric]?.points[stream] != nil
+        resources[place.resource]?.scopes[place.scope]?.metrics[place.metric]?.find(stream) != nil
     }
 
     /// Keeps a point, unless a newer one of its stream is there.
@@ -83,8 +105,10 @@ struct HeldPoints: ~Copyable {
             resources[place.resource]?.scopes[place.scope]?.metrics[place.metric] = Metric(
                 shell: counted(shells.metric()), kind: place.kind, data: counted(shells.data()))
         }
-        let held = resources[place.resource]?.scopes[place.scope]?.metrics[place.metric]?.points[stream]
-        if let held {
+        let found = resources[place.resource]?.scopes[place.scope]?.metrics[place.metric]?.find(stream)
+        if let found,
+            let held = resources[place.resource]?.scopes[place.scope]?.metrics[place.metric]?.points[found]
+        {
             // Of two with one time the one that came later counts.
             guard time >= held.time else { return charge(added) }
             added -= held.content.count
@@ -92,8 +116,8 @@ struct HeldPoints: ~Copyable {
             count += 1
             added += Self.pointBytes
         }
-        resources[place.resource]?.scopes[place.scope]?.metrics[place.metric]?.points[stream] = Point(
-            time: time, content: content.array)
+        resources[place.resource]?.scopes[place.scope]?.metrics[place.metric]?.set(
+            stream, at: found, to: Point(time: time, content: content.array))
         charge(added + content.count)
     }
 
@@ -107,8 +131,10 @@ struct HeldPoints: ~Copyable {
                 for metric in scope.metrics.values {
                     let item = Self.append(metric.shell, to: scopeEntry, Field.ScopeEntry.entries, editor)
                     let data = Self.append(metric.data, to: item, metric.kind, editor)
-                    for point in metric.points.values {
-                        Self.withBytes(point.content) { editor.append(data, Field.MetricData.dataPoints, $0) }
+                    for place in 0..<metric.points.count {
+                        Self.withBytes(metric.points[place].content) {
+                            editor.append(data, Field.MetricData.dataPoints, $0)
+                        }
                     }
                     editor.close(data)
                     editor.close(item)

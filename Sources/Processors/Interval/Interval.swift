@@ -24,7 +24,8 @@ package final class Interval: RequestTransform {
         var count = 0
     }
 
-    private final class Bucket {
+    private final class Bucket: @unchecked Sendable {
+        // SAFETY (@unchecked Sendable): touched under the lock, or by the one thread that has taken it out.
         var held: HeldPoints
 
         init(ledger: MemoryLedger) { held = HeldPoints(ledger: ledger) }
@@ -33,6 +34,7 @@ package final class Interval: RequestTransform {
     private let config: IntervalConfig
     private let hasher = StreamHasher()
     private let state: Mutex<State>
+    private let ledger: MemoryLedger
     private let held: Gauge
     private let passed: Counter
     private let sender: IntervalSender
@@ -65,6 +67,7 @@ package final class Interval: RequestTransform {
         // Beyond an hour a second more or less makes no difference.
         bucketCount = min(seconds, 3600)
         let ledger = context.ledger
+        self.ledger = ledger
         state = Mutex(State(buckets: (0..<bucketCount).map { _ in Bucket(ledger: ledger) }))
         held = context.registry.gauge(
             "sluice_interval_streams_held", help: "Streams whose newest point waits for its turn.",
@@ -161,12 +164,16 @@ package final class Interval: RequestTransform {
     }
 
     private func take(_ bucket: Int) -> [UInt8]? {
-        state.withLock { state in
+        let fresh = Bucket(ledger: ledger)
+        let taken: Bucket? = state.withLock { state in
             let points = state.buckets[bucket]
             guard points.held.count > 0 else { return nil }
             state.count -= points.held.count
             held.set(state.count)
-            return points.held.takeRequest(with: RequestEditor())
+            state.buckets[bucket] = fresh
+            return points
         }
+        // Loops that want to keep points do not wait for it.
+        return taken?.held.takeRequest(with: RequestEditor())
     }
 }

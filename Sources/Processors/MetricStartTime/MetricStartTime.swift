@@ -19,8 +19,6 @@ extension ComponentType {
 package final class MetricStartTime: RequestTransform {
     private struct Streams: ~Copyable {
         var table: StreamTable<StartState>
-        /// When stale streams are looked for again.
-        var nextSweep: UInt64
     }
 
     /// A reset is taken to have been so long before the point that shows it, where the point may not start when it ends.
@@ -47,8 +45,8 @@ package final class MetricStartTime: RequestTransform {
         processorStart = now()
         streams = Mutex(
             Streams(
-                table: StreamTable(limit: config.maxStreams, ledger: context.ledger),
-                nextSweep: now() &+ gcNanoseconds))
+                table: StreamTable(
+                    limit: config.maxStreams, ledger: context.ledger, firstSweep: now() &+ gcNanoseconds)))
         self.now = now
         let labels: MetricLabels = ["processor": context.name]
         tracked = context.registry.gauge(
@@ -197,9 +195,10 @@ package final class MetricStartTime: RequestTransform {
     private func sweep() {
         let time = now()
         let count = streams.withLock { streams in
-            guard time >= streams.nextSweep else { return 0 }
-            streams.nextSweep = time &+ max(gcNanoseconds / 10, 1_000_000_000)
-            let count = streams.table.removeStreams(notSeenSince: time &- min(gcNanoseconds, time))
+            guard
+                let count = streams.table.sweep(
+                    at: time, every: max(gcNanoseconds / 10, 1_000_000_000), notSeenFor: gcNanoseconds)
+            else { return 0 }
             tracked.set(streams.table.count)
             return count
         }

@@ -1,6 +1,5 @@
+import OTLP
 import Testing
-
-@testable import SpanMetricsConnector
 
 /// Without these counts of one series would be shown as another's, or all series be moved while their loop stands still.
 @Suite struct BlockArrayTests {
