@@ -113,6 +113,15 @@ struct Sluice {
         let watching = Task { await watch(signals, arguments, logger, gateway) { end.yield() } }
         defer { watching.cancel() }
         for await _ in ends { break }
+        let overdue = Task {
+            // What is being worked on when the time is over ends soon as a rule: each step of it is short.
+            guard (try? await Task.sleep(for: .seconds(timeout) + Self.stopGrace)) != nil else { return }
+            logger.error(
+                "The gateway did not stop within its shutdown timeout; what was under way is lost.",
+                metadata: ["timeout": "\(timeout) s"])
+            exit(Exit.itemsLost.rawValue)
+        }
+        defer { overdue.cancel() }
         let leftover = await gateway.stop(until: .now() + .seconds(Int64(timeout)))
         for (exporter, items) in leftover.items.sorted(by: { $0.key < $1.key }) {
             logger.error(
@@ -125,6 +134,9 @@ struct Sluice {
         logger.info("Shutdown complete.")
         return leftover.items.isEmpty ? .ok : .itemsLost
     }
+
+    /// How much longer than its timeout a stop may take before the process ends as it is.
+    private static let stopGrace = Duration.seconds(3)
 
     /// Calls `end` at the first signal that asks for it; at the second one it ends the process.
     private static func watch(

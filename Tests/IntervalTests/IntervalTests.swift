@@ -1,5 +1,7 @@
 import Configuration
 import Interval
+import NIOCore
+import NIOEmbedded
 import Pipeline
 import TestSupport
 import Testing
@@ -53,6 +55,28 @@ struct IntervalTests {
         #expect(sent(rig, interval, seconds: 3) == [])
         let reading = rig.context.account.read()
         #expect(reading.inside == 0 && reading.made == 4 && reading.entered == 8 && reading.left == 6)
+    }
+
+    /// If it failed, whoever has a hundred thousand streams would stand still each interval, with all their points twice in memory.
+    @Test("many points are sent in parts, one in each turn of the loop; memory is given back with each")
+    func parts() {
+        let ledger = MemoryLedger()
+        let (rig, interval) = rig("interval: 1s", ledger: ledger)
+        for part in 0..<5 {
+            let lines = (0..<500).map { "g gauge | a=\(part * 500 + $0) | 0..1 | int 1" }
+            rig.send(MetricText.request(lines))
+        }
+        let before = rig.sink.requests.value.count
+        #expect(interval.tick())
+        #expect(rig.sink.requests.value.count == before + 1)
+        let held = ledger.bytes
+        #expect(rig.context.account.read().made == 1000 && held > 1500 * 50)
+        for _ in 0..<10 { rig.loop.advanceTime(by: .milliseconds(1)) }
+        let sent = rig.sink.requests.value[before...].map { MetricText.lines($0).count }
+        #expect(sent == [1000, 1000, 500])
+        #expect(Set(rig.sink.requests.value[before...].flatMap(MetricText.lines)).count == 2500)
+        // What the processor works with stays.
+        #expect(rig.context.account.read().inside == 0 && held - ledger.bytes > 1500 * 100)
     }
 
     /// Streams of two services must not become one.

@@ -112,6 +112,30 @@ struct LogDeduplicationTests {
         #expect(flushed(including) == ["ax2", "cx1", "dx1"])
     }
 
+    /// If it failed, whoever holds a hundred thousand records would stand still while they are sent on, with all of them twice in
+    /// memory; or some would be told twice, or never.
+    @Test("many records are sent on in parts, one in each turn of the loop")
+    func parts() throws {
+        let transform = make("")
+        for resource in ["x", "y"] {
+            for batch in 0..<6 {
+                let records = (0..<450).map { record("\(batch)-\($0)") }
+                _ = try EditedRequest(
+                    logs(records.joined(separator: ","), resource: resource), .logs, transform)
+            }
+        }
+        #expect(ledger.bytes > 5400 * 128)
+        transform.flush()
+        #expect(sink.takenItems == [1000])
+        for _ in 0..<10 { loop.advanceTime(by: .milliseconds(1)) }
+        #expect(sink.takenItems == [1000, 1000, 1000, 1000, 1000, 400])
+        let told = sink.taken.flatMap { batch in
+            EditedRequest.json(batch.slices.flatMap { Array(buffer: $0.bytes) }, .logs)
+                .matches(of: /"body":\{"stringValue":"([^"]*)"/).map { String($0.output.1) }
+        }
+        #expect(told.count == 5400 && Set(told).count == 2700)
+    }
+
     @Test("only records for which a condition holds are held")
     func conditions() throws {
         let transform = make(#"{conditions: ['body == "a"', 'attributes["k"] == "1"']}"#)

@@ -12,6 +12,13 @@ package enum MetricText {
     package static func request(_ lines: String..., service: String = "checkout", scope: String = "lib")
         -> [UInt8]
     {
+        request(lines, service: service, scope: scope)
+    }
+
+    /// As above.
+    package static func request(_ lines: [String], service: String = "checkout", scope: String = "lib")
+        -> [UInt8]
+    {
         var metrics: [(head: String, points: [[String]])] = []
         for line in lines {
             let parts = line.split(separator: "|").map { $0.split(separator: " ").map(String.init) }

@@ -163,7 +163,7 @@ package final class Interval: RequestTransform {
         return sender.finish()
     }
 
-    private func take(_ bucket: Int) -> [UInt8]? {
+    private func take(_ bucket: Int) -> LeavingPoints? {
         let fresh = Bucket(ledger: ledger)
         let taken: Bucket? = state.withLock { state in
             let points = state.buckets[bucket]
@@ -173,7 +173,6 @@ package final class Interval: RequestTransform {
             state.buckets[bucket] = fresh
             return points
         }
-        // Loops that want to keep points do not wait for it.
-        return taken?.held.takeRequest(with: RequestEditor())
+        return taken?.held.takeAll()
     }
 }

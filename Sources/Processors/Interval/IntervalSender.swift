@@ -5,19 +5,24 @@ internal import OTLP
 internal import Pipeline
 import Synchronization
 
-/// Hands on what `Interval` held. What nobody takes for the moment waits for the next second, oldest first; of too much the
-/// oldest is given up. Used on the component's event loop.
+/// Hands on what `Interval` held, a part in each turn of the event loop. What nobody takes for the moment waits for the next
+/// second, oldest first; of too much the oldest is given up. Used on the component's event loop.
 final class IntervalSender: Sendable {
     private struct State {
-        var waiting: [Batch] = []
+        var leaving: [LeavingPoints] = []
+        /// The part that nobody has taken yet.
+        var waiting: Batch?
         var turn = 0
         var isFinished = false
         var isTold = false
+        /// Whether the next part has its turn soon.
+        var isUnderWay = false
     }
 
-    /// Requests that may wait.
+    /// Turns' points that may wait.
     private static let waitingMax = 16
 
+    private let eventLoop: any EventLoop
     private let behind: PipelineInput
     private let ledger: MemoryLedger
     private let secondsPerBucket: Int
@@ -28,6 +33,7 @@ final class IntervalSender: Sendable {
     private let state = Mutex(State())
 
     init(_ context: ComponentContext, next: PipelineInput, secondsPerBucket: Int) {
+        eventLoop = context.eventLoop
         behind = next
         ledger = context.ledger
         self.secondsPerBucket = secondsPerBucket
@@ -44,53 +50,73 @@ final class IntervalSender: Sendable {
             state.turn += 1
             return state.turn
         }
-        retry()
+        sendOn()
         return turn.map { ($0 / secondsPerBucket, $0 % secondsPerBucket == 0) }
     }
 
-    /// Hands a request on.
-    func send(_ request: [UInt8]?) {
-        guard let request else { return }
-        let items = unsafe request.withUnsafeBytes { bytes in
-            do throws(WireError) {
-                return unsafe try summarize(bytes, as: .metrics).items
-            } catch {
-                preconditionFailure("held points do not make a valid request: \(error)")
-            }
-        }
-        let batch = Batch(
-            .metrics, payload: Payload(ByteBuffer(bytes: request), ledger: ledger), items: items)
-        made.add(items)
-        let givenUp: Batch? = state.withLock { state in
-            state.waiting.append(batch)
-            return state.waiting.count > Self.waitingMax ? state.waiting.removeFirst() : nil
+    /// Hands points on.
+    func send(_ points: LeavingPoints?) {
+        guard let points else { return }
+        let givenUp: LeavingPoints? = state.withLock { state in
+            state.leaving.append(points)
+            return state.leaving.count > Self.waitingMax ? state.leaving.removeFirst() : nil
         }
         if let givenUp { give(up: givenUp) }
-        retry()
+        sendOn()
     }
 
-    private func retry() {
-        while let batch = state.withLock({ $0.waiting.first }) {
-            let items = batch.items
-            if let refusal = behind.consumer.consume(batch) {
-                let isNew = state.withLock { state in
-                    defer { state.isTold = true }
-                    return !state.isTold
-                }
-                if isNew {
-                    logger.warning("Metrics export failed, tried again each second: \(refusal.message)")
-                }
-                guard refusal.isPermanent else { return }
-                state.withLock { _ = $0.waiting.removeFirst() }
-                give(up: batch)
-                continue
-            }
-            left.add(items)
-            state.withLock { state in
-                state.waiting.removeFirst()
-                state.isTold = false
-            }
+    /// Sends the part that waits, or the next one.
+    private func sendOn() {
+        guard !state.withLock({ $0.isUnderWay }), retry(), let batch = nextBatch() else { return }
+        state.withLock { $0.waiting = batch }
+        guard retry(), state.withLock({ !$0.leaving.isEmpty }) else { return }
+        state.withLock { $0.isUnderWay = true }
+        eventLoop.executeInTurn {
+            self.state.withLock { $0.isUnderWay = false }
+            self.sendOn()
         }
+    }
+
+    private func nextBatch() -> Batch? {
+        while let points = state.withLock({ $0.leaving.first }) {
+            let part = points.takeRequest(with: RequestEditor())
+            if points.count == 0 { state.withLock { _ = $0.leaving.removeFirst() } }
+            guard let (bytes, count) = part else { continue }
+            made.add(count)
+            return Batch(.metrics, payload: Payload(ByteBuffer(bytes: bytes), ledger: ledger), items: count)
+        }
+        return nil
+    }
+
+    /// - Returns: whether no part waits any more.
+    private func retry() -> Bool {
+        guard let batch = state.withLock({ $0.waiting }) else { return true }
+        let items = batch.items
+        if let refusal = behind.consumer.consume(batch) {
+            let isNew = state.withLock { state in
+                defer { state.isTold = true }
+                return !state.isTold
+            }
+            if isNew {
+                logger.warning("Metrics export failed, tried again each second: \(refusal.message)")
+            }
+            guard refusal.isPermanent else { return false }
+            give(up: batch)
+        } else {
+            left.add(items)
+            state.withLock { $0.isTold = false }
+        }
+        state.withLock { $0.waiting = nil }
+        return true
+    }
+
+    private func give(up points: LeavingPoints) {
+        let total = points.count
+        while let (_, count) = points.takeRequest(with: RequestEditor()) {
+            made.add(count)
+            dropped.add(count)
+        }
+        logger.error("\(total) points that were held are given up: nobody behind takes them")
     }
 
     private func give(up batch: Batch) {
@@ -98,15 +124,17 @@ final class IntervalSender: Sendable {
         logger.error("\(batch.items) points that were held are given up: nobody behind takes them")
     }
 
-    /// Gives up what still waits.
+    /// Sends everything; gives up what nobody takes.
     func finish() -> Remainder {
-        retry()
-        let waiting = state.withLock { state in
+        while retry(), let batch = nextBatch() { state.withLock { $0.waiting = batch } }
+        let (waiting, leaving) = state.withLock { state in
             state.isFinished = true
-            defer { state.waiting = [] }
-            return state.waiting
+            defer { (state.waiting, state.leaving) = (nil, []) }
+            return (state.waiting, state.leaving)
         }
-        for batch in waiting { give(up: batch) }
-        return Remainder(items: waiting.reduce(0) { $0 + $1.items })
+        let items = (waiting?.items ?? 0) + leaving.reduce(0) { $0 + $1.count }
+        if let waiting { give(up: waiting) }
+        for points in leaving { give(up: points) }
+        return Remainder(items: items)
     }
 }

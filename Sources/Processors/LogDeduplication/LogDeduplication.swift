@@ -11,11 +11,27 @@ internal import Synchronization
 package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `eventLoop` only.
     private struct State {
-        /// By the values of the metadata keys.
-        var stores: [[[String]]: RecordStore] = [:]
+        var stores: [RecordStore] = []
+        /// Places of stores, by the values of the metadata keys.
+        var places: [[[String]]: Int] = [:]
         var records = 0
-        /// What the ledger was charged with for them.
-        var bytes = 0
+        /// How often what is held was taken out to be sent on.
+        var generation = 0
+
+        mutating func store(for key: [[String]]) -> Int {
+            if let known = places[key] { return known }
+            places[key] = stores.count
+            stores.append(RecordStore())
+            return stores.count - 1
+        }
+    }
+
+    /// Where the records of a request go.
+    private struct Place {
+        var generation = -1
+        var store = 0
+        var resource: Int?
+        var scope: Int?
     }
 
     private static let retryInterval = TimeAmount.milliseconds(200)
@@ -33,6 +49,8 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
 
     // Event loop only.
     private var timer: Scheduled<Void>?
+    /// What was held and is being sent on, a part in each turn of the loop.
+    private var leaving: [RecordStore] = []
     /// Batches that nobody has taken yet, oldest first.
     private var waiting: [Batch] = []
     private var isFailing = false
@@ -69,52 +87,63 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
             state.records > 0 && state.records + context.items > config.recordsMax
         }
         if isFull {
-            eventLoop.execute { if self.waiting.isEmpty { self.flush() } }
+            eventLoop.execute { if self.isIdle { self.flush() } }
             throw Refusal(
                 .queueFull,
                 "log_dedup holds nearly max_records (\(config.recordsMax)) records and sends them on now")
         }
         if let refusal = ledger.admit(bytes: request.content(request.root).count) { throw refusal }
-        try state.withLock { (state) throws(Refusal) in
-            if state.stores[key] == nil, config.metadataLimit > 0, state.stores.count >= config.metadataLimit
-            {
-                throw Refusal(
-                    .rejected, "too many combinations of metadata_keys (metadata_cardinality_limit)",
-                    isPermanent: true)
-            }
-            var store = state.stores.removeValue(forKey: key) ?? RecordStore()
-            let before = (store.count, store.bytes)
-            hold(request, in: &store, at: moment)
-            state.records += store.count - before.0
-            state.bytes += store.bytes - before.1
-            ledger.charge(store.bytes - before.1)
-            if store.count > 0 { state.stores[key] = store }
+        let isTooMany = state.withLock { state in
+            state.places[key] == nil && config.metadataLimit > 0
+                && state.places.count >= config.metadataLimit
         }
+        if isTooMany {
+            throw Refusal(
+                .rejected, "too many combinations of metadata_keys (metadata_cardinality_limit)",
+                isPermanent: true)
+        }
+        hold(request, key, at: moment)
     }
 
-    private func hold(_ request: RequestEditor, in store: inout RecordStore, at moment: Int64) {
+    private func hold(_ request: RequestEditor, _ key: [[String]], at moment: Int64) {
         let frame = config.conditions.isEmpty ? nil : Frame(request)
+        var place = Place()
         request.forEachResource { resource in
             var resourceIdentity = AttributeIdentity()
             resourceIdentity.add(
                 attributes: request.content(resource.resource), Field.Resource.attributes)
-            let resourcePart = RecordStore.Part(
-                identity: resourceIdentity.bytes, message: request.content(resource.resource))
+            place.resource = nil
             request.forEachScope(of: resource) { scope in
                 let message = request.content(scope.scope)
-                var identity = resourceIdentity
-                identity.add(request.content(scope.scope, Field.Scope.name))
-                identity.add(request.content(scope.scope, Field.Scope.version))
-                identity.add(attributes: message, Field.Scope.attributes)
-                let scopePart = RecordStore.Part(identity: identity.bytes, message: message)
+                var scopeIdentity = AttributeIdentity()
+                scopeIdentity.add(request.content(scope.scope, Field.Scope.name))
+                scopeIdentity.add(request.content(scope.scope, Field.Scope.version))
+                scopeIdentity.add(attributes: message, Field.Scope.attributes)
+                place.scope = nil
                 frame?.show(scope)
-                request.forEachItem(of: scope) { place in
-                    guard holds(place.item, frame) else { return .keep }
-                    for field in config.excluded { field.remove(from: place.item, of: request) }
-                    let part = RecordStore.Part(
-                        identity: self.identity(of: place.item, request, identity),
-                        message: request.content(place.item))
-                    store.add(part, scopePart, resourcePart, at: moment)
+                request.forEachItem(of: scope) { item in
+                    guard holds(item.item, frame) else { return .keep }
+                    for field in config.excluded { field.remove(from: item.item, of: request) }
+                    let identity = identity(of: item.item, request)
+                    // One record at a time: loops do not wait for somebody's large request.
+                    state.withLock { state in
+                        if place.generation != state.generation {
+                            place = Place(generation: state.generation, store: state.store(for: key))
+                        }
+                        let (count, bytes) = state.stores[place.store].size
+                        let inResource =
+                            place.resource
+                            ?? state.stores[place.store].resource(
+                                resourceIdentity, request.content(resource.resource))
+                        let inScope =
+                            place.scope
+                            ?? state.stores[place.store].scope(scopeIdentity, message, in: inResource)
+                        (place.resource, place.scope) = (inResource, inScope)
+                        state.stores[place.store].add(
+                            identity, request.content(item.item), in: inScope, at: moment)
+                        state.records += state.stores[place.store].count - count
+                        ledger.charge(state.stores[place.store].bytes - bytes)
+                    }
                     return .remove
                 }
                 return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
@@ -138,10 +167,8 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     }
 
     /// What makes records the same: attributes, body and severity, or the fields that are listed, where there are any.
-    private func identity(
-        of record: MessageID, _ request: RequestEditor, _ scope: AttributeIdentity
-    ) -> [UInt8] {
-        var identity = scope
+    private func identity(of record: MessageID, _ request: RequestEditor) -> AttributeIdentity {
+        var identity = AttributeIdentity()
         var isAny = false
         for (index, field) in config.included.enumerated() {
             guard let value = field.value(in: record, of: request) else { continue }
@@ -149,12 +176,12 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
             identity.add(value)
             isAny = true
         }
-        if isAny { return identity.bytes }
+        if isAny { return identity }
         identity.add(attributes: request.content(record), Field.LogRecord.attributes)
         identity.add(AttributeValue(request.content(record, Field.LogRecord.body)))
         identity.add(request.bits(record, Field.LogRecord.severityNumber))
         identity.add(request.content(record, Field.LogRecord.severityText))
-        return identity.bytes
+        return identity
     }
 
     // MARK: - Sending on
@@ -167,7 +194,7 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
         let bound = NIOLoopBound(self, eventLoop: eventLoop)
         timer = eventLoop.scheduleTask(in: TimeAmount(config.interval)) {
             // What was not taken yet comes first: meanwhile the store fills, and then refuses.
-            if bound.value.waiting.isEmpty { bound.value.flush() }
+            if bound.value.isIdle { bound.value.flush() }
             bound.value.schedule()
         }
     }
@@ -176,22 +203,51 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     package func flush() {
         eventLoop.preconditionInEventLoop()
         let held = state.withLock { state in
-            let held = state
-            state = State()
+            let held = state.stores
+            state = State(generation: state.generation + 1)
             return held
         }
+        leaving += held
+        sendOn()
+    }
+
+    /// Whether everything was taken that was sent on.
+    private var isIdle: Bool { leaving.isEmpty && waiting.isEmpty }
+
+    /// Sends a part of what is leaving; the next one in another turn of the loop, when somebody has taken this one.
+    private func sendOn() {
+        var (records, bytes) = (0, 0)
+        while waiting.isEmpty, records < RecordStore.requestRecords, bytes < RecordStore.requestBytes,
+            let batch = nextBatch()
+        {
+            records += batch.items
+            bytes += batch.bytes
+            waiting.append(batch)
+            send()
+        }
+        guard waiting.isEmpty, !leaving.isEmpty else { return }
+        let bound = NIOLoopBound(self, eventLoop: eventLoop)
+        eventLoop.executeInTurn { bound.value.sendOn() }
+    }
+
+    private func nextBatch() -> Batch? {
         let style = RecordStore.Style(
             countAttribute: config.countAttribute, zone: config.zone,
             timestamp: config.timestampMode == .observed ? now() : nil)
-        for (_, store) in held.stores {
-            let (bytes, counts) = store.request(style)
+        while !leaving.isEmpty {
+            let held = leaving[0].bytes
+            let part = leaving[0].takeRequest(style)
+            ledger.release(held - (part == nil ? 0 : leaving[0].bytes))
+            guard let (bytes, counts) = part else {
+                leaving.removeFirst()
+                continue
+            }
             for count in counts { aggregated.observe(Double(count)) }
-            let payload = Payload(ByteBuffer(bytes: bytes), ledger: ledger)
             made.add(counts.count)
-            waiting.append(Batch(.logs, payload: payload, items: counts.count))
+            return Batch(
+                .logs, payload: Payload(ByteBuffer(bytes: bytes), ledger: ledger), items: counts.count)
         }
-        ledger.release(held.bytes)
-        send()
+        return nil
     }
 
     private func send() {
@@ -223,6 +279,7 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
         eventLoop.scheduleTask(in: Self.retryInterval) {
             bound.value.isRetrying = false
             bound.value.send()
+            bound.value.sendOn()
         }
     }
 
@@ -240,14 +297,13 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     }
 
     private func finish(_ deadline: NIODeadline, _ promise: EventLoopPromise<Void>) {
-        guard !waiting.isEmpty else { return promise.succeed() }
+        guard !isIdle else { return promise.succeed() }
         guard eventLoop.now < deadline else {
             let refusal = Refusal(.shuttingDown, "the gateway stopped before the records were sent on")
-            for batch in waiting {
+            while let batch = waiting.popLast() ?? nextBatch() {
                 left.add(batch.items)
                 next.drop(batch, because: refusal)
             }
-            waiting = []
             return promise.succeed()
         }
         let bound = NIOLoopBound(self, eventLoop: eventLoop)

@@ -13,58 +13,78 @@ struct RecordStore {
 
     private struct Group {
         let message: [UInt8]
-        /// Keys in the order in which they came.
+        /// Places of scopes or records, in the order in which they came.
         var members: [Int] = []
     }
 
-    /// A record, resource or scope as it is added.
-    struct Part {
-        let identity: [UInt8]
-        let message: WireBytes
-    }
+    private enum Kind: UInt64 { case resource, scope, record }
 
     private var resources: [Group] = []
     private var scopes: [Group] = []
-    private var entries: [Entry] = []
-    private var resourceIndex: [[UInt8]: Int] = [:]
-    private var scopeIndex: [[UInt8]: Int] = [:]
-    private var entryIndex: [[UInt8]: Int] = [:]
+    /// Nil once it was taken out.
+    private var entries = BlockArray<Entry?>()
+    /// Places by kind, by that of what is around, and by identity.
+    private var index = HashIndex()
+    private let hasher = WireHasher()
+    /// Where `takeRequest` goes on: a resource, a scope of it, a record of that.
+    private var (nextResource, nextScope, nextRecord) = (0, 0, 0)
     /// Bytes held, about.
     private(set) var bytes = 0
 
-    /// Different records.
+    /// Records and bytes.
+    var size: (count: Int, bytes: Int) { (count, bytes) }
+
+    /// Different records that were added.
     var count: Int { entries.count }
 
-    /// Adds a record that was seen at a moment, in Unix nanoseconds. A scope's identity holds that of its resource, and a
-    /// record's that of its scope.
-    mutating func add(_ record: Part, _ scope: Part, _ resource: Part, at now: Int64) {
-        if let known = entryIndex[record.identity] {
-            entries[known].count += 1
-            entries[known].last = now
-            return
+    private func key(_ kind: Kind, in place: Int, _ identity: AttributeIdentity) -> WireHash {
+        unsafe identity.bytes.withUnsafeBytes {
+            // SAFETY: borrowed for the call.
+            let content = unsafe WireBytes($0)
+            let start = hasher.hash(UInt64(place), from: WireHash(low: kind.rawValue, high: UInt64($0.count)))
+            return hasher.hash(content, from: start)
         }
-        let group = scopePlace(scope, resource)
-        scopes[group].members.append(entries.count)
-        entryIndex[record.identity] = entries.count
-        entries.append(Entry(record: record.message.array, count: 1, first: now, last: now))
-        bytes += record.identity.count + record.message.count + 128
     }
 
-    private mutating func scopePlace(_ scope: Part, _ resource: Part) -> Int {
-        if let known = scopeIndex[scope.identity] { return known }
-        let known = resourceIndex[resource.identity]
-        let place = known ?? resources.count
-        if known == nil {
-            resourceIndex[resource.identity] = place
-            resources.append(Group(message: resource.message.array))
-            bytes += resource.identity.count + resource.message.count + 64
-        }
-        resources[place].members.append(scopes.count)
-        scopeIndex[scope.identity] = scopes.count
-        scopes.append(Group(message: scope.message.array))
-        bytes += scope.identity.count + scope.message.count + 64
+    /// The place of a resource.
+    mutating func resource(_ identity: AttributeIdentity, _ message: WireBytes) -> Int {
+        let key = key(.resource, in: 0, identity)
+        let known = index.find(key.low, key.high)
+        guard known < 0 else { return Int(known) }
+        index.set(key.low, key.high, to: Int32(resources.count))
+        resources.append(Group(message: message.array))
+        bytes += message.count + 128
+        return resources.count - 1
+    }
+
+    /// The place of a scope in a resource.
+    mutating func scope(_ identity: AttributeIdentity, _ message: WireBytes, in resource: Int) -> Int {
+        let key = key(.scope, in: resource, identity)
+        let known = index.find(key.low, key.high)
+        guard known < 0 else { return Int(known) }
+        index.set(key.low, key.high, to: Int32(scopes.count))
+        resources[resource].members.append(scopes.count)
+        scopes.append(Group(message: message.array))
+        bytes += message.count + 128
         return scopes.count - 1
     }
+
+    /// Adds a record of a scope that was seen at a moment, in Unix nanoseconds.
+    mutating func add(_ identity: AttributeIdentity, _ message: WireBytes, in scope: Int, at now: Int64) {
+        let key = key(.record, in: scope, identity)
+        let known = index.find(key.low, key.high)
+        guard known < 0 else {
+            entries[Int(known)]?.count += 1
+            entries[Int(known)]?.last = now
+            return
+        }
+        index.set(key.low, key.high, to: Int32(entries.count))
+        scopes[scope].members.append(entries.count)
+        entries.append(Entry(record: message.array, count: 1, first: now, last: now))
+        bytes += message.count + Self.entryBytes
+    }
+
+    private static let entryBytes = 128
 
     // MARK: - Sending on
 
@@ -76,23 +96,42 @@ struct RecordStore {
         let timestamp: Int64?
     }
 
-    /// One request of all records, and how many of them each stands for.
-    func request(_ style: Style) -> (bytes: [UInt8], counts: [Int]) {
+    /// A request has no more records, and, but for its last record, no more bytes.
+    static let (requestRecords, requestBytes) = (1000, 1 << 20)
+
+    /// Takes records out, as a request, and how many each of them stands for. Nothing is added after that.
+    /// - Returns: nil when all were taken out.
+    mutating func takeRequest(_ style: Style) -> (bytes: [UInt8], counts: [Int])? {
         var request = MessageDraft()
-        for resource in resources {
+        var (counts, size) = ([Int](), 0)
+        func hasRoom() -> Bool { counts.count < Self.requestRecords && size < Self.requestBytes }
+        while nextResource < resources.count, hasRoom() {
             var entry = MessageDraft()
-            entry.append(Field.ResourceEntry.resource, resource.message)
-            for index in resource.members {
+            entry.append(Field.ResourceEntry.resource, resources[nextResource].message)
+            size += resources[nextResource].message.count
+            while nextScope < resources[nextResource].members.count, hasRoom() {
+                let group = scopes[resources[nextResource].members[nextScope]]
                 var scope = MessageDraft()
-                scope.append(Field.ScopeEntry.scope, scopes[index].message)
-                for record in scopes[index].members {
-                    scope.append(Field.ScopeEntry.entries, Self.message(entries[record], style))
-                }
+                scope.append(Field.ScopeEntry.scope, group.message)
+                size += group.message.count
+                repeat {
+                    let place = group.members[nextRecord]
+                    nextRecord += 1
+                    guard let taken = entries[place].take() else { continue }
+                    bytes -= taken.record.count + Self.entryBytes
+                    size += taken.record.count
+                    counts.append(taken.count)
+                    scope.append(Field.ScopeEntry.entries, Self.message(taken, style))
+                } while nextRecord < group.members.count && hasRoom()
                 entry.append(Field.ResourceEntry.scopes, scope.bytes)
+                if nextRecord == group.members.count { (nextScope, nextRecord) = (nextScope + 1, 0) }
             }
             request.append(Field.Request.resources, entry.bytes)
+            if nextScope == resources[nextResource].members.count {
+                (nextResource, nextScope) = (nextResource + 1, 0)
+            }
         }
-        return (request.bytes, entries.map(\.count))
+        return counts.isEmpty ? nil : (request.bytes, counts)
     }
 
     private static func message(_ entry: Entry, _ style: Style) -> [UInt8] {
