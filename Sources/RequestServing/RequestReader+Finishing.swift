@@ -69,7 +69,9 @@ extension RequestReader {
         (whole, summary) = try body.checked(whole)
         items = summary.items
         if items == 0 { return .accepted }
-        if mayWait, items > LargeRequest.smallItemsMax {
+        if mayWait,
+            items > LargeRequest.smallItemsMax || whole.bytes.readableBytes > target.input.largeBytes
+        {
             goBeside(whole, items: items, body, deadline, later)
             return nil
         }

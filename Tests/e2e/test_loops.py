@@ -100,6 +100,25 @@ def test_a_large_request(gateway, path, body, items, compressed):
     assert running.long_looks(0.02) == 0
 
 
+PARSED = {
+    "XML": ("ParseXML(log.body)", "<a>" + "<b>c</b>" * 60_000 + "</a>"),
+    "JSON": ("ParseJSON(log.body)", json.dumps({"a": [{"b": 1}] * 60_000})),
+}
+
+
+@pytest.mark.parametrize("kind", PARSED)
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
+def test_a_text_that_is_parsed(gateway, kind, compressed):
+    """If it failed, a request of half a megabyte whose text is parsed would keep everybody else of its loop waiting for 150 ms."""
+    call, text = PARSED[kind]
+    transform = {"log_statements": [f'set(log.attributes["x"], {call})']}
+    telemetry = {"metrics": {"level": "detailed"}}
+    running = gateway(config({"nop": {}}, {"transform": transform}, signals=["logs"], telemetry=telemetry))
+    assert post(running, "/v1/logs", one_record(body=text), compressed) == 200
+    assert accepted(running) == 1
+    assert running.long_looks(0.02) == 0
+
+
 def head(body):
     return (
         b"POST /v1/logs HTTP/1.1\r\nhost: h\r\ncontent-type: application/x-protobuf\r\n"

@@ -16,24 +16,28 @@ package struct PipelineInput: Sendable {
     package var pacesClients: Bool
     /// Whether somebody behind it passes gzip members on as they came.
     package var keepsGzip: Bool
+    /// Requests of more bytes take so long that a receiver lets somebody else than its event loop work on them. Not passed on by
+    /// who holds data in between.
+    package var largeBytes: Int
 
     /// Describes an input.
     package init(
         _ consumer: any Consumer, admission: [any AdmissionControl] = [], answersLater: Bool = false,
-        pacesClients: Bool = false, keepsGzip: Bool = false
+        pacesClients: Bool = false, keepsGzip: Bool = false, largeBytes: Int = .max
     ) {
         self.consumer = consumer
         self.admission = admission
         self.answersLater = answersLater
         self.pacesClients = pacesClients
         self.keepsGzip = keepsGzip
+        self.largeBytes = largeBytes
     }
 
     /// The input of a processor that stands before this one: the same but for who takes the batches.
     package func behind(_ consumer: any Consumer, admission: [any AdmissionControl] = []) -> PipelineInput {
         PipelineInput(
             consumer, admission: admission + self.admission, answersLater: answersLater,
-            pacesClients: pacesClients, keepsGzip: keepsGzip)
+            pacesClients: pacesClients, keepsGzip: keepsGzip, largeBytes: largeBytes)
     }
 
     /// One input for several that get the same data.
@@ -42,7 +46,8 @@ package struct PipelineInput: Sendable {
             FanOut.joining(inputs.map(\.consumer)), admission: inputs.flatMap(\.admission),
             answersLater: inputs.contains(where: \.answersLater),
             pacesClients: inputs.allSatisfy(\.pacesClients),
-            keepsGzip: inputs.contains(where: \.keepsGzip))
+            keepsGzip: inputs.contains(where: \.keepsGzip),
+            largeBytes: inputs.map(\.largeBytes).min() ?? .max)
     }
 
     /// Whether a receiver answers a client when its batch is settled, not when it was taken.

@@ -60,7 +60,11 @@ package final class EditingProcessor: Consumer, PipelineComponent {
             ? PatientOutput(next.consumer, eventLoop: eventLoop, logger: context.logger, left: left) : nil
     }
 
-    package var input: PipelineInput { behind.behind(self) }
+    package var input: PipelineInput {
+        var input = behind.behind(self)
+        input.largeBytes = min(input.largeBytes, transform.largeBytes)
+        return input
+    }
 
     package func start() async throws { try await startTransform() }
 

@@ -15,6 +15,10 @@ package protocol RequestTransform: AnyObject, Sendable {
     /// again. The default says no.
     var remembers: Bool { get }
 
+    /// A request of more bytes may take it more than some milliseconds, and is worked on beside its event loop. The default:
+    /// there is no such number.
+    var largeBytes: Int { get }
+
     /// Changes the open request in place.
     /// - Throws: why the whole batch is refused; nothing of the change is kept.
     func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal)
@@ -24,6 +28,7 @@ extension RequestTransform {
     package var changesItems: Bool { true }
     package var needsWholeBatch: Bool { false }
     package var remembers: Bool { false }
+    package var largeBytes: Int { .max }
 }
 
 /// What is known of a request beside its bytes.

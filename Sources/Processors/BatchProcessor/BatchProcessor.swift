@@ -104,6 +104,7 @@ package final class BatchProcessor: Consumer, AdmissionControl, PipelineComponen
         var input = behind.behind(self, admission: [self])
         // A client that waited for its batch to be full would send no more meanwhile.
         input.pacesClients = false
+        input.largeBytes = .max
         return input
     }
 

@@ -48,6 +48,7 @@ final class FilterProcessor: RequestTransform {
     private let errors: StatementErrors
     private let counts: FilterCounts
     private let usesClient: Bool
+    let largeBytes: Int
 
     init(_ config: FilterConfig, _ context: ComponentContext) throws {
         signal = context.signal
@@ -73,6 +74,7 @@ final class FilterProcessor: RequestTransform {
         let texts = rules.map(\.condition.text)
         errors = StatementErrors(texts, context)
         counts = FilterCounts(texts, context)
+        largeBytes = StatementGroup.largeBytes(texts)
         usesClient = texts.contains { $0.contains("otelcol") }
     }
 

@@ -20,6 +20,7 @@ final class TransformProcessor: RequestTransform {
     private let first: [Int]
     private let usesClient: Bool
     let changesItems: Bool
+    let largeBytes: Int
 
     init(_ config: TransformConfig, _ context: ComponentContext) {
         groups = config.groups[context.signal] ?? []
@@ -32,6 +33,7 @@ final class TransformProcessor: RequestTransform {
         self.first = first
         errors = StatementErrors(texts, context)
         usesClient = texts.contains { $0.contains("otelcol") }
+        largeBytes = StatementGroup.largeBytes(texts)
         changesItems = context.signal == .metrics || texts.contains { $0.contains("unroll") }
     }
 
