@@ -186,3 +186,27 @@ def test_a_port_that_is_taken(gateway, backend, owned):
     assert running.wait() == 1
     assert f"{port}" in running.log
     assert "receivers::otlp::protocols::grpc::endpoint" in running.log
+
+
+def test_a_request_that_takes_long_does_not_hold_the_stop(gateway):
+    """If it failed, a gateway that works on one client's huge request would still be there when its supervisor kills it, without a
+    word about what was lost."""
+    parse = 'set(log.attributes["x"], ParseXML(log.body))'
+    running = gateway(
+        config({"nop": {}}, {"transform": {"log_statements": [parse] * 40}}, signals=("logs",)),
+        "--shutdown-timeout",
+        1,
+    )
+    request = data.records(1)
+    request.resource_logs[0].scope_logs[0].log_records[0].body.string_value = "<a>" + "<b>c</b>" * 250_000 + "</a>"
+    body = request.SerializeToString()
+    with socket.create_connection((LOOPBACK, running.http_port)) as client:
+        head = f"POST /v1/logs HTTP/1.1\r\nhost: h\r\ncontent-type: application/x-protobuf\r\ncontent-length: {len(body)}\r\n\r\n"
+        client.sendall(head.encode() + body)
+        time.sleep(0.5)
+        begun = time.monotonic()
+        running.terminate()
+        assert running.wait(timeout=20) == 3
+    # The timeout, three seconds, and some time for a busy machine.
+    assert 3 < time.monotonic() - begun < 9
+    assert "did not stop within its shutdown timeout" in running.log
