@@ -63,6 +63,15 @@ package final class Frame {
         if bytes > Self.unaskedBytes { try ask(bytes) }
     }
 
+    /// Asks for memory of what a function is about to make: values, parts of texts, entries.
+    /// - Parameters:
+    ///   - bytesOfEach: with what memory management adds.
+    ///   - bytes: of all that is copied into them.
+    func ask(making count: Int, bytesOfEach: Int, copying bytes: Int = 0) throws(EvaluationError) {
+        let all = count * bytesOfEach + bytes
+        if all > Self.unaskedBytes { try ask(all) }
+    }
+
     private func ask(_ bytes: Int) throws(EvaluationError) {
         guard editor.mayHold(bytes) else {
             throw EvaluationError("there is no memory for \(bytes) bytes", isLimit: true)

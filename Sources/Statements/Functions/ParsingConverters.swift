@@ -2,6 +2,9 @@ internal import OTLP
 internal import RegularExpression
 
 enum ParsingConverters {
+    /// What a part of a text takes, and what a pair that was made of it.
+    private static let (bytesOfPart, bytesOfPair) = (72, MapBuilder.bytesOfEntry + 112)
+
     static var all: [Function] {
         [
             Function("ParseJSON", [.required("target", .string)]) { arguments in
@@ -26,6 +29,12 @@ enum ParsingConverters {
                     }
                     let text = try target.evaluate(frame).asString().array
                     let groups = expression.firstMatch(in: text)
+                    // Groups may lie in each other.
+                    let bytes = names.reduce(0) { total, name in
+                        total + (name.group < groups.count ? groups[name.group]?.count ?? 0 : 0)
+                    }
+                    try frame.ask(
+                        making: names.count, bytesOfEach: MapBuilder.bytesOfEntry, copying: 2 * bytes)
                     var entries: [MapEntry] = []
                     for (name, group) in names where group < groups.count {
                         entries.put(name, groups[group].map { .string(.owned(Array(text[$0]))) } ?? .text(""))
@@ -53,8 +62,13 @@ enum ParsingConverters {
                         "pair delimiter \"\(pair)\" cannot be equal to delimiter \"\(delimiter)\"")
                 }
                 return { frame throws(EvaluationError) in
-                    try keyValues(
-                        target.evaluate(frame).asString().array, Array(delimiter.utf8), Array(pair.utf8))
+                    let text = try target.evaluate(frame).asString().array
+                    let (delimiter, pair) = (Array(delimiter.utf8), Array(pair.utf8))
+                    // Parts without a delimiter are no pairs.
+                    try frame.ask(
+                        making: text.partCount(by: pair), bytesOfEach: bytesOfPart,
+                        copying: text.partCount(by: delimiter) * bytesOfPair + 2 * text.count)
+                    return try keyValues(text, delimiter, pair)
                 }
             },
         ]
@@ -87,7 +101,7 @@ enum ParsingConverters {
         var index = 0
         while index < text.count {
             let byte = text[index]
-            if quote == nil, text[index...].starts(with: delimiter) {
+            if quote == nil, byte == delimiter[0], text[index...].starts(with: delimiter) {
                 if !current.isEmpty { parts.append(current) }
                 current = []
                 index += delimiter.count

@@ -1,6 +1,9 @@
 internal import OTLP
 
 enum StringConverters {
+    /// What a short text takes as a value of a list, and as it is written.
+    private static let bytesOfPart = MemoryLayout<Value>.stride + 64
+
     static var all: [Function] {
         [
             Function("IsMatch", [.required("target", .stringLike), .required("pattern", .string)]) {
@@ -27,9 +30,10 @@ enum StringConverters {
                     let between = try delimiter.evaluate(frame).asString()
                     var result: [UInt8] = []
                     for (index, value) in values.enumerated() {
+                        let text = try value.evaluate(frame).stringLike() ?? Bytes("<nil>")
+                        try frame.admit(result.count + between.count + text.count)
                         if index > 0 { result.append(between) }
-                        result.append(try value.evaluate(frame).stringLike() ?? Bytes("<nil>"))
-                        try frame.admit(result.count)
+                        result.append(text)
                     }
                     return .string(.owned(result))
                 }
@@ -40,9 +44,16 @@ enum StringConverters {
                     let text = try target.evaluate(frame).asString()
                     let between = try delimiter.evaluate(frame).asString()
                     if between.count == 0 {
+                        try frame.ask(making: text.count, bytesOfEach: bytesOfPart)
                         return .list(.items(text.text.unicodeScalars.map { .text(String($0)) }))
                     }
-                    return .list(.items(text.array.split(by: between.array).map { .string(.owned($0)) }))
+                    let (bytes, delimiter) = (text.array, between.array)
+                    let count = bytes.partCount(by: delimiter)
+                    try frame.ask(making: count, bytesOfEach: bytesOfPart, copying: 2 * bytes.count)
+                    var parts: [Value] = []
+                    parts.reserveCapacity(count)
+                    bytes.forEachPart(by: delimiter) { parts.append(.string(.owned(Array(bytes[$0])))) }
+                    return .list(.items(parts))
                 }
             },
             Function(
@@ -147,36 +158,5 @@ enum StringConverters {
                 return body(text, try other.evaluate(frame).asString().array)
             }
         }
-    }
-}
-
-extension [UInt8] {
-    mutating func append(_ bytes: Bytes) {
-        unsafe bytes.read { unsafe self.append(contentsOf: $0) }
-    }
-
-    /// At every place where a delimiter, not empty, stands.
-    func split(by delimiter: [UInt8]) -> [[UInt8]] {
-        var parts: [[UInt8]] = []
-        var start = 0
-        while let found = firstRange(of: delimiter, from: start) {
-            parts.append(Array(self[start..<found]))
-            start = found + delimiter.count
-        }
-        parts.append(Array(self[start...]))
-        return parts
-    }
-
-    /// Where a sequence, not empty, stands next.
-    func firstRange(of other: [UInt8], from start: Int) -> Int? {
-        guard count >= other.count else { return nil }
-        var index = start
-        while index + other.count <= count {
-            if self[index] == other[0], self[index..<index + other.count].elementsEqual(other) {
-                return index
-            }
-            index += 1
-        }
-        return nil
     }
 }

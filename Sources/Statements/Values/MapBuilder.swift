@@ -3,6 +3,9 @@ struct MapBuilder {
     /// Fewer are searched one by one.
     private static let indexedMin = 16
 
+    /// What an entry takes while the list grows, its place, and a few bytes of what it is written as; its key and value apart.
+    static let bytesOfEntry = 3 * MemoryLayout<MapEntry>.stride + 96
+
     private(set) var entries: [MapEntry]
     /// Where keys are, once there are so many.
     private var places: [[UInt8]: Int] = [:]

@@ -4,6 +4,9 @@ enum CSVConverter {
         case strict, lazyQuotes, ignoreQuotes
     }
 
+    /// What a short field takes.
+    private static let bytesOfField = 72
+
     static var function: Function {
         Function(
             "ParseCSV",
@@ -29,7 +32,15 @@ enum CSVConverter {
                 let text = try target.evaluate(frame).asString().array
                 let header = try header.evaluate(frame).asString()
                 guard header.count > 0 else { throw EvaluationError("headers must not be an empty string") }
-                let names = header.array.split(by: Array(headerDelimiter.utf8))
+                let (headerBytes, separator) = (header.array, Array(headerDelimiter.utf8))
+                let nameCount = headerBytes.partCount(by: separator)
+                let fieldCount = text.partCount(by: Array(delimiter.utf8))
+                let lines = unsafe text.withUnsafeBytes { unsafe $0.count(10) }
+                try frame.ask(
+                    making: nameCount + fieldCount + lines, bytesOfEach: bytesOfField,
+                    copying: min(nameCount, fieldCount) * MapBuilder.bytesOfEntry + 2
+                        * (text.count + headerBytes.count))
+                let names = headerBytes.split(by: separator)
                 let fields: [[UInt8]]
                 if mode == .ignoreQuotes {
                     fields = text.split(by: Array(delimiter.utf8))

@@ -9,16 +9,24 @@ enum XMLConverters {
                 return parsed(root)
             },
             parsing("ParseSimplifiedXML") { .map(simplified($0)) },
-            changing("RemoveXML") { (document, found, _) in
-                remove(found)
-                return document.written
+            Function("RemoveXML", [.required("target", .string), .required("xpath", .literalString)]) {
+                arguments throws(FunctionError) in
+                let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
+                return { frame throws(EvaluationError) in
+                    let (document, bytes) = try read(target, frame)
+                    remove(try path.find(in: document))
+                    return try text(of: "RemoveXML", from: bytes, frame) { $0.put(document) }
+                }
             },
             Function("GetXML", [.required("target", .string), .required("xpath", .literalString)]) {
                 arguments throws(FunctionError) in
                 let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
                 return { frame throws(EvaluationError) in
-                    let document = try read(target, frame)
-                    return .text(try path.find(in: document).map(written).joined())
+                    let (document, bytes) = try read(target, frame)
+                    let found = try path.find(in: document)
+                    return try text(of: "GetXML", from: bytes, frame) { writer in
+                        for one in found { put(one, to: &writer) }
+                    }
                 }
             },
             insert,
@@ -28,9 +36,11 @@ enum XMLConverters {
             ) { arguments throws(FunctionError) in
                 let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? "//@*"))
                 return { frame throws(EvaluationError) in
-                    let document = try read(target, frame)
+                    let (document, bytes) = try read(target, frame)
                     raise(try path.find(in: document))
-                    return .text(document.written)
+                    return try text(of: "ConvertAttributesToElementsXML", from: bytes, frame) {
+                        $0.put(document)
+                    }
                 }
             },
             Function(
@@ -43,21 +53,34 @@ enum XMLConverters {
                 let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? "/"))
                 let name = arguments.text(2) ?? "value"
                 return { frame throws(EvaluationError) in
-                    let document = try read(target, frame)
+                    let (document, bytes) = try read(target, frame)
                     for one in try path.find(in: document) where one.attribute == nil {
                         wrapTexts(one.node, name)
                     }
-                    return .text(document.written)
+                    return try text(of: "ConvertTextToElementsXML", from: bytes, frame) {
+                        $0.put(document)
+                    }
                 }
             },
         ]
     }
 
-    private static func read(_ text: Expression, _ frame: Frame) throws(EvaluationError) -> XMLNode {
+    /// What a node takes, with what finding it takes; with what it becomes in a map; and an attribute.
+    private static let (bytesOfNode, bytesOfParsedNode, bytesOfAttribute) = (256, 384, 192)
+
+    /// - Returns: the document and the bytes of its text.
+    private static func read(
+        _ text: Expression, _ frame: Frame, bytesOfNode: Int = bytesOfNode
+    ) throws(EvaluationError) -> (XMLNode, bytes: Int) {
         let text = try text.evaluate(frame).asString()
-        // Empty elements.
-        try frame.ask(parsing: text, bytesOfByte: 48)
-        return try XMLReader.document(text.array)
+        // An element and a text stand for each bracket at most.
+        let (brackets, equals) = unsafe text.read { bytes in
+            unsafe (bytes.count(UInt8(ascii: "<")), bytes.count(UInt8(ascii: "=")))
+        }
+        try frame.ask(
+            making: 2 * brackets + 1, bytesOfEach: bytesOfNode,
+            copying: equals * bytesOfAttribute + 2 * text.count)
+        return (try XMLReader.document(text.array), text.count)
     }
 
     private static func parsing(
@@ -65,26 +88,50 @@ enum XMLConverters {
     ) -> Function {
         Function(name, [.required("target", .string)]) { arguments in
             let target = arguments.expression(0)
-            return { frame throws(EvaluationError) in try body(read(target, frame)) }
-        }
-    }
-
-    private static func changing(
-        _ name: String, _ body: @escaping (XMLNode, [XPath.Found], Frame) throws(EvaluationError) -> String
-    ) -> Function {
-        Function(name, [.required("target", .string), .required("xpath", .literalString)]) {
-            arguments throws(FunctionError) in
-            let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
             return { frame throws(EvaluationError) in
-                let document = try read(target, frame)
-                return .text(try body(document, path.find(in: document), frame))
+                try body(read(target, frame, bytesOfNode: bytesOfParsedNode).0)
             }
         }
     }
 
-    private static func written(_ found: XPath.Found) -> String {
-        if found.attribute != nil { return found.value }
-        return found.node.isText ? found.node.text : found.node.written
+    /// A text is no longer than this, or than `growthMax` times the texts that it is made of.
+    private static let textBytesMin = 2 << 20
+    private static let growthMax = 8
+
+    private static func textBytesMax(_ bytes: Int) -> Int { max(textBytesMin, growthMax * bytes) }
+
+    private static func check(
+        _ count: Int, of function: String, from bytes: Int
+    ) throws(EvaluationError) {
+        let most = textBytesMax(bytes)
+        guard count > most else { return }
+        throw EvaluationError(
+            "\(function) would make a text of \(count) bytes or more of \(bytes), more than \(most); its xpath finds too much",
+            isLimit: true)
+    }
+
+    /// The text that a function makes, which is counted before it is made.
+    /// - Parameter bytes: of the texts that it is made of.
+    private static func text(
+        of function: String, from bytes: Int, _ frame: Frame, _ write: (inout XMLWriter) -> Void
+    ) throws(EvaluationError) -> Value {
+        var counter = XMLWriter(countingTo: textBytesMax(bytes))
+        write(&counter)
+        try check(counter.count, of: function, from: bytes)
+        try frame.ask(making: 1, bytesOfEach: counter.count)
+        var writer = XMLWriter(capacity: counter.count)
+        write(&writer)
+        return .string(.owned(writer.bytes))
+    }
+
+    private static func put(_ found: XPath.Found, to writer: inout XMLWriter) {
+        if found.attribute != nil {
+            writer.put(found.value)
+        } else if found.node.isText {
+            writer.put(found.node.text)
+        } else {
+            writer.put(found.node)
+        }
     }
 
     /// The attributes found, by their elements.
@@ -123,20 +170,20 @@ enum XMLConverters {
             let (target, path) = (arguments.expression(0), try XPath(arguments.text(1) ?? ""))
             let inserted = arguments.expression(2)
             return { frame throws(EvaluationError) in
-                let document = try read(target, frame)
-                let new = try read(inserted, frame)
-                var isRefused = false
-                for one in try path.find(in: document) {
+                let (document, bytes) = try read(target, frame)
+                let (new, newBytes) = try read(inserted, frame)
+                let found = try path.find(in: document)
+                for one in found {
                     guard one.attribute == nil, one.node.kind == .element || one.node.kind == .document else {
-                        isRefused = true
-                        continue
+                        throw EvaluationError(
+                            "InsertXML XPath selected non-element: only elements take children")
                     }
-                    for child in new.children { one.node.append(child.copy()) }
                 }
-                guard !isRefused else {
-                    throw EvaluationError("InsertXML XPath selected non-element: only elements take children")
-                }
-                return .text(document.written)
+                // Each child is written as a byte at least.
+                try check(found.count * new.children.count, of: "InsertXML", from: bytes + newBytes)
+                try frame.ask(making: found.count * new.children.count, bytesOfEach: 16)
+                for one in found { one.node.append(sharing: new.children) }
+                return try text(of: "InsertXML", from: bytes + newBytes, frame) { $0.put(document) }
             }
         }
     }

@@ -17,7 +17,7 @@ final class XMLNode {
     var text: String
     var attributes: [(name: String, value: String)] = []
     private(set) var children: [XMLNode] = []
-    private(set) weak var parent: XMLNode?
+    private(set) unowned var parent: XMLNode?
     /// Such a node, with what is in it, is not written.
     var isRemoved = false
 
@@ -32,16 +32,12 @@ final class XMLNode {
         children.append(child)
     }
 
+    /// Has the nodes of another document stand here, too: only to be written, as they know one parent.
+    func append(sharing nodes: [XMLNode]) { children += nodes }
+
     func replaceChildren(_ new: [XMLNode]) {
         children = []
         new.forEach(append)
-    }
-
-    func copy() -> XMLNode {
-        let copy = XMLNode(kind, name: name, text: text)
-        copy.attributes = attributes
-        for child in children { copy.append(child.copy()) }
-        return copy
     }
 
     /// The text of the node and of all inside.
@@ -52,54 +48,94 @@ final class XMLNode {
         case .document, .element: children.map(\.innerText).joined()
         }
     }
+}
 
-    // MARK: - Writing
+// MARK: - Writing
 
-    var written: String {
-        var output = ""
-        write(to: &output)
-        return output
+/// Writes nodes as bytes, or counts what they would be: a path may find a node of each depth, with all that is in it, and what is
+/// inserted stands at each place that is found.
+struct XMLWriter {
+    private let keeps: Bool
+    private let limit: Int
+    private(set) var bytes: [UInt8] = []
+    private(set) var count = 0
+
+    /// Counts only, and ends soon behind the limit.
+    init(countingTo limit: Int) { (keeps, self.limit) = (false, limit) }
+
+    /// Keeps what is written, which is as long as it was counted.
+    init(capacity: Int) {
+        (keeps, limit) = (true, .max)
+        bytes.reserveCapacity(capacity)
     }
 
-    private func write(to output: inout String) {
-        if isRemoved { return }
-        switch kind {
-        case .document: for child in children { child.write(to: &output) }
-        case .text: output += Self.escaped(text, inAttribute: false)
-        case .cdata: output += "<![CDATA[" + text + "]]>"
-        case .comment: output += "<!--" + text + "-->"
-        case .attribute: output += text
+    mutating func put(_ text: String) {
+        count += text.utf8.count
+        if keeps { bytes.append(contentsOf: text.utf8) }
+    }
+
+    private mutating func put(escaped text: String, inAttribute: Bool = false) {
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "<"): put("&lt;")
+            case UInt8(ascii: ">"): put("&gt;")
+            case UInt8(ascii: "&"): put("&amp;")
+            case UInt8(ascii: "\""): put("&#34;")
+            case UInt8(ascii: "'"): put("&#39;")
+            case 10 where inAttribute: put("&#xA;")
+            case 9 where inAttribute: put("&#x9;")
+            case 13: put("&#xD;")
+            default:
+                count += 1
+                if keeps { bytes.append(byte) }
+            }
+        }
+    }
+
+    mutating func put(_ node: XMLNode) {
+        if node.isRemoved || count > limit { return }
+        switch node.kind {
+        case .document: for child in node.children { put(child) }
+        case .text: put(escaped: node.text)
+        case .cdata:
+            put("<![CDATA[")
+            put(node.text)
+            put("]]>")
+        case .comment:
+            put("<!--")
+            put(node.text)
+            put("-->")
+        case .attribute: put(node.text)
         case .declaration:
-            output += "<?" + name
-            for attribute in attributes { output += " \(attribute.name)=\"\(attribute.value)\"" }
-            if !text.isEmpty { output += " " + text }
-            output += "?>"
+            put("<?")
+            put(node.name)
+            for attribute in node.attributes {
+                put(" ")
+                put(attribute.name)
+                put("=\"")
+                put(attribute.value)
+                put("\"")
+            }
+            if !node.text.isEmpty {
+                put(" ")
+                put(node.text)
+            }
+            put("?>")
         case .element:
-            output += "<" + name
-            for attribute in attributes {
-                output += " \(attribute.name)=\"\(Self.escaped(attribute.value, inAttribute: true))\""
+            put("<")
+            put(node.name)
+            for attribute in node.attributes {
+                put(" ")
+                put(attribute.name)
+                put("=\"")
+                put(escaped: attribute.value, inAttribute: true)
+                put("\"")
             }
-            output += ">"
-            for child in children { child.write(to: &output) }
-            output += "</" + name + ">"
+            put(">")
+            for child in node.children { put(child) }
+            put("</")
+            put(node.name)
+            put(">")
         }
-    }
-
-    private static func escaped(_ text: String, inAttribute: Bool) -> String {
-        var output = ""
-        for scalar in text.unicodeScalars {
-            switch scalar {
-            case "<": output += "&lt;"
-            case ">": output += "&gt;"
-            case "&": output += "&amp;"
-            case "\"": output += "&#34;"
-            case "'": output += "&#39;"
-            case "\n" where inAttribute: output += "&#xA;"
-            case "\t" where inAttribute: output += "&#x9;"
-            case "\r": output += "&#xD;"
-            default: output.unicodeScalars.append(scalar)
-            }
-        }
-        return output
     }
 }

@@ -244,7 +244,9 @@ struct XPath {
                 waiting += node.children.reversed()
             }
         }
-        return distinct(found)
+        // Each node is looked at once, and has what is found to itself.
+        if case .parent = step.test { return distinct(found) }
+        return found
     }
 
     private static func select(
