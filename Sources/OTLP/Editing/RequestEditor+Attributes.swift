@@ -59,6 +59,11 @@ extension RequestEditor {
 
     private func find(_ key: WireBytes, in table: AttributeTable, from start: Int) -> Int? {
         let row = row(table.message)
+        if row.count > AttributeIndexes.fieldsMin,
+            let known = findIndexed(key, in: table, from: start, row)
+        {
+            return known
+        }
         // SAFETY: nothing is added meanwhile, and positions are below the count.
         let fields = unsafe entries.elements(Int(row.first)..<Int(row.first + row.count))
         let wanted =
@@ -80,7 +85,7 @@ extension RequestEditor {
 
     /// Whether an attribute whose key may be that one has it.
     @inline(__always)
-    private func isKey(_ key: WireBytes, of entry: Entry, in message: MessageID, at position: Int) -> Bool {
+    func isKey(_ key: WireBytes, of entry: Entry, in message: MessageID, at position: Int) -> Bool {
         guard entry.key_count == KeyValueParts.unusual else {
             let content = content(of: entry, in: message)
             // SAFETY: the key lies behind two bytes of the content.
@@ -197,6 +202,7 @@ extension RequestEditor {
         parts.writeOthers(of: old, to: &writer)
         setKept(table.message, at: position, unsafe WireBytes(UnsafeRawBufferPointer(room)))
         forgetFound()
+        if indexes.isUsed { indexes.forget(table.message.index) }
     }
 
     /// Removes all attributes with a key; whether there was one.

@@ -34,6 +34,7 @@ extension RequestEditor {
         entries[index].key_count = KeyValueParts.unusual
         replaced(index, in: message)
         forgetFound()
+        if indexes.isUsed { indexes.forget(message.index) }
     }
 
     /// Appends a text, bytes or message field.
@@ -101,6 +102,7 @@ extension RequestEditor {
         messages[Int(message.index)].growth += newCountMax(entries[index])
         touch(Int(message.index), Int32(truncatingIfNeeded: index) - row.first)
         if !row.isChanged { markChanged(message) }
+        if indexes.isUsed { indexes.changed(message.index) }
     }
 
     // MARK: - Memory of the editor

@@ -69,6 +69,8 @@ public final class RequestEditor {
     let lastFound = EditorList<Found>(capacity: 1)
     /// The attributes of one message that has no row.
     let overlay = AttributeOverlay()
+    /// Of messages with many fields.
+    let indexes = AttributeIndexes()
 
     /// One without a request: `root` reads as empty.
     public init() {
@@ -106,6 +108,7 @@ public final class RequestEditor {
         pinned = 0..<0
         pinnedMade = 0
         forgetFound()
+        if indexes.isUsed { indexes.forget(from: 0) }
         overlay.clear()
     }
 
@@ -118,7 +121,10 @@ public final class RequestEditor {
     /// Bytes of memory held now.
     public var workingBytes: Int { listBytes + kept.bytes }
 
-    private var listBytes: Int { messages.bytes + lastPositions.bytes + entries.bytes + made.bytes }
+    private var listBytes: Int {
+        messages.bytes + lastPositions.bytes + entries.bytes + made.bytes
+            + (indexes.isUsed ? indexes.bytes : 0)
+    }
 
     // MARK: - Memory
 
@@ -204,6 +210,7 @@ public final class RequestEditor {
             position: Int32(truncatingIfNeeded: position))
         entries[index].child = child.index
         entries[index].key_count = KeyValueParts.unusual
+        if indexes.isUsed { indexes.forget(message.index) }
         return child
     }
 
@@ -244,6 +251,7 @@ public final class RequestEditor {
         }
         if overlay.message >= closing { overlay.clear() }
         forgetFound()
+        if indexes.isUsed { indexes.forget(from: closing) }
         messages.removeLast(to: Int(closing))
         lastPositions.removeLast(to: Int(closing))
         if message.first >= 0, !pinned.contains(closing) { entries.removeLast(to: Int(message.first)) }
@@ -324,19 +332,7 @@ public final class RequestEditor {
             let entry = entries[Int(row.first) + Int(last)]
             if entry.number == number, virtual || !entry.isVirtual { return Int(last) }
         }
-        return scannedPosition(row, number, virtual: virtual)
-    }
-
-    /// The same where the last field of this number is not that of its last four bits, or is behind hundreds of others.
-    @inline(never)
-    private func scannedPosition(_ row: Message, _ number: UInt32, virtual: Bool) -> Int? {
-        var position = Int(row.count) - 1
-        while position >= 0 {
-            let entry = entries[Int(row.first) + position]
-            if entry.number == number, virtual || !entry.isVirtual { return position }
-            position -= 1
-        }
-        return nil
+        return scannedPosition(message, row, number, virtual: virtual)
     }
 
     /// Adds a field; its position. The message moves to the end when it has no room.
@@ -364,6 +360,7 @@ public final class RequestEditor {
         messages[index].growth += newCountMax(entry)
         // It may give an attribute of its parent another key.
         if row.parent == lastFound[0].message { forgetFound() }
+        if indexes.isUsed { indexes.changed(message.index) }
         lastPositions[index, entry.number] = UInt8(
             truncatingIfNeeded: min(row.count, Int32(LastPositions.far)))
         touch(index, row.count)
@@ -392,6 +389,7 @@ public final class RequestEditor {
             // A message whose field was replaced or removed meanwhile changes nothing.
             guard entries[place].child == index else { return }
             if entries[place].isVirtual { entries[place].made = Entry.empty }
+            if indexes.isUsed { indexes.changed(parent) }
             index = Int(parent)
         }
     }

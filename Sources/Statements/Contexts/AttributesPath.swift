@@ -15,11 +15,33 @@ final class AttributesPath: PathExpression {
         AttributeTable(level.message(frame), number ?? frame.metricType?.attributes ?? 7)
     }
 
-    override func evaluate(_ frame: Frame) -> Value {
+    override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
+        let map = try map(frame)
+        if case .map(let map) = map { try frame.look(at: map.count) }
+        return map
+    }
+
+    /// The attributes. Those that are many are read again only when they have changed.
+    private func map(_ frame: Frame) throws(EvaluationError) -> Value {
         let (editor, table) = (frame.editor, table(frame))
+        let generation = editor.generation(of: table)
+        if let generation {
+            if let known = frame.map(generation) { return known }
+            let count = editor.fieldCount(table.message)
+            try frame.look(at: count)
+            try frame.ask(making: count, bytesOfEach: 3 * MemoryLayout<MapEntry>.stride)
+        }
         var entries: [MapEntry] = []
         editor.forEachAttribute(table) { entries.append(editor.entry(table, at: $0)) }
-        return .map(.entries(entries))
+        let map = Value.map(.entries(entries))
+        if let generation { frame.remember(map, generation) }
+        return map
+    }
+
+    /// How many attributes there are.
+    func count(_ frame: Frame) throws(EvaluationError) -> Int {
+        guard case .map(let map) = try map(frame) else { return 0 }
+        return map.count
     }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
@@ -34,6 +56,7 @@ final class AttributesPath: PathExpression {
             new.append(entry.keyValue)
         }
         let table = table(frame)
+        try frame.look(at: frame.editor.fieldCount(table.message) + new.count)
         frame.editor.remove(table.message, table.number)
         for entry in new { frame.editor.append(table.message, table.number, .owned(entry)) }
     }
@@ -90,8 +113,9 @@ final class AttributesPath: PathExpression {
         }
     }
 
-    override func remove(_ frame: Frame, where isRemoved: (Bytes) -> Bool) {
+    override func remove(_ frame: Frame, where isRemoved: (Bytes) -> Bool) throws(EvaluationError) {
         let (editor, table) = (frame.editor, table(frame))
+        try frame.look(at: editor.fieldCount(table.message))
         editor.forEachAttribute(table) { position in
             if isRemoved(.borrowed(editor.key(table, at: position))) {
                 editor.removeAttribute(table, at: position)
@@ -107,6 +131,7 @@ final class AttributesPath: PathExpression {
         _ frame: Frame, _ change: (MapEntry) throws(EvaluationError) -> Value?
     ) throws(EvaluationError) {
         let (editor, table) = (frame.editor, table(frame))
+        try frame.look(at: editor.fieldCount(table.message))
         var bytes = 0
         for position in 0..<editor.fieldCount(table.message)
         where editor.number(table.message, at: position) == table.number {

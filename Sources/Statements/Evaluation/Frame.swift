@@ -26,6 +26,11 @@ package final class Frame {
     /// Metrics and records that functions have added to the current scope, and their bytes.
     private var (madeItems, madeBytes) = (0, 0)
 
+    /// The maps that were read last of messages with many attributes: each item may ask for that of its resource.
+    private var maps: [(generation: Int, map: Value)] = []
+    /// Entries of large maps that statements have looked at one by one.
+    private var lookedAt = 0
+
     /// For a text that lives for one statement.
     let room = TextRoom()
 
@@ -75,6 +80,32 @@ package final class Frame {
     private func ask(_ bytes: Int) throws(EvaluationError) {
         guard editor.mayHold(bytes) else {
             throw EvaluationError("there is no memory for \(bytes) bytes", isLimit: true)
+        }
+    }
+
+    private static let mapsMax = 4
+    /// Maps of fewer entries are not counted.
+    private static let countedEntriesMin = 32
+    private static let lookedAtMin = 500_000
+
+    /// A map that was read before, as it is still.
+    func map(_ generation: Int) -> Value? { maps.first { $0.generation == generation }?.map }
+
+    func remember(_ map: Value, _ generation: Int) {
+        if maps.count == Self.mapsMax { maps.removeFirst() }
+        maps.append((generation, map))
+    }
+
+    /// Says that a statement looks at all entries of a map: what does so with a large one of a resource for each of its items would
+    /// not end.
+    func look(at entries: Int) throws(EvaluationError) {
+        guard entries > Self.countedEntriesMin else { return }
+        lookedAt += entries
+        let most = max(Self.lookedAtMin, 2 * editor.openedBytes)
+        guard lookedAt <= most else {
+            throw EvaluationError(
+                "the statements have looked at \(lookedAt) entries of maps in one request, more than \(most); name the keys, or use the context of the resource or scope whose map it is",
+                isLimit: true)
         }
     }
 

@@ -1,19 +1,12 @@
 enum CollectionConverters {
     static var all: [Function] {
         [
-            Converters.unary("Len", .any) { value throws(EvaluationError) in
-                switch value {
-                case .string(let bytes): return .int(Int64(bytes.count))
-                case .list(let list): return .int(Int64(list.count))
-                case .map(let map): return .int(Int64(map.count))
-                case .object(let object) where object.kind != .status && object.kind != .buckets:
-                    return .int(Int64(object.count))
-                default:
-                    throw EvaluationError(
-                        "Len: unsupported target type \(value.isNull ? "<nil>" : value.typeName). target arg must be of type string, "
-                            + "[]any, map[string]any, pcommon.Map, pcommon.Slice, pcommon.Value (of type String, Map, "
-                            + "Slice) or a supported slice type from the plog, pmetric or ptrace packages")
+            Function("Len", [.required("target", .any)]) { arguments in
+                let target = arguments.expression(0)
+                if let attributes = target as? AttributesPath {
+                    return { frame throws(EvaluationError) in .int(Int64(try attributes.count(frame))) }
                 }
+                return { frame throws(EvaluationError) in try length(target.evaluate(frame)) }
             },
             Converters.unary("Keys", .map) { value throws(EvaluationError) in
                 .list(.items(try value.asMap().entries.map { .string($0.key) }))
@@ -101,6 +94,21 @@ enum CollectionConverters {
                 }
             },
         ]
+    }
+
+    private static func length(_ value: Value) throws(EvaluationError) -> Value {
+        switch value {
+        case .string(let bytes): return .int(Int64(bytes.count))
+        case .list(let list): return .int(Int64(list.count))
+        case .map(let map): return .int(Int64(map.count))
+        case .object(let object) where object.kind != .status && object.kind != .buckets:
+            return .int(Int64(object.count))
+        default:
+            throw EvaluationError(
+                "Len: unsupported target type \(value.isNull ? "<nil>" : value.typeName). target arg must be of type string, "
+                    + "[]any, map[string]any, pcommon.Map, pcommon.Slice, pcommon.Value (of type String, Map, "
+                    + "Slice) or a supported slice type from the plog, pmetric or ptrace packages")
+        }
     }
 
     /// Numbers by value, bools with bools, other scalars as text; what holds lists, maps or bytes stays as it is.
