@@ -11,12 +11,16 @@ import Testing
 @Suite("groupbyattrs")
 struct GroupByAttributesTests {
     private func edit(_ yaml: String, _ json: String, _ signal: Signal = .traces) throws -> String {
+        try edited(yaml, json, signal).json
+    }
+
+    private func edited(_ yaml: String, _ json: String, _ signal: Signal) throws -> EditedRequest {
         let diagnostics = Diagnostics()
         let config = GroupByAttributesConfig(ConfigSection(yaml: yaml, diagnostics: diagnostics))
         #expect(!diagnostics.hasErrors)
         let context = ComponentContext.alone(
             .processor, "groupbyattrs", signal: signal, on: EmbeddedEventLoop())
-        return try EditedRequest(json, signal, GroupByAttributesTransform(config, context)).json
+        return try EditedRequest(json, signal, GroupByAttributesTransform(config, context))
     }
 
     private func text(_ key: String, _ value: String) -> String {
@@ -85,5 +89,34 @@ struct GroupByAttributesTests {
         #expect(
             after.contains(#""aggregationTemporality":2,"isMonotonic":true,"dataPoints":[{"asInt":"2"}]"#))
         #expect(after.contains(text("k", "a")))
+    }
+
+    /// Scenario: a large resource, scope or metric, and very many values of the key. Guarantees: the request is refused for good, with
+    /// how much it would be, before anything is copied: 600 copies of half a megabyte took more memory than the gateway has.
+    @Test("what would be copied into too many groups is refused before", arguments: [0, 1, 2])
+    func copies(place: Int) throws {
+        func attribute(_ size: Int) -> String { text("r", String(repeating: "x", count: size)) }
+        let large = 300_000
+        func spans(_ count: Int) -> String {
+            let items = (0..<count).map { span("n", [text("k", "\($0)")]) }.joined(separator: ",")
+            return #"{"resourceSpans":[{"resource":{"attributes":["# + attribute(place == 0 ? large : 1)
+                + #"]},"scopeSpans":[{"scope":{"attributes":["# + attribute(place == 1 ? large : 1)
+                + #"]},"spans":["# + items + "]}]}]}"
+        }
+        func points(_ count: Int) -> String {
+            let items = (0..<count).map { #"{"asInt":"1","attributes":["# + text("k", "\($0)") + "]}" }
+            return #"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"m","description":""#
+                + String(repeating: "x", count: large) + #"","gauge":{"dataPoints":["#
+                + items.joined(separator: ",") + "]}}]}]}]}"
+        }
+        func grouped(_ count: Int) throws -> EditedRequest {
+            place < 2
+                ? try edited("keys: [k]", spans(count), .traces)
+                : try edited("keys: [k]", points(count), .metrics)
+        }
+        let error = try grouped(250).refusal
+        #expect(error?.isPermanent == true && error?.reason == .tooLarge)
+        #expect(error?.message.contains("for 250 groups of this request, more than 67108864") == true)
+        #expect(try grouped(20).json.utf8.count > 20 * large)
     }
 }

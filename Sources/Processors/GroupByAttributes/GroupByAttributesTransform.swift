@@ -31,6 +31,7 @@ package final class GroupByAttributesTransform: RequestTransform {
     package var needsWholeBatch: Bool { true }
 
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
+        try GroupCopies.check(request, context.signal, keys)
         var result = GroupedRequest(request)
         request.forEachResource { resource in
             result.begin(request.content(resource.resource))
@@ -50,12 +51,6 @@ package final class GroupByAttributesTransform: RequestTransform {
                 return .keep
             }
             return .keep
-        }
-        if result.isTooLarge {
-            throw Refusal(
-                .tooLarge,
-                "groupbyattrs would copy resources of more than 256 MiB for the groups of this request; send fewer items at a "
-                    + "time, or group by an attribute with fewer values", isPermanent: true)
         }
         groups.observe(Double(result.count))
         request.remove(request.root, Field.Request.resources)

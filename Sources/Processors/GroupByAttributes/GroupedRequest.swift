@@ -22,12 +22,8 @@ struct GroupedRequest {
         var scopeIndex: [[UInt8]: Int] = [:]
     }
 
-    /// What the resources may take together: a large one is copied for each group.
-    private static let copiedBytesMax = 256 << 20
-
     /// Keeps them.
     private let editor: RequestEditor
-    private var copiedBytes = 0
     private var resources: [Resource] = []
     private var resourceIndex: [[UInt8]: Int] = [:]
     /// The resource that is being taken apart.
@@ -38,9 +34,6 @@ struct GroupedRequest {
     init(_ editor: RequestEditor) {
         self.editor = editor
     }
-
-    /// Whether there are so many groups of so large resources that some were left out.
-    var isTooLarge: Bool { copiedBytes > Self.copiedBytesMax }
 
     /// How many resources there are.
     var count: Int { resources.count }
@@ -94,16 +87,13 @@ struct GroupedRequest {
             identity.add(attribute.value)
         }
         if let known = targets[identity.bytes] { return known }
-        copiedBytes += source.count
-        if isTooLarge, !resources.isEmpty { return 0 }
-        let message = Self.resource(source, with: moved)
-        let whole = OwnedBytes(message)
+        let message = editor.keep(Self.resource(source, with: moved))
         var attributes = AttributeIdentity()
-        withExtendedLifetime(whole) { attributes.add(attributes: whole.bytes, Field.Resource.attributes) }
+        attributes.add(attributes: message, Field.Resource.attributes)
         let index = resourceIndex[attributes.bytes] ?? resources.count
         if index == resources.count {
             resourceIndex[attributes.bytes] = index
-            resources.append(Resource(message: editor.keep(message)))
+            resources.append(Resource(message: message))
         }
         targets[identity.bytes] = index
         return index
@@ -146,8 +136,10 @@ struct GroupedRequest {
                 }
                 entry.append(Field.ResourceEntry.scopes, part.bytes)
             }
-            let bytes = OwnedBytes(entry.bytes)
-            withExtendedLifetime(bytes) { request.append(request.root, Field.Request.resources, bytes.bytes) }
+            unsafe entry.bytes.withUnsafeBytes { bytes in
+                // SAFETY: borrowed for the call.
+                request.append(request.root, Field.Request.resources, unsafe WireBytes(bytes))
+            }
         }
     }
 
