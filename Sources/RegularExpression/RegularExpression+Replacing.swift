@@ -12,20 +12,25 @@ extension RegularExpression {
     package func replaceAll(
         _ text: UnsafeBufferPointer<UInt8>, with template: Template, limit: Int = .max,
         change: (([UInt8]) -> [UInt8])? = nil
-    ) -> [UInt8]? {
+    ) throws(TooSlow) -> [UInt8]? {
         let room = TextRoom()
         defer { room.deallocate() }
-        let isChanged = unsafe replaceAll(text, with: template, into: room, limit: limit, change: change)
+        let isChanged = try unsafe replaceAll(text, with: template, into: room, limit: limit, change: change)
         return isChanged ? unsafe Array(room.bytes) : nil
     }
 
     /// The same into memory that is used again; false, and nothing written, when there is no match.
     /// - Parameter limit: the result ends, and is not whole, once it is longer.
+    /// - Throws: it would take much more time than reading the text a few times.
     package func replaceAll(
         _ text: UnsafeBufferPointer<UInt8>, with template: Template, into room: TextRoom, limit: Int = .max,
         change: (([UInt8]) -> [UInt8])? = nil
-    ) -> Bool {
-        unsafe withUnsafeTemporaryAllocation(of: cre2_range.self, capacity: template.groupCount + 1) {
+    ) throws(TooSlow) -> Bool {
+        var effort = SearchEffort(textBytes: text.count)
+        var isTooSlow = false
+        let isFound = unsafe withUnsafeTemporaryAllocation(
+            of: cre2_range.self, capacity: template.groupCount + 1
+        ) {
             ranges in
             // RE2 takes much less time when no groups are wanted.
             unsafe ranges.initialize(repeating: cre2_range(start: -1, count: 0))
@@ -33,6 +38,10 @@ extension RegularExpression {
             var isFound = false
             // RE2 gives ranges inside of the text, the matches from left to right.
             while unsafe position <= text.count && match(text, from: position, whole: false, into: ranges) {
+                guard effort.allows(text.count - position) else {
+                    isTooSlow = true
+                    return false
+                }
                 let whole = unsafe ranges[0]
                 position = whole.start + whole.count
                 if whole.count > 0 || whole.start != lastEnd {
@@ -61,6 +70,8 @@ extension RegularExpression {
             if isFound { unsafe room.append(text, copied..<text.count) }
             return isFound
         }
+        if isTooSlow { throw TooSlow(pattern: pattern, textBytes: text.count) }
+        return isFound
     }
 
     /// The groups of the first match, the whole match first; nil for those that took no part. Empty: no match.

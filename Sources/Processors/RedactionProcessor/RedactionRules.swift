@@ -123,9 +123,14 @@ struct RedactionRules: Sendable {
 
     private func replace(_ text: [UInt8], _ pattern: RegularExpression) -> [UInt8] {
         unsafe text.withUnsafeBufferPointer { bytes in
-            // SAFETY: borrowed for the call.
-            unsafe pattern.replaceAll(
-                bytes, with: RegularExpression.Template("$0", for: pattern), change: hash)
+            do throws(RegularExpression.TooSlow) {
+                // SAFETY: borrowed for the call.
+                return try unsafe pattern.replaceAll(
+                    bytes, with: RegularExpression.Template("$0", for: pattern), change: hash)
+            } catch {
+                // What is secret in it stays so.
+                return hash(text)
+            }
         } ?? text
     }
 

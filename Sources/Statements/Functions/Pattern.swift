@@ -44,12 +44,18 @@ extension Bytes {
     func replacing(
         _ expression: RegularExpression, with template: RegularExpression.Template, limit: Int,
         change: (([UInt8]) -> [UInt8])? = nil
-    ) -> Bytes? {
-        unsafe read { bytes in
-            // SAFETY: borrowed for the call.
-            unsafe expression.replaceAll(
-                bytes.bindMemory(to: UInt8.self), with: template, limit: limit, change: change)
-        }.map { .owned($0) }
+    ) throws(EvaluationError) -> Bytes? {
+        let result = unsafe read { bytes in
+            Result { () throws(RegularExpression.TooSlow) -> [UInt8]? in
+                // SAFETY: borrowed for the call.
+                try unsafe expression.replaceAll(
+                    bytes.bindMemory(to: UInt8.self), with: template, limit: limit, change: change)
+            }
+        }
+        switch result {
+        case .success(let new): return new.map { .owned($0) }
+        case .failure(let error): throw EvaluationError(error.description, isLimit: true)
+        }
     }
 
     /// Whether a pattern occurs in the text. Allocates nothing.

@@ -75,10 +75,10 @@ enum ReplacingEditors {
             }
             let limit = frame.textBytesMax
             guard function != nil else {
-                return try admitted(text.replacing(expression, with: template, limit: limit), frame)
+                return try admitted(try text.replacing(expression, with: template, limit: limit), frame)
             }
             var failure: EvaluationError?
-            let result = text.replacing(expression, with: template, limit: limit) { expanded in
+            let result = try text.replacing(expression, with: template, limit: limit) { expanded in
                 guard failure == nil else { return expanded }
                 do throws(EvaluationError) {
                     return try finish(.owned(expanded), frame).array
@@ -112,9 +112,14 @@ enum ReplacingEditors {
                     // Kept from item to item, so that nothing is allocated.
                     let room = frame.room
                     // SAFETY: borrowed for the call.
-                    let isChanged = unsafe expression.replaceAll(
-                        text.unsafeBytes.bindMemory(to: UInt8.self), with: template, into: room,
-                        limit: frame.textBytesMax)
+                    let isChanged: Bool
+                    do throws(RegularExpression.TooSlow) {
+                        isChanged = try unsafe expression.replaceAll(
+                            text.unsafeBytes.bindMemory(to: UInt8.self), with: template, into: room,
+                            limit: frame.textBytesMax)
+                    } catch {
+                        throw EvaluationError(error.description, isLimit: true)
+                    }
                     guard isChanged else { return .null }
                     try frame.admit(room.count)
                     let new = unsafe UnsafeRawBufferPointer(room.bytes)
