@@ -36,7 +36,7 @@ struct BodyDecoding {
     /// - Returns: nil when it takes long.
     func inflatedSoon(_ received: Payload, mayWait: Bool) throws(Answer.Failure) -> Payload? {
         let count = received.bytes.readableBytes
-        let small = min(LargeRequest.bytesMax, max(Self.expansionMax * count, Self.expandedBytesMin))
+        let small = min(LargeRequest.bytesMax(target), max(Self.expansionMax * count, Self.expandedBytesMin))
         let isWhole = !mayWait || limits.bodyBytesMax <= small
         let most = isWhole ? limits.bodyBytesMax : small
         return try inflated(received) { (input, whole) throws(InflateError) in

@@ -54,7 +54,8 @@ extension RequestReader {
             target: target, limits: limits, encoding: compressed ? encoding : .identity, ledger: tools.ledger,
             decoders: tools.decoders, pool: tools.pool, client: client, metadata: metadata)
         let mayWait = memory != nil && resume != nil
-        if mayWait, finishedBytes > (compressed ? LargeRequest.compressedBytesMax : LargeRequest.bytesMax) {
+        let large = LargeRequest.bytesMax(target)
+        if mayWait, finishedBytes > (compressed ? min(LargeRequest.compressedBytesMax, large) : large) {
             goBeside(whole, body, deadline, later)
             return nil
         }

@@ -10,7 +10,7 @@ import pytest
 
 import data
 from conftest import MIB, config, exporter, one_load_at_a_time
-from gateway import LOOPBACK, wait_until
+from gateway import LOOPBACK, free_port, wait_until
 
 pytestmark = one_load_at_a_time
 
@@ -57,9 +57,9 @@ def wide_envelope(count):
     return request.SerializeToString()
 
 
-def post(running, path, body, compressed=True):
-    connection = http.client.HTTPConnection(LOOPBACK, running.http_port, timeout=60)
-    headers = {"Content-Type": "application/json" if body[:1] == b"{" else "application/x-protobuf"}
+def post(running, path, body, compressed=True, port=None):
+    connection = http.client.HTTPConnection(LOOPBACK, port or running.http_port, timeout=60)
+    headers = {"Content-Type": "application/json" if body[:1] in b"{[" else "application/x-protobuf"}
     if compressed:
         headers["Content-Encoding"] = "gzip"
         body = gzip.compress(body)
@@ -117,6 +117,23 @@ def test_a_text_that_is_parsed(gateway, kind, compressed):
     assert post(running, "/v1/logs", one_record(body=text), compressed) == 200
     assert accepted(running) == 1
     assert running.long_looks(0.02) == 0
+
+
+@pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
+def test_a_span_of_many_tags(gateway, compressed):
+    """If it failed, one span of a Zipkin client would keep everybody else of its loop waiting: it is translated in one go, and
+    takes long before it is as large as what is worked on beside the loop otherwise."""
+    port = free_port()
+    receivers = {"zipkin": {"endpoint": f"{LOOPBACK}:{port}"}}
+    telemetry = {"metrics": {"level": "detailed"}}
+    running = gateway(
+        config({"nop": {}}, receivers=receivers, signals=["traces"], telemetry=telemetry)
+    )
+    tags = {f"k{number}": "v" for number in range(60_000)}
+    span = {"traceId": "1" * 32, "id": "1" * 16, "name": "n", "timestamp": 1, "tags": tags}
+    assert post(running, "/api/v2/spans", json.dumps([span]).encode(), compressed, port) == 202
+    assert accepted(running, "spans") == 1
+    assert running.long_looks(0.01) == 0
 
 
 def head(body):
