@@ -310,7 +310,7 @@ let package = Package(
         component("SQLiteAuditStore", ["AuditLog", "Hashing", "CSQLite"]),
         component("PostgreSQLAuditStore", ["AuditLog", "Hashing", "CPostgreSQL"]),
         // Requests that connectors and receivers make of other data.
-        component("MetricBuilding", ["Pipeline", "OTLP", nioCore]),
+        component("MetricBuilding", ["Pipeline", "OTLP", nioCore, logging]),
         // Spans that wait for the rest of their traces.
         component("TraceStore", ["Pipeline", "OTLP", nioCore]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, nioPosix, logging]),

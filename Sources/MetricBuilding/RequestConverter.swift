@@ -20,7 +20,7 @@ package final class RequestConverter<Worker>: Sendable {
     private let outputs: ConnectorOutputs
     private let ledger: MemoryLedger
     private let makeWorker: @Sendable () -> Worker
-    private let convert: @Sendable (Worker, Batch) throws(Refusal) -> Made
+    private let convert: @Sendable (Worker, Batch, OutputAllowance) throws(Refusal) -> Made
     private let free = Mutex(Free())
     private let entered: Counter
     private let merged: Counter
@@ -32,11 +32,11 @@ package final class RequestConverter<Worker>: Sendable {
 
     /// - Parameters:
     ///   - signal: what is made.
-    ///   - convert: throws when the request is refused.
+    ///   - convert: throws when the request is refused; tells the allowance what it makes, before.
     package init(
         _ context: ComponentContext, _ outputs: [PipelineOutput], to signal: Signal,
         worker: @escaping @Sendable () -> Worker,
-        convert: @escaping @Sendable (Worker, Batch) throws(Refusal) -> Made
+        convert: @escaping @Sendable (Worker, Batch, OutputAllowance) throws(Refusal) -> Made
     ) {
         self.signal = signal
         self.outputs = ConnectorOutputs(outputs)
@@ -87,7 +87,8 @@ package final class RequestConverter<Worker>: Sendable {
     private func converted(_ batch: Batch) throws(Refusal) -> Batch? {
         let worker = free.withLock { $0.workers.popLast() } ?? makeWorker()
         defer { free.withLock { if $0.workers.count < Self.workersMax { $0.workers.append(worker) } } }
-        guard let (bytes, items) = try convert(worker, batch) else { return nil }
+        let allowance = OutputAllowance(ledger, requestBytes: batch.bytes)
+        guard let (bytes, items) = try convert(worker, batch, allowance) else { return nil }
         let acknowledgement =
             batch.isAwaited
             ? Acknowledgement { outcome in

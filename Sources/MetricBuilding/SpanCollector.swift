@@ -26,6 +26,8 @@ package final class SpanCollector: @unchecked Sendable {
     private let flushPart: ((ByteBuffer, _ points: Int) -> Void) -> Bool
     /// Whether a part of a flush is still to be made.
     private var isFlushing = false
+    /// Whether a request came during a flush that was to be flushed with it.
+    private var isDueAgain = false
     private var tickers: [RepeatedTask] = []
     private var isStopped = false
     /// What is done every so often beside flushing. Set before `startFlushing`.
@@ -35,9 +37,11 @@ package final class SpanCollector: @unchecked Sendable {
 
     /// Requests that may wait for the loop.
     private static let mailboxRequests = 8192
+    /// How soon a flush goes on whose parts nobody takes.
+    private static let stuckInterval = TimeAmount.milliseconds(20)
 
     /// - Parameters:
-    ///   - interval: between flushes; 0: a flush with each request.
+    ///   - interval: between flushes; 0: a flush with each request, of which the first part is made before its answer.
     ///   - count: counts a request, which it borrows for the call. On the loop.
     ///   - flush: gives requests of metrics, each with its points, and says whether it is to be called again for more of them, when
     ///     others have had a turn. On the loop.
@@ -148,22 +152,36 @@ package final class SpanCollector: @unchecked Sendable {
     private func flush() {
         eventLoop.preconditionInEventLoop()
         // At the end `output` keeps what is not taken as long as the deadline allows.
-        guard isStopped || !output.isStuck, !isFlushing else { return }
+        guard isStopped || !output.isStuck else { return }
+        guard !isFlushing else {
+            isDueAgain = interval == .zero
+            return
+        }
         isFlushing = true
         flushOn()
     }
 
-    /// Makes the next part of a flush, or all that is left where somebody waits for it.
+    /// Makes the next part of a flush, or all that is left where the gateway waits for it.
     private func flushOn() {
         guard isFlushing else { return }
+        // Parts that nobody takes are not made: they would be all series once more.
+        guard isStopped || !output.isStuck else {
+            eventLoop.scheduleTask(in: Self.stuckInterval) { self.flushOn() }
+            return
+        }
         repeat {
             isFlushing = flushPart { bytes, points in
                 let batch = Batch(.metrics, payload: Payload(bytes, ledger: ledger), items: points)
                 outputs.bring(batch, entry: nil, [made])
                 output.send(batch)
             }
-        } while isFlushing && (isStopped || interval == .zero)
+        } while isFlushing && isStopped
         afterRequest()
-        if isFlushing { eventLoop.executeInTurn { self.flushOn() } }
+        if isFlushing {
+            eventLoop.executeInTurn { self.flushOn() }
+        } else if isDueAgain {
+            isDueAgain = false
+            eventLoop.executeInTurn { self.flush() }
+        }
     }
 }

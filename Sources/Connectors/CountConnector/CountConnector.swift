@@ -28,9 +28,12 @@ package final class CountConnector: Consumer, PipelineComponent {
     ) {
         let (signal, ledger) = (context.signal, context.ledger)
         let metrics = metrics.filter { $0.item.signal == signal }
+        let overflowed = OverflowReport(
+            context, "sluice_connector_count_overflowed_items",
+            help: "Items counted in the series with otel.metric.overflow, by metric.")
         converter = RequestConverter(context, outputs, to: .metrics) {
-            ItemCounts(metrics, scope: scope, ledger: ledger)
-        } convert: { (counts, batch) throws(Refusal) in
+            ItemCounts(metrics, scope: scope, ledger: ledger) { overflowed.add($0) }
+        } convert: { (counts, batch, allowance) throws(Refusal) in
             var request = MetricRequest()
             let now = UInt64(clamping: clock())
             for slice in batch.slices {
@@ -38,7 +41,8 @@ package final class CountConnector: Consumer, PipelineComponent {
                 var refusal: Refusal?
                 unsafe bytes.withUnsafeReadableBytes { bytes in
                     do throws(Refusal) {
-                        unsafe try counts.count(WireBytes(bytes), signal, into: &request, now: now)
+                        unsafe try counts.count(
+                            WireBytes(bytes), signal, into: &request, allowance, now: now)
                     } catch {
                         refusal = error
                     }

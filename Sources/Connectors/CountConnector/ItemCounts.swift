@@ -18,6 +18,19 @@ final class ItemCounts {
     /// Of the resource at hand, in the order in which they came up.
     private var order: [Key] = []
     private var values: [Key: Double] = [:]
+    /// What `values` takes.
+    private var heldBytes = 0
+    /// For each metric, the place of its first attribute among those of all.
+    private let firstAttribute: [Int]
+    /// By the attributes of all metrics, what the scope and the resource at hand have: looked up once, not with each item; nil
+    /// until an item needs it.
+    private var ofScope: [AttributeValue??]
+    private var ofResource: [AttributeValue??]
+    /// Told of items that were counted in a series of too many.
+    private let report: (SeriesLack) -> Void
+
+    /// What a point takes beside its labels, at most.
+    private static let pointBytes = 300
 
     /// Attributes around an item: its own, its scope's, its resource's.
     private struct Place {
@@ -26,7 +39,18 @@ final class ItemCounts {
         let resource: AttributeTable
     }
 
-    init(_ metrics: [CountedMetric], scope: String, ledger: MemoryLedger) {
+    init(
+        _ metrics: [CountedMetric], scope: String, ledger: MemoryLedger,
+        report: @escaping (SeriesLack) -> Void
+    ) {
+        self.report = report
+        var attributes = 0
+        firstAttribute = metrics.map { metric in
+            defer { attributes += metric.attributes.count }
+            return attributes
+        }
+        ofScope = Array(repeating: nil, count: attributes)
+        ofResource = ofScope
         self.metrics = metrics
         charged = ChargedEditor(ledger: ledger)
         scopeName = scope
@@ -36,62 +60,69 @@ final class ItemCounts {
     /// - Parameter now: nanoseconds since 1970.
     /// - Throws: there is no memory for it.
     func count(
-        _ request: WireBytes, _ signal: Signal, into output: inout MetricRequest, now: UInt64
+        _ request: WireBytes, _ signal: Signal, into output: inout MetricRequest,
+        _ allowance: OutputAllowance, now: UInt64
     ) throws(Refusal) {
         editor.open(request)
         defer {
             charged.close()
-            order.removeAll(keepingCapacity: true)
-            values.removeAll(keepingCapacity: true)
+            forget()
         }
         let frame = Frame(editor)
-        editor.forEachResource { resource in
+        try editor.forEachResource { resource throws(Refusal) in
             frame.show(resource)
-            editor.forEachScope(of: resource) { scope in
+            for index in ofResource.indices { ofResource[index] = nil }
+            try editor.forEachScope(of: resource) { scope throws(Refusal) in
                 frame.show(scope)
+                for index in ofScope.indices { ofScope[index] = nil }
                 let place = Place(
                     item: nil, scope: editor.attributes(scope.scope, Field.Scope.attributes),
                     resource: editor.attributes(resource.resource, Field.Resource.attributes))
-                editor.forEachItem(of: scope) { item in
+                try editor.forEachItem(of: scope) { item throws(Refusal) in
                     frame.show(item: item.item)
-                    count(item.item, signal, place, frame)
+                    try count(item.item, signal, place, frame) { () throws(Refusal) in
+                        try allowance.reach(output.count + 2 * heldBytes)
+                    }
                     return .keep
                 }
                 return .keep
             }
-            write(resource.resource, into: &output, now)
+            try write(resource.resource, into: &output, allowance, now)
             return .keep
         }
         if let refusal = charged.refusal { throw refusal }
     }
 
-    private func count(_ item: MessageID, _ signal: Signal, _ around: Place, _ frame: Frame) {
+    /// - Parameter ask: called when there is another series.
+    private func count(
+        _ item: MessageID, _ signal: Signal, _ around: Place, _ frame: Frame, ask: () throws(Refusal) -> Void
+    ) throws(Refusal) {
         var place = around
         switch signal {
         case .traces:
             place.item = editor.attributes(item, Field.Span.attributes)
-            add(.spans, place, frame)
+            try add(.spans, place, frame, ask)
             guard metrics.contains(where: { $0.item == .spanEvents }) else { return }
             var index = 0
-            editor.forEachChild(item, Field.Span.events) { event in
+            try editor.forEachChild(item, Field.Span.events) { event throws(Refusal) in
                 frame.show(part: event, at: index)
                 index += 1
                 place.item = editor.attributes(event, Field.SpanEvent.attributes)
-                add(.spanEvents, place, frame)
+                try add(.spanEvents, place, frame, ask)
                 return .keep
             }
         case .logs:
             place.item = editor.attributes(item, Field.LogRecord.attributes)
-            add(.logs, place, frame)
+            try add(.logs, place, frame, ask)
         case .metrics:
-            add(.metrics, place, frame)
+            try add(.metrics, place, frame, ask)
             guard metrics.contains(where: { $0.item == .dataPoints }) else { return }
             var index = 0
-            editor.forEachPoint(item) { point in
+            try editor.forEachPoint(item) { point throws(Refusal) in
                 frame.show(part: point.point, at: index)
                 index += 1
                 place.item = editor.attributes(point.point, Self.attributes(ofPointIn: point.kind))
-                add(.dataPoints, place, frame)
+                try add(.dataPoints, place, frame, ask)
                 return .keep
             }
         }
@@ -106,13 +137,19 @@ final class ItemCounts {
         }
     }
 
-    private func add(_ item: CountedItem, _ place: Place, _ frame: Frame) {
+    private func add(
+        _ item: CountedItem, _ place: Place, _ frame: Frame, _ ask: () throws(Refusal) -> Void
+    ) throws(Refusal) {
         for (index, metric) in metrics.enumerated() where metric.item == item {
             guard metric.conditions.isEmpty || metric.conditions.contains(where: { holds($0, frame) }),
-                let amount = amount(metric, place), let attributes = attributes(metric, place)
+                let amount = amount(metric, place), let attributes = attributes(metric, at: index, place)
             else { continue }
             let key = Key(metric: index, attributes: attributes)
-            if values[key] == nil { order.append(key) }
+            if values[key] == nil {
+                order.append(key)
+                heldBytes += attributes.bytes.capacity + Self.pointBytes
+                try ask()
+            }
             values[key, default: 0] += amount
         }
     }
@@ -138,12 +175,16 @@ final class ItemCounts {
     }
 
     /// Nil when one is missing that has no default.
-    private func attributes(_ metric: CountedMetric, _ place: Place) -> AttributeList? {
+    private func attributes(_ metric: CountedMetric, at index: Int, _ place: Place) -> AttributeList? {
         var list = AttributeList()
-        for attribute in metric.attributes {
+        var bytes = 0
+        for (offset, attribute) in metric.attributes.enumerated() {
             let found =
-                value(attribute.key, place.item) ?? value(attribute.key, place.scope)
-                ?? value(attribute.key, place.resource)
+                value(attribute.key, place.item)
+                ?? around(attribute.key, firstAttribute[index] + offset, place)
+            bytes += attribute.key.bytes.count + (found?.labelBytes ?? 0)
+            // A missing one still says that it is not counted at all.
+            if bytes > SeriesRoom.labelBytesMax, found != nil || attribute.value != nil { continue }
             if let found {
                 list.add(attribute.key.bytes, found)
                 continue
@@ -155,11 +196,33 @@ final class ItemCounts {
             case nil: return nil
             }
         }
+        guard bytes <= SeriesRoom.labelBytesMax else {
+            report(.labels)
+            var overflow = AttributeList()
+            overflow.add("otel.metric.overflow", true)
+            return overflow
+        }
         return list
     }
 
-    private func write(_ resource: MessageID, into output: inout MetricRequest, _ now: UInt64) {
+    /// What the scope, else the resource, has of an attribute.
+    private func around(_ key: AttributeKey, _ index: Int, _ place: Place) -> AttributeValue? {
+        if ofScope[index] == nil { ofScope[index] = .some(value(key, place.scope)) }
+        if let found = ofScope[index], let found { return found }
+        if ofResource[index] == nil { ofResource[index] = .some(value(key, place.resource)) }
+        return ofResource[index] ?? nil
+    }
+
+    private func write(
+        _ resource: MessageID, into output: inout MetricRequest, _ allowance: OutputAllowance, _ now: UInt64
+    ) throws(Refusal) {
         guard !order.isEmpty else { return }
+        var bytes = 0
+        for position in 0..<editor.fieldCount(resource)
+        where editor.number(resource, at: position) == Field.Resource.attributes {
+            bytes += editor.content(resource, at: position).count + 12
+        }
+        try allowance.reach(output.count + 2 * heldBytes + 2 * bytes)
         var attributes = AttributeList()
         for position in 0..<editor.fieldCount(resource)
         where editor.number(resource, at: position) == Field.Resource.attributes {
@@ -178,7 +241,15 @@ final class ItemCounts {
                     metric.source == nil ? .int(Int64(value)) : .double(value), key.attributes, time: now)
             }
         }
-        order.removeAll(keepingCapacity: true)
-        values.removeAll(keepingCapacity: true)
+        forget()
     }
+
+    private func forget() {
+        order.removeAll(keepingCapacity: heldBytes <= Self.keptBytes)
+        values.removeAll(keepingCapacity: heldBytes <= Self.keptBytes)
+        heldBytes = 0
+    }
+
+    /// Tables that held more are not kept.
+    private static let keptBytes = 2 << 20
 }

@@ -17,13 +17,13 @@ extension ComponentType {
     }
 }
 
-/// Counts exceptions of spans: `exceptions` in front of metrics. All series are sent with every request, or every so often.
+/// Counts exceptions of spans: `exceptions` in front of metrics. The series that a request counts in are sent with it, or all of
+/// them every so often.
 package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `counts` and `told` are touched on the collector's loop only.
+    // SAFETY (@unchecked Sendable): `counts` is touched on the collector's loop only.
     private let collector: SpanCollector
     private let counts: ExceptionCounts
-    private let overflowed: Counter
-    private var told = 0
+    private let overflowed: OverflowReport
 
     package init(
         _ config: ExceptionsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput],
@@ -31,20 +31,15 @@ package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unc
     ) {
         let counts = ExceptionCounts(config, ledger: context.ledger, now: UInt64(clamping: clock()))
         self.counts = counts
-        overflowed = context.registry.counter(
-            "sluice_connector_exceptions_overflowed",
-            help: "Exceptions counted in the series with otel.metric.overflow (max_series).",
-            labels: ["connector": context.name])
+        overflowed = OverflowReport(
+            context, "sluice_connector_exceptions_overflowed",
+            help: "Exceptions counted in the series with otel.metric.overflow.")
         collector = SpanCollector(context, outputs, every: TimeAmount(config.flushInterval)) { request in
             counts.count(request, now: UInt64(clamping: clock()))
         } flush: { emit in
             counts.flush(now: UInt64(clamping: clock()), emit: emit)
-            return false
         }
-        collector.afterRequest = { [unowned self] in
-            overflowed.add(counts.overflowed - told)
-            told = counts.overflowed
-        }
+        collector.afterRequest = { [unowned self] in overflowed.show(counts.room) }
     }
 
     package var input: PipelineInput { PipelineInput(self) }
@@ -69,11 +64,15 @@ package final class ExceptionLogsConnector: Consumer, PipelineComponent {
 
     package init(_ config: ExceptionsConfig, _ context: ComponentContext, _ outputs: [PipelineOutput]) {
         converter = RequestConverter(context, outputs, to: .logs) {
-        } convert: { _, batch in
-            var logs = ExceptionLogs(config)
+        } convert: { (_, batch, allowance) throws(Refusal) in
+            var logs = ExceptionLogs(config, allowance)
             for slice in batch.slices {
                 let bytes = slice.bytes
-                unsafe bytes.withUnsafeReadableBytes { unsafe logs.add(WireBytes($0)) }
+                var refusal: Refusal?
+                unsafe bytes.withUnsafeReadableBytes { bytes in
+                    do throws(Refusal) { unsafe try logs.add(WireBytes(bytes)) } catch { refusal = error }
+                }
+                if let refusal { throw refusal }
             }
             let records = logs.records
             return records > 0 ? (logs.finish(), records) : nil

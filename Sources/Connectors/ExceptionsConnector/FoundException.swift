@@ -7,46 +7,76 @@ struct FoundException {
     let service: WireBytes
     let span: SpanFields
     let event: WireBytes
+    /// The number of its resource and its span in the request: neighbours have the same ones.
+    let resourceNumber: Int
+    let spanNumber: Int
+    /// Values of the dimensions.
+    fileprivate let values: (span: [WireBytes?], event: [WireBytes?], resource: [WireBytes?])
 
-    /// Gives the exceptions of a request of traces: span events of the name `exception`, of resources with a `service.name`.
-    static func forEach(in request: WireBytes, _ body: (FoundException) -> Void) {
+    /// The value of a dimension, an `AnyValue`: of the span, else the event, else the resource.
+    func value(_ dimension: Int) -> WireBytes? {
+        values.span[dimension] ?? values.event[dimension] ?? values.resource[dimension]
+    }
+
+    /// Whether a dimension is an attribute of the span.
+    func isOfSpan(_ dimension: Int) -> Bool { values.span[dimension] != nil }
+}
+
+/// Finds the exceptions of requests of traces: span events of the name `exception`, of resources with a `service.name`. One
+/// thread.
+///
+/// What resources and spans have is looked up once for all their exceptions: looked up with each, 50 000 attributes and as many
+/// events would hold a loop for seconds.
+struct ExceptionReader {
+    private var ofResource: AttributeFinder
+    private var ofSpan: AttributeFinder
+    private var ofEvent: AttributeFinder
+
+    init(_ dimensions: [ExceptionsConfig.Dimension]) {
+        ofResource = AttributeFinder(dimensions.map(\.key))
+        (ofSpan, ofEvent) = (ofResource, ofResource)
+    }
+
+    mutating func forEach<Failure: Error>(
+        in request: WireBytes, _ body: (FoundException) throws(Failure) -> Void
+    ) throws(Failure) {
+        var (resourceNumber, spanNumber) = (0, 0)
         for entry in request.fields where entry.number == Field.Request.resources && entry.isBytes {
             let resource = entry.bytes.message(Field.ResourceEntry.resource)
             guard
                 case .string(let service)? = resource.attribute("service.name", in: Field.Resource.attributes)
             else { continue }
+            resourceNumber += 1
+            ofResource.clear()
+            ofResource.find(in: resource, Field.Resource.attributes)
             for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes && scope.isBytes
             {
                 for item in scope.bytes.fields where item.number == Field.ScopeEntry.entries && item.isBytes {
+                    var span: SpanFields?
                     for field in item.bytes.fields
                     where field.number == Field.Span.events && field.isBytes
                         && field.bytes.message(Field.SpanEvent.name) == "exception"
                     {
-                        body(
+                        if span == nil { spanNumber += 1 }
+                        let known = span ?? read(item.bytes)
+                        span = known
+                        ofEvent.clear()
+                        ofEvent.find(in: field.bytes, Field.SpanEvent.attributes)
+                        try body(
                             FoundException(
-                                resource: resource, service: service, span: SpanFields(item.bytes),
-                                event: field.bytes))
+                                resource: resource, service: service, span: known, event: field.bytes,
+                                resourceNumber: resourceNumber, spanNumber: spanNumber,
+                                values: (ofSpan.values, ofEvent.values, ofResource.values)))
                     }
                 }
             }
         }
     }
 
-    /// The value of an attribute of the span, else the event, else the resource.
-    func value(_ key: AttributeKey) -> AttributeValue? {
-        span.message.attribute(key, in: Field.Span.attributes)
-            ?? event.attribute(key, in: Field.SpanEvent.attributes)
-            ?? resource.attribute(key, in: Field.Resource.attributes)
-    }
-
-    /// Adds the configured labels.
-    func add(_ dimensions: [ExceptionsConfig.Dimension], to labels: inout AttributeList) {
-        for dimension in dimensions {
-            if let value = value(dimension.key) {
-                labels.add(dimension.key.bytes, value)
-            } else if let value = dimension.value {
-                labels.add(dimension.key.description, value)
-            }
-        }
+    private mutating func read(_ message: WireBytes) -> SpanFields {
+        let span = SpanFields(message)
+        ofSpan.clear()
+        ofSpan.find(in: span.attributes, Field.Span.attributes)
+        return span
     }
 }

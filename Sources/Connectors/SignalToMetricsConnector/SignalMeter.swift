@@ -28,6 +28,8 @@ final class SignalMeter {
     private var resources: [(attributes: AttributeList, keys: [Key])] = []
     private var resourcePlaces: [[UInt8]: Int] = [:]
     private var series: [Key: MetricSeries] = [:]
+    /// What all of them take, and will take when they are written.
+    private var heldBytes = 0
     /// For each metric, the place of the resource at hand; nil until an item needs it.
     private var places: [Int?] = []
 
@@ -48,7 +50,7 @@ final class SignalMeter {
 
     /// Adds the items of a request.
     /// - Throws: one of them cannot be measured, where such errors refuse the request, or there is no memory for it.
-    func add(_ request: WireBytes) throws(Refusal) {
+    func add(_ request: WireBytes, _ allowance: OutputAllowance) throws(Refusal) {
         editor.open(request)
         defer { charged.close() }
         let frame = Frame(editor)
@@ -59,7 +61,7 @@ final class SignalMeter {
                 frame.show(scope)
                 try editor.forEachItem(of: scope) { item throws(Refusal) in
                     frame.show(item: item.item)
-                    try add(item.item, of: resource, frame)
+                    try add(item.item, of: resource, frame, allowance)
                     return .keep
                 }
                 return .keep
@@ -69,17 +71,19 @@ final class SignalMeter {
         if let refusal = charged.refusal { throw refusal }
     }
 
-    private func add(_ item: MessageID, of resource: ResourcePlace, _ frame: Frame) throws(Refusal) {
+    private func add(
+        _ item: MessageID, of resource: ResourcePlace, _ frame: Frame, _ allowance: OutputAllowance
+    ) throws(Refusal) {
         switch signal {
-        case .traces: try measure(AttributeTable(item, Field.Span.attributes), resource, frame)
-        case .logs: try measure(AttributeTable(item, Field.LogRecord.attributes), resource, frame)
+        case .traces: try measure(AttributeTable(item, Field.Span.attributes), resource, frame, allowance)
+        case .logs: try measure(AttributeTable(item, Field.LogRecord.attributes), resource, frame, allowance)
         case .metrics:
             var index = 0
             try editor.forEachPoint(item) { point throws(Refusal) in
                 frame.show(part: point.point, at: index)
                 index += 1
                 let number = Self.attributes(ofPointIn: point.kind)
-                try measure(AttributeTable(point.point, number), resource, frame)
+                try measure(AttributeTable(point.point, number), resource, frame, allowance)
                 return .keep
             }
         }
@@ -95,7 +99,7 @@ final class SignalMeter {
     }
 
     private func measure(
-        _ table: AttributeTable, _ resource: ResourcePlace, _ frame: Frame
+        _ table: AttributeTable, _ resource: ResourcePlace, _ frame: Frame, _ allowance: OutputAllowance
     ) throws(Refusal) {
         for (index, metric) in metrics.enumerated() {
             guard let attributes = chosen(metric.attributes, from: table, needsAll: true),
@@ -106,6 +110,8 @@ final class SignalMeter {
             let key = Key(metric: first[index], resource: place, attributes: attributes)
             if series[key] == nil {
                 series[key] = MetricSeries()
+                heldBytes += 2 * attributes.bytes.capacity + metric.kind.pointBytes
+                try allowance.reach(heldBytes)
                 resources[place].keys.append(key)
             }
             series[key]?.add(value, times: times, to: metric.kind)
@@ -189,6 +195,7 @@ final class SignalMeter {
         }
         if let place = resourcePlaces[identity.bytes] { return place }
         list.add(own)
+        heldBytes += 3 * list.bytes.capacity
         resources.append((list, []))
         resourcePlaces[identity.bytes] = resources.count - 1
         return resources.count - 1
@@ -201,6 +208,7 @@ final class SignalMeter {
         resources = []
         resourcePlaces = [:]
         series = [:]
+        heldBytes = 0
     }
 
     /// Writes what was added.
@@ -223,6 +231,16 @@ final class SignalMeter {
 }
 
 extension MeasuredMetric.Kind {
+    /// What a point takes beside its labels, in memory and written.
+    fileprivate var pointBytes: Int {
+        switch self {
+        case .sum, .gauge: 400
+        case .histogram(let bounds): 500 + 32 * bounds.count
+        // Few have values for all their buckets.
+        case .exponentialHistogram: 1000
+        }
+    }
+
     fileprivate var built: MetricRequest.Kind {
         switch self {
         case .sum: .sum(.delta, isMonotonic: false)

@@ -31,13 +31,15 @@ package final class SignalToMetricsConnector: Consumer, PipelineComponent {
                 config.metrics[signal] ?? [], signal, own: own,
                 propagates: config.errorMode == .propagate, ledger: ledger
             ) { if config.errorMode == .ignore { reports.add($0) } }
-        } convert: { (meter, batch) throws(Refusal) in
+        } convert: { (meter, batch, allowance) throws(Refusal) in
             defer { meter.reset() }
             for slice in batch.slices {
                 let bytes = slice.bytes
                 var refusal: Refusal?
                 unsafe bytes.withUnsafeReadableBytes { bytes in
-                    do throws(Refusal) { unsafe try meter.add(WireBytes(bytes)) } catch { refusal = error }
+                    do throws(Refusal) { unsafe try meter.add(WireBytes(bytes), allowance) } catch {
+                        refusal = error
+                    }
                 }
                 if let refusal { throw refusal }
             }
