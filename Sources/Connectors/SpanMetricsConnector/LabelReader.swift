@@ -2,27 +2,10 @@ internal import MetricBuilding
 internal import OTLP
 
 /// Finds the labels of spans: hashes them, to find a series, and writes them, for a new one. One thread.
+///
+/// What resources and scopes have is looked up once for all their spans, and what spans have, once for all their events: looked
+/// up with each, 40 000 attributes and as many spans would hold the loop for seconds.
 struct LabelReader {
-    /// What spans stand in: a `Resource` and a `ScopeSpans`.
-    struct Place {
-        let resource: WireBytes
-        let scope: WireBytes
-    }
-
-    /// Where a label is looked for.
-    struct Source {
-        let place: Place
-        let span: SpanFields
-        /// An event of the span; nothing for the span itself.
-        let event: WireBytes?
-
-        init(_ place: Place, _ span: SpanFields, event: WireBytes? = nil) {
-            self.place = place
-            self.span = span
-            self.event = event
-        }
-    }
-
     private let hasher: WireHasher
     private let excluded: Set<String>
     private let scopes: Set<[UInt8]>
@@ -32,8 +15,13 @@ struct LabelReader {
     let hashedFields: SpanReader.HashedFields
     /// By metric.
     private let dimensions: [[SpanMetricsConfig.Dimension]]
-    /// By metric: the values of the dimensions of the span at hand.
+    /// By metric: the values that the span at hand has of the dimensions, and its resource.
     private var finders: [AttributeFinder]
+    private var ofResource: [AttributeFinder]
+    /// What the event at hand has of those of events.
+    private var ofEvent: AttributeFinder
+    /// That of the spans at hand, if it becomes labels.
+    private var scope: WireBytes?
 
     init(_ config: SpanMetricsConfig, hasher: WireHasher, instance: String) {
         self.hasher = hasher
@@ -43,6 +31,8 @@ struct LabelReader {
             config.dimensions + (config.eventDimensions ?? []),
         ]
         finders = dimensions.map { AttributeFinder($0.map(\.key)) }
+        ofResource = finders
+        ofEvent = finders[Int(SeriesTable.Metric.events.rawValue)]
         excluded = config.excluded
         scopes = Set(config.scopes.map { Array($0.utf8) })
         serviceLabel = config.naming == .tempo ? "service" : "service.name"
@@ -58,68 +48,99 @@ struct LabelReader {
         scopes.isEmpty && finders[Int(metric.rawValue)].count == 0
     }
 
-    /// The hash of the labels of a span, or of an event of one.
-    /// - Parameters:
-    ///   - attributes: the span's.
-    ///   - own: the hash of the span's `hashedFields`, behind that of its resource.
-    mutating func hash(
-        _ place: Place, _ attributes: WireBytes, event: WireBytes? = nil, _ metric: SeriesTable.Metric,
-        _ own: WireHash
-    ) -> WireHash {
+    // MARK: - What is at hand
+
+    /// Turns to the spans of a `Resource`.
+    mutating func begin(resource: WireBytes) {
+        for finder in ofResource.indices where ofResource[finder].count > 0 {
+            ofResource[finder].clear()
+            ofResource[finder].find(in: resource, Field.Resource.attributes)
+        }
+    }
+
+    /// Turns to the spans of a `ScopeSpans`.
+    mutating func begin(scope entry: WireBytes) {
+        if scopes.isEmpty { return }
+        let found = entry.message(Field.ScopeEntry.scope)
+        scope = scopes.contains(found.message(Field.Scope.name).array) ? found : nil
+    }
+
+    /// Turns to a span, by its attributes, for labels of this metric.
+    mutating func show(_ attributes: WireBytes, _ metric: SeriesTable.Metric) {
+        let finder = Int(metric.rawValue)
+        finders[finder].clear()
+        finders[finder].find(in: attributes, Field.Span.attributes)
+    }
+
+    /// Turns to an event of the span that was shown for events.
+    mutating func show(event: WireBytes) {
+        ofEvent.clear()
+        ofEvent.find(in: event, Field.SpanEvent.attributes)
+    }
+
+    /// The value of a dimension: of the span, else the event, else the resource.
+    private func value(_ index: Int, _ metric: SeriesTable.Metric) -> WireBytes? {
+        let finder = Int(metric.rawValue)
+        if let value = finders[finder].values[index] { return value }
+        if metric == .events, let value = ofEvent.values[index] { return value }
+        return ofResource[finder].values[index]
+    }
+
+    // MARK: - Labels
+
+    /// The hash of the labels of what is at hand.
+    /// - Parameter own: the hash of the span's `hashedFields`, behind that of its resource.
+    func hash(_ metric: SeriesTable.Metric, _ own: WireHash) -> WireHash {
         var hash = own
-        if !scopes.isEmpty, let scope = includedScope(place.scope) {
+        if let scope {
             hash = hasher.hash(scope.message(Field.Scope.name), from: hash)
             hash = hasher.hash(scope.message(Field.Scope.version), from: hash)
         }
-        let finder = Int(metric.rawValue)
-        guard finders[finder].count > 0 else { return hash }
-        find(place, attributes, event, finder)
-        for index in 0..<finders[finder].count {
+        for index in 0..<finders[Int(metric.rawValue)].count {
             // Names are told apart by their places: a value of one is never taken for the same value of another.
-            guard let value = finders[finder].values[index] else { continue }
+            guard let value = value(index, metric) else { continue }
             hash = hasher.hash(UInt64(index + 1), from: hash)
-            hash = hasher.hash(value, from: hash)
+            if value.count <= SeriesRoom.labelBytesMax {
+                hash = hasher.hash(value, from: hash)
+            } else {
+                // Never one of a series: a value of the resource would be read with each of its spans.
+                hash = hasher.hash(UInt64(value.count), from: hash)
+            }
         }
         return hash
     }
 
-    /// The labels that `hash` stands for.
-    mutating func labels(_ source: Source, _ metric: SeriesTable.Metric, service: [UInt8]) -> AttributeList {
+    /// About what the labels of what is at hand take, not below what is copied into them.
+    func labelBytes(_ span: SpanFields, _ metric: SeriesTable.Metric, serviceBytes: Int) -> Int {
+        var bytes = excluded.contains("service.name") ? 0 : serviceBytes
+        if hashedFields.contains(.name) { bytes += span.name.count }
+        if let scope { bytes += scope.count }
+        for (index, dimension) in dimensions[Int(metric.rawValue)].enumerated() {
+            bytes += value(index, metric)?.count ?? dimension.value?.utf8.count ?? 0
+        }
+        return bytes
+    }
+
+    /// The labels that the hash of what is at hand stands for.
+    func labels(_ span: SpanFields, _ metric: SeriesTable.Metric, service: [UInt8]) -> AttributeList {
         var labels = AttributeList()
         if !excluded.contains("service.name") { labels.add(Array(serviceLabel.utf8), service) }
-        if hashedFields.contains(.name) { labels.add(Array("span.name".utf8), source.span.name.array) }
-        if hashedFields.contains(.kind) { labels.add("span.kind", source.span.kindName) }
-        if hashedFields.contains(.status) { labels.add("status.code", source.span.statusName) }
+        if hashedFields.contains(.name) { labels.add(Array("span.name".utf8), span.name.array) }
+        if hashedFields.contains(.kind) { labels.add("span.kind", span.kindName) }
+        if hashedFields.contains(.status) { labels.add("status.code", span.statusName) }
         if !excluded.contains("collector.instance.id") { labels.add("collector.instance.id", instance) }
-        if !scopes.isEmpty, let scope = includedScope(source.place.scope) {
+        if let scope {
             labels.add(Array("span.instrumentation.scope.name".utf8), scope.message(Field.Scope.name).array)
             labels.add(
                 Array("span.instrumentation.scope.version".utf8), scope.message(Field.Scope.version).array)
         }
-        let finder = Int(metric.rawValue)
-        find(source.place, source.span.attributes, source.event, finder)
-        for (index, dimension) in dimensions[finder].enumerated() {
-            if let value = finders[finder].values[index] {
+        for (index, dimension) in dimensions[Int(metric.rawValue)].enumerated() {
+            if let value = value(index, metric) {
                 labels.add(dimension.key.bytes, AttributeValue(value))
             } else if let value = dimension.value {
                 labels.add(dimension.key.description, value)
             }
         }
         return labels
-    }
-
-    private func includedScope(_ entry: WireBytes) -> WireBytes? {
-        let scope = entry.message(Field.ScopeEntry.scope)
-        return scopes.contains(scope.message(Field.Scope.name).array) ? scope : nil
-    }
-
-    /// Notes the values of dimensions: of the span, else the event, else the resource.
-    private mutating func find(
-        _ place: Place, _ attributes: WireBytes, _ event: WireBytes?, _ finder: Int
-    ) {
-        finders[finder].clear()
-        finders[finder].find(in: attributes, Field.Span.attributes)
-        if let event { finders[finder].find(in: event, Field.SpanEvent.attributes) }
-        finders[finder].find(in: place.resource, Field.Resource.attributes)
     }
 }

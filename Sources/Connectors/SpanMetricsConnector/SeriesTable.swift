@@ -41,8 +41,9 @@ struct SeriesTable {
     struct Resource {
         var key: Key
         var attributes = AttributeList()
-        /// The text of `service.name`.
+        /// The text of `service.name`, and its length; not the text when it is too long for a label.
         var service: [UInt8] = []
+        var serviceBytes = 0
         var series: [Int32] = []
         /// Series by metric, those of too many not counted.
         var counts: [Int] = [0, 0, 0]
@@ -55,6 +56,8 @@ struct SeriesTable {
     let bounds: BucketBounds
     private let stride: Int
     private let ledger: MemoryLedger?
+    /// Knows what series take, and what went to those of too many.
+    var room: SeriesRoom
     private(set) var series = BlockArray<Series>()
     /// What a span changes, of one series behind the other: a span touches one or two lines of the cache.
     ///
@@ -75,6 +78,7 @@ struct SeriesTable {
         stride = Self.tallyHead + (bounds.isEmpty ? 0 : bounds.count + 1)
         tallies = BlockArray(stride: stride)
         self.ledger = ledger
+        room = SeriesRoom(ledger)
     }
 
     var seriesCount: Int { seriesByKey.count }
@@ -122,9 +126,13 @@ struct SeriesTable {
 
     // MARK: - Resources
 
-    mutating func addResource(_ key: Key, _ attributes: AttributeList, service: [UInt8], now: UInt64) -> Int32
-    {
-        let resource = Resource(key: key, attributes: attributes, service: service, used: now)
+    mutating func addResource(
+        _ key: Key, _ attributes: AttributeList, service: WireBytes, now: UInt64
+    ) -> Int32 {
+        let resource = Resource(
+            key: key, attributes: attributes,
+            service: service.count > SeriesRoom.labelBytesMax ? [] : service.array,
+            serviceBytes: service.count, used: now)
         let index: Int32
         if let reused = freeResources.popLast() {
             index = reused
@@ -185,8 +193,8 @@ struct SeriesTable {
         var added = Series(
             key: key, metric: metric, resource: resource, labels: labels, start: now)
         if let exponentialSize { added.exponential = ExponentialHistogram(sizeMax: exponentialSize) }
-        added.bytes = labels.bytes.count + stride * 8 + Self.seriesBytes + (exponentialSize ?? 0) * 8
-        ledger?.charge(added.bytes)
+        added.bytes = seriesBytes(labels: labels.bytes.capacity, exponentialSize)
+        room.add(added.bytes)
         let index: Int32
         if let reused = freeSeries.popLast() {
             index = reused
@@ -205,6 +213,11 @@ struct SeriesTable {
         return index
     }
 
+    /// What a series with labels of so many bytes is charged with.
+    func seriesBytes(labels: Int, _ exponentialSize: Int?) -> Int {
+        labels + stride * 8 + Self.seriesBytes + (exponentialSize ?? 0) * 8
+    }
+
     private static let seriesBytes = 280
 
     /// Forgets series of a resource, all at once: one by one a million takes minutes.
@@ -221,7 +234,8 @@ struct SeriesTable {
     private mutating func free(_ index: Int32) {
         let removed = series[Int(index)]
         if findSeries(removed.key) == index { seriesByKey.remove(removed.key.low, removed.key.high) }
-        ledger?.release(removed.bytes + Self.bytes(of: removed.exemplars))
+        room.remove(removed.bytes)
+        ledger?.release(Self.bytes(of: removed.exemplars))
         series[Int(index)] = Series(key: removed.key, metric: removed.metric, resource: -1, isInUse: false)
         freeSeries.append(index)
     }
@@ -263,6 +277,11 @@ struct SeriesTable {
         ledger?.charge(Self.bytes(of: [exemplar]))
         series[Int(index)].exemplars.append(exemplar)
         tallies[Int(index), 3] += 2
+    }
+
+    /// What a series takes in a request, beside numbers.
+    func writtenBytes(_ index: Int32) -> Int {
+        2 * (series[Int(index)].labels.bytes.count + 64 * series[Int(index)].exemplars.count)
     }
 
     /// What exemplars are charged with: two identifiers are in memory of their own.

@@ -17,9 +17,6 @@ extension SpanMetrics {
         fileprivate var idle = 0
     }
 
-    /// Series that are written in a part, a few milliseconds; what is over of a resource goes in one, which takes less.
-    private static let partSeries = 1000
-
     /// The metrics as they are now, or a part of them; `emit` gets a request, if there is any, and its points. Forgets what is
     /// over. Spans may be counted between two parts.
     /// - Returns: whether more is to be sent.
@@ -27,9 +24,10 @@ extension SpanMetrics {
         self.now = now
         var flush = flushing.take() ?? beginFlush()
         var request = MetricRequest()
-        var left = Self.partSeries
-        while left > 0, let resource = flush.resources.last {
-            left -= max(1, sendSome(of: resource, most: left, &flush, into: &request))
+        // What is over of a resource goes in one part, which takes less.
+        var part = FlushPart()
+        while part.hasRoom, let resource = flush.resources.last {
+            sendSome(of: resource, &part, &flush, into: &request)
         }
         if request.points > 0 {
             let points = request.points
@@ -54,32 +52,35 @@ extension SpanMetrics {
         table.resources[Int(index)].isInUse && table.resources[Int(index)].key == key
     }
 
-    /// Sends series of a resource, so many at most.
-    /// - Returns: how many.
+    /// Sends series of a resource, as many as the part has room for.
     private mutating func sendSome(
-        of resource: (index: Int32, key: SeriesTable.Key), most: Int, _ flush: inout Flush,
+        of resource: (index: Int32, key: SeriesTable.Key), _ part: inout FlushPart, _ flush: inout Flush,
         into request: inout MetricRequest
-    ) -> Int {
+    ) {
         let index = resource.index
-        var count = 0
+        if !isKnown(index, resource.key) || table.resources[Int(index)].series.isEmpty { part.add(0) }
         if isKnown(index, resource.key) {
             if flush.sent == 0 {
                 flush.series = table.resources[Int(index)].series
                 flush.isEvicted = table.resources[Int(index)].isEvicted
             }
-            let part = flush.series[flush.sent...].prefix(most)
-            count = part.count
-            flush.sent += count
+            part.add(others: table.resources[Int(index)].attributes.bytes.count)
+            var end = flush.sent
+            while end < flush.series.count, end == flush.sent || part.hasRoom {
+                part.add(table.writtenBytes(flush.series[end]))
+                end += 1
+            }
+            let sending = flush.series[flush.sent..<end]
+            flush.sent = end
             // Others may have gone since the flush began.
-            let series = part.filter { table.series[Int($0)].resource == index }
+            let series = sending.filter { table.series[Int($0)].resource == index }
             write(series, of: index, into: &request)
             for series in series { finish(series, &flush) }
-            if flush.sent < flush.series.count { return count }
+            if flush.sent < flush.series.count { return }
             finish(resource: index, flush)
         }
         flush.resources.removeLast()
         (flush.series, flush.sent, flush.forgotten, flush.idle) = ([], 0, [], 0)
-        return count
     }
 
     private var isDelta: Bool { config.temporality == .delta }

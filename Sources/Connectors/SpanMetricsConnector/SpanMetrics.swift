@@ -12,8 +12,6 @@ package struct SpanMetrics: ~Copyable {
     private let ledger: MemoryLedger?
     /// Spans that were not counted for want of a `service.name`.
     package private(set) var skipped = 0
-    /// Spans counted in a series of too many.
-    package private(set) var overflowed = 0
     /// Resources forgotten before they were flushed, because too many came between two flushes.
     package private(set) var lostResources = 0
     var table: SeriesTable
@@ -59,16 +57,17 @@ package struct SpanMetrics: ~Copyable {
         for entry in request.fields where entry.number == Field.Request.resources && entry.isBytes {
             let resource = entry.bytes.message(Field.ResourceEntry.resource)
             let found = find(resource)
+            reader.begin(resource: resource)
             for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes && scope.isBytes
             {
                 spans.begin(scope.bytes)
+                reader.begin(scope: scope.bytes)
                 while spans.next() {
                     guard let found else {
                         skipped += spans.count
                         continue
                     }
-                    countSpans(
-                        LabelReader.Place(resource: resource, scope: scope.bytes), found.index, found.hash)
+                    countSpans(found.index, found.hash)
                 }
             }
         }
@@ -97,8 +96,8 @@ package struct SpanMetrics: ~Copyable {
         makeRoom()
         var attributes = AttributeList()
         attributes.add(allOf: resource, Field.Resource.attributes)
-        var service: [UInt8] = []
-        if case .string(let text) = name { service = text.array }
+        var service = WireBytes.none
+        if case .string(let text) = name { service = text }
         return (table.addResource(key, attributes, service: service, now: now), hash)
     }
 
@@ -114,19 +113,18 @@ package struct SpanMetrics: ~Copyable {
     }
 
     /// Counts the spans at hand.
-    private mutating func countSpans(_ place: LabelReader.Place, _ resource: Int32, _ start: WireHash) {
-        count(.calls, place, resource, start, durations: isShared && hasDurations)
-        if !isShared, hasDurations { count(.durations, place, resource, start, durations: true) }
+    private mutating func countSpans(_ resource: Int32, _ start: WireHash) {
+        count(.calls, resource, start, durations: isShared && hasDurations)
+        if !isShared, hasDurations { count(.durations, resource, start, durations: true) }
         guard config.eventDimensions != nil else { return }
         spans.hash(reader.hashedFields, hasher, from: Self.start(of: .events, start))
         for index in 0..<spans.count {
             let span = spans[index]
+            reader.show(span.attributes, .events)
             for field in span.message.fields where field.number == Field.Span.events && field.isBytes {
-                let event = LabelReader.Source(place, span, event: field.bytes)
-                let hash = reader.hash(
-                    place, span.attributes, event: field.bytes, .events, spans.hash(index))
-                let key = SeriesTable.Key(hash)
-                counted[0].series = series(.events, key, event, resource, start)
+                reader.show(event: field.bytes)
+                let key = SeriesTable.Key(reader.hash(.events, spans.hash(index)))
+                counted[0].series = series(.events, key, span, resource, start)
                 table.count(counted, 1, durations: false, now: now)
             }
         }
@@ -135,16 +133,15 @@ package struct SpanMetrics: ~Copyable {
     /// Counts the spans at hand in one kind of series. Three times over them: what one step looks for in memory comes while the
     /// others' are looked at.
     private mutating func count(
-        _ metric: SeriesTable.Metric, _ place: LabelReader.Place, _ resource: Int32, _ start: WireHash,
-        durations: Bool
+        _ metric: SeriesTable.Metric, _ resource: Int32, _ start: WireHash, durations: Bool
     ) {
         spans.hash(reader.hashedFields, hasher, from: Self.start(of: metric, start))
         let isPlain = reader.isPlain(metric)
         let unit = config.isSeconds ? 1e9 : 1e6
         if !isPlain {
             for index in 0..<spans.count {
-                spans.setHash(
-                    index, reader.hash(place, spans.attributes(index), metric, spans.hash(index)))
+                reader.show(spans.attributes(index), metric)
+                spans.setHash(index, reader.hash(metric, spans.hash(index)))
             }
         }
         table.prefetchSeries(spans)
@@ -155,7 +152,8 @@ package struct SpanMetrics: ~Copyable {
             let key = SeriesTable.Key(spans.hash(index))
             var found = table.findSeries(key) ?? -1
             if found < 0 {
-                found = series(metric, key, LabelReader.Source(place, spans[index]), resource, start)
+                reader.show(spans.attributes(index), metric)
+                found = series(metric, key, spans[index], resource, start)
             }
             counted[index] = table.place(found, Double(spans.duration(index)) / unit)
         }
@@ -181,27 +179,37 @@ package struct SpanMetrics: ~Copyable {
         WireHash(low: resource.low ^ UInt64(metric.rawValue), high: resource.high)
     }
 
-    /// The series of a key; a new one, or what there is instead when there are too many, if it is not known.
+    /// The series of a key, for what the reader was shown; a new one, or that of too many, if it is not known.
     private mutating func series(
-        _ metric: SeriesTable.Metric, _ key: SeriesTable.Key, _ source: LabelReader.Source, _ resource: Int32,
+        _ metric: SeriesTable.Metric, _ key: SeriesTable.Key, _ span: SpanFields, _ resource: Int32,
         _ start: WireHash
     ) -> Int32 {
         if let index = table.findSeries(key) { return index }
-        let most = config.seriesPerResourceMax
-        let isTooMany =
-            most > 0 && table.resources[Int(resource)].counts[Int(metric.rawValue)] >= most
-            || table.seriesCount >= config.seriesMax
-        guard isTooMany else {
-            let labels = reader.labels(source, metric, service: table.resources[Int(resource)].service)
+        guard let lack = lack(metric, span, resource) else {
+            let labels = reader.labels(span, metric, service: table.resources[Int(resource)].service)
             return add(key, metric, resource, labels, isOverflow: false)
         }
-        overflowed += 1
+        table.room.overflow(lack)
         let from = Self.start(of: metric, start)
         let overflow = SeriesTable.Key(hasher.hash(UInt64.max, from: from))
         if let index = table.findSeries(overflow) { return index }
         var labels = AttributeList()
         labels.add("otel.metric.overflow", true)
         return add(overflow, metric, resource, labels, isOverflow: true)
+    }
+
+    /// Why there is no series for what the reader was shown.
+    private func lack(_ metric: SeriesTable.Metric, _ span: SpanFields, _ resource: Int32) -> SeriesLack? {
+        let most = config.seriesPerResourceMax
+        if most > 0 && table.resources[Int(resource)].counts[Int(metric.rawValue)] >= most
+            || table.seriesCount >= config.seriesMax
+        {
+            return .count
+        }
+        let labels = reader.labelBytes(
+            span, metric, serviceBytes: table.resources[Int(resource)].serviceBytes)
+        if labels > SeriesRoom.labelBytesMax { return .labels }
+        return table.room.isShort(of: table.seriesBytes(labels: labels, exponentialSize)) ? .memory : nil
     }
 
     private mutating func add(

@@ -28,10 +28,10 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
     // Event loop only.
     private let held: Held
     private let seriesGauge: Gauge
-    private let overflowed: Counter
+    private let overflowed: OverflowReport
     private let skipped: Counter
     private let lost: Counter
-    private var told = (overflowed: 0, skipped: 0, lost: 0)
+    private var told = (skipped: 0, lost: 0)
 
     /// What the collector's closures share. Event loop only.
     private final class Held {
@@ -54,8 +54,9 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
         }
         seriesGauge = context.registry.gauge(
             "sluice_connector_span_metrics_series", help: "Series that are kept.", labels: labels)
-        overflowed = counter(
-            "overflowed_spans", "Spans counted in a series with otel.metric.overflow, by metric.")
+        overflowed = OverflowReport(
+            context, "sluice_connector_span_metrics_overflowed_spans",
+            help: "Spans counted in a series with otel.metric.overflow, by metric.")
         skipped = counter("skipped_spans", "Spans not counted because their resource has no service.name.")
         lost = counter("lost_resources", "Resources forgotten before a flush (resource_metrics_cache_size).")
         collector = SpanCollector(context, outputs, every: TimeAmount(config.flushInterval)) { request in
@@ -82,15 +83,12 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
     package func drop(_ batch: Batch, because refusal: Refusal) { collector.drop(batch, because: refusal) }
 
     private func show() {
-        let metrics = (
-            overflowed: held.metrics.overflowed, skipped: held.metrics.skipped,
-            lostResources: held.metrics.lostResources
-        )
+        let (skippedSpans, lostResources) = (held.metrics.skipped, held.metrics.lostResources)
+        overflowed.show(held.metrics.table.room)
         seriesGauge.set(held.metrics.seriesCount)
-        overflowed.add(metrics.overflowed - told.overflowed)
-        skipped.add(metrics.skipped - told.skipped)
-        lost.add(metrics.lostResources - told.lost)
-        told = (metrics.overflowed, metrics.skipped, metrics.lostResources)
+        skipped.add(skippedSpans - told.skipped)
+        lost.add(lostResources - told.lost)
+        told = (skippedSpans, lostResources)
     }
 }
 
