@@ -24,13 +24,14 @@ struct GraphSeries {
     }
 
     private let config: ServiceGraphConfig
-    private let ledger: MemoryLedger?
+    /// Knows what series take, and what went to the one of too many.
+    private(set) var room: SeriesRoom
     private let bounds: BucketBounds
-    private var series: ContiguousArray<Series> = []
+    private var series = BlockArray<Series>()
     /// What an edge changes, of one series behind the other.
     ///
     ///     | total | failed | when an edge came last | server's sum | buckets … | client's sum | buckets … |
-    private var tallies: ContiguousArray<UInt64> = []
+    private var tallies: BlockArray<UInt64>
     private let stride: Int
     private let isExplicit: Bool
     private let sides: (server: Int, client: Int)
@@ -39,7 +40,7 @@ struct GraphSeries {
 
     init(_ config: ServiceGraphConfig, ledger: MemoryLedger?) {
         self.config = config
-        self.ledger = ledger
+        room = SeriesRoom(ledger)
         var buckets = 0
         if case .explicit(let bounds) = config.histogram {
             self.bounds = BucketBounds(bounds)
@@ -51,39 +52,60 @@ struct GraphSeries {
         }
         sides = (server: 3, client: 4 + buckets)
         stride = 5 + 2 * buckets
+        tallies = BlockArray(stride: stride)
     }
 
     var count: Int { indices.count }
 
-    /// Counts an edge; false when it is one of too many.
-    mutating func count(_ edge: Edge, _ names: inout NameTable, _ now: UInt64) -> Bool {
+    /// Counts an edge.
+    mutating func count(_ edge: Edge, _ names: inout NameTable, _ now: UInt64) {
         let key = key(edge)
         var index = Int(indices.find(key.low, key.high))
-        let isOwn = index >= 0 || indices.count < config.seriesMax
         if index < 0 {
-            index = isOwn ? add(edge, key, labels(edge, names), &names) : overflowIndex(&names)
+            if let lack = lack(edge, names) {
+                room.overflow(lack)
+                index = overflowIndex(&names)
+            } else {
+                index = add(edge, key, labels(edge, names), &names)
+            }
         }
         tally(edge, index, now)
-        return isOwn
+    }
+
+    /// Why there is no series for an edge.
+    private func lack(_ edge: Edge, _ names: NameTable) -> SeriesLack? {
+        if indices.count >= config.seriesMax { return .count }
+        let ids = [edge.client, edge.server, edge.clientLabels, edge.serverLabels]
+        let labels = ids.reduce(0) { $0 + names[$1].count }
+        if labels > SeriesRoom.labelBytesMax { return .labels }
+        return room.isShort(of: bytes(labels: labels)) ? .memory : nil
+    }
+
+    /// What a series with labels of so many bytes is charged with.
+    private func bytes(labels: Int) -> Int {
+        var bytes = labels + 300 + stride * 8
+        if case .exponential(let size) = config.histogram { bytes += size * 16 }
+        return bytes
     }
 
     private mutating func tally(_ edge: Edge, _ index: Int, _ now: UInt64) {
-        let place = index * stride
-        let (server, client) = (place + sides.server, place + sides.client)
         if !isExplicit {
             series[index].server?.add(edge.serverSeconds)
             series[index].client?.add(edge.clientSeconds)
         }
         let serverBucket = isExplicit ? bounds.bucket(of: edge.serverSeconds) : nil
         let clientBucket = isExplicit ? bounds.bucket(of: edge.clientSeconds) : nil
-        var tallies = tallies.mutableSpan
-        tallies[place] &+= 1
-        if edge.isFailed { tallies[place + 1] &+= 1 }
-        tallies[place + 2] = now
-        tallies[server] = (Double(bitPattern: tallies[server]) + edge.serverSeconds).bitPattern
-        tallies[client] = (Double(bitPattern: tallies[client]) + edge.clientSeconds).bitPattern
-        if let serverBucket { tallies[server + 1 + serverBucket] &+= 1 }
-        if let clientBucket { tallies[client + 1 + clientBucket] &+= 1 }
+        let (server, client) = sides
+        // SAFETY: a series has `stride` tallies, of which both sides' sums and buckets are some.
+        unsafe tallies.withMutableValues(of: index) { tally in
+            unsafe tally[0] &+= 1
+            if edge.isFailed { unsafe tally[1] &+= 1 }
+            unsafe tally[2] = now
+            unsafe tally[server] = (Double(bitPattern: tally[server]) + edge.serverSeconds).bitPattern
+            unsafe tally[client] = (Double(bitPattern: tally[client]) + edge.clientSeconds).bitPattern
+            if let serverBucket { unsafe tally[server &+ 1 &+ serverBucket] &+= 1 }
+            if let clientBucket { unsafe tally[client &+ 1 &+ clientBucket] &+= 1 }
+        }
     }
 
     private mutating func overflowIndex(_ names: inout NameTable) -> Int {
@@ -97,21 +119,20 @@ struct GraphSeries {
         _ edge: Edge, _ key: HashKey, _ labels: AttributeList, _ names: inout NameTable
     ) -> Int {
         var added = Series(key: key, edge: edge, labels: labels, isInUse: true)
-        added.bytes = labels.bytes.count + 300 + stride * 8
+        added.bytes = bytes(labels: labels.bytes.capacity)
         if case .exponential(let size) = config.histogram {
             added.client = ExponentialHistogram(sizeMax: size)
             added.server = ExponentialHistogram(sizeMax: size)
-            added.bytes += size * 16
         }
-        ledger?.charge(added.bytes)
+        room.add(added.bytes)
         for id in [edge.client, edge.server, edge.clientLabels, edge.serverLabels] { names.retain(id) }
         let index = free.popLast() ?? series.count
         if index < series.count {
             series[index] = added
-            for place in index * stride..<(index + 1) * stride { tallies[place] = 0 }
+            for place in 0..<stride { tallies[index, place] = 0 }
         } else {
             series.append(added)
-            tallies.append(contentsOf: repeatElement(0, count: stride))
+            tallies.append(0)
         }
         indices.set(key.low, key.high, to: Int32(index))
         return index
@@ -147,9 +168,9 @@ struct GraphSeries {
     }
 
     mutating func forget(unusedSince time: UInt64, _ names: inout NameTable) {
-        for index in series.indices where series[index].isInUse && tallies[index * stride + 2] < time {
+        for index in 0..<series.count where series[index].isInUse && tallies[index, 2] < time {
             let gone = series[index]
-            ledger?.release(gone.bytes)
+            room.remove(gone.bytes)
             indices.remove(gone.key.low, gone.key.high)
             let edge = gone.edge
             for id in [edge.client, edge.server, edge.clientLabels, edge.serverLabels] { names.release(id) }
@@ -159,19 +180,37 @@ struct GraphSeries {
         }
     }
 
-    /// Writes all series; needs at least one.
-    func write(into request: inout MetricRequest, start: UInt64, time: UInt64) {
+    /// Series that are written in a part, each of them four times.
+    private static let partSeries = 500
+
+    /// Writes some of the series, from a place on.
+    /// - Returns: where the next part begins; nil behind the last.
+    func write(from place: Int, into request: inout MetricRequest, start: UInt64, time: UInt64) -> Int? {
+        var part = FlushPart(series: Self.partSeries)
+        var all: [Int] = []
+        var place = place
+        while part.hasRoom, place < series.count {
+            if series[place].isInUse {
+                all.append(place)
+                part.add(4 * series[place].labels.bytes.count)
+            }
+            place += 1
+        }
+        if !all.isEmpty { write(all, into: &request, start: start, time: time) }
+        return place < series.count ? place : nil
+    }
+
+    private func write(_ all: [Int], into request: inout MetricRequest, start: UInt64, time: UInt64) {
         let prefix = "traces_service_graph_request"
-        let all = series.indices.filter { series[$0].isInUse }
         func writeSum(_ name: String, _ indices: [Int], _ offset: Int) {
             request.beginMetric(prefix + name, .sum(.cumulative, isMonotonic: true))
             for index in indices {
-                let value = Int64(clamping: tallies[index * stride + offset])
+                let value = Int64(clamping: tallies[index, offset])
                 request.number(.int(value), series[index].labels, start: start, time: time)
             }
         }
         writeSum("_total", all, 0)
-        let failed = all.filter { tallies[$0 * stride + 1] > 0 }
+        let failed = all.filter { tallies[$0, 1] > 0 }
         if !failed.isEmpty { writeSum("_failed_total", failed, 1) }
         let sides = [
             Side(name: "_server", start: sides.server, exponential: \.server),
@@ -186,10 +225,10 @@ struct GraphSeries {
                 if let exponential = series[index][keyPath: side.exponential] {
                     request.exponential(exponential, labels, start: start, time: time)
                 } else {
-                    let sum = index * stride + side.start
+                    let counts = tallies[values: index].dropFirst(side.start + 1)
                     request.histogram(
-                        counts: tallies[sum + 1..<sum + 2 + bounds.values.count], bounds: bounds.values,
-                        sum: Double(bitPattern: tallies[sum]), labels, start: start, time: time)
+                        counts: counts.prefix(bounds.values.count + 1), bounds: bounds.values,
+                        sum: Double(bitPattern: tallies[index, side.start]), labels, start: start, time: time)
                 }
             }
         }

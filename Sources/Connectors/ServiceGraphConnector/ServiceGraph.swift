@@ -12,7 +12,8 @@ package struct ServiceGraph: ~Copyable {
         package var edges = 0
         package var expired = 0
         package var droppedSpans = 0
-        package var overflowed = 0
+        /// Spans of which no edges are made: their service or labels are too long.
+        package var oversized = 0
     }
 
     private let config: ServiceGraphConfig
@@ -23,11 +24,16 @@ package struct ServiceGraph: ~Copyable {
     private let serverKeys: [[UInt8]]
     /// Of the peer and, behind them, of databases.
     private var finder: AttributeFinder
+    /// Of the dimensions: what the resource at hand has, looked up once for all its spans, and what the span has.
+    private var ofResource: AttributeFinder
+    private var ofSpan: AttributeFinder
     private var names: NameTable
     /// Of the other kinds no edges are made.
     private var spans = SpanReader(kinds: 2...5)
     private var store: EdgeStore
-    private var series: GraphSeries
+    private(set) var series: GraphSeries
+    /// Of a flush that is under way: where its next part begins.
+    private var nextPart: Int?
     package private(set) var counts = Counts()
 
     package init(_ config: ServiceGraphConfig, ledger: MemoryLedger?, now: UInt64) {
@@ -37,6 +43,8 @@ package struct ServiceGraph: ~Copyable {
         clientKeys = config.dimensions.map { Array("client_\($0)".utf8) }
         serverKeys = config.dimensions.map { Array("server_\($0)".utf8) }
         finder = AttributeFinder(config.peerAttributes + config.databaseAttributes)
+        ofResource = AttributeFinder(config.dimensions)
+        ofSpan = ofResource
         names = NameTable(ledger: ledger)
         store = EdgeStore(most: config.edgesMax, ledger: ledger)
         series = GraphSeries(config, ledger: ledger)
@@ -52,11 +60,21 @@ package struct ServiceGraph: ~Copyable {
             guard case .string(let name)? = resource.attribute("service.name", in: Field.Resource.attributes),
                 name.count > 0
             else { continue }
-            let service = names.acquire(name)
+            // Kept for each edge that waits, and then a label: one of 1 MB is no name.
+            let isTooLong = name.count > SeriesRoom.labelBytesMax
+            let service = isTooLong ? 0 : names.acquire(name)
+            ofResource.clear()
+            ofResource.find(in: resource, Field.Resource.attributes)
             for scope in entry.bytes.fields where scope.number == Field.ResourceEntry.scopes && scope.isBytes
             {
                 spans.begin(scope.bytes)
-                while spans.next() { takeSpans(resource, service, now) }
+                while spans.next() {
+                    guard !isTooLong else {
+                        counts.oversized += spans.count
+                        continue
+                    }
+                    takeSpans(service, name.count, now)
+                }
             }
             names.release(service)
         }
@@ -64,12 +82,16 @@ package struct ServiceGraph: ~Copyable {
     }
 
     /// Takes the spans at hand. Three times over them: what one step looks for in memory comes while the others' are looked at.
-    private mutating func takeSpans(_ resource: WireBytes, _ service: NameTable.ID, _ now: UInt64) {
+    private mutating func takeSpans(_ service: NameTable.ID, _ serviceBytes: Int, _ now: UInt64) {
         spans.hashEdges(callers: Self.clients, hasher)
         store.prefetch(spans)
         for index in 0..<spans.count { store.prefetchEdge(key(index)) }
         for index in 0..<spans.count {
-            join(read(index, resource, service), key(index), now)
+            guard let half = read(index, service, serviceBytes) else {
+                counts.oversized += 1
+                continue
+            }
+            join(half, key(index), now)
         }
     }
 
@@ -82,29 +104,36 @@ package struct ServiceGraph: ~Copyable {
     /// Kinds of those who call: client and producer.
     private static let clients: ClosedRange<UInt64> = 3...4
 
-    /// What a span at hand tells of an edge.
-    private mutating func read(_ index: Int, _ resource: WireBytes, _ service: NameTable.ID) -> EdgeHalf {
+    /// What a span at hand tells of an edge; nil when that would be too long for labels.
+    private mutating func read(_ index: Int, _ service: NameTable.ID, _ serviceBytes: Int) -> EdgeHalf? {
         let kind = spans.kind(index)
         let isClient = Self.clients.contains(kind)
+        var (database, peer) = (WireBytes?.none, WireBytes?.none)
+        if isClient {
+            finder.clear()
+            finder.find(in: spans.attributes(index), Field.Span.attributes)
+            let peers = config.peerAttributes.count
+            database = finder.text(peers..<finder.count)
+            // Only an edge that stays without its other side asks for it.
+            if database == nil { peer = finder.text(0..<peers) }
+        }
+        var bytes = serviceBytes + ((database ?? peer)?.count ?? 0)
+        if !config.dimensions.isEmpty {
+            ofSpan.clear()
+            ofSpan.find(in: spans.attributes(index), Field.Span.attributes)
+            for index in config.dimensions.indices { bytes += dimension(index)?.count ?? 0 }
+        }
+        guard bytes <= SeriesRoom.labelBytesMax else { return nil }
         names.retain(service)
         var half = EdgeHalf(
             isClient: isClient, service: service, seconds: Double(spans.duration(index)) / 1e9,
             isFailed: spans.status(index) == 2, isMessaging: kind == 4 || kind == 5,
             isRoot: !isClient && spans[index].isRoot)
         if !config.dimensions.isEmpty {
-            let keys = isClient ? clientKeys : serverKeys
-            half.labels = names.acquire(labels(spans[index], resource, keys).bytes)
+            half.labels = names.acquire(labels(isClient ? clientKeys : serverKeys).bytes)
         }
-        guard isClient else { return half }
-        finder.clear()
-        finder.find(in: spans.attributes(index), Field.Span.attributes)
-        let peers = config.peerAttributes.count
-        if let database = finder.text(peers..<finder.count) {
-            half.database = names.acquire(database)
-        } else if let peer = finder.text(0..<peers) {
-            // Only an edge that stays without its other side asks for it.
-            half.peer = names.acquire(peer)
-        }
+        if let database { half.database = names.acquire(database) }
+        if let peer { half.peer = names.acquire(peer) }
         return half
     }
 
@@ -122,20 +151,20 @@ package struct ServiceGraph: ~Copyable {
         edge.release(&names)
     }
 
-    private func labels(_ span: SpanFields, _ resource: WireBytes, _ names: [[UInt8]]) -> AttributeList {
+    /// The value of a dimension: of the resource, else the span.
+    private func dimension(_ index: Int) -> WireBytes? { ofResource.values[index] ?? ofSpan.values[index] }
+
+    private func labels(_ names: [[UInt8]]) -> AttributeList {
         var labels = AttributeList()
-        for (index, key) in config.dimensions.enumerated() {
-            let value =
-                resource.attribute(key, in: Field.Resource.attributes)
-                ?? span.message.attribute(key, in: Field.Span.attributes)
-            if let value { labels.add(names[index], value.labelText) }
+        for index in config.dimensions.indices {
+            if let value = dimension(index) { labels.add(names[index], AttributeValue(value).labelText) }
         }
         return labels
     }
 
     private mutating func complete(_ edge: Edge, _ now: UInt64) {
         counts.edges += 1
-        if !series.count(edge, &names, now) { counts.overflowed += 1 }
+        series.count(edge, &names, now)
         edge.release(&names)
     }
 
@@ -165,16 +194,20 @@ package struct ServiceGraph: ~Copyable {
     /// Forgets series that nobody has used for a quarter of an hour.
     package mutating func forget(now: UInt64) { series.forget(unusedSince: now &- 900_000_000_000, &names) }
 
-    /// The metrics as they are now; `emit` gets the request and its points, if there are any.
-    package func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) {
-        guard series.count > 0 else { return }
+    /// A part of the metrics as they are now; `emit` gets the request and its points, if there are any. Edges may be counted
+    /// between two parts.
+    /// - Returns: whether there is more.
+    package mutating func flush(now: UInt64, emit: (ByteBuffer, _ points: Int) -> Void) -> Bool {
+        guard series.count > 0 || nextPart != nil else { return false }
         let offset = UInt64(clamping: TimeAmount(config.timestampOffset).nanoseconds)
         var request = MetricRequest()
         request.beginResource()
         request.beginScope("traces_service_graph")
-        series.write(into: &request, start: start, time: now &- offset)
+        nextPart = series.write(
+            from: nextPart ?? 0, into: &request, start: start, time: now &- offset)
         let points = request.points
-        emit(request.finish(), points)
+        if points > 0 { emit(request.finish(), points) }
+        return nextPart != nil
     }
 }
 

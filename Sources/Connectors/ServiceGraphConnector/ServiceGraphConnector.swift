@@ -24,7 +24,8 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
     private let edges: Counter
     private let expired: Counter
     private let dropped: Counter
-    private let overflowed: Counter
+    private let oversized: Counter
+    private let overflowed: OverflowReport
     private let series: Gauge
     private var told = ServiceGraph.Counts()
 
@@ -47,16 +48,19 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
         edges = counter("total_edges", "Edges that were counted.")
         expired = counter("expired_edges", "Edges of which half did not come in time.")
         dropped = counter("dropped_spans", "Spans without room for their edge (store::max_items).")
-        overflowed = context.registry.counter(
-            "sluice_connector_service_graph_overflowed_edges",
-            help: "Edges counted in the series with otel.metric.overflow (max_series).", labels: labels)
+        oversized = context.registry.counter(
+            "sluice_connector_service_graph_oversized_spans",
+            help: "Spans of which no edges are made, because their service or labels are too long.",
+            labels: labels)
+        overflowed = OverflowReport(
+            context, "sluice_connector_service_graph_overflowed_edges",
+            help: "Edges counted in the series with otel.metric.overflow.")
         series = context.registry.gauge(
             "sluice_connector_service_graph_series", help: "Series that are kept.", labels: labels)
         collector = SpanCollector(context, outputs, every: TimeAmount(config.flushInterval)) { request in
             held.graph.count(request, now: UInt64(clamping: clock()))
         } flush: { emit in
             held.graph.flush(now: UInt64(clamping: clock()), emit: emit)
-            return false
         }
         collector.chores = [
             (TimeAmount(config.expirationLoop), { held.graph.expire(now: UInt64(clamping: clock())) }),
@@ -85,7 +89,8 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
         edges.add(counts.edges - told.edges)
         expired.add(counts.expired - told.expired)
         dropped.add(counts.droppedSpans - told.droppedSpans)
-        overflowed.add(counts.overflowed - told.overflowed)
+        oversized.add(counts.oversized - told.oversized)
+        overflowed.show(held.graph.series.room)
         series.set(held.graph.seriesCount)
         told = counts
     }
