@@ -84,8 +84,7 @@ package final class ReadGate: ChannelDuplexHandler {
         self.context = nil
         turns = nil
         account.gate = nil
-        deadline?.cancel()
-        deadline = nil
+        deadline.take()?.cancel()
         account.end = nil
         account.isHandingOn = nil
         drop()
@@ -349,8 +348,7 @@ package final class ReadGate: ChannelDuplexHandler {
 
     /// Work beside the loop is done (`BesideQueue`).
     func release() {
-        guard let context, !account.isHeld, !isServing else { return }
-        goOn(context)
+        if let context, !account.isHeld, !isServing { goOn(context) }
     }
 
     func resume() {
@@ -364,14 +362,11 @@ package final class ReadGate: ChannelDuplexHandler {
         account.unwritableSince = isWritable ? nil : context.eventLoop.now
         context.fireChannelWritabilityChanged()
         guard isWritable, context.channel.isWritable, !isServing else { return }
-        if waiting.readableBytes > 0 {
-            // Not from within the write that made room.
-            return queue(context)
-        }
-        if waitingForWrites {
-            waitingForWrites = false
-            read(context: context)
-        }
+        // Not from within the write that made room.
+        if waiting.readableBytes > 0 { return queue(context) }
+        guard waitingForWrites else { return }
+        waitingForWrites = false
+        read(context: context)
     }
 
     // MARK: - The end of the input

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import data
-from conftest import MIB, config, exporter, one_load_at_a_time
+from conftest import MIB, config, exporter, one_load_at_a_time, otlp
 from gateway import LOOPBACK, free_port, wait_until
 
 pytestmark = one_load_at_a_time
@@ -124,7 +124,7 @@ def test_a_span_of_many_tags(gateway, compressed):
     """If it failed, one span of a Zipkin client would keep everybody else of its loop waiting: it is translated in one go, and
     takes long before it is as large as what is worked on beside the loop otherwise."""
     port = free_port()
-    receivers = {"zipkin": {"endpoint": f"{LOOPBACK}:{port}"}}
+    receivers = {**otlp(), "zipkin": {"endpoint": f"{LOOPBACK}:{port}"}}
     telemetry = {"metrics": {"level": "detailed"}}
     running = gateway(
         config({"nop": {}}, receivers=receivers, signals=["traces"], telemetry=telemetry)

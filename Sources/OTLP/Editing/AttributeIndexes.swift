@@ -58,13 +58,33 @@ final class AttributeIndexes {
         return slots.count - 1
     }
 
-    /// Says that a field of a message was changed, added or removed; one that is an attribute keeps its key.
+    /// Says that a field of a message was changed or removed; one that is an attribute keeps its key.
     func changed(_ message: Int32) {
         for index in slots.indices where slots[index].message == message {
             generations += 1
             slots[index].generation = generations
+        }
+    }
+
+    /// Says that the field at a position was removed.
+    func removed(_ message: Int32, _ position: Int) {
+        for index in slots.indices
+        where slots[index].message == message && slots[index].last == Int32(truncatingIfNeeded: position) {
             slots[index].last = nil
         }
+    }
+
+    /// Says that a field of a number was added, or came into being.
+    func added(_ message: Int32, _ number: UInt32) {
+        changed(message)
+        if let index = find(message, number | Self.scannedBit) { slots[index].last = nil }
+    }
+
+    /// Says that a field of a number is open as a message, and may change by that.
+    func opened(_ message: Int32, _ number: UInt32) {
+        guard let index = find(message, number) else { return }
+        slots.remove(at: index)
+        isUsed = !slots.isEmpty
     }
 
     /// Says that all may have changed.
@@ -107,6 +127,8 @@ extension RequestEditor {
         guard indexes.slots[slot].searches > AttributeIndexes.searchesMin else { return nil }
         index(slot, table, row)
         let bucket = bucket(of: key, indexes.slots[slot].heads.count)
+        let wanted =
+            key.count < KeyValueParts.unusual ? UInt8(truncatingIfNeeded: key.count) : KeyValueParts.unusual
         var position = indexes.slots[slot].heads[bucket]
         // What was removed is not passed again.
         while position >= 0, entries[Int(row.first + position)].number != table.number {
@@ -116,6 +138,7 @@ extension RequestEditor {
         while position >= 0 {
             let entry = entries[Int(row.first + position)]
             if position >= start, entry.number == table.number,
+                entry.key_count == wanted || entry.key_count == KeyValueParts.unusual,
                 isKey(key, of: entry, in: table.message, at: Int(position))
             {
                 return .some(Int(position))

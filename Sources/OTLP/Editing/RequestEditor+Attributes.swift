@@ -83,7 +83,7 @@ extension RequestEditor {
         return nil
     }
 
-    /// Whether an attribute whose key may be that one has it.
+    /// Whether an attribute has a key, the number of whose bytes is its `key_count`, unless that is unusual.
     @inline(__always)
     func isKey(_ key: WireBytes, of entry: Entry, in message: MessageID, at position: Int) -> Bool {
         guard entry.key_count == KeyValueParts.unusual else {

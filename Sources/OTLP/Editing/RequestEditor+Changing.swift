@@ -84,6 +84,7 @@ extension RequestEditor {
         let index = entryIndex(message, position)
         entries[index].number = 0
         replaced(index, in: message)
+        if indexes.isUsed { indexes.removed(message.index, position) }
         let found = lastFound[0]
         if found.message == message.index, Int(found.position) == position { forgetFound() }
     }

@@ -210,7 +210,7 @@ public final class RequestEditor {
             position: Int32(truncatingIfNeeded: position))
         entries[index].child = child.index
         entries[index].key_count = KeyValueParts.unusual
-        if indexes.isUsed { indexes.forget(message.index) }
+        if indexes.isUsed { indexes.opened(message.index, entries[index].number) }
         return child
     }
 
@@ -360,7 +360,7 @@ public final class RequestEditor {
         messages[index].growth += newCountMax(entry)
         // It may give an attribute of its parent another key.
         if row.parent == lastFound[0].message { forgetFound() }
-        if indexes.isUsed { indexes.changed(message.index) }
+        if indexes.isUsed { indexes.added(message.index, entry.number) }
         lastPositions[index, entry.number] = UInt8(
             truncatingIfNeeded: min(row.count, Int32(LastPositions.far)))
         touch(index, row.count)
@@ -388,8 +388,10 @@ public final class RequestEditor {
             touch(Int(parent), messages[index].position)
             // A message whose field was replaced or removed meanwhile changes nothing.
             guard entries[place].child == index else { return }
-            if entries[place].isVirtual { entries[place].made = Entry.empty }
-            if indexes.isUsed { indexes.changed(parent) }
+            if entries[place].isVirtual {
+                entries[place].made = Entry.empty
+                if indexes.isUsed { indexes.added(parent, entries[place].number) }
+            }
             index = Int(parent)
         }
     }
