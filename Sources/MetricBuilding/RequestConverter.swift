@@ -52,7 +52,10 @@ package final class RequestConverter<Worker>: Sendable {
     /// The input of the connector that this is the node of.
     package func input(of connector: any Consumer) -> PipelineInput {
         let behind = outputs.input
-        return PipelineInput(connector, admission: behind.admission, answersLater: behind.answersLater)
+        // A request of 1 MB with 500 exceptions took 120 ms.
+        return PipelineInput(
+            connector, admission: behind.admission, answersLater: behind.answersLater,
+            largeBytes: min(behind.largeBytes, 128 << 10))
     }
 
     package func consume(_ batch: Batch) -> Refusal? {
