@@ -17,8 +17,16 @@ final class AttributesPath: PathExpression {
 
     override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
         let map = try map(frame)
-        if case .map(let map) = map { try frame.look(at: map.count) }
+        if case .map(let map) = map { try look(frame, at: map.count) }
         return map
+    }
+
+    /// Many statements may look at what is an item's own: that grows with the request.
+    private func look(_ frame: Frame, at entries: Int) throws(EvaluationError) {
+        switch level {
+        case .item, .part, .exemplar: try frame.look(at: entries / 8)
+        case .resourceGroup, .resource, .scopeGroup, .scope: try frame.look(at: entries)
+        }
     }
 
     /// The attributes. Those that are many are read again only when they have changed.
@@ -28,7 +36,7 @@ final class AttributesPath: PathExpression {
         if let generation {
             if let known = frame.map(generation) { return known }
             let count = editor.fieldCount(table.message)
-            try frame.look(at: count)
+            try look(frame, at: count)
             try frame.ask(making: count, bytesOfEach: 3 * MemoryLayout<MapEntry>.stride)
         }
         var entries: [MapEntry] = []
@@ -56,7 +64,7 @@ final class AttributesPath: PathExpression {
             new.append(entry.keyValue)
         }
         let table = table(frame)
-        try frame.look(at: frame.editor.fieldCount(table.message) + new.count)
+        try look(frame, at: frame.editor.fieldCount(table.message) + new.count)
         frame.editor.remove(table.message, table.number)
         for entry in new { frame.editor.append(table.message, table.number, .owned(entry)) }
     }
@@ -115,7 +123,7 @@ final class AttributesPath: PathExpression {
 
     override func remove(_ frame: Frame, where isRemoved: (Bytes) -> Bool) throws(EvaluationError) {
         let (editor, table) = (frame.editor, table(frame))
-        try frame.look(at: editor.fieldCount(table.message))
+        try look(frame, at: editor.fieldCount(table.message))
         editor.forEachAttribute(table) { position in
             if isRemoved(.borrowed(editor.key(table, at: position))) {
                 editor.removeAttribute(table, at: position)
@@ -131,7 +139,7 @@ final class AttributesPath: PathExpression {
         _ frame: Frame, _ change: (MapEntry) throws(EvaluationError) -> Value?
     ) throws(EvaluationError) {
         let (editor, table) = (frame.editor, table(frame))
-        try frame.look(at: editor.fieldCount(table.message))
+        try look(frame, at: editor.fieldCount(table.message))
         var bytes = 0
         for position in 0..<editor.fieldCount(table.message)
         where editor.number(table.message, at: position) == table.number {
