@@ -42,29 +42,13 @@ package final class SQLiteAuditStore: AuditStore {
             guard unsafe Glibc.access(path, F_OK) == 0 else {
                 throw AuditStoreError(.refused, "there is no audit log \"\(path)\"")
             }
-            guard access == .detaching else {
-                open = try Self.opened(toRead: path)
-                return
+            let database = try Database(path, isWritable: access == .detaching)
+            if access == .detaching {
+                try database.run(Schema.settings)
+                try database.run(Schema.tables)
             }
-            let database = try Database(path, isWritable: true)
-            try database.run(Schema.settings)
-            try database.run(Schema.tables)
             open = try Self.prepare(database, isWritable: false)
         }
-    }
-
-    /// Opens a log whose writer may be ending: while it takes the files beside the database away, SQLite tells readers of an error
-    /// of the disk, which is none a moment later.
-    private static func opened(toRead path: String) throws(AuditStoreError) -> Open {
-        for _ in 1..<5 {
-            do throws(AuditStoreError) {
-                return try prepare(Database(path, isWritable: false), isWritable: false)
-            } catch {
-                guard error.kind == .unavailable else { throw error }
-                usleep(20_000)
-            }
-        }
-        return try prepare(Database(path, isWritable: false), isWritable: false)
     }
 
     package func close() {

@@ -31,6 +31,29 @@ struct WritingTests {
         #expect(report.uncovered == 0)
     }
 
+    /// If it failed, who looks at a log while its gateway is restarted would be told of an error that is none.
+    @Test("whoever reads a log whose gateway starts and ends meanwhile sees it whole")
+    func readingWhileWritersEnd() async throws {
+        let log = TestLog()
+        try log.filled(3)
+        let path = log.path
+        let reading = Task.detached {
+            for _ in 0..<1000 {
+                let store = SQLiteAuditStore(path: path)
+                try store.open(.reading)
+                store.close()
+            }
+        }
+        for number in 3..<203 {
+            let writer = log.writer()
+            try writer.open()
+            _ = try writer.append([[TestLog.event(number)]])
+            writer.close()
+        }
+        try await reading.value
+        #expect(try log.verify().entries == 203)
+    }
+
     /// A client that got no answer sends its events again; they must not be in the log twice.
     @Test("the same event again is known, another one with its id is refused")
     func idempotency() throws {
