@@ -107,7 +107,8 @@ package final class SpanCollector: @unchecked Sendable {
             self.mailbox.drainNow()
             for ticker in self.tickers { ticker.cancel() }
             self.isStopped = true
-            // What was counted since a flush began is sent by the next one.
+            // What was counted since a flush began is sent by the next one, below.
+            self.isDueAgain = false
             if self.isFlushing { self.flushOn() }
             self.flush()
             return self.output.drain(until: deadline)

@@ -53,11 +53,14 @@ package struct StreamHasher: Sendable {
         return hasher.hash(sum.high, from: hasher.hash(sum.low, from: hash))
     }
 
-    /// Where the streams of a scope begin: the resource's attributes, the scope's name, version and attributes.
-    package func scope(_ place: ScopePlace, of editor: RequestEditor) -> WireHash {
-        let resource = editor.attributes(place.resource.resource, Field.Resource.attributes)
-        var hash = add(resource, of: editor, to: Self.start)
-        hash = add(editor.content(place.scope, Field.Scope.name), to: hash)
+    /// Where the streams of a resource begin: its attributes.
+    package func resource(_ place: ResourcePlace, of editor: RequestEditor) -> WireHash {
+        add(editor.attributes(place.resource, Field.Resource.attributes), of: editor, to: Self.start)
+    }
+
+    /// Where the streams of a scope begin: those of its resource, and its name, version and attributes.
+    package func scope(_ place: ScopePlace, of editor: RequestEditor, from resource: WireHash) -> WireHash {
+        var hash = add(editor.content(place.scope, Field.Scope.name), to: resource)
         hash = add(editor.content(place.scope, Field.Scope.version), to: hash)
         return add(editor.attributes(place.scope, Field.Scope.attributes), of: editor, to: hash)
     }

@@ -8,7 +8,7 @@ package protocol StreamState: Sendable {
 }
 
 /// What is remembered of streams, bounded: beyond the limit new streams get nothing, and those that were not seen for a time
-/// are forgotten. Charged to the ledger. Nothing that it is asked takes longer when there are many streams. Not thread-safe: its
+/// are forgotten: one that comes again is new, whether or not `sweep` has found it. Charged to the ledger. Nothing that it is asked takes longer when there are many streams. Not thread-safe: its
 /// owner holds a lock.
 package struct StreamTable<State: StreamState>: ~Copyable {
     private struct Entry {
@@ -21,6 +21,8 @@ package struct StreamTable<State: StreamState>: ~Copyable {
     private static var entryBytes: Int { MemoryLayout<Entry?>.stride + 48 }
     /// Entries that one call of `sweep` looks at.
     private static var sweepMax: Int { 10_000 }
+    /// And a new stream that has no room.
+    private static var fullMax: Int { 16 }
 
     private var index = HashIndex()
     private var entries = BlockArray<Entry?>()
@@ -28,16 +30,24 @@ package struct StreamTable<State: StreamState>: ~Copyable {
     /// Where the next sweep goes on, and when.
     private var nextSwept = 0
     private var nextSweep: UInt64
+    /// Streams that were forgotten since the last sweep.
+    private var forgotten = 0
     private let limit: Int
+    private let age: UInt64
+    private let sweepInterval: UInt64
     private let ledger: MemoryLedger
     private var chargedBytes = 0
 
     /// - Parameters:
     ///   - limit: streams remembered at a time.
-    ///   - firstSweep: when `sweep` first does anything.
-    package init(limit: Int, ledger: MemoryLedger, firstSweep: UInt64) {
-        nextSweep = firstSweep
+    ///   - age: nanoseconds; streams that were not seen for longer are forgotten; 0: never.
+    ///   - sweepInterval: nanoseconds between two looks at all of them; a tenth of the age, a second at least, where it is nil.
+    ///   - now: nanoseconds, by whatever clock `update` and `sweep` use.
+    package init(limit: Int, age: UInt64, sweepInterval: UInt64? = nil, now: UInt64, ledger: MemoryLedger) {
         self.limit = limit
+        self.age = age
+        self.sweepInterval = sweepInterval ?? max(age / 10, 1_000_000_000)
+        nextSweep = now &+ self.sweepInterval
         self.ledger = ledger
     }
 
@@ -53,7 +63,7 @@ package struct StreamTable<State: StreamState>: ~Copyable {
 
     /// Shows the state of a stream, to be changed in place.
     /// - Parameters:
-    ///   - now: when the stream was seen, by whatever clock `sweep` uses.
+    ///   - now: when the stream was seen.
     ///   - new: what a stream starts with that was not known.
     ///   - body: is told whether the stream is new.
     /// - Returns: what `body` gives; nil, and nothing done, when a new stream has no room.
@@ -68,12 +78,18 @@ package struct StreamTable<State: StreamState>: ~Copyable {
                 preconditionFailure("the index names a stream that is not there")
             }
             let before = entry.state.keptBytes
+            let isNew = isStale(entry, at: now)
+            if isNew {
+                forgotten += 1
+                entry.state = new()
+            }
             entry.seen = now
-            let result = body(&entry.state, false)
+            let result = body(&entry.state, isNew)
             charge(entry.state.keptBytes - before)
             entries[Int(found)] = entry
             return result
         }
+        if count >= limit { forget(lookingAt: Self.fullMax, at: now) }
         guard count < limit else { return nil }
         var state = new()
         let result = body(&state, true)
@@ -91,36 +107,41 @@ package struct StreamTable<State: StreamState>: ~Copyable {
         return result
     }
 
+    private func isStale(_ entry: Entry, at now: UInt64) -> Bool {
+        age > 0 && entry.seen < now &- min(age, now)
+    }
+
     /// Forgets the streams that were not seen for a time, when it is time to look for such: some ten thousand are looked at, and
     /// the next ones by the next call.
-    /// - Parameter interval: between two looks at all of them.
-    /// - Returns: how many were forgotten; nil when it is not time.
-    package mutating func sweep(at now: UInt64, every interval: UInt64, notSeenFor age: UInt64) -> Int? {
-        guard now >= nextSweep else { return nil }
-        let time = now &- min(age, now)
-        let end = min(entries.count, nextSwept + Self.sweepMax)
-        var removed = 0
+    /// - Returns: how many were forgotten since it was called last; nil when it is not time.
+    package mutating func sweep(at now: UInt64) -> Int? {
+        guard age > 0, now >= nextSweep else { return nil }
+        forget(lookingAt: Self.sweepMax, at: now)
+        if nextSwept == 0 {
+            nextSweep = now &+ sweepInterval
+            if count == 0 {
+                // What many streams at a time took is not kept.
+                index = HashIndex()
+                entries = BlockArray()
+                free = []
+            }
+        }
+        defer { forgotten = 0 }
+        return forgotten
+    }
+
+    /// Goes on looking for stale streams; from the first one on next, once all were looked at.
+    private mutating func forget(lookingAt most: Int, at now: UInt64) {
+        let end = min(entries.count, nextSwept + most)
         for place in nextSwept..<end {
-            guard let entry = entries[place], entry.seen < time else { continue }
+            guard let entry = entries[place], isStale(entry, at: now) else { continue }
             index.remove(entry.key.low, entry.key.high)
             entries[place] = nil
             free.append(Int32(place))
             charge(-Self.entryBytes - entry.state.keptBytes)
-            removed += 1
+            forgotten += 1
         }
-        guard end == entries.count else {
-            nextSwept = end
-            return removed
-        }
-        nextSwept = 0
-        nextSweep = now &+ interval
-        if count == 0 {
-            // What many streams at a time took is not kept.
-            index = HashIndex()
-            entries = BlockArray()
-            free = []
-        }
-        return removed
+        nextSwept = end == entries.count ? 0 : end
     }
 
     private mutating func charge(_ bytes: Int) {

@@ -1,8 +1,9 @@
 /// A protobuf message under construction, for processors that make new envelopes around items.
 package struct MessageDraft {
-    package private(set) var bytes: [UInt8] = []
+    package private(set) var bytes: [UInt8]
 
-    package init() {}
+    /// - Parameter bytes: fields that it begins with.
+    package init(_ bytes: [UInt8] = []) { self.bytes = bytes }
 
     /// Appends a text, bytes or message field.
     package mutating func append(_ number: UInt32, _ content: WireBytes) {

@@ -52,7 +52,8 @@ extension RegularExpression {
                         if let change {
                             let expanded = unsafe template.expanded(
                                 UnsafeBufferPointer(ranges), of: text, limit: limit)
-                            room.append(expanded.count <= limit ? change(expanded) : expanded)
+                            room.append(
+                                expanded.count <= limit ? effort.without { change(expanded) } : expanded)
                         } else {
                             unsafe template.expand(
                                 UnsafeBufferPointer(ranges), of: text, into: room, limit: limit)

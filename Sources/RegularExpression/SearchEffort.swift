@@ -7,8 +7,8 @@ internal import Glibc
 struct SearchEffort {
     private static let (bytesMin, bytesPerByte) = (4 << 20, 8)
     private static let searchesBetween = 64
-    /// No usual pattern takes a fifth of that.
-    private static let (nanosecondsMin, nanosecondsPerByte, nanosecondsPerSearch) = (5_000_000, 100, 2_000)
+    /// No usual pattern takes a twentieth of that.
+    private static let (nanosecondsMin, nanosecondsPerByte, nanosecondsPerSearch) = (20_000_000, 400, 8_000)
 
     private let textBytes: Int
     /// What may be read before the time is looked at.
@@ -26,6 +26,14 @@ struct SearchEffort {
     mutating func allows(_ bytes: Int) -> Bool {
         bytesLeft -= bytes
         return bytesLeft >= 0 || looks()
+    }
+
+    /// Runs what takes its time beside the search.
+    mutating func without<Result>(_ body: () -> Result) -> Result {
+        guard start != 0 else { return body() }
+        let before = Self.now
+        defer { start += Self.now - before }
+        return body()
     }
 
     private mutating func looks() -> Bool {

@@ -79,6 +79,24 @@ struct IntervalTests {
         #expect(rig.context.account.read().inside == 0 && held - ledger.bytes > 1500 * 100)
     }
 
+    /// If it failed, a service with many metrics and a long resource would be sent many times as large as it came.
+    @Test(
+        "metrics of a resource are sent in it, once for each request, however large it is",
+        arguments: [40, 1_100_000])
+    func together(resourceBytes: Int) {
+        let (rig, interval) = rig("interval: 1s")
+        let service = String(repeating: "s", count: resourceBytes)
+        let lines = (0..<1500).map { "m\($0) gauge | | 0..1 | int 1" }
+        rig.send(MetricText.request(lines, service: service))
+        rig.send(MetricText.request("g gauge | | 0..1 | int 1"))
+        #expect(interval.tick())
+        for _ in 0..<10 { rig.loop.advanceTime(by: .milliseconds(1)) }
+        let sent = rig.sink.requests.value.filter { !MetricText.lines($0).isEmpty }
+        let points = sent.map { MetricText.lines($0).count }
+        #expect(points.first == 1000 && points.reduce(0, +) == 1501 && points.count <= 3)
+        #expect(sent.reduce(0) { $0 + $1.count } < 2 * resourceBytes + 1500 * 60)
+    }
+
     /// Streams of two services must not become one.
     @Test("what stands around a point is sent with it")
     func surroundings() {

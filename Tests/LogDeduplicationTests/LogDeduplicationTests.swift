@@ -136,6 +136,27 @@ struct LogDeduplicationTests {
         #expect(told.count == 5400 && Set(told).count == 2700)
     }
 
+    /// If it failed, one client with a large resource would lose the records of all, or would be multiplied by what is sent.
+    @Test("records of a resource that is larger than a request are sent on, and all behind them")
+    func largeResource() throws {
+        let transform = make("")
+        let long = String(repeating: "x", count: 1_100_000)
+        let records = (0..<450).map { record("\($0)") }.joined(separator: ",")
+        for resource in ["a", long, "b", long + "y"] {
+            _ = try EditedRequest(logs(records, resource: resource), .logs, transform)
+        }
+        transform.flush()
+        for _ in 0..<10 { loop.advanceTime(by: .milliseconds(1)) }
+        #expect(sink.takenItems == [900, 900])
+        let told = sink.taken.map { batch in
+            batch.slices.flatMap { Array(buffer: $0.bytes) }
+        }
+        #expect(told.reduce(0) { $0 + $1.count } < 3 << 20)
+        let json = told.map { EditedRequest.json($0, .logs) }.joined()
+        #expect(json.matches(of: /"body"/).count == 1800 && json.matches(of: /"resource"/).count == 4)
+        #expect(ledger.bytes < 5 << 20)
+    }
+
     @Test("only records for which a condition holds are held")
     func conditions() throws {
         let transform = make(#"{conditions: ['body == "a"', 'attributes["k"] == "1"']}"#)

@@ -19,7 +19,8 @@ struct StreamTableTests {
     func limit() {
         let ledger = MemoryLedger()
         do {
-            var table = StreamTable<Sum>(limit: 2, ledger: ledger, firstSweep: 5)
+            var table = StreamTable<Sum>(
+                limit: 2, age: 3, sweepInterval: 3, now: 2, ledger: ledger)
             for number in [1, 2, 1] as [UInt64] {
                 let isNew = table.update(key(number), now: number, new: Sum()) { state, isNew in
                     state.values.append(number)
@@ -30,11 +31,11 @@ struct StreamTableTests {
             #expect(table.update(key(3), now: 3, new: Sum()) { _, _ in true } == nil)
             let full = ledger.bytes
             #expect(full > 24)
-            #expect(table.sweep(at: 4, every: 1, notSeenFor: 0) == nil && table.count == 2)
-            #expect(table.sweep(at: 5, every: 3, notSeenFor: 3) == 1 && table.count == 1)
-            #expect(table.sweep(at: 7, every: 3, notSeenFor: 0) == nil)
+            #expect(table.sweep(at: 4) == nil && table.count == 2)
+            #expect(table.sweep(at: 5) == 1 && table.count == 1)
+            #expect(table.sweep(at: 7) == nil)
             #expect(ledger.bytes < full && ledger.bytes > 0)
-            #expect(table.update(key(3), now: 3, new: Sum()) { _, isNew in isNew } == true)
+            #expect(table.update(key(3), now: 5, new: Sum()) { _, isNew in isNew } == true)
         }
         #expect(ledger.bytes == 0)
     }
@@ -43,7 +44,8 @@ struct StreamTableTests {
     @Test("many streams come, go and come again, and are looked at some thousand at a time")
     func many() {
         let ledger = MemoryLedger()
-        var table = StreamTable<Sum>(limit: 100_000, ledger: ledger, firstSweep: 1)
+        var table = StreamTable<Sum>(
+            limit: 100_000, age: 10, sweepInterval: 10, now: 1, ledger: ledger)
         func touch(_ numbers: Range<UInt64>, now: UInt64) {
             for number in numbers {
                 _ = table.update(key(number), now: now, new: Sum()) { state, _ in state.values.append(number)
@@ -51,9 +53,9 @@ struct StreamTableTests {
             }
         }
         touch(0..<60_000, now: 1)
-        touch(0..<20_000, now: 2)
+        touch(0..<20_000, now: 5)
         var (calls, forgotten) = (0, 0)
-        while let count = table.sweep(at: 3, every: 10, notSeenFor: 1) {
+        while let count = table.sweep(at: 12) {
             calls += 1
             forgotten += count
         }
@@ -65,8 +67,32 @@ struct StreamTableTests {
             let expected = number < 20_000 ? [number, number] : number < 30_000 ? [] : [number]
             #expect(kept == expected)
         }
-        while table.sweep(at: 30, every: 10, notSeenFor: 0) != nil {}
+        while table.sweep(at: 30) != nil {}
         #expect(table.count == 0 && ledger.bytes == 0)
+    }
+
+    /// What comes of a stream that returns must not depend on how far a sweep has come; and where all is full of streams that are gone,
+    /// new ones have room.
+    @Test("stale streams are new when they return, and make room, before they are swept")
+    func stale() {
+        let ledger = MemoryLedger()
+        var table = StreamTable<Sum>(
+            limit: 1_000, age: 10, sweepInterval: 60_000_000_000, now: 0, ledger: ledger)
+        func touch(_ number: UInt64, now: UInt64) -> Int? {
+            table.update(key(number), now: now, new: Sum()) { state, isNew in
+                #expect(isNew == state.values.isEmpty)
+                state.values.append(now)
+                return state.values.count
+            }
+        }
+        for number in 0..<1_000 as Range<UInt64> { #expect(touch(number, now: 1) == 1) }
+        let full = ledger.bytes
+        #expect(touch(0, now: 11) == 2 && touch(1, now: 12) == 1 && touch(1_000, now: 11) == nil)
+        // One of sixteen makes room for all that come: some are used.
+        for number in 2..<998 as Range<UInt64> { #expect(touch(number, now: 11) == 2) }
+        let found = (0..<100).filter { _ in touch(2_000, now: 12) != nil }
+        #expect(found.count > 30 && table.count <= 1_000 && ledger.bytes <= full + 8 * 1_100)
+        #expect(table.sweep(at: 60_000_000_000) != nil && table.count == 0 && ledger.bytes == 0)
     }
 
     private func attributes(_ pairs: [(String, String)]) -> [UInt8] {

@@ -1,3 +1,4 @@
+internal import Configuration
 internal import MetricBuilding
 package import NIOCore
 internal import OTLP
@@ -152,7 +153,7 @@ extension SpanMetrics {
         }
         let isOver =
             config.seriesExpiration > .zero
-            && now &- table.used(series) > UInt64(clamping: config.seriesExpiration.nanoseconds)
+            && now &- table.used(series) > UInt64(clamping: config.seriesExpiration.wholeNanoseconds)
         table.flushed(series, isDelta: isDelta, now: now)
         if isOver { flush.forgotten.insert(series) }
     }
@@ -162,18 +163,10 @@ extension SpanMetrics {
         let resource = table.resources[Int(index)]
         let isExpired =
             config.expiration > .zero && !resource.isEvicted
-            && now &- resource.used > UInt64(clamping: config.expiration.nanoseconds)
+            && now &- resource.used > UInt64(clamping: config.expiration.wholeNanoseconds)
         if flush.isEvicted || isExpired { return table.remove(resource: index) }
         // A span may have come since its part was sent.
         let over = flush.forgotten.filter { table.series[Int($0)].resource == index && !table.isChanged($0) }
         table.remove(series: over, of: index)
-    }
-}
-
-extension Duration {
-    fileprivate var nanoseconds: Int64 {
-        let parts = components
-        let whole = parts.seconds.multipliedReportingOverflow(by: 1_000_000_000)
-        return whole.overflow ? .max : whole.partialValue + parts.attoseconds / 1_000_000_000
     }
 }

@@ -42,16 +42,12 @@ package final class CumulativeToDelta: RequestTransform {
         streams = Mutex(
             Streams(
                 table: StreamTable(
-                    limit: config.maxStreams, ledger: context.ledger,
-                    firstSweep: now() &+ Self.nanoseconds(config.maxStaleness))))
+                    limit: config.maxStreams, age: UInt64(clamping: config.maxStaleness.wholeNanoseconds),
+                    now: startTime, ledger: context.ledger
+                )))
         self.now = now
         counters = DeltaCounters(context)
         logger = context.logger
-    }
-
-    private static func nanoseconds(_ duration: Duration) -> UInt64 {
-        let (seconds, attoseconds) = duration.components
-        return UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
     }
 
     package var remembers: Bool { true }
@@ -59,13 +55,12 @@ package final class CumulativeToDelta: RequestTransform {
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         sweep()
         request.forEachResource { resource in
+            lazy var resourceHash = hasher.resource(resource, of: request)
             request.forEachScope(of: resource) { scope in
-                var scopeHash: WireHash?
+                lazy var scopeHash = hasher.scope(scope, of: request, from: resourceHash)
                 request.forEachItem(of: scope) { item in
                     guard let kind = convertedKind(item.item, request) else { return .keep }
-                    let hash = scopeHash ?? hasher.scope(scope, of: request)
-                    scopeHash = hash
-                    return convert(item.item, kind, request, from: hash)
+                    return convert(item.item, kind, request, from: scopeHash)
                 }
                 return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
             }
@@ -173,15 +168,9 @@ package final class CumulativeToDelta: RequestTransform {
     }
 
     private func sweep() {
-        let age = Self.nanoseconds(config.maxStaleness)
-        guard age > 0 else { return }
         let time = now()
         let forgotten = streams.withLock { streams in
-            // Looked for ten times as often as they may be old.
-            guard
-                let forgotten = streams.table.sweep(
-                    at: time, every: max(age / 10, 1_000_000_000), notSeenFor: age)
-            else { return 0 }
+            guard let forgotten = streams.table.sweep(at: time) else { return 0 }
             if forgotten > 0 { streams.isFull = false }
             counters.tracked.set(streams.table.count)
             return forgotten

@@ -22,10 +22,7 @@ package final class DeltaToCumulative: RequestTransform {
         var isFull = false
     }
 
-    private static let sweepNanoseconds: UInt64 = 60_000_000_000
-
     private let config: DeltaToCumulativeConfig
-    private let maxStale: UInt64
     private let hasher = StreamHasher()
     private let streams: Mutex<Streams>
     private let now: @Sendable () -> UInt64
@@ -38,13 +35,12 @@ package final class DeltaToCumulative: RequestTransform {
         now: @escaping @Sendable () -> UInt64 = { UInt64(SystemClock.unixNanoseconds()) }
     ) {
         self.config = config
-        let (seconds, attoseconds) = config.maxStale.components
-        maxStale = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
         streams = Mutex(
             Streams(
                 table: StreamTable(
-                    limit: config.maxStreams, ledger: context.ledger,
-                    firstSweep: now() &+ Self.sweepNanoseconds)))
+                    limit: config.maxStreams, age: UInt64(clamping: config.maxStale.wholeNanoseconds),
+                    sweepInterval: 60_000_000_000, now: now(),
+                    ledger: context.ledger)))
         self.now = now
         counters = CumulativeCounters(context, config)
         logger = context.logger
@@ -55,13 +51,12 @@ package final class DeltaToCumulative: RequestTransform {
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         sweep()
         request.forEachResource { resource in
+            lazy var resourceHash = hasher.resource(resource, of: request)
             request.forEachScope(of: resource) { scope in
-                var scopeHash: WireHash?
+                lazy var scopeHash = hasher.scope(scope, of: request, from: resourceHash)
                 request.forEachItem(of: scope) { item in
                     guard let kind = deltaKind(item.item, request) else { return .keep }
-                    let hash = scopeHash ?? hasher.scope(scope, of: request)
-                    scopeHash = hash
-                    return convert(item.item, kind, request, from: hash)
+                    return convert(item.item, kind, request, from: scopeHash)
                 }
                 return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
             }
@@ -158,10 +153,7 @@ package final class DeltaToCumulative: RequestTransform {
     private func sweep() {
         let time = now()
         let forgotten = streams.withLock { streams in
-            guard
-                let forgotten = streams.table.sweep(
-                    at: time, every: Self.sweepNanoseconds, notSeenFor: maxStale)
-            else { return 0 }
+            guard let forgotten = streams.table.sweep(at: time) else { return 0 }
             if forgotten > 0 { streams.isFull = false }
             counters.tracked.set(streams.table.count)
             return forgotten

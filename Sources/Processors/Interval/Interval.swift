@@ -81,14 +81,13 @@ package final class Interval: RequestTransform {
 
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         request.forEachResource { resource in
+            lazy var resourceHash = hasher.resource(resource, of: request)
             request.forEachScope(of: resource) { scope in
-                var hash: WireHash?
+                lazy var scopeHash = hasher.scope(scope, of: request, from: resourceHash)
                 request.forEachItem(of: scope) { item in
                     guard let kind = heldKind(item.item, request), let fields = PointFields(kind)
                     else { return .keep }
-                    let start = hash ?? hasher.scope(scope, of: request)
-                    hash = start
-                    return hold(item, fields, request, from: start)
+                    return hold(item, fields, request, in: (resourceHash, scopeHash))
                 }
                 return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
             }
@@ -109,15 +108,14 @@ package final class Interval: RequestTransform {
     }
 
     private func hold(
-        _ item: ItemPlace, _ fields: PointFields, _ request: RequestEditor, from scope: WireHash
+        _ item: ItemPlace, _ fields: PointFields, _ request: RequestEditor,
+        in around: (resource: WireHash, scope: WireHash)
     ) -> Keep {
         let data = request.child(item.item, fields.kind)
-        let hash = hasher.metric(item.item, data, kind: fields.kind, of: request, from: scope)
-        let resource = hasher.add(
-            request.content(item.scope.resource.entry, Field.ResourceEntry.resource), to: StreamHasher.start)
+        let hash = hasher.metric(item.item, data, kind: fields.kind, of: request, from: around.scope)
         let place = HeldPoints.Place(
-            resource: StreamKey(resource), scope: StreamKey(scope), metric: StreamKey(hash),
-            kind: fields.kind)
+            resource: around.resource, scope: around.scope, metric: hash,
+            data: hasher.add(UInt64(fields.kind), to: hash), kind: fields.kind)
         let shells = HeldPoints.Shells(
             resource: {
                 request.content(item.scope.resource.entry).fields(without: Field.ResourceEntry.scopes)
@@ -128,17 +126,17 @@ package final class Interval: RequestTransform {
         let bucket = Int(hash.low % UInt64(bucketCount))
         request.forEachChild(data, Field.MetricData.dataPoints) { point in
             let attributes = request.attributes(point, fields.attributes)
-            let stream = StreamKey(hasher.add(attributes, of: request, to: hash))
+            let stream = hasher.add(attributes, of: request, to: hash)
             let time = request.bits(point, fields.time)
             let isHeld = state.withLock { state in
                 let points = state.buckets[bucket]
-                let isNew = !points.held.holds(stream, at: place)
-                guard !isNew || state.count < config.maxStreams else { return false }
-                points.held.keep(
-                    request.content(point), stream, time: time, at: place, shells: shells)
-                if isNew { state.count += 1 }
+                let before = points.held.count
+                let isHeld = points.held.keep(
+                    request.content(point), stream, time: time, at: place, shells: shells,
+                    mayAdd: state.count < config.maxStreams)
+                state.count += points.held.count - before
                 held.set(state.count)
-                return true
+                return isHeld
             }
             if !isHeld { passed.add(1) }
             return isHeld ? .remove : .keep

@@ -79,7 +79,7 @@ final class IntervalSender: Sendable {
 
     private func nextBatch() -> Batch? {
         while let points = state.withLock({ $0.leaving.first }) {
-            let part = points.takeRequest(with: RequestEditor())
+            let part = points.takeRequest()
             if points.count == 0 { state.withLock { _ = $0.leaving.removeFirst() } }
             guard let (bytes, count) = part else { continue }
             made.add(count)
@@ -112,7 +112,7 @@ final class IntervalSender: Sendable {
 
     private func give(up points: LeavingPoints) {
         let total = points.count
-        while let (_, count) = points.takeRequest(with: RequestEditor()) {
+        while let (_, count) = points.takeRequest() {
             made.add(count)
             dropped.add(count)
         }

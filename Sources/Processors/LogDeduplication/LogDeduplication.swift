@@ -30,8 +30,8 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     private struct Place {
         var generation = -1
         var store = 0
-        var resource: Int?
-        var scope: Int?
+        var resource: Int32?
+        var scope: Int32?
     }
 
     private static let retryInterval = TimeAmount.milliseconds(200)
@@ -130,7 +130,8 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
                         if place.generation != state.generation {
                             place = Place(generation: state.generation, store: state.store(for: key))
                         }
-                        let (count, bytes) = state.stores[place.store].size
+                        let count = state.stores[place.store].count
+                        let bytes = state.stores[place.store].bytes
                         let inResource =
                             place.resource
                             ?? state.stores[place.store].resource(
@@ -217,7 +218,7 @@ package final class LogDeduplication: RequestTransform, @unchecked Sendable {
     /// Sends a part of what is leaving; the next one in another turn of the loop, when somebody has taken this one.
     private func sendOn() {
         var (records, bytes) = (0, 0)
-        while waiting.isEmpty, records < RecordStore.requestRecords, bytes < RecordStore.requestBytes,
+        while waiting.isEmpty, records < RequestTree.requestItems, bytes < RequestTree.requestBytes,
             let batch = nextBatch()
         {
             records += batch.items

@@ -25,7 +25,6 @@ package final class MetricStartTime: RequestTransform {
     private static let resetNanoseconds: UInt64 = 1_000_000
 
     private let config: MetricStartTimeConfig
-    private let gcNanoseconds: UInt64
     private let processorStart: UInt64
     private let hasher = StreamHasher()
     private let streams: Mutex<Streams>
@@ -40,13 +39,13 @@ package final class MetricStartTime: RequestTransform {
         now: @escaping @Sendable () -> UInt64 = { UInt64(SystemClock.unixNanoseconds()) }
     ) {
         self.config = config
-        let (seconds, attoseconds) = config.gcInterval.components
-        gcNanoseconds = UInt64(seconds) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
         processorStart = now()
         streams = Mutex(
             Streams(
                 table: StreamTable(
-                    limit: config.maxStreams, ledger: context.ledger, firstSweep: now() &+ gcNanoseconds)))
+                    limit: config.maxStreams, age: UInt64(clamping: config.gcInterval.wholeNanoseconds),
+                    now: processorStart,
+                    ledger: context.ledger)))
         self.now = now
         let labels: MetricLabels = ["processor": context.name]
         tracked = context.registry.gauge(
@@ -64,15 +63,14 @@ package final class MetricStartTime: RequestTransform {
         sweep()
         let known = config.strategy == .startTimeMetric ? startTimeMetric(request) ?? processorStart : 0
         request.forEachResource { resource in
+            lazy var resourceHash = hasher.resource(resource, of: request)
             request.forEachScope(of: resource) { scope in
-                var scopeHash: WireHash?
+                lazy var scopeHash = hasher.scope(scope, of: request, from: resourceHash)
                 request.forEachItem(of: scope) { item in
                     guard let kind = request.metricKind(item.item), kind != Field.Metric.gauge,
                         let fields = PointFields(kind)
                     else { return .keep }
-                    let hash = scopeHash ?? hasher.scope(scope, of: request)
-                    scopeHash = hash
-                    return adjust(item.item, fields, request, from: hash, known: known)
+                    return adjust(item.item, fields, request, from: scopeHash, known: known)
                 }
                 return isEmpty(scope.entry, Field.ScopeEntry.entries, request) ? .remove : .keep
             }
@@ -195,10 +193,7 @@ package final class MetricStartTime: RequestTransform {
     private func sweep() {
         let time = now()
         let count = streams.withLock { streams in
-            guard
-                let count = streams.table.sweep(
-                    at: time, every: max(gcNanoseconds / 10, 1_000_000_000), notSeenFor: gcNanoseconds)
-            else { return 0 }
+            guard let count = streams.table.sweep(at: time) else { return 0 }
             tracked.set(streams.table.count)
             return count
         }

@@ -86,7 +86,11 @@ package final class Frame {
     private static let mapsMax = 4
     /// Maps of fewer entries are not counted.
     private static let countedEntriesMin = 32
-    private static let lookedAtMin = 500_000
+    /// Of the entries that statements may look at. Four that look at a resource of 45 attributes for each record make some 400 looks
+    /// at a record of 200 bytes.
+    private static let looksPerByte = 32
+    /// In a small request, too.
+    var looksMin = 10_000_000
 
     /// A map that was read before, as it is still.
     func map(_ generation: Int) -> Value? { maps.first { $0.generation == generation }?.map }
@@ -101,7 +105,7 @@ package final class Frame {
     func look(at entries: Int) throws(EvaluationError) {
         guard entries > Self.countedEntriesMin else { return }
         lookedAt += entries
-        let most = max(Self.lookedAtMin, 2 * editor.openedBytes)
+        let most = max(looksMin, Self.looksPerByte * editor.openedBytes)
         guard lookedAt <= most else {
             throw EvaluationError(
                 "the statements have looked at \(lookedAt) entries of maps in one request, more than \(most); name the keys, or use the context of the resource or scope whose map it is",
