@@ -109,6 +109,20 @@ struct IntervalTests {
             ])
     }
 
+    /// If it failed, streams of an interval that is not a round number of shares would be sent more often than was asked for.
+    @Test("every stream is sent once in an interval of any length", arguments: [7, 90, 119, 7000])
+    func lengths(seconds: Int) {
+        let (rig, interval) = rig("interval: \(seconds)s")
+        let lines = (0..<300).map { "m\($0) gauge | | 0..1 | int 1" }
+        rig.send(MetricText.request(lines))
+        let (early, late) = (
+            sent(rig, interval, seconds: seconds / 2), sent(rig, interval, seconds: seconds - seconds / 2)
+        )
+        #expect(early.count > 60 && late.count > 60 && Set(early + late).count == 300)
+        rig.send(MetricText.request(lines))
+        #expect(Set(sent(rig, interval, seconds: seconds / 2)) == Set(early))
+    }
+
     /// What was acknowledged is not given up because somebody had no room for a second.
     @Test("what nobody takes is sent later, and at the stop")
     func refused() {

@@ -14,13 +14,8 @@ struct HeldPoints: ~Copyable {
         let kind: UInt32
     }
 
-    /// What a message has beside what is held of it.
-    struct Shells {
-        var resource: () -> [UInt8]
-        var scope: () -> [UInt8]
-        var metric: () -> [UInt8]
-        var data: () -> [UInt8]
-    }
+    /// The messages around a point.
+    enum Level { case resource, scope, metric, data }
 
     /// Each point's mark is its time.
     private var tree = RequestTree()
@@ -38,9 +33,11 @@ struct HeldPoints: ~Copyable {
     var count: Int { tree.count }
 
     /// Keeps a point, unless a newer one of its stream is there.
+    /// - Parameter shell: gives what a message has beside what is held of it.
     /// - Returns: false, and nothing done, when the stream is new and may not be.
     mutating func keep(
-        _ content: WireBytes, _ stream: WireHash, time: UInt64, at place: Place, shells: Shells, mayAdd: Bool
+        _ content: WireBytes, _ stream: WireHash, time: UInt64, at place: Place, mayAdd: Bool,
+        shell: (Level) -> [UInt8]
     ) -> Bool {
         let before = tree.bytes
         if let held = tree.find(stream) {
@@ -49,10 +46,10 @@ struct HeldPoints: ~Copyable {
         } else {
             guard mayAdd else { return false }
             let resource = tree.message(
-                place.resource, Field.Request.resources, in: RequestTree.root, shells.resource())
-            let scope = tree.message(place.scope, Field.ResourceEntry.scopes, in: resource, shells.scope())
-            let metric = tree.message(place.metric, Field.ScopeEntry.entries, in: scope, shells.metric())
-            let data = tree.message(place.data, place.kind, in: metric, shells.data())
+                place.resource, Field.Request.resources, in: RequestTree.root, shell(.resource))
+            let scope = tree.message(place.scope, Field.ResourceEntry.scopes, in: resource, shell(.scope))
+            let metric = tree.message(place.metric, Field.ScopeEntry.entries, in: scope, shell(.metric))
+            let data = tree.message(place.data, place.kind, in: metric, shell(.data))
             tree.addItem(stream, Field.MetricData.dataPoints, in: data, content.array, mark: time)
         }
         ledger.charge(tree.bytes - before)

@@ -31,6 +31,9 @@ package final class Interval: RequestTransform {
         init(ledger: MemoryLedger) { held = HeldPoints(ledger: ledger) }
     }
 
+    /// Each has the resources of its metrics.
+    private static let bucketsMax = 60
+
     private let config: IntervalConfig
     private let hasher = StreamHasher()
     private let state: Mutex<State>
@@ -64,8 +67,7 @@ package final class Interval: RequestTransform {
     package init(_ config: IntervalConfig, _ context: ComponentContext, next: PipelineInput) {
         self.config = config
         let seconds = max(1, Int(clamping: config.interval.components.seconds))
-        // Beyond an hour a second more or less makes no difference.
-        bucketCount = min(seconds, 3600)
+        bucketCount = min(seconds, Self.bucketsMax)
         let ledger = context.ledger
         self.ledger = ledger
         state = Mutex(State(buckets: (0..<bucketCount).map { _ in Bucket(ledger: ledger) }))
@@ -76,18 +78,24 @@ package final class Interval: RequestTransform {
             "sluice_interval_points_passed",
             help: "Points that passed at once because max_streams streams were held.",
             labels: ["processor": context.name])
-        sender = IntervalSender(context, next: next, secondsPerBucket: max(1, seconds / bucketCount))
+        sender = IntervalSender(context, next: next, buckets: (bucketCount, seconds))
     }
 
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         request.forEachResource { resource in
             lazy var resourceHash = hasher.resource(resource, of: request)
+            // Made once for all buckets: what is open and has changed is written anew to be read.
+            lazy var resourceShell = request.content(resource.entry).fields(
+                without: Field.ResourceEntry.scopes)
             request.forEachScope(of: resource) { scope in
                 lazy var scopeHash = hasher.scope(scope, of: request, from: resourceHash)
+                lazy var scopeShell = request.content(scope.entry).fields(without: Field.ScopeEntry.entries)
                 request.forEachItem(of: scope) { item in
                     guard let kind = heldKind(item.item, request), let fields = PointFields(kind)
                     else { return .keep }
-                    return hold(item, fields, request, in: (resourceHash, scopeHash))
+                    return hold(item, fields, request, in: (resourceHash, scopeHash)) {
+                        $0 == .resource ? resourceShell : scopeShell
+                    }
                 }
                 return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
             }
@@ -109,20 +117,13 @@ package final class Interval: RequestTransform {
 
     private func hold(
         _ item: ItemPlace, _ fields: PointFields, _ request: RequestEditor,
-        in around: (resource: WireHash, scope: WireHash)
+        in around: (resource: WireHash, scope: WireHash), shell: (HeldPoints.Level) -> [UInt8]
     ) -> Keep {
         let data = request.child(item.item, fields.kind)
         let hash = hasher.metric(item.item, data, kind: fields.kind, of: request, from: around.scope)
         let place = HeldPoints.Place(
             resource: around.resource, scope: around.scope, metric: hash,
             data: hasher.add(UInt64(fields.kind), to: hash), kind: fields.kind)
-        let shells = HeldPoints.Shells(
-            resource: {
-                request.content(item.scope.resource.entry).fields(without: Field.ResourceEntry.scopes)
-            },
-            scope: { request.content(item.scope.entry).fields(without: Field.ScopeEntry.entries) },
-            metric: { request.content(item.item).fields(without: fields.kind) },
-            data: { request.content(data).fields(without: Field.MetricData.dataPoints) })
         let bucket = Int(hash.low % UInt64(bucketCount))
         request.forEachChild(data, Field.MetricData.dataPoints) { point in
             let attributes = request.attributes(point, fields.attributes)
@@ -132,8 +133,15 @@ package final class Interval: RequestTransform {
                 let points = state.buckets[bucket]
                 let before = points.held.count
                 let isHeld = points.held.keep(
-                    request.content(point), stream, time: time, at: place, shells: shells,
-                    mayAdd: state.count < config.maxStreams)
+                    request.content(point), stream, time: time, at: place,
+                    mayAdd: state.count < config.maxStreams
+                ) { level in
+                    switch level {
+                    case .resource, .scope: shell(level)
+                    case .metric: request.content(item.item).fields(without: fields.kind)
+                    case .data: request.content(data).fields(without: Field.MetricData.dataPoints)
+                    }
+                }
                 state.count += points.held.count - before
                 held.set(state.count)
                 return isHeld
@@ -151,7 +159,7 @@ package final class Interval: RequestTransform {
     /// Sends what has its turn; false after `finish`. Once a second, by one thread at a time, as `finish`.
     package func tick() -> Bool {
         guard let turn = sender.nextTurn() else { return false }
-        if turn.isDue { sender.send(take(turn.number % bucketCount)) }
+        if turn.isDue { sender.send(take(turn.bucket)) }
         return true
     }
 

@@ -25,33 +25,38 @@ final class IntervalSender: Sendable {
     private let eventLoop: any EventLoop
     private let behind: PipelineInput
     private let ledger: MemoryLedger
-    private let secondsPerBucket: Int
+    private let buckets: (count: Int, seconds: Int)
     private let made: Counter
     private let left: Counter
     private let dropped: Counter
     private let logger: Logger
     private let state = Mutex(State())
 
-    init(_ context: ComponentContext, next: PipelineInput, secondsPerBucket: Int) {
+    /// - Parameter buckets: how many have their turns in so many seconds.
+    init(_ context: ComponentContext, next: PipelineInput, buckets: (count: Int, seconds: Int)) {
         eventLoop = context.eventLoop
         behind = next
         ledger = context.ledger
-        self.secondsPerBucket = secondsPerBucket
+        self.buckets = buckets
         made = context.account.counter(.made)
         left = context.account.counter(.left)
         dropped = context.account.counter(.dropped(.refused))
         logger = context.logger
     }
 
-    /// What has its turn now; nil after `finish`. Once a second.
-    func nextTurn() -> (number: Int, isDue: Bool)? {
+    /// The bucket that has its turn now, if one has; nil after `finish`. Once a second.
+    func nextTurn() -> (bucket: Int, isDue: Bool)? {
         let turn: Int? = state.withLock { state in
             guard !state.isFinished else { return nil }
             state.turn += 1
             return state.turn
         }
         sendOn()
-        return turn.map { ($0 / secondsPerBucket, $0 % secondsPerBucket == 0) }
+        guard let turn else { return nil }
+        let (number, before) = (
+            turn * buckets.count / buckets.seconds, (turn - 1) * buckets.count / buckets.seconds
+        )
+        return (number % buckets.count, number > before)
     }
 
     /// Hands points on.
