@@ -310,7 +310,7 @@ let package = Package(
         component("SQLiteAuditStore", ["AuditLog", "Hashing", "CSQLite"]),
         component("PostgreSQLAuditStore", ["AuditLog", "Hashing", "CPostgreSQL"]),
         // Requests that connectors and receivers make of other data.
-        component("MetricBuilding", ["Pipeline", "OTLP", nioCore, logging]),
+        component("MetricBuilding", ["Pipeline", "OTLP", nioCore, nioPosix, logging]),
         // Spans that wait for the rest of their traces.
         component("TraceStore", ["Pipeline", "OTLP", nioCore]),
         component("Pipeline", ["Configuration", "OTLP", "CMalloc", nioCore, nioPosix, logging]),
@@ -452,7 +452,7 @@ let package = Package(
         tests(of: "FailoverConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(of: "RoutingConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
         tests(of: "CountConnector", ["Pipeline", "OTLP", "Configuration", nioCore, nioEmbedded]),
-        tests(of: "MetricBuilding", ["OTLP", "Pipeline", nioCore]),
+        tests(of: "MetricBuilding", ["Configuration", "OTLP", "Pipeline", nioCore, nioPosix]),
         tests(
             of: "SpanMetricsConnector",
             ["Pipeline", "OTLP", "Configuration", "MetricBuilding", nioCore, nioEmbedded]),

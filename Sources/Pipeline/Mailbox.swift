@@ -7,7 +7,7 @@ import Synchronization
 /// producer. A wake costs two system calls and a change of thread, and is paid only when the consumer sleeps, and has
 /// no patience left: one that wakes by itself later anyway says how much may wait until then.
 package final class Mailbox<Element: Sendable>: @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `receive` is set before the first post and called on the event loop only.
+    // SAFETY (@unchecked Sendable): `receive` is set before the first post and called, and `isHeld` touched, on the event loop only.
     private let ring: BoundedRing<Element>
     private unowned let owner: (any AnyObject & Sendable)?
     private let eventLoop: any EventLoop
@@ -48,6 +48,11 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
         self.receive = receive
     }
 
+    /// Whether nothing is received for the moment: what is posted waits. Event loop only.
+    package var isHeld = false {
+        didSet { if oldValue, !isHeld { drain() } }
+    }
+
     /// Hands an element over; false, with nothing changed, when the mailbox is full. Any thread.
     ///
     /// - Parameters:
@@ -77,7 +82,7 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     package func drainNow(atMost limit: Int = .max) {
         eventLoop.preconditionInEventLoop()
         var left = limit
-        while left > 0, let element = ring.pop() {
+        while left > 0, !isHeld, let element = ring.pop() {
             receive(element)
             left -= 1
         }
@@ -107,7 +112,7 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
     private func drain() {
         var (taken, began) = (0, NIODeadline.distantPast)
         while true {
-            while let element = ring.pop() {
+            while !isHeld, let element = ring.pop() {
                 taken += cost(element)
                 receive(element)
                 guard taken >= turn else { continue }
@@ -120,7 +125,8 @@ package final class Mailbox<Element: Sendable>: @unchecked Sendable {
                 }
                 taken = 0
             }
-            if mayRest() { return }
+            // Who holds it wakes it.
+            if isHeld || mayRest() { return }
             // Something came between the last pop and that. Whoever makes the credit negative does the work.
             guard credit.exchange(-1, ordering: .sequentiallyConsistent) >= 0 else { return }
         }
