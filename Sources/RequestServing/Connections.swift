@@ -131,6 +131,7 @@ final class Connections: @unchecked Sendable {
     static let shortStallLimit = TimeAmount.seconds(2)
     /// How often that is looked at.
     private static let relieveInterval = TimeAmount.milliseconds(500)
+    private static let reliefTime = TimeAmount.milliseconds(1)
     /// Connections that are looked at to find one that is idle.
     private static let idleLookMax = 256
     /// A connection that was busy more recently is not idle.
@@ -141,6 +142,8 @@ final class Connections: @unchecked Sendable {
 
     private let memory: IncompleteMemory?
     private var relief: RepeatedTask?
+    /// Requests that are being ended, the emptiest last.
+    private var stalled: [StalledRequest] = []
 
     /// - Parameter checkInterval: between two looks at every connection; limits of time are kept to this precision.
     init(
@@ -166,16 +169,26 @@ final class Connections: @unchecked Sendable {
         }
     }
 
-    /// Ends requests that do not move, the emptiest first, until those that are left hold no more than they should.
+    /// Ends requests that do not move, the emptiest first, until those that are left hold no more than they should: as many in each turn
+    /// of the loop as a millisecond is enough for.
     func relieve(_ now: NIODeadline) {
+        guard memory != nil, stalled.isEmpty else { return }
+        stalled = open.values.flatMap { $0.stalledRequests(now) }
+        stalled.sort { $0.fullness > $1.fullness }
+        endStalled()
+    }
+
+    private func endStalled() {
         guard let memory else { return }
-        var stalled = open.values.flatMap { $0.stalledRequests(now) }
-        stalled.sort { $0.fullness < $1.fullness }
+        let began = eventLoop.now
         var freed = 0
-        for request in stalled {
+        while memory.bytes - freed > memory.limitBytes / 4, let request = stalled.popLast() {
             freed += request.end()
-            guard memory.bytes - freed > memory.limitBytes / 4 else { break }
+            guard eventLoop.now - began >= Self.reliefTime else { continue }
+            let bound = NIOLoopBound(self, eventLoop: eventLoop)
+            return eventLoop.executeInTurn { bound.value.endStalled() }
         }
+        stalled = []
     }
 
     /// Closes a connection that is idle, to make room for another.

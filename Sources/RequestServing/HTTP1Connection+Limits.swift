@@ -64,17 +64,22 @@ extension HTTP1Connection: ReceiverConnection {
 
     func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
         excusePause(now)
-        guard now - lastProgress >= Connections.shortStallLimit else { return [] }
-        switch phase {
-        case .idle where unread.readableBytes == 0: return []
-        case .idle, .receiving:
-            return [
-                StalledRequest(fullness: reader.fullness) { [self] in
-                    end(.memory)
-                    return 0
-                }
-            ]
-        case .waiting, .lingering, .closed: return []
+        guard isStalled(now) else { return [] }
+        return [
+            StalledRequest(fullness: reader.fullness) { [self] in
+                // Not one that has moved meanwhile.
+                if isStalled(connections.eventLoop.now) { end(.memory) }
+                return 0
+            }
+        ]
+    }
+
+    private func isStalled(_ now: NIODeadline) -> Bool {
+        guard now - lastProgress >= Connections.shortStallLimit else { return false }
+        return switch phase {
+        case .idle: unread.readableBytes > 0
+        case .receiving: true
+        case .waiting, .lingering, .closed: false
         }
     }
 

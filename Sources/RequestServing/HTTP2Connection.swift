@@ -6,25 +6,25 @@ internal import Pipeline
 
 /// One client's HTTP/2 connection to the receiver, gRPC or OTLP/HTTP. Event loop only.
 final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
-    private let service: ProtocolService
-    private let tools: LoopTools
+    let service: ProtocolService
+    let tools: LoopTools
     private let connections: Connections
-    private let account: ConnectionAccount
-    private let memory: ConnectionMemory
+    let account: ConnectionAccount
+    let memory: ConnectionMemory
     /// The handler keeps this object; both let go of each other when the connection ends.
-    private var handler: HTTP2Handler?
+    var handler: HTTP2Handler?
     /// The other end.
     private var client: ClientAddress?
     /// By stream slot; made when a slot is used for the first time.
-    private var slots: [Slot] = []
+    var slots: [Slot] = []
     private var draining = false
-    private var keeper: ConnectionKeeper
-    private let times: RequestTimes
-    private var lastChecked: NIODeadline
+    var keeper: ConnectionKeeper
+    let times: RequestTimes
+    var lastChecked: NIODeadline
     /// The look at a stream's credentials; one at a time.
     private var credentials: (check: CredentialCheck, id: Int32)?
     /// How many requests have come.
-    private var requests = 0
+    var requests = 0
 
     /// - Parameter address: the client's, where the memory of an address is bounded.
     init(
@@ -53,7 +53,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         connections.add(self)
     }
 
-    private func end(_ reason: ConnectionEnd) {
+    func end(_ reason: ConnectionEnd) {
         service.ends.count(reason)
         handler?.end(reason)
     }
@@ -137,7 +137,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         }
     }
 
-    private func isBeingChecked(_ stream: HTTP2Stream) -> Bool { credentials?.id == stream.id }
+    func isBeingChecked(_ stream: HTTP2Stream) -> Bool { credentials?.id == stream.id }
 
     /// The credentials of a request were looked at. What came of its body meanwhile, of one read at most, was kept.
     private func checked(_ stream: HTTP2Stream, _ id: Int32, _ failure: Answer.Failure?, _ isHead: Bool) {
@@ -251,7 +251,7 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
         handler?.flushSoon()
     }
 
-    private func answer(_ stream: HTTP2Stream, _ answer: Answer, isHead: Bool = false) {
+    func answer(_ stream: HTTP2Stream, _ answer: Answer, isHead: Bool = false) {
         guard let session = handler?.session else { return }
         if case .failed(let failure) = answer, isBeingChecked(stream) {
             credentials?.check.failure = failure
@@ -281,101 +281,6 @@ final class HTTP2Connection: HTTP2ConnectionDelegate, ReceiverConnection {
 
     var connectionBytes: Int { service.connectionBytes }
     var gate: ReadGate? { account.gate }
-
-    func check(_ now: NIODeadline) {
-        guard let handler else { return }
-        if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
-        account.gate?.giveBackBuffers(now)
-        if now - handler.lastRead >= ReadGate.idleLimit, memory.openStreams == 0 {
-            handler.session?.giveBackMemory()
-            slots = []
-            memory.slots = 0
-        }
-        let pauses = service.routes.shouldPause(account)
-        if pauses { excusePause(now) }
-        lastChecked = now
-        for slot in slots where isOverdue(slot, now) {
-            guard let stream = slot.stream else { continue }
-            if now > slot.deadline, !stream.answered {
-                slot.reader.abandon()
-                answer(stream, .failed(.timeoutExpired))
-            } else {
-                cancel(slot)
-            }
-        }
-        // What it sends waits for work beside the loop, too: nobody has read its answer to a ping.
-        let lastRead = pauses || account.isHeld ? now : handler.lastRead
-        let action = keeper.check(
-            now: now, lastRead: lastRead, requests: requests,
-            openStreams: handler.session?.openStreams ?? 0, isGreeted: handler.hasPeerSettings)
-        switch action {
-        case .none: break
-        case .ping: handler.startSession()?.ping()
-        case .drain: drain()
-        case .close(let reason): handler.close(because: reason)
-        }
-        handler.flush()
-    }
-
-    private func isOverdue(_ slot: Slot, _ now: NIODeadline) -> Bool {
-        guard let stream = slot.stream, !isBeingChecked(stream) else { return false }
-        // The client's windows let nothing through.
-        if stream.answered { return now - slot.answered >= unreadLimit }
-        if slot.reader.isHandingOn { return false }
-        if now > slot.deadline { return true }
-        if let limit = times.write, now - slot.began >= limit { return true }
-        // The client has sent all of a request that is worked on beside the loop.
-        guard slot.reader.isReading, !slot.reader.isBeside else { return false }
-        if let limit = times.read, now - slot.began >= limit { return true }
-        return now - slot.reader.lastProgress >= Connections.stallLimit
-    }
-
-    /// How long a client may leave an answer.
-    private var unreadLimit: TimeAmount {
-        service.memory.isShort ? Connections.shortStallLimit : Connections.stallLimit
-    }
-
-    private func cancel(_ slot: Slot) {
-        guard let stream = slot.stream else { return }
-        slot.reader.abandon()
-        handler?.session?.reset(stream, code: 8)  // CANCEL
-    }
-
-    var idleSince: NIODeadline? {
-        guard let handler, handler.session?.openStreams ?? 0 == 0 else { return nil }
-        return handler.lastRead
-    }
-
-    func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {
-        if service.routes.shouldPause(account) { excusePause(now) }
-        lastChecked = now
-        return slots.compactMap { slot in
-            guard let stream = slot.stream, !isBeingChecked(stream) else { return nil }
-            let moved = stream.answered ? slot.answered : slot.reader.lastProgress
-            guard stream.answered || (slot.reader.isReading && !slot.reader.isBeside),
-                now - moved >= Connections.shortStallLimit
-            else { return nil }
-            let id = stream.id
-            return StalledRequest(fullness: slot.reader.fullness) { [self] in
-                guard stream.id == id else { return 0 }
-                let held = memory.heldBytes
-                cancel(slot)
-                // Thousands may be: one write, not one each.
-                handler?.flushSoon()
-                return held - memory.heldBytes + ConnectionMemory.streamBytes
-            }
-        }
-    }
-
-    /// What we leave in the socket is no slowness of the client's: the time does not count.
-    private func excusePause(_ now: NIODeadline) {
-        let pause = now - lastChecked
-        for index in slots.indices where slots[index].stream != nil {
-            slots[index].began = min(slots[index].began + pause, now)
-            slots[index].answered = min(slots[index].answered + pause, now)
-            slots[index].reader.excuse(until: now)
-        }
-    }
 
     func drain() {
         guard !draining, let handler else { return }
