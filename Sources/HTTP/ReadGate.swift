@@ -11,16 +11,10 @@ package final class ReadGate: ChannelDuplexHandler {
     package typealias InboundOut = ByteBuffer
     package typealias OutboundIn = NIOAny
 
-    /// What is worked on without looking at the clock: at most, at least, and at first.
-    private static let (sliceBytesMax, sliceBytesMin, sliceBytesFirst) = (64 << 10, 256, 8 << 10)
-    /// A slice that takes longer is followed by a shorter one.
-    private static let sliceTime = TimeAmount.milliseconds(Int64(WorkBudget.slowness))
     /// When longer, the thread's own time is measured.
     private static let doubtfulTime = TimeAmount.microseconds(200 * Int64(WorkBudget.slowness))
     /// A connection that was silent for so long keeps little memory for what comes next.
     package static let idleLimit = TimeAmount.seconds(5)
-    /// What is worked on at most when a few bytes ask for much: two requests of a page.
-    private static let sliceBytesOfPages = 64
 
     private let paused: PausedReads
     private(set) var turns: LoopTurns?
@@ -34,9 +28,7 @@ package final class ReadGate: ChannelDuplexHandler {
     private var waitingForWrites = false
     /// What was read and waits for a turn, or for the peer to read.
     private var waiting = ByteBuffer()
-    private let sliceBytesMax: Int
-    /// Of the next slice, and of the last.
-    private var (sliceBytes, workedBytes): (Int, Int)
+    private var slice: WorkSlice
     /// Whether something took long in this round or the last one, and in this one.
     private var (wasLong, isLong) = (false, false)
     /// Whether a read was asked for while bytes wait.
@@ -61,8 +53,7 @@ package final class ReadGate: ChannelDuplexHandler {
         halfClosedLimit: TimeAmount = .seconds(5)
     ) {
         self.servesPages = servesPages
-        sliceBytesMax = servesPages ? Self.sliceBytesOfPages : Self.sliceBytesMax
-        (sliceBytes, workedBytes) = (min(Self.sliceBytesFirst, sliceBytesMax), 0)
+        slice = WorkSlice(ofPages: servesPages)
         self.isTLS = isTLS
         self.paused = paused
         self.account = account
@@ -93,7 +84,7 @@ package final class ReadGate: ChannelDuplexHandler {
         paused.forget()
     }
 
-    /// Closes the connection at once, whatever the handlers behind this one wait for.
+    /// At once, whatever the handlers behind this one wait for.
     package func close() { context?.close(promise: nil) }
 
     private func drop() {
@@ -116,8 +107,8 @@ package final class ReadGate: ChannelDuplexHandler {
 
     private func work(on buffer: ByteBuffer, _ context: ChannelHandlerContext) {
         if isQueued || waiting.readableBytes > 0 || !mayWork { return keep(buffer, context) }
-        workedBytes = buffer.readableBytes
-        guard workedBytes > sliceBytes else {
+        slice.worked = buffer.readableBytes
+        guard slice.worked > sliceBytes else {
             let began = threadTime
             context.fireChannelRead(wrapInboundOut(buffer))
             return measure(context, since: began)
@@ -145,6 +136,8 @@ package final class ReadGate: ChannelDuplexHandler {
         (wasLong, isLong) = (isLong, false)
     }
 
+    private var sliceBytes: Int { slice.bytes(isProven: account.work.isProven) }
+
     /// Whether what comes is worked on at once.
     private var mayWork: Bool {
         guard account.work.isInCredit, !account.isHeld else { return false }
@@ -167,7 +160,7 @@ package final class ReadGate: ChannelDuplexHandler {
         while let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
             slice.readableBytes > 0
         {
-            workedBytes = slice.readableBytes
+            self.slice.worked = slice.readableBytes
             let began = threadTime
             context.fireChannelRead(wrapInboundOut(slice))
             if isTLS { context.fireChannelReadComplete() }
@@ -196,28 +189,15 @@ package final class ReadGate: ChannelDuplexHandler {
         var time = end - account.now
         if let began {
             time = .nanoseconds(ThreadTime.nanoseconds() - began)
-            fit(time, mayGrow: mayGrow)
+            slice.fit(time, mayGrow: mayGrow)
         } else if time <= Self.doubtfulTime {
-            fit(time, mayGrow: mayGrow)
+            slice.fit(time, mayGrow: mayGrow)
         } else {
             time = Self.doubtfulTime  // Perhaps other threads had the processor: the next one will show.
         }
         if time >= Self.doubtfulTime { (wasLong, isLong) = (true, true) }
         spend(time, now: end)
         account.now = end
-    }
-
-    /// Makes the next slice one that takes about `sliceTime` at most: bytes may cost much or little. A short one that took little
-    /// says nothing of longer ones.
-    private func fit(_ time: TimeAmount, mayGrow: Bool = true) {
-        if time > Self.sliceTime {
-            let bytes = Int64(min(workedBytes, sliceBytes)) * Self.sliceTime.nanoseconds / time.nanoseconds
-            // What it completed may have taken that: a quarter at least.
-            sliceBytes = min(max(Int(bytes), sliceBytes / 4, Self.sliceBytesMin), sliceBytesMax)
-        } else if mayGrow, sliceBytes < sliceBytesMax, workedBytes > sliceBytes / 2, time * 2 < Self.sliceTime
-        {
-            sliceBytes = min(sliceBytes * 2, sliceBytesMax)
-        }
     }
 
     private func keep(_ buffer: ByteBuffer, _ context: ChannelHandlerContext) {
@@ -275,16 +255,16 @@ package final class ReadGate: ChannelDuplexHandler {
             if let slice = waiting.readSlice(length: min(waiting.readableBytes, sliceBytes)),
                 slice.readableBytes > 0
             {
-                workedBytes = slice.readableBytes
+                self.slice.worked = slice.readableBytes
                 context.fireChannelRead(wrapInboundOut(slice))
                 if isTLS { context.fireChannelReadComplete() }
             }
             guard self.context != nil else { return }
             let last = time
             time = .nanoseconds(ThreadTime.nanoseconds() - began)
-            fit(time - last)
+            self.slice.fit(time - last)
             // As much again must be left: a turn takes no longer than a slice may.
-            guard time * 2 - last < Self.sliceTime, !account.isHeld else { break }
+            guard time * 2 - last < WorkSlice.time, !account.isHeld else { break }
         } while waiting.readableBytes > 0 && context.channel.isWritable
         context.fireChannelReadComplete()
         guard self.context != nil else { return }

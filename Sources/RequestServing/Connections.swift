@@ -131,7 +131,8 @@ final class Connections: @unchecked Sendable {
     static let shortStallLimit = TimeAmount.seconds(2)
     /// How often that is looked at.
     private static let relieveInterval = TimeAmount.milliseconds(500)
-    private static let reliefTime = TimeAmount.milliseconds(1)
+    /// Requests that are ended in one turn of a loop: for 2 000 with 16 KB of metadata each it took 50 ms, most of it when that is sent.
+    static let endedAtOnce = 64
     /// Connections that are looked at to find one that is idle.
     private static let idleLookMax = 256
     /// A connection that was busy more recently is not idle.
@@ -169,8 +170,8 @@ final class Connections: @unchecked Sendable {
         }
     }
 
-    /// Ends requests that do not move, the emptiest first, until those that are left hold no more than they should: as many in each turn
-    /// of the loop as a millisecond is enough for.
+    /// Ends requests that do not move, the emptiest first, until those that are left hold no more than they should: some in each turn
+    /// of the loop.
     func relieve(_ now: NIODeadline) {
         guard memory != nil, stalled.isEmpty else { return }
         stalled = open.values.flatMap { $0.stalledRequests(now) }
@@ -180,11 +181,11 @@ final class Connections: @unchecked Sendable {
 
     private func endStalled() {
         guard let memory else { return }
-        let began = eventLoop.now
-        var freed = 0
+        var (freed, ended) = (0, 0)
         while memory.bytes - freed > memory.limitBytes / 4, let request = stalled.popLast() {
             freed += request.end()
-            guard eventLoop.now - began >= Self.reliefTime else { continue }
+            ended += 1
+            guard ended == Self.endedAtOnce else { continue }
             let bound = NIOLoopBound(self, eventLoop: eventLoop)
             return eventLoop.executeInTurn { bound.value.endStalled() }
         }

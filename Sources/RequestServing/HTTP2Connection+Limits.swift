@@ -4,9 +4,6 @@ internal import Pipeline
 
 /// The limits that time sets, and those of memory that is short.
 extension HTTP2Connection {
-    /// Requests that are ended in one turn of the loop: to end 2 000 that had 16 KB of metadata each took 50 ms.
-    private static let endedAtOnce = 64
-
     func check(_ now: NIODeadline) {
         guard let handler else { return }
         if let since = account.unwritableSince, now - since >= unreadLimit { return end(.unreadAnswers) }
@@ -40,7 +37,7 @@ extension HTTP2Connection {
             defer { place += 1 }
             let slot = slots[place]
             guard let stream = slot.stream, isOverdue(slot, now) else { continue }
-            guard ended < Self.endedAtOnce else { return endOverdueSoon(now, from: place) }
+            guard ended < Connections.endedAtOnce else { return endOverdueSoon(now, from: place) }
             ended += 1
             if now > slot.deadline, !stream.answered {
                 slot.reader.abandon()
