@@ -3,7 +3,7 @@ internal import NIOCore
 /// How many of a connection's bytes are worked on without looking at the clock.
 struct WorkSlice {
     /// At most, at least, and at first.
-    private static let (bytesMax, bytesMin, bytesFirst) = (64 << 10, 256, 8 << 10)
+    private static let (bytesMax, bytesMin, bytesFirst) = (64 << 10, 256, 2 << 10)
     /// Of a connection that has earned nothing, whose bytes may cost much more than those before: 64 KiB of heads, which had been refused
     /// until there was memory again, took 48 ms.
     private static let unprovenBytesMax = 2 << 10
