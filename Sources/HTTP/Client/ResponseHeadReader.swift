@@ -14,6 +14,8 @@ final class ResponseHeadReader: ChannelInboundHandler {
     /// Whether the next bytes are those of a head.
     private var isDue = false
     private var head = ByteBuffer()
+    /// Bytes that it takes.
+    var keptBytes: Int { head.capacity }
     /// Bytes of `head` in which its end was looked for.
     private var searched = 0
     private var hasSpoken = false
@@ -24,6 +26,8 @@ final class ResponseHeadReader: ChannelInboundHandler {
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = unwrapInboundIn(data)
         guard isDue else { return context.fireChannelRead(data) }
+        // Of interim answers that were passed on nothing is kept.
+        if head.readerIndex > head.readableBytes { head.discardReadBytes() }
         head.writeBuffer(&bytes)
         if !hasSpoken {
             if let foreign = ForeignProtocol(head.readableBytesView, asked: .http1) {
@@ -58,10 +62,10 @@ final class ResponseHeadReader: ChannelInboundHandler {
     private func passOn(_ context: ChannelHandlerContext) {
         isDue = false
         searched = 0
-        guard head.readableBytes > 0 else { return }
         let rest = head
+        // Also when all of it was a head: a connection of many answers would keep all of them.
         head = ByteBuffer()
-        context.fireChannelRead(wrapInboundOut(rest))
+        if rest.readableBytes > 0 { context.fireChannelRead(wrapInboundOut(rest)) }
     }
 
     /// Where the head ends: behind the first empty line that is not its first.

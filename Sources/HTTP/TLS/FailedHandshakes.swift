@@ -15,19 +15,27 @@ final class FailedHandshakes: ChannelInboundHandler, RemovableChannelHandler {
     private let tls: NIOSSLServerHandler
     private let refused: ServerTLS.Refused?
     private let plainText: () -> Void
+    private let keepsSession: () -> Void
 
     /// - Parameters:
     ///   - tls: the handler before this one.
     ///   - refused: hears of clients without a certificate that is trusted; nil: they need none.
     ///   - plainText: hears of clients that speak no TLS.
-    init(_ tls: NIOSSLServerHandler, refused: ServerTLS.Refused?, plainText: @escaping () -> Void) {
+    ///   - keepsSession: hears of sessions that the context keeps.
+    init(
+        _ tls: NIOSSLServerHandler, refused: ServerTLS.Refused?, plainText: @escaping () -> Void,
+        keepsSession: @escaping () -> Void
+    ) {
         self.tls = tls
         self.refused = refused
         self.plainText = plainText
+        self.keepsSession = keepsSession
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         let isDone = if case TLSUserEvent.handshakeCompleted? = event as? TLSUserEvent { true } else { false }
+        // Those of TLS 1.3 are with the client.
+        if isDone, tls.tlsVersion != .tlsv13 { keepsSession() }
         context.fireUserInboundEventTriggered(event)
         if isDone { context.pipeline.syncOperations.removeHandler(self, promise: nil) }
     }

@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import NIOEmbedded
 import NIOPosix
 import TestSupport
 import Testing
@@ -44,6 +45,23 @@ private let readRequest = ScriptedServer.readRequest
             #expect(server.heard.value[0].suffix(whole.count).elementsEqual(whole))
             #expect(server.text(0).contains("Content-Length: \(whole.count)\r\n"))
         }
+    }
+
+    /// A connection that is kept for months would keep the heads of all answers, until there is no memory.
+    @Test(arguments: ["HTTP/1.1 204 No Content\r\nx: y\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"])
+    func headsOfAnswersAreLetGo(head: String) throws {
+        let reader = ResponseHeadReader()
+        let channel = EmbeddedChannel(handler: reader)
+        reader.expectHead()
+        for _ in 0..<2_000 {
+            if head.contains("204") { reader.expectHead() }
+            // The second half begins a head that ends with the next answer's first.
+            for part in [head.prefix(20), head.dropFirst(20)] {
+                try channel.writeInbound(ByteBuffer(string: String(part)))
+            }
+        }
+        #expect(reader.keptBytes < 1_000)
+        _ = try? channel.finish(acceptAlreadyClosed: true)
     }
 
     /// One connection serves requests one after the other: a handshake for each would cost more than the data.

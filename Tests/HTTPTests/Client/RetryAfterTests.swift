@@ -8,7 +8,9 @@ import Testing
     @Test(arguments: [
         ("0", 0), ("120", 120), ("Sun, 06 Nov 1994 08:49:37 GMT", 77),
         ("Sun, 06 Nov 1994 08:48:19 GMT", 0), ("Tue, 29 Feb 2000 00:00:00 GMT", 31_622_400),
-        ("99999999999999999999", 31_622_400),
+        ("99999999999999999999", 31_622_400), ("Sunday, 06-Nov-94 08:49:37 GMT", 77),
+        ("Sun Nov  6 08:49:37 1994", 77), ("Monday, 07-Nov-95 08:49:37 GMT", 31_622_400),
+        ("Sunday, 06-Nov-50 08:49:37 GMT", 0),
     ])
     func delaysAreRead(text: String, seconds: Int64) {
         #expect(RetryAfter.delay(text, unixSeconds: 784_111_700) == .seconds(seconds))
@@ -16,7 +18,9 @@ import Testing
 
     @Test(arguments: [
         "", "-1", "1.5", "soon", "Sun, 06 Nov 1994 08:49:37", "Sun, 32 Nov 1994 08:49:37 GMT",
-        "Sun, 06 Now 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT",
+        "Sun, 06 Now 1994 08:49:37 GMT", "Sun, 06 Nov 1994 24:49:37 GMT", "Sunday, 06-Nov-1994 08:49:37 GMT",
+        "Sunday, 06-Nov 08:49:37 GMT",
+        "Sun Nov 6 08:49:37", "- - - -",
     ])
     func othersAreNotFollowed(text: String) {
         #expect(RetryAfter.delay(text, unixSeconds: 0) == nil)
