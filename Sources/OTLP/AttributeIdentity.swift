@@ -38,12 +38,41 @@ package struct AttributeIdentity {
     package mutating func add(attributes message: WireBytes, _ number: UInt32, depth: Int = 0) {
         var entries: [(key: WireBytes, value: AttributeValue, place: Int)] = []
         for field in message.fields where field.number == number && field.isBytes {
+            guard entries.count < Self.readMax else { return addMany(message, number, depth) }
             let attribute = Attribute(field.bytes)
             entries.append((attribute.key, attribute.value, entries.count))
         }
         entries.sort { $0.key.isEqual(to: $1.key) ? $0.place < $1.place : $0.key.precedes($1.key) }
         var previous: WireBytes?
         for entry in entries {
+            if let previous, previous.isEqual(to: entry.key) { continue }
+            previous = entry.key
+            add(10, entry.key)
+            add(entry.value, depth: depth)
+        }
+        bytes.append(0xFF)
+    }
+
+    /// Attributes that are kept as they are read; more are read again where they are looked at: of millions that are empty the others
+    /// would take many times the message.
+    private static let readMax = 1_024
+
+    private mutating func addMany(_ message: WireBytes, _ number: UInt32, _ depth: Int) {
+        var starts: [UInt32] = []
+        for field in message.fields where field.number == number && field.isBytes {
+            starts.append(UInt32(field.start))
+        }
+        func attribute(_ start: UInt32) -> Attribute {
+            var fields = message.fields(Int(start)..<message.count)
+            return Attribute(fields.next()?.bytes ?? WireBytes.none)
+        }
+        starts.sort { one, other in
+            let (key, otherKey) = (attribute(one).key, attribute(other).key)
+            return key.isEqual(to: otherKey) ? one < other : key.precedes(otherKey)
+        }
+        var previous: WireBytes?
+        for start in starts {
+            let entry = attribute(start)
             if let previous, previous.isEqual(to: entry.key) { continue }
             previous = entry.key
             add(10, entry.key)

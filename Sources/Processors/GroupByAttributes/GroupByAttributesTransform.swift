@@ -36,15 +36,15 @@ package final class GroupByAttributesTransform: RequestTransform {
         request.forEachResource { resource in
             result.begin(request.content(resource.resource))
             request.forEachScope(of: resource) { scope in
-                let name = request.content(scope.scope)
+                result.begin(scope: request.content(scope.scope))
                 request.forEachItem(of: scope) { place in
                     if context.signal == .metrics {
-                        add(metric: place.item, of: request, in: name, to: &result)
+                        add(metric: place.item, of: request, to: &result)
                     } else {
                         let number =
                             context.signal == .traces ? Field.Span.attributes : Field.LogRecord.attributes
                         let moved = move(request.attributes(place.item, number), of: request)
-                        result.add(item: request.content(place.item), moved: moved, scope: name)
+                        result.add(item: request.content(place.item), moved: moved)
                     }
                     return .keep
                 }
@@ -58,14 +58,18 @@ package final class GroupByAttributesTransform: RequestTransform {
     }
 
     private func add(
-        metric: MessageID, of request: RequestEditor, in scope: WireBytes, to result: inout GroupedRequest
+        metric: MessageID, of request: RequestEditor, to result: inout GroupedRequest
     ) {
         let source = request.content(metric)
+        var kind: UInt32?
         request.forEachPoint(metric) { point in
+            if kind != point.kind {
+                kind = point.kind
+                result.begin(metric: source, kind: point.kind)
+            }
             let moved = move(point.attributes, of: request)
             result.add(
-                point: request.content(point.point), metric: source, kind: point.kind, moved: moved,
-                scope: scope)
+                point: request.content(point.point), metric: source, kind: point.kind, moved: moved)
             return .keep
         }
     }

@@ -13,13 +13,13 @@ struct GroupedRequest {
         let message: WireBytes
         var items: [WireBytes] = []
         var metrics: [Metric] = []
-        var metricIndex: [[UInt8]: Int] = [:]
+        var metricIndex: [Int: Int] = [:]
     }
 
     private struct Resource {
         let message: WireBytes
         var scopes: [Scope] = []
-        var scopeIndex: [[UInt8]: Int] = [:]
+        var scopeIndex: [Int: Int] = [:]
     }
 
     /// Keeps them.
@@ -30,6 +30,11 @@ struct GroupedRequest {
     private var source = WireBytes.none
     /// Where its items go, by what moved out of them.
     private var targets: [[UInt8]: Int] = [:]
+    /// The scope and the metric that are being taken apart, and what makes them the same as others; numbered, since an index is not
+    /// asked by a long name for each item.
+    private var scope = WireBytes.none
+    private var (scopeNumber, metricNumber) = (0, 0)
+    private var (scopeNumbers, metricNumbers): ([[UInt8]: Int], [[UInt8]: Int]) = ([:], [:])
 
     init(_ editor: RequestEditor) {
         self.editor = editor
@@ -44,23 +49,42 @@ struct GroupedRequest {
         targets.removeAll(keepingCapacity: true)
     }
 
-    /// Adds a span or a record.
-    mutating func add(item: WireBytes, moved: [Attribute], scope: WireBytes) {
-        let (resource, scope) = place(moved, scope)
-        resources[resource].scopes[scope].items.append(item)
+    /// Goes on with the items of another scope of it.
+    mutating func begin(scope: WireBytes) {
+        self.scope = scope
+        var identity = AttributeIdentity()
+        identity.add(scope.content(Field.Scope.name))
+        identity.add(scope.content(Field.Scope.version))
+        scopeNumber = Self.number(identity, in: &scopeNumbers)
     }
 
-    /// Adds a data point of a metric.
-    mutating func add(point: WireBytes, metric: WireBytes, kind: UInt32, moved: [Attribute], scope: WireBytes)
-    {
-        let (resource, scope) = place(moved, scope)
+    /// Goes on with the points of another metric of it, of a kind.
+    mutating func begin(metric: WireBytes, kind: UInt32) {
         var identity = AttributeIdentity()
         identity.add(metric.content(Field.Metric.name))
         identity.add(UInt64(kind))
-        let known = resources[resource].scopes[scope].metricIndex[identity.bytes]
+        metricNumber = Self.number(identity, in: &metricNumbers)
+    }
+
+    private static func number(_ identity: AttributeIdentity, in numbers: inout [[UInt8]: Int]) -> Int {
+        if let known = numbers[identity.bytes] { return known }
+        numbers[identity.bytes] = numbers.count
+        return numbers.count - 1
+    }
+
+    /// Adds a span or a record.
+    mutating func add(item: WireBytes, moved: [Attribute]) {
+        let (resource, scope) = placeOfScope(moved)
+        resources[resource].scopes[scope].items.append(item)
+    }
+
+    /// Adds a data point of the metric.
+    mutating func add(point: WireBytes, metric: WireBytes, kind: UInt32, moved: [Attribute]) {
+        let (resource, scope) = placeOfScope(moved)
+        let known = resources[resource].scopes[scope].metricIndex[metricNumber]
         let index = known ?? resources[resource].scopes[scope].metrics.count
         if known == nil {
-            resources[resource].scopes[scope].metricIndex[identity.bytes] = index
+            resources[resource].scopes[scope].metricIndex[metricNumber] = index
             resources[resource].scopes[scope].metrics.append(Metric(source: metric, kind: kind))
         }
         resources[resource].scopes[scope].metrics[index].points.append(point)
@@ -68,14 +92,11 @@ struct GroupedRequest {
 
     // MARK: - Places
 
-    private mutating func place(_ moved: [Attribute], _ scope: WireBytes) -> (resource: Int, scope: Int) {
+    private mutating func placeOfScope(_ moved: [Attribute]) -> (resource: Int, scope: Int) {
         let resource = place(moved)
-        var identity = AttributeIdentity()
-        identity.add(scope.content(Field.Scope.name))
-        identity.add(scope.content(Field.Scope.version))
-        if let known = resources[resource].scopeIndex[identity.bytes] { return (resource, known) }
+        if let known = resources[resource].scopeIndex[scopeNumber] { return (resource, known) }
         let index = resources[resource].scopes.count
-        resources[resource].scopeIndex[identity.bytes] = index
+        resources[resource].scopeIndex[scopeNumber] = index
         resources[resource].scopes.append(Scope(message: scope))
         return (resource, index)
     }

@@ -17,7 +17,10 @@ final class AttributesPath: PathExpression {
 
     override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
         let map = try map(frame)
-        if case .map(let map) = map { try look(frame, at: map.count) }
+        if case .map(let map) = map {
+            try look(frame, at: map.count)
+            for entry in map.entries { try frame.ask(reading: entry.value) }
+        }
         return map
     }
 
@@ -107,10 +110,12 @@ final class AttributesPath: PathExpression {
         frame.editor.set(key, to: value, in: table(frame))
     }
 
-    override func value(of key: Bytes, _ frame: Frame) -> Value {
-        key.lend { key in
+    override func value(of key: Bytes, _ frame: Frame) throws(EvaluationError) -> Value {
+        let value = key.lend { key in
             frame.editor.value(key, in: table(frame)).map { Value($0) } ?? .null
         }
+        try frame.ask(reading: value)
+        return value
     }
 
     override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
@@ -192,8 +197,10 @@ final class CachePath: PathExpression {
 
 /// The body of a log record: any value.
 final class BodyPath: PathExpression {
-    override func evaluate(_ frame: Frame) -> Value {
-        Value(anyValue: frame.editor.content(frame.item, Field.LogRecord.body))
+    override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
+        let body = Value(anyValue: frame.editor.content(frame.item, Field.LogRecord.body))
+        try frame.ask(reading: body)
+        return body
     }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
@@ -202,7 +209,7 @@ final class BodyPath: PathExpression {
     }
 
     override func value(of key: Bytes, _ frame: Frame) throws(EvaluationError) -> Value {
-        switch evaluate(frame) {
+        switch try evaluate(frame) {
         case .map(let map): return map.value(key) ?? .null
         case .list: throw EvaluationError("type Slice does not support string indexing")
         case let other: throw EvaluationError("log bodies of type \(other.kindName) cannot be indexed")
@@ -210,7 +217,7 @@ final class BodyPath: PathExpression {
     }
 
     override func set(_ value: Value, of key: Bytes, _ frame: Frame) throws(EvaluationError) {
-        let old = evaluate(frame)
+        let old = try evaluate(frame)
         try checkIndexed(old)
         try set(Indexing.write(value, into: old, at: .string(key), [], frame), frame)
     }

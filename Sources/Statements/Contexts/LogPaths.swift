@@ -24,8 +24,8 @@ enum LogPaths {
 
     private static func bodyText(_ shown: String) -> PathExpression {
         let body = BodyPath(shown)
-        return FieldPath(shown) { frame in
-            .string(TextForm.attributeText(body.evaluate(frame)))
+        return FieldPath(shown) { frame throws(EvaluationError) in
+            .string(TextForm.attributeText(try body.evaluate(frame)))
         } set: { (value, frame) throws(EvaluationError) in
             try body.set(.text(value.expectedText()), frame)
         }

@@ -44,6 +44,8 @@ package final class Frame {
     private static let textBytesMin = 64 << 20
     /// The memory limit is not asked for less.
     static let unaskedBytes = 256 << 10
+    /// Nor for a list or map of the request with fewer.
+    private static let unaskedWireBytes = 4 << 10
 
     /// A longer text fails the statement that makes it. Texts of the request are never too long.
     var textBytesMax: Int { max(Self.textBytesMin, 2 * max(editor.openedBytes, itemBytes)) }
@@ -77,7 +79,22 @@ package final class Frame {
         if all > Self.unaskedBytes { try ask(all) }
     }
 
-    private func ask(_ bytes: Int) throws(EvaluationError) {
+    /// Asks for memory for a list or map of the request that is about to be read value by value.
+    @inline(__always)
+    func ask(reading value: Value) throws(EvaluationError) {
+        switch value {
+        case .list(.wire(let message)), .map(.wire(let message)):
+            if message.count > Self.unaskedWireBytes { try ask(readingWire: value) }
+        default: break
+        }
+    }
+
+    @inline(never)
+    private func ask(readingWire value: Value) throws(EvaluationError) {
+        try ask(making: value.wireValues, bytesOfEach: 3 * MemoryLayout<MapEntry>.stride)
+    }
+
+    func ask(_ bytes: Int) throws(EvaluationError) {
         guard editor.mayHold(bytes) else {
             throw EvaluationError("there is no memory for \(bytes) bytes", isLimit: true)
         }

@@ -105,7 +105,9 @@ final class AttributePath: PathExpression {
         frame.editor.set(name, borrowing: encoded.bytes, in: attributes.table(frame))
     }
 
-    override func evaluate(_ frame: Frame) -> Value { attributes.value(of: .borrowed(name), frame) }
+    override func evaluate(_ frame: Frame) throws(EvaluationError) -> Value {
+        try attributes.value(of: .borrowed(name), frame)
+    }
 
     override func set(_ value: Value, _ frame: Frame) throws(EvaluationError) {
         try attributes.set(value, of: .borrowed(name), frame)

@@ -77,6 +77,21 @@ extension Value {
     }
 }
 
+extension Value {
+    /// How many values are in a list or map of a request, in all that is in it.
+    var wireValues: Int {
+        switch self {
+        case .list(.wire(let message)):
+            message.fields.reduce(0) { $0 + ($1.isBytes ? 1 + Value(anyValue: $1.bytes).wireValues : 0) }
+        case .map(.wire(let message)):
+            message.fields.reduce(0) {
+                $0 + ($1.isBytes ? 1 + MapEntry(keyValue: $1.bytes).value.wireValues : 0)
+            }
+        default: 0
+        }
+    }
+}
+
 extension Value.List {
     /// An `ArrayValue`'s content.
     var arrayValue: Bytes {
