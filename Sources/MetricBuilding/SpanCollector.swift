@@ -34,11 +34,20 @@ package final class SpanCollector: @unchecked Sendable {
     private var isBeside = false
     private var afterBeside: [() -> Void] = []
     private var tickers: [RepeatedTask] = []
+    /// Those that were due while a large request was counted.
+    private var waitingTickers: Set<Int> = []
     private var isStopped = false
     /// What is done every so often beside flushing. Set before `startFlushing`.
     package var chores: [(every: TimeAmount, body: () -> Void)] = []
     /// Called after each request and flush. Set before the first request.
     package var afterRequest: () -> Void = {}
+
+    /// Of their own: files that do not answer keep others.
+    private static let threads: NIOThreadPool = {
+        let threads = NIOThreadPool(numberOfThreads: 2)
+        threads.start()
+        return threads
+    }()
 
     /// Requests that may wait for the loop.
     private static let mailboxRequests = 8192
@@ -49,7 +58,8 @@ package final class SpanCollector: @unchecked Sendable {
 
     /// - Parameters:
     ///   - interval: between flushes; 0: a flush with each request, of which the first part is made before its answer.
-    ///   - count: counts a request, which it borrows for the call. On the loop.
+    ///   - count: counts a request, which it borrows for the call. On the loop, or, a large one, beside it while nothing else has the
+    ///     counts.
     ///   - flush: gives requests of metrics, each with its points, and says whether it is to be called again for more of them, when
     ///     others have had a turn. On the loop.
     package init(
@@ -94,11 +104,15 @@ package final class SpanCollector: @unchecked Sendable {
 
     private func repeats(every interval: TimeAmount, _ body: @escaping (SpanCollector) -> Void) {
         let bound = NIOLoopBound(body, eventLoop: eventLoop)
+        let ticker = tickers.count
         tickers.append(
             eventLoop.scheduleRepeatedTask(initialDelay: interval, delay: interval) { [weak self] _ in
-                // A loop that has found it due calls it though it was cancelled meanwhile.
-                guard let self, !isStopped else { return }
-                whenFree { bound.value(self) }
+                guard let self, waitingTickers.insert(ticker).inserted else { return }
+                whenFree {
+                    self.waitingTickers.remove(ticker)
+                    // A loop that has found it due calls it though it was cancelled meanwhile.
+                    if !self.isStopped { bound.value(self) }
+                }
             })
     }
 
@@ -166,7 +180,7 @@ package final class SpanCollector: @unchecked Sendable {
         }
         isBeside = true
         mailbox.isHeld = true
-        NIOThreadPool.singleton.submit { _ in
+        Self.threads.submit { _ in
             self.count(batch)
             self.eventLoop.execute { self.endBeside(batch) }
         }

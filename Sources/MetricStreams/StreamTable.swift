@@ -58,8 +58,12 @@ package struct StreamTable<State: StreamState>: ~Copyable {
     /// Streams remembered.
     package var count: Int { index.count }
 
-    /// Whether a stream is remembered.
-    package func contains(_ key: StreamKey) -> Bool { index.find(key.low, key.high) >= 0 }
+    /// Whether a stream is remembered at a moment.
+    package func contains(_ key: StreamKey, at now: UInt64) -> Bool {
+        let found = index.find(key.low, key.high)
+        guard found >= 0, let entry = entries[Int(found)] else { return false }
+        return !isStale(entry, at: now)
+    }
 
     /// Shows the state of a stream, to be changed in place.
     /// - Parameters:

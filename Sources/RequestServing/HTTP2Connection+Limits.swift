@@ -108,11 +108,11 @@ extension HTTP2Connection {
         guard place < slots.count, slots[place].stream?.id == id,
             isStalled(slots[place], tools.eventLoop.now)
         else { return 0 }
-        let held = memory.heldBytes
         cancel(slots[place])
+        memory.publish()
         // Thousands may be: one write, not one each.
         handler?.flushSoon()
-        return held - memory.heldBytes + ConnectionMemory.streamBytes
+        return ConnectionMemory.streamBytes
     }
 
     /// What we leave in the socket is no slowness of the client's: the time does not count.

@@ -42,6 +42,7 @@ struct SpanCollectorTests {
         let context = ComponentContext.alone(.connector, "spanmetrics", on: loop)
         let sink = FakeConsumer()
         let events = Events()
+        let flushes = Events()
         let isCounting = Atomic(false)
         let isOpen = Atomic(false)
         let collector = SpanCollector(context, [.test("metrics", .metrics, sink)], every: .milliseconds(1)) {
@@ -55,6 +56,7 @@ struct SpanCollectorTests {
             isCounting.store(false, ordering: .sequentiallyConsistent)
         } flush: { _ in
             if isCounting.load(ordering: .sequentiallyConsistent) { events.add("flush with another") }
+            flushes.add("\(events.all.count)")
             return false
         }
         try await collector.start()
@@ -78,6 +80,11 @@ struct SpanCollectorTests {
                 "counted 2", "answered 2", "count 3 beside", "counted 3", "answered 3", "count 4 beside",
                 "counted 4", "answered 4",
             ])
+        // Those that were due meanwhile are not made up for, and none follows the last one, which has everything.
+        #expect(flushes.all.filter { $0 == "15" }.count <= 2 && flushes.all.last == "15")
+        let count = flushes.all.count
+        try await loop.scheduleTask(in: .milliseconds(10)) {}.futureResult.get()
+        #expect(flushes.all.count == count)
         try await group.shutdownGracefully()
     }
 }

@@ -87,6 +87,7 @@ struct StreamTableTests {
         }
         for number in 0..<1_000 as Range<UInt64> { #expect(touch(number, now: 1) == 1) }
         let full = ledger.bytes
+        #expect(table.contains(key(0), at: 11) && !table.contains(key(0), at: 12))
         #expect(touch(0, now: 11) == 2 && touch(1, now: 12) == 1 && touch(1_000, now: 11) == nil)
         // One of sixteen makes room for all that come: some are used.
         for number in 2..<998 as Range<UInt64> { #expect(touch(number, now: 11) == 2) }

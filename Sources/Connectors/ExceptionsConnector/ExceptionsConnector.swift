@@ -20,7 +20,7 @@ extension ComponentType {
 /// Counts exceptions of spans: `exceptions` in front of metrics. The series that a request counts in are sent with it, or all of
 /// them every so often.
 package final class ExceptionMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): `counts` is touched on the collector's loop only.
+    // SAFETY (@unchecked Sendable): `counts` is touched where the collector calls its closures, one at a time.
     private let collector: SpanCollector
     private let counts: ExceptionCounts
     private let overflowed: OverflowReport

@@ -16,10 +16,10 @@ extension ComponentType {
 
 /// Makes metrics of who calls whom: `service_graph`. As `SpanMetricsConnector`, on one event loop.
 package final class ServiceGraphConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on the collector's loop only.
+    // SAFETY (@unchecked Sendable): the variables below `One at a time` are touched where the collector calls its closures, one at a time.
     private let collector: SpanCollector
 
-    // Event loop only.
+    // One at a time.
     private let held: Held
     private let edges: Counter
     private let expired: Counter
@@ -29,7 +29,7 @@ package final class ServiceGraphConnector: Consumer, PipelineComponent, @uncheck
     private let series: Gauge
     private var told = ServiceGraph.Counts()
 
-    /// What the collector's closures share. Event loop only.
+    /// What the collector's closures share.
     private final class Held {
         var graph: ServiceGraph
         init(_ graph: consuming ServiceGraph) { self.graph = graph }

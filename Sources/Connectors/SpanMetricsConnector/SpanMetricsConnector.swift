@@ -20,12 +20,12 @@ extension ComponentType {
 /// `consume` from any thread: requests come through a ring to the connector's event loop, which alone has the counts. Who
 /// sent the spans is answered when they were counted.
 package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecked Sendable {
-    // SAFETY (@unchecked Sendable): the variables below `Event loop only` are touched on `collector.eventLoop` only.
+    // SAFETY (@unchecked Sendable): the variables below `One at a time` are touched where the collector calls its closures, one at a time.
     private let config: SpanMetricsConfig
     private let collector: SpanCollector
     private let clock: @Sendable () -> Int64
 
-    // Event loop only.
+    // One at a time.
     private let held: Held
     private let seriesGauge: Gauge
     private let overflowed: OverflowReport
@@ -33,7 +33,7 @@ package final class SpanMetricsConnector: Consumer, PipelineComponent, @unchecke
     private let lost: Counter
     private var told = (skipped: 0, lost: 0)
 
-    /// What the collector's closures share. Event loop only.
+    /// What the collector's closures share.
     private final class Held {
         var metrics: SpanMetrics
         init(_ metrics: consuming SpanMetrics) { self.metrics = metrics }

@@ -1,7 +1,7 @@
 internal import Configuration
 internal import Logging
 internal import MetricStreams
-internal import NIOCore
+package import NIOCore
 package import OTLP
 package import Pipeline
 import Synchronization
@@ -33,6 +33,7 @@ package final class Interval: RequestTransform {
 
     /// Each has the resources of its metrics.
     private static let bucketsMax = 60
+    private static let largeResourceBytes = 4 << 10
 
     private let config: IntervalConfig
     private let hasher = StreamHasher()
@@ -57,10 +58,9 @@ package final class Interval: RequestTransform {
                 }
             },
             // On the loop, so that nothing is sent by two.
-            stop: { _ in
-                await withCheckedContinuation { continuation in
-                    loop.execute { continuation.resume(returning: interval.finish()) }
-                }
+            stop: { deadline in
+                // The future never fails.
+                (try? await loop.flatSubmit { interval.finish(until: deadline) }.get()) ?? Remainder()
             })
     }
 
@@ -124,7 +124,10 @@ package final class Interval: RequestTransform {
         let place = HeldPoints.Place(
             resource: around.resource, scope: around.scope, metric: hash,
             data: hasher.add(UInt64(fields.kind), to: hash), kind: fields.kind)
-        let bucket = Int(hash.low % UInt64(bucketCount))
+        // Of a large resource all metrics have their turn together: it is held once.
+        let resource = request.content(item.scope.resource.resource).count
+        let turn = resource > Self.largeResourceBytes ? around.resource : hash
+        let bucket = Int(turn.low % UInt64(bucketCount))
         request.forEachChild(data, Field.MetricData.dataPoints) { point in
             let attributes = request.attributes(point, fields.attributes)
             let stream = hasher.add(attributes, of: request, to: hash)
@@ -163,10 +166,9 @@ package final class Interval: RequestTransform {
         return true
     }
 
-    /// Sends everything, and whatever waits.
-    package func finish() -> Remainder {
-        for bucket in 0..<bucketCount { sender.send(take(bucket)) }
-        return sender.finish()
+    /// Sends everything, and whatever waits; gives up what nobody has taken at the deadline. Event loop only.
+    package func finish(until deadline: NIODeadline) -> EventLoopFuture<Remainder> {
+        sender.finish((0..<bucketCount).compactMap(take), until: deadline)
     }
 
     private func take(_ bucket: Int) -> LeavingPoints? {

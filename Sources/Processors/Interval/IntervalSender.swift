@@ -21,6 +21,8 @@ final class IntervalSender: Sendable {
 
     /// Turns' points that may wait.
     private static let waitingMax = 16
+    /// How soon it is tried again at a stop.
+    private static let finishPause = TimeAmount.milliseconds(20)
 
     private let eventLoop: any EventLoop
     private let behind: PipelineInput
@@ -129,17 +131,35 @@ final class IntervalSender: Sendable {
         logger.error("\(batch.items) points that were held are given up: nobody behind takes them")
     }
 
-    /// Sends everything; gives up what nobody takes.
-    func finish() -> Remainder {
-        while retry(), let batch = nextBatch() { state.withLock { $0.waiting = batch } }
-        let (waiting, leaving) = state.withLock { state in
+    /// Hands on these, too, part by part; gives up what nobody has taken at the deadline.
+    func finish(_ points: [LeavingPoints], until deadline: NIODeadline) -> EventLoopFuture<Remainder> {
+        state.withLock { state in
+            state.leaving += points
             state.isFinished = true
+        }
+        let promise = eventLoop.makePromise(of: Remainder.self)
+        finishOn(deadline, promise)
+        return promise.futureResult
+    }
+
+    private func finishOn(_ deadline: NIODeadline, _ promise: EventLoopPromise<Remainder>) {
+        let isFree = retry()
+        if isFree, let batch = nextBatch() {
+            state.withLock { $0.waiting = batch }
+            return eventLoop.executeInTurn { self.finishOn(deadline, promise) }
+        }
+        guard !isFree else { return promise.succeed(Remainder()) }
+        guard eventLoop.now >= deadline else {
+            eventLoop.scheduleTask(in: Self.finishPause) { self.finishOn(deadline, promise) }
+            return
+        }
+        let (waiting, leaving) = state.withLock { state in
             defer { (state.waiting, state.leaving) = (nil, []) }
             return (state.waiting, state.leaving)
         }
         let items = (waiting?.items ?? 0) + leaving.reduce(0) { $0 + $1.count }
         if let waiting { give(up: waiting) }
         for points in leaving { give(up: points) }
-        return Remainder(items: items)
+        promise.succeed(Remainder(items: items))
     }
 }

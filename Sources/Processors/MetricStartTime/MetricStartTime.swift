@@ -121,7 +121,7 @@ package final class MetricStartTime: RequestTransform {
             reference: config.strategy == .subtractInitialPoint ? value : nil)
         let adjusted: Adjusted? = streams.withLock { streams in
             // The end of a stream that nobody knows begins none.
-            if value == nil, !streams.table.contains(key) { return .unchanged }
+            if value == nil, !streams.table.contains(key, at: now()) { return .unchanged }
             let adjusted = streams.table.update(key, now: now(), new: first) { state, isNew in
                 adjust(&state, isNew: isNew, value, mayFall: mayFall, time: time)
             }

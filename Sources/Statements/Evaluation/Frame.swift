@@ -107,7 +107,7 @@ package final class Frame {
     /// at a record of 200 bytes.
     private static let looksPerByte = 32
     /// In a small request, too.
-    var looksMin = 10_000_000
+    var looksMin = 1_000_000
 
     /// A map that was read before, as it is still.
     func map(_ generation: Int) -> Value? { maps.first { $0.generation == generation }?.map }
