@@ -18,6 +18,8 @@ package struct WireError: Error, Sendable, Equatable, CustomStringConvertible {
         case invalidUTF8
         /// A packed list that ends inside an element.
         case malformedPackedList
+        /// A packed list of varints that takes more bytes than one may.
+        case longPackedList(bytes: Int, most: Int)
         /// Attribute values nested deeper than 64.
         case tooDeep
         /// A message that a field holds once, or a list of numbers, in several parts; `RequestRepair` makes it one.
@@ -59,6 +61,8 @@ extension WireError.Reason {
         case .wrongWireType: "wrong wire type"
         case .invalidUTF8: "invalid UTF-8"
         case .malformedPackedList: "malformed packed list"
+        case .longPackedList(let bytes, let most):
+            "a packed list of \(bytes) bytes, which must have no more than \(most),"
         case .tooDeep: "attribute values nested deeper than \(COTLP_VALUE_DEPTH_MAX)"
         case .scattered: "a message or list in several parts"
         case .tooScattered: "more than \(COTLP_PARTS_MAX) parts of messages or lists"
@@ -76,6 +80,8 @@ extension WireError.Reason {
         case COTLP_WRONG_WIRE_TYPE: self = .wrongWireType
         case COTLP_BAD_UTF8: self = .invalidUTF8
         case COTLP_BAD_PACKED: self = .malformedPackedList
+        case COTLP_LONG_PACKED:
+            self = .longPackedList(bytes: length, most: Int(COTLP_PACKED_MAX_BYTES))
         case COTLP_TOO_DEEP: self = .tooDeep
         case COTLP_SCATTERED: self = .scattered
         case COTLP_TOO_SCATTERED: self = .tooScattered

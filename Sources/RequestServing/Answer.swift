@@ -83,10 +83,13 @@ extension Answer.Failure {
     }
 
     static func undecodable(_ error: WireError, grpc: Bool) -> Self {
-        if case .wrongIDLength = error.reason { return Self(.invalidArgument, 400, "\(error)") }
-        return grpc
-            ? Self(.internal, 400, "grpc: error unmarshalling request: \(error)")
-            : Self(.invalidArgument, 400, "\(error)")
+        switch error.reason {
+        case .wrongIDLength, .longPackedList: return Self(.invalidArgument, 400, "\(error)")
+        default:
+            return grpc
+                ? Self(.internal, 400, "grpc: error unmarshalling request: \(error)")
+                : Self(.invalidArgument, 400, "\(error)")
+        }
     }
 
     static func tooManyFields(limit: Int) -> Self {

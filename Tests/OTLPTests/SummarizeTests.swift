@@ -35,6 +35,25 @@ import Testing
         }
     }
 
+    /// Scenario: an exponential histogram with very many buckets. Guarantees: half a megabyte of them is the most, refused by name: read,
+    /// each takes eight bytes, in each component.
+    @Test(arguments: [(524_288, true), (524_289, false)])
+    func listsOfNumbersAreBounded(count: Int, isRight: Bool) throws {
+        var buckets = ProtoWriter()
+        buckets.field(2, [UInt8](repeating: 1, count: count))
+        var point = ProtoWriter()
+        point.field(8, buckets.bytes)
+        var message = point.bytes
+        for number in [1, 10, 2, 2, 1] {
+            var writer = ProtoWriter()
+            writer.field(number, message)
+            message = writer.bytes
+        }
+        let found = fault(message, .metrics)
+        #expect(found?.reason == (isRight ? nil : .longPackedList(bytes: count, most: 524_288)))
+        if let found { #expect(found.description.contains("a packed list of 524289 bytes")) }
+    }
+
     /// Scenario: a connection that broke. Guarantees: a cut request is refused unless the cut falls between
     /// entries.
     @Test(arguments: Signal.allCases)

@@ -49,6 +49,8 @@ struct SeriesTests {
             (counter("a", 0, point(1)), .temporality),
             (histogram("a", 0, histogramPoint([1], [])), .temporality),
             (gauge("__", point(1)), .invalidName),
+            // Each series has it on each of its lines.
+            (gauge(String(repeating: "a", count: 4_097), point(1)), .invalidName),
             (gauge("a", point(nil)), .malformed),
             (histogram("a", histogramPoint([1, 2], [1, 2])), .malformed),
             (histogram("a", histogramPoint([1, 2, 3], [2, 1])), .malformed),

@@ -291,6 +291,9 @@ static inline __attribute__((always_inline)) int check(int signal, const uint8_t
         case ACTION_PACKED_VARINT: {
             READ_LENGTH();
             const uint8_t *at = field;
+            if (COTLP_UNLIKELY(length > COTLP_PACKED_MAX_BYTES)) {
+                return fail(fault, COTLP_LONG_PACKED, length, bytes, field, field, end, table);
+            }
             if (COTLP_UNLIKELY(!is_packed_varints(p, p + length, &at, &code))) FAIL(code, at);
             TAKE_SLOT();
             p += length;

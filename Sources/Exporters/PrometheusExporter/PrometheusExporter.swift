@@ -224,7 +224,7 @@ package final class PrometheusExporter: Consumer, AdmissionControl, @unchecked S
                 metadata: ["metric": "\(metric)", "limit": "\(reason.rawValue)"])
         case .invalidName(let metric):
             logger.warning(
-                "Metric dropped: nothing that Prometheus allows is left of its name.",
+                "Metric dropped: its name has more than 4096 bytes, or nothing that Prometheus allows.",
                 metadata: ["metric": "\(metric)"])
         case .temporality(let metric):
             logger.warning(

@@ -46,7 +46,11 @@ enum {
     COTLP_TOO_SCATTERED = 10,   // more such parts at once than COTLP_PARTS_MAX
     COTLP_BAD_TRACE_ID = 12,    // neither COTLP_TRACE_ID_BYTES long nor empty
     COTLP_BAD_SPAN_ID = 13,     // neither COTLP_SPAN_ID_BYTES long nor empty
+    COTLP_LONG_PACKED = 14,     // a packed list of varints of more than COTLP_PACKED_MAX_BYTES
 };
+
+/// Each varint of a list, of a byte or more, takes eight when it is read. Exponential histograms have 320 buckets at most, usually.
+enum { COTLP_PACKED_MAX_BYTES = 512 << 10 };
 
 /// How long the ids of traces and spans are, where there is one.
 enum { COTLP_TRACE_ID_BYTES = 16, COTLP_SPAN_ID_BYTES = 8 };
@@ -64,7 +68,7 @@ typedef struct cotlp_fault {
     int code;
     uint32_t field_number; // 0 when the tag itself is broken
     size_t offset;         // of the byte at which it went wrong, from the start of the request
-    size_t length;         // of an id of a wrong length: its bytes
+    size_t length;         // of an id of a wrong length, or a list that is too long: its bytes
     const char *_Nullable message_name; // full protobuf name of the message that holds the field
     const char *_Nullable field_name;   // NULL for a field that the schema does not know
 } cotlp_fault;
