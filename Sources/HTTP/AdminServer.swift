@@ -66,9 +66,13 @@ package enum AdminServerError: Error, Equatable, CustomStringConvertible {
 /// a client that asks on without reading answers is closed, one whose pages take too much time is served in turn with
 /// others of its kind. Any thread may start it, once, and stop it after that.
 package final class AdminServer: Sendable {
-    /// Connections at a time. For one more the one is closed that was silent longest: whoever holds them all open must
-    /// not keep a probe out.
-    package static let connectionsMax = 256
+    /// Connections at a time, fewer where the process may open few files: some such servers leave most of them to others.
+    /// For one more the one is closed that was silent longest: whoever holds them all open must not keep a probe out.
+    package static let connectionsMax = connectionsMax(ofFiles: FreeDescriptors.limit)
+
+    /// `connectionsMax` where so many files may be open.
+    static func connectionsMax(ofFiles limit: Int) -> Int { min(256, max(4, limit / 32)) }
+
     /// The largest request body, which is read and thrown away.
     package static let requestBodyBytesMax = 64 << 10
     /// What is read at a time.

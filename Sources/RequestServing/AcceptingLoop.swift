@@ -20,6 +20,7 @@ final class AcceptingLoop: Sendable {
     private let readBytes: Int
     private let tls: ServerTLS?
     private let descriptorReserve: Int
+    private let places = DescriptorPlaces.ofProcess
     private let addHandlers: AddHandlers
 
     /// - Parameters:
@@ -42,8 +43,10 @@ final class AcceptingLoop: Sendable {
 
     /// Takes a connection, or closes it, when there are too many and none is idle.
     func accept(_ channel: any Channel) throws {
+        places.take()
+        channel.closeFuture.whenComplete { [places] _ in places.giveBack() }
         let isFull = service.memory.isFull
-        if isFull || FreeDescriptors.areShort(reserve: descriptorReserve),
+        if isFull || places.areTooFew || FreeDescriptors.areShort(reserve: descriptorReserve),
             !connections.closeIdlest(channel.eventLoop.now)
         {
             service.ends.count(isFull ? .connections : .descriptors)

@@ -92,7 +92,7 @@ protocol ReceiverConnection: AnyObject {
     var connectionBytes: Int { get }
     /// The first handler, before TLS; nil before the first byte.
     var gate: ReadGate? { get }
-    /// Since when nothing has been under way; nil while something is.
+    /// Since when no request has been under way, of which the whole head has come; nil while one is.
     var idleSince: NIODeadline? { get }
     /// The requests of which nothing worth the name has come for `Connections.shortStallLimit`.
     func stalledRequests(_ now: NIODeadline) -> [StalledRequest]

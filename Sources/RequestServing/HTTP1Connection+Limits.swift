@@ -58,8 +58,9 @@ extension HTTP1Connection: ReceiverConnection {
     }
 
     var idleSince: NIODeadline? {
-        guard case .idle = phase, unread.readableBytes == 0 else { return nil }
-        return lastMoved
+        guard case .idle = phase else { return nil }
+        // The beginning of a head holds a place as silence does.
+        return unread.readableBytes == 0 ? lastMoved : headSince
     }
 
     func stalledRequests(_ now: NIODeadline) -> [StalledRequest] {

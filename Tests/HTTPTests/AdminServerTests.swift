@@ -129,6 +129,27 @@ import Testing
         #expect(!connection.channel.isActive)
     }
 
+    /// Where 256 files may be open, four pages leave most of them to receivers and destinations.
+    @Test func connectionsAreFewWhereFilesAre() {
+        let most = [64, 256, 1024, 1 << 20, .max].map { AdminServer.connectionsMax(ofFiles: $0) }
+        #expect(most == [4, 8, 32, 256, 256])
+    }
+
+    /// Scenario: connections whose numbers say nothing of how many there are, because lower ones were given back.
+    @Test func receiversLeaveFilesToOthers() {
+        let places = DescriptorPlaces(limit: 256, open: 60)
+        for _ in 0..<132 { places.take() }
+        #expect(!places.areTooFew)
+        places.take()
+        #expect(places.areTooFew)
+        places.giveBack()
+        #expect(!places.areTooFew)
+        let many = DescriptorPlaces(limit: 1 << 20, open: 60)
+        for _ in 0..<100_000 { many.take() }
+        #expect(!many.areTooFew)
+        #expect(FreeDescriptors.openCount(below: 3) == 3)
+    }
+
     /// Scenario: one connection more than there may be, over loopback.
     /// Guarantees: it is closed, the others serve on, and a place that becomes free is free.
     @Test func connectionsAreBounded() async throws {

@@ -121,6 +121,20 @@ import Testing
         #expect(old.rear.consumer.takenItems == [1, 1])
     }
 
+    /// Scenario: files are short; clients that have sent the beginning of a head, one that waits for an answer.
+    /// Guarantees: they make room, once a second has passed, as silent ones do; who waits for an answer does not.
+    @Test func beginningsOfHeadsHoldNoPlace() throws {
+        #expect(try send(Array("POST /v1/traces HTTP/1.1\r\nHost: h\r\nContent-Le".utf8)) == "")
+        #expect(!connections.closeIdlest(loop.now) && channel.isActive)
+        loop.advanceTime(by: .seconds(1))
+        #expect(connections.closeIdlest(loop.now) && !channel.isActive)
+
+        let waiting = try Self(answersLater: true)
+        _ = try waiting.send(waiting.post(request))
+        waiting.loop.advanceTime(by: .seconds(1))
+        #expect(!waiting.connections.closeIdlest(waiting.loop.now) && waiting.channel.isActive)
+    }
+
     @Test func pipelinedRequestsAreAnsweredInOrder() throws {
         let answer = try send(post(request) + post([], path: "/nothing") + post([0xFF]) + post(request))
         #expect(statuses(answer) == ["200", "404", "400", "200"])

@@ -378,22 +378,35 @@ def cpu_seconds(running):
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_no_files_left(gateway, backend, clients):
-    """If it failed, a gateway that has run out of files would keep its cores busy with nothing and fill the disk
-    with its log."""
+@pytest.mark.parametrize("crowd", ["silent", "beginnings of heads", "pages"])
+def test_files_are_left(gateway, backend, clients, crowd):
+    """If it failed, clients that open connections could take all the files that a gateway may have: its pages and its
+    destinations would have none, its cores would be busy with nothing and its log fill the disk."""
     tempo = backend()
-    few_files = ["sh", "-c", 'ulimit -n 96 && exec "$0" "$@"']
-    running = gateway(config({"otlp": exporter(tempo)}), launcher=few_files)
-    crowd = [socket.create_connection((LOOPBACK, running.grpc_port), timeout=10) for _ in range(200)]
-    trouble = "Cannot accept connections"
-    wait_until(lambda: trouble in running.log, "a line in the log")
+    limit = 128
+    few_files = ["sh", "-c", f'ulimit -n {limit} && exec "$0" "$@"']
+    running = gateway(
+        config({"otlp": exporter(tempo)}, receivers=otlp(grpc={}, http={})), launcher=few_files
+    )
+    port = {"silent": running.grpc_port, "pages": running.metrics_port}.get(crowd, running.http_port)
+    sockets = [socket.create_connection((LOOPBACK, port), timeout=10) for _ in range(200)]
+    if crowd == "beginnings of heads":
+        for client in sockets:
+            try:
+                client.sendall(b"POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Le")
+            except OSError:
+                pass  # One of those that there was no room for.
+    time.sleep(1.5)
     before = cpu_seconds(running)
-    time.sleep(2)
+    assert len(os.listdir(f"/proc/{running.process.pid}/fd")) < limit - 16
+    for _ in range(10):
+        assert running.health("ready")[0] == 200
+        running.metrics()
+        time.sleep(0.1)
+    clients.grpc(running).export(data.spans(1))
+    assert statuses(raw_http(running.http_port, post())) == [200]
+    wait_until(lambda: len(data.span_names(tempo.received())) == 3, "the spans arrived")
     assert cpu_seconds(running) - before < 0.5
-    assert running.log.count(trouble) == 1
-    for client in crowd:
+    assert running.log.count("Cannot accept connections") <= 1
+    for client in sockets:
         client.close()
-    client = clients.grpc(running)
-    wait_until(lambda: "Connections are accepted again" in running.log, "connections are accepted")
-    client.export(data.spans(1))
-    wait_until(lambda: len(data.span_names(tempo.received())) == 1, "the span arrived")
