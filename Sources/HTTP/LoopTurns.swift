@@ -22,6 +22,8 @@ final class LoopTurns: @unchecked Sendable {
     private static let roundTimeKept = TimeAmount.microseconds(1500 * Int64(WorkBudget.slowness))
     /// Of the last tenth of a second or two.
     private static let loadedTime = 50_000_000
+    /// Nanoseconds: what a server's part of one takes with a key of 2048 bits.
+    private static let handshakeTime = 1_000_000
     /// A loop has its thread to itself.
     private static let (ofThread, ofThreadsPages) = (
         ThreadSpecificVariable<LoopTurns>(), ThreadSpecificVariable<LoopTurns>()
@@ -77,7 +79,8 @@ final class LoopTurns: @unchecked Sendable {
             busy.append(gate, debt: gate.account.recent.nanoseconds(at: eventLoop.now))
             scheduleBusy()
         } else {
-            debtors.append(gate, debt: -credit)
+            // A handshake takes as long as a thousand first requests: these do not wait for it.
+            debtors.append(gate, debt: max(-credit, gate.isUngreeted ? Self.handshakeTime : 0))
             scheduleDebtors(Self.debtorsPause)
         }
     }

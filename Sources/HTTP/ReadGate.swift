@@ -22,6 +22,8 @@ package final class ReadGate: ChannelDuplexHandler {
     private var (share, buffers): (ReadShare, ReadBuffers?)
     /// What is decrypted is handed on when a read is complete.
     private let isTLS: Bool
+    /// Whether nothing of a handshake was worked on.
+    private(set) var isUngreeted: Bool
     private let servesPages: Bool
     private var context: ChannelHandlerContext?
     private(set) var isWaiting = false
@@ -55,6 +57,7 @@ package final class ReadGate: ChannelDuplexHandler {
         self.servesPages = servesPages
         slice = WorkSlice(ofPages: servesPages)
         self.isTLS = isTLS
+        isUngreeted = isTLS
         self.paused = paused
         self.account = account
         (share, self.buffers) = (ReadShare(bytesMax: readBytesMax), buffers)
@@ -185,6 +188,7 @@ package final class ReadGate: ChannelDuplexHandler {
     }
 
     private func measure(_ context: ChannelHandlerContext, since began: Int64?, mayGrow: Bool = true) {
+        isUngreeted = false
         let end = context.eventLoop.now
         var time = end - account.now
         if let began {
@@ -249,6 +253,7 @@ package final class ReadGate: ChannelDuplexHandler {
         guard context.channel.isWritable || waiting.readableBytes == 0 else { return }
         account.now = context.eventLoop.now
         if account.work.isInCredit { return serveAll(context) }
+        isUngreeted = false
         let began = ThreadTime.nanoseconds()
         var time = TimeAmount.zero
         repeat {

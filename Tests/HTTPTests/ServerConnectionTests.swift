@@ -348,6 +348,38 @@ import Testing
         for channel in channels { _ = try channel.finish() }
     }
 
+    /// Scenario: a flood of TLS connections, then one in plain text, in a round that has no time left for newcomers.
+    /// Guarantees: it does not wait for their handshakes, of which each takes as long as a thousand first requests.
+    @Test func handshakesWaitApart() throws {
+        final class Recorder: ChannelInboundHandler {
+            typealias InboundIn = ByteBuffer
+            var order: [UInt8] = []
+            func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+                order += unwrapInboundIn(data).readableBytesView
+            }
+        }
+        let recorder = Recorder()
+        let turns = try #require(account.gate?.turns)
+        #expect(turns.hasTime(forUnproven: true))
+        turns.took(.hours(1), now: loop.now, inRound: true)
+        let channels = try (0..<100).map { number in
+            let account = ConnectionAccount(slowness: 1_000_000, now: loop.now)
+            let channel = EmbeddedChannel(loop: loop)
+            try channel.pipeline.syncOperations.addHandlers([
+                ReadGate(PausedReads(eventLoop: loop) { _ in false }, account: account, isTLS: number < 99),
+                recorder,
+            ])
+            channel.pipeline.fireChannelRead(ByteBuffer(bytes: [UInt8(number)]))
+            return channel
+        }
+        #expect(recorder.order.isEmpty)
+        loop.advanceTime(by: .milliseconds(3))
+        #expect(recorder.order.first == 99)
+        for _ in 0..<1000 where recorder.order.count < 100 { loop.advanceTime(by: .milliseconds(3)) }
+        #expect(recorder.order == [99] + Array(0..<99))
+        for channel in channels { _ = try channel.finish() }
+    }
+
     /// Scenario: each read takes milliseconds, and what follows it nothing. Guarantees: all of that counts, not a tenth; else as
     /// many have their turn in one round as have sent something, and a polite client waits for all of them. With TLS what was decrypted
     /// is worked on at the end of the read.
