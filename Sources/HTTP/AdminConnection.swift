@@ -25,7 +25,7 @@ final class AdminConnection: ChannelInboundHandler {
         idleTimeout: TimeAmount = AdminServer.idleTimeout
     ) throws {
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: true)
+        try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: false, withErrorHandling: false)
         try pipeline.addHandler(AdminConnection(routes: routes, idleTimeout: idleTimeout))
     }
 
@@ -42,13 +42,8 @@ final class AdminConnection: ChannelInboundHandler {
         if isClosing { return }
         switch unwrapInboundIn(data) {
         case .head(let head):
-            request = head
             bodyBytes = 0
-            if let text = head.headers.first(name: "content-length"),
-                Int(text) ?? .max > AdminServer.requestBodyBytesMax
-            {
-                refuseBody(head, context)
-            }
+            begin(head, context)
         case .body(let part):
             bodyBytes += part.readableBytes
             if bodyBytes > AdminServer.requestBodyBytesMax, let request {
@@ -64,27 +59,67 @@ final class AdminConnection: ChannelInboundHandler {
                 return
             }
             restartTimeout(context)
-            let (response, allows) = answer(to: head)
-            send(response, to: head, closing: !head.isKeepAlive, allows: allows, context)
+            let response =
+                switch page(for: head) {
+                case .success(let handler): handler()
+                case .failure(let none): none.response
+                }
+            send(response, to: head, closing: !head.isKeepAlive, context)
         }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // The protocol error handler before this one has answered 400 where it could.
-        isClosing = true
-        context.close(promise: nil)
+        // What comes behind the last request is no matter: its answer is on its way.
+        if isClosing, isNoRequest(error) { return }
+        guard isNoRequest(error), context.channel.isWritable else {
+            isClosing = true
+            context.close(promise: nil)
+            return
+        }
+        // Every answer before is written whole.
+        refuse(.noRequest, request ?? HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
     }
 
-    private func answer(to head: HTTPRequestHead) -> (AdminResponse, allows: Bool) {
-        let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let path = String(parts[0])
-        guard let handler = handler(for: path) else {
-            return (AdminResponse(status: 404, text: "404 page not found\n"), false)
+    /// The head of a request has come: it may be refused, or the client wait for a word before it sends the body.
+    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        do throws(PageRefusal) {
+            try head.checkForPages()
+        } catch {
+            return refuse(error, head, context)
         }
-        guard head.method == .GET || head.method == .HEAD else {
-            return (AdminResponse(status: 405, text: "405 method not allowed\n"), true)
+        request = head
+        if let text = head.headers.first(name: "content-length"),
+            Int(text) ?? .max > AdminServer.requestBodyBytesMax
+        {
+            return refuseBody(head, context)
         }
-        return (handler(AdminRequest(path: path, query: parts.count > 1 ? String(parts[1]) : "")), false)
+        guard head.awaitsContinue else { return }
+        if case .failure(let none) = page(for: head) {
+            // Nobody knows whether the body will follow that was not asked for.
+            return send(none.response, to: head, closing: true, context)
+        }
+        context.writeAndFlush(
+            wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
+    }
+
+    /// Why there is no page for a request.
+    private enum NoPage: Error {
+        case notFound
+        case notAllowed
+
+        var response: AdminResponse {
+            switch self {
+            case .notFound: AdminResponse(status: 404, text: "404 page not found\n")
+            case .notAllowed: AdminResponse(status: 405, text: "405 method not allowed\n")
+            }
+        }
+    }
+
+    private func page(for head: HTTPRequestHead) -> Result<() -> AdminResponse, NoPage> {
+        let (path, query) = head.pageTarget
+        guard let handler = handler(for: path) else { return .failure(.notFound) }
+        guard head.method == .GET || head.method == .HEAD else { return .failure(.notAllowed) }
+        return .success { handler(AdminRequest(path: path, query: query)) }
     }
 
     private func handler(for path: String) -> AdminHandler? {
@@ -95,17 +130,21 @@ final class AdminConnection: ChannelInboundHandler {
 
     private func refuseBody(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let text = "413 request body larger than \(AdminServer.requestBodyBytesMax) bytes\n"
-        send(AdminResponse(status: 413, text: text), to: head, closing: true, allows: false, context)
+        send(AdminResponse(status: 413, text: text), to: head, closing: true, context)
+    }
+
+    private func refuse(_ refusal: PageRefusal, _ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        send(AdminResponse(status: refusal.status, text: refusal.text), to: head, closing: true, context)
     }
 
     private func send(
-        _ response: AdminResponse, to head: HTTPRequestHead, closing: Bool, allows: Bool,
+        _ response: AdminResponse, to head: HTTPRequestHead, closing: Bool,
         _ context: ChannelHandlerContext
     ) {
         var headers = HTTPHeaders()
         headers.add(name: "content-type", value: response.contentType)
         headers.add(name: "content-length", value: String(response.body.count))
-        if allows {
+        if response.status == 405 {
             headers.add(name: "allow", value: "GET, HEAD")
         }
         if closing {
@@ -125,8 +164,13 @@ final class AdminConnection: ChannelInboundHandler {
             return
         }
         isClosing = true
-        let channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
+        let here = NIOLoopBound((self, context.channel), eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            let (connection, channel) = here.value
+            guard channel.isActive else { return }
+            connection.timeout?.cancel()
+            connection.timeout = channel.endBehindLastPage()
+        }
     }
 
     private func restartTimeout(_ context: ChannelHandlerContext) {

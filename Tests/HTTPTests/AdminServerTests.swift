@@ -40,6 +40,49 @@ import Testing
         #expect(try connection.send("GET /sub/sub/x HTTP/1.1\r\nhost: h\r\n\r\n").hasSuffix("deeper"))
     }
 
+    /// Guarantees: two readers of a connection, a proxy and the gateway, do not disagree about what a request is.
+    @Test(arguments: [
+        ("GET /metrics HTTP/1.1\r\n\r\n", 400), ("GET /metrics HTTP/1.0\r\nhost: a\r\nhost: a\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\nhost: a b/c@d\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\nhost: h\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        ("GET /metrics HTTP/1.1\r\nhost: h\r\nexpect: 200-ok\r\n\r\n", 417),
+        ("POST /metrics HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n", 405),
+        ("GET /nothing HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n", 404),
+    ])
+    func whatIsRefusedEndsTheConnection(text: String, status: Int) throws {
+        let connection = try Connection()
+        let answer = try connection.send(text)
+        #expect(answer.hasPrefix("HTTP/1.1 \(status) ") && answer.contains("\r\nconnection: close\r\n"))
+        #expect(answer.ranges(of: "HTTP/1.1 ").count == 1 && !connection.channel.isActive)
+    }
+
+    /// Scenario: a proxy's request, a client that waits before it sends a body, an old one that need not name a host.
+    @Test func rareFormsAreUnderstood() throws {
+        for target in ["http://h/metrics?a=b", "HTTPS://h:1/metrics?a=b"] {
+            #expect(
+                try Connection().send("GET \(target) HTTP/1.1\r\nhost: h\r\n\r\n").hasSuffix("/metrics|a=b"))
+        }
+        #expect(try Connection().send("GET http://h HTTP/1.1\r\nhost: h\r\n\r\n").hasPrefix("HTTP/1.1 404 "))
+        let waiting = try Connection()
+        let head = "GET /metrics HTTP/1.1\r\nhost:\r\nexpect: 100-Continue\r\ncontent-length: 2\r\n\r\n"
+        #expect(try waiting.send(head) == "HTTP/1.1 100 Continue\r\n\r\n")
+        #expect(try waiting.send("ab").hasPrefix("HTTP/1.1 200 ") && waiting.channel.isActive)
+        let old = try Connection()
+        #expect(
+            try old.send("GET /metrics HTTP/1.0\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n") == "")
+        #expect(try old.send("ab").hasPrefix("HTTP/1.1 200 "))
+    }
+
+    /// Scenario: a request that says it is the last, and one behind it.
+    /// Guarantees: one answer; a client that had two would take the second for its next request's.
+    @Test func whatComesBehindTheLastRequestIsNoMatter() throws {
+        let connection = try Connection()
+        let answer = try connection.send(request + lastRequest + request)
+        #expect(answer.ranges(of: "HTTP/1.1 200 OK").count == 2 && answer.ranges(of: "HTTP/1.1").count == 2)
+        #expect(!connection.channel.isActive)
+    }
+
     @Test(arguments: ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
     func otherMethodsAreRefused(method: String) throws {
         let connection = try Connection()
@@ -185,6 +228,7 @@ import Testing
 }
 
 private let request = "GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n"
+private let lastRequest = "GET /metrics HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n"
 
 private let routes: [String: AdminHandler] = [
     "/metrics": { AdminResponse(text: $0.path + ($0.query.isEmpty ? "|" : "|" + $0.query)) },

@@ -184,6 +184,54 @@ import Testing
         #expect(client.received().hasPrefix("HTTP/1.1 400 ") && !client.channel.isActive)
     }
 
+    /// Guarantees: as on the gateway's other pages, two readers do not disagree about what a request is.
+    @Test(arguments: [
+        ("GET /metrics HTTP/1.1\r\n\r\n", 400), ("GET /metrics HTTP/1.1\r\nhost: a b\r\n\r\n", 400),
+        ("GET /metrics HTTP/1.1\r\nhost: h\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 501),
+        ("GET /metrics HTTP/1.1\r\nhost: h\r\nexpect: 200-ok\r\n\r\n", 417),
+        ("POST /metrics HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n", 405),
+    ])
+    func whatIsRefusedEndsTheConnection(text: String, status: Int) throws {
+        let client = try Client()
+        client.send(text)
+        let answer = client.received()
+        #expect(answer.hasPrefix("HTTP/1.1 \(status) ") && answer.contains("\r\nconnection: close\r\n"))
+        #expect(answer.components(of: "HTTP/1.1 ").count == 2 && !client.channel.isActive)
+        #expect(client.runner.count == 0)
+    }
+
+    @Test func rareFormsAreUnderstood() throws {
+        let client = try Client()
+        client.send("GET http://h/metrics?name[]=a HTTP/1.1\r\nhost: h\r\n\r\n")
+        client.runner.runAll()
+        #expect(client.received().hasSuffix("text||underscores|[\"a\"]"))
+        client.send("GET /metrics HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n")
+        #expect(client.received() == "HTTP/1.1 100 Continue\r\n\r\n")
+        client.send("ab")
+        client.runner.runAll()
+        #expect(client.received().hasSuffix("text||underscores|[]") && client.channel.isActive)
+    }
+
+    /// Scenario: bytes behind a request that says it is the last, and behind one that does not: no request.
+    /// Guarantees: the page that is on its way comes whole; a client that had a second answer behind the last would take
+    /// it for its next request's.
+    @Test func whatComesBehindARequestDoesNotHarmItsAnswer() throws {
+        let last = try Client()
+        let request = "GET /metrics HTTP/1.1\r\nhost: h\r\n"
+        last.send(request + "connection: close\r\n\r\n" + request + "\r\n")
+        last.runner.runAll()
+        let answer = last.received()
+        #expect(answer.components(of: "HTTP/1.1 ").count == 2 && answer.hasSuffix("text||underscores|[]"))
+        #expect(!last.channel.isActive)
+
+        let rude = try Client()
+        rude.send(request + "\r\n\u{0}\r\n\r\n")
+        rude.runner.runAll()
+        let answers = rude.received().components(of: "HTTP/1.1 ")
+        #expect(answers.count == 3 && answers[1].hasSuffix("text||underscores|[]"))
+        #expect(answers.last?.hasPrefix("400 ") == true && !rude.channel.isActive)
+    }
+
     /// Scenario: a client that ends its side after the request; one that does so instead of sending one.
     @Test func aClientThatHasNoMoreToSayGetsItsPage() throws {
         let client = try Client()
@@ -202,7 +250,7 @@ import Testing
     /// Each answered within the answer before it, they would take the stack and the gateway with it.
     @Test func thousandsOfRequestsBehindAPage() throws {
         let client = try Client()
-        let many = String(repeating: "GET / HTTP/1.1\r\n\r\n", count: 20_000)
+        let many = String(repeating: "GET / HTTP/1.1\r\nhost: h\r\n\r\n", count: 20_000)
         client.send("GET /metrics HTTP/1.1\r\nhost: h\r\n\r\n" + many)
         client.runner.runAll()
         client.loop.run()

@@ -1,4 +1,5 @@
 internal import Configuration
+internal import HTTP
 internal import NIOCore
 internal import NIOHTTP1
 
@@ -67,8 +68,12 @@ final class PageConnection: ChannelInboundHandler {
     private var isAnswering = false
     /// Pages that were asked for.
     private var asked = 0
-    /// The client has ended its side: nothing comes after the answer under way.
+    /// The client has ended its side.
     private var hasEnded = false
+    /// Nothing comes after the answer under way: the client has ended its side, or sent what is no request.
+    private var isLastAnswer = false
+    /// The last answer is in the socket.
+    private var isLastSent = false
 
     init(desk: PageDesk, rules: PageRules) {
         self.desk = desk
@@ -80,7 +85,7 @@ final class PageConnection: ChannelInboundHandler {
         // A client may end its side after the request and still wants the page.
         try channel.syncOptions?.setOption(.allowRemoteHalfClosure, value: true)
         let pipeline = channel.pipeline.syncOperations
-        try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: true)
+        try pipeline.configureHTTPServerPipeline(withPipeliningAssistance: true, withErrorHandling: false)
         try pipeline.addHandler(PageConnection(desk: desk, rules: rules))
     }
 
@@ -101,11 +106,7 @@ final class PageConnection: ChannelInboundHandler {
         switch (unwrapInboundIn(data), state) {
         case (.head(let head), .idle):
             state = .reading(head, bodyBytes: 0)
-            if let length = head.headers.first(name: "content-length"),
-                Int(length) ?? .max > PageRules.requestBodyBytesMax
-            {
-                refuseBody(head, context)
-            }
+            begin(head, context)
         case (.body(let part), .reading(let head, let bodyBytes)):
             let bytes = bodyBytes + part.readableBytes
             state = .reading(head, bodyBytes: bytes)
@@ -125,19 +126,48 @@ final class PageConnection: ChannelInboundHandler {
         hasEnded = true
         switch state {
         case .idle, .reading: context.close(promise: nil)
-        case .sending(let reader, _): state = .sending(reader, closing: true)
-        case .writing, .closing: break
+        case .closing where isLastSent: context.close(promise: nil)
+        case .writing, .sending, .closing: endBehindAnswer()
         }
     }
 
+    /// The answer under way is the last.
+    private func endBehindAnswer() {
+        isLastAnswer = true
+        if case .sending(let reader, _) = state { state = .sending(reader, closing: true) }
+    }
+
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // The protocol error handler before this one has answered 400 where it could.
-        context.close(promise: nil)
+        guard isNoRequest(error) else { return context.close(promise: nil) }
+        switch state {
+        case .idle: refuse(.noRequest, HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
+        case .reading(let head, _): refuse(.noRequest, head, context)
+        // What comes behind the last request is no matter.
+        case .writing, .sending, .closing: endBehindAnswer()
+        }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         if case .sending = state { sendMore(context) }
         context.fireChannelWritabilityChanged()
+    }
+
+    /// The head of a request has come: it may be refused, or the client wait for a word before it sends the body.
+    private func begin(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        do throws(PageRefusal) {
+            try head.checkForPages()
+        } catch {
+            return refuse(error, head, context)
+        }
+        if let length = head.headers.first(name: "content-length"),
+            Int(length) ?? .max > PageRules.requestBodyBytesMax
+        {
+            return refuseBody(head, context)
+        }
+        // Nobody knows whether a body will follow that was not asked for.
+        guard head.awaitsContinue, !answerWithoutPage(head, closing: true, context) else { return }
+        context.writeAndFlush(
+            wrapOutboundOut(.head(HTTPResponseHead(version: .http1_1, status: .continue))), promise: nil)
     }
 
     // MARK: - Answers
@@ -159,19 +189,12 @@ final class PageConnection: ChannelInboundHandler {
     }
 
     private func answer(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        let parts = head.uri.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        guard parts.first.map(String.init) == rules.path else {
-            return answer(head, status: .notFound, "404 page not found\n", context)
-        }
-        guard head.method == .GET || head.method == .HEAD else {
-            return answer(
-                head, status: .methodNotAllowed, "405 method not allowed\n", with: ["allow": "GET, HEAD"],
-                context)
-        }
+        if answerWithoutPage(head, context) { return }
         let choice = PageChoice(
             accept: head.headers["accept"], acceptEncoding: head.headers["accept-encoding"],
             openMetrics: rules.openMetrics)
-        let wanted = parts.count > 1 ? familyNames(ofQuery: parts[1]) : []
+        let query = head.pageTarget.query
+        let wanted = query.isEmpty ? [] : familyNames(ofQuery: query[...])
         let names = wanted.isEmpty ? [] : desk.known(wanted)
         guard wanted.isEmpty || !names.isEmpty else {
             // None of these families is there: that costs no page.
@@ -198,6 +221,24 @@ final class PageConnection: ChannelInboundHandler {
                 head, status: .serviceUnavailable, "503 too many pages are being sent\n",
                 with: ["retry-after": "1"], context)
         }
+    }
+
+    /// Answers a request that is not for the page.
+    /// - Returns: whether it was one.
+    private func answerWithoutPage(
+        _ head: HTTPRequestHead, closing: Bool = false, _ context: ChannelHandlerContext
+    ) -> Bool {
+        guard head.pageTarget.path == rules.path else {
+            answer(head, status: .notFound, "404 page not found\n", closing: closing, context)
+            return true
+        }
+        guard head.method == .GET || head.method == .HEAD else {
+            answer(
+                head, status: .methodNotAllowed, "405 method not allowed\n", with: ["allow": "GET, HEAD"],
+                closing: closing, context)
+            return true
+        }
+        return false
     }
 
     /// There is more of the page.
@@ -273,6 +314,12 @@ final class PageConnection: ChannelInboundHandler {
         end(isLast, context)
     }
 
+    private func refuse(_ refusal: PageRefusal, _ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        answer(
+            head, status: HTTPResponseStatus(statusCode: refusal.status), refusal.text, closing: true, context
+        )
+    }
+
     private func refuseBody(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let text = "413 request body larger than \(PageRules.requestBodyBytesMax) bytes\n"
         answer(head, status: .payloadTooLarge, text, closing: true, context)
@@ -286,7 +333,7 @@ final class PageConnection: ChannelInboundHandler {
     ) -> Bool {
         let isOld = request.version.minor == 0
         let closing =
-            closing || hasEnded || !request.isKeepAlive || !rules.keepsAlive || isOld && length == nil
+            closing || isLastAnswer || !request.isKeepAlive || !rules.keepsAlive || isOld && length == nil
         var headers = headers
         for header in rules.headers { headers.replaceOrAdd(name: header.name, value: header.value) }
         if let length { headers.replaceOrAdd(name: "content-length", value: String(length)) }
@@ -314,8 +361,14 @@ final class PageConnection: ChannelInboundHandler {
             return
         }
         state = .closing
-        let channel = context.channel
-        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
+        let here = NIOLoopBound((self, context.channel), eventLoop: context.eventLoop)
+        context.writeAndFlush(wrapOutboundOut(.end(nil))).whenComplete { _ in
+            let (connection, channel) = here.value
+            connection.isLastSent = true
+            guard !connection.hasEnded, channel.isActive else { return channel.close(promise: nil) }
+            connection.timeout?.cancel()
+            connection.timeout = channel.endBehindLastPage()
+        }
     }
 
     /// From here on the connection has so long for what it is at.
