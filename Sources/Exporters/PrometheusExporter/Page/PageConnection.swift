@@ -2,6 +2,7 @@ internal import Configuration
 internal import HTTP
 internal import NIOCore
 internal import NIOHTTP1
+internal import Pipeline
 
 /// What holds for every connection of a page server.
 struct PageRules: Sendable {
@@ -60,6 +61,9 @@ final class PageConnection: ChannelInboundHandler {
         case closing
     }
 
+    /// What of a page is handed to the socket in a row.
+    private static let turnBytes = 128 << 10
+
     private let desk: PageDesk
     private let rules: PageRules
     private var state = State.idle
@@ -74,6 +78,8 @@ final class PageConnection: ChannelInboundHandler {
     private var isLastAnswer = false
     /// The last answer is in the socket.
     private var isLastSent = false
+    /// The rest of a page waits until others of the loop have had their turn.
+    private var waitsForTurn = false
 
     init(desk: PageDesk, rules: PageRules) {
         self.desk = desk
@@ -207,7 +213,8 @@ final class PageConnection: ChannelInboundHandler {
         asked += 1
         let here = NIOLoopBound((self, context, asked), eventLoop: context.eventLoop)
         let wake: @Sendable () -> Void = { [eventLoop = context.eventLoop] in
-            eventLoop.execute {
+            // All who read it are woken at once: one in each turn of the loop.
+            eventLoop.executeInTurn {
                 let (handler, context, asked) = here.value
                 // The page may have come to its end meanwhile, and another one have been asked for.
                 if handler.asked == asked { handler.goOn(context) }
@@ -280,21 +287,34 @@ final class PageConnection: ChannelInboundHandler {
         }
     }
 
-    /// Hands parts to the socket until it has enough or there are no more.
+    /// Hands parts to the socket until it has enough, there are no more or it is the turn of others of the loop.
     private func sendMore(_ context: ChannelHandlerContext) {
         // A write may make the channel writable again before it returns.
-        guard !isInSend else { return }
+        guard !isInSend, !waitsForTurn else { return }
         isInSend = true
         defer { isInSend = false }
+        var left = Self.turnBytes
         while case .sending(let reader, let closing) = state, context.channel.isWritable {
+            guard left > 0 else { return sendMoreInTurn(context) }
             switch reader.take() {
             case .part(let part):
+                left -= part.readableBytes
                 context.writeAndFlush(wrapOutboundOut(.body(.byteBuffer(part))), promise: nil)
             case .nothingYet, .cut: return
             case .end:
                 reader.leave()
                 return end(closing, context)
             }
+        }
+    }
+
+    private func sendMoreInTurn(_ context: ChannelHandlerContext) {
+        waitsForTurn = true
+        let here = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.executeInTurn {
+            let (handler, context) = here.value
+            handler.waitsForTurn = false
+            handler.sendMore(context)
         }
     }
 

@@ -64,10 +64,18 @@ final class PageStream: @unchecked Sendable {
         var isWaiting = true
     }
 
+    private struct Part {
+        let bytes: ByteBuffer
+        /// How many readers have read all before it and not it.
+        var readers: Int
+    }
+
     private struct State {
         /// Parts that are held, and the number of the first.
-        var parts: [ByteBuffer] = []
+        var parts = CircularBuffer<Part>()
         var first = 0
+        /// How many readers have read all that is there.
+        var readersAtEnd = 0
         var heldBytes = 0
         let heldBytesMax: Int
         /// What the ledger has of `heldBytes`.
@@ -84,12 +92,41 @@ final class PageStream: @unchecked Sendable {
         /// Lets parts go that everybody has, once the beginning need not be kept.
         mutating func letGo() {
             guard first > 0 || isComplete || heldBytes >= heldBytesMax else { return }
-            let oldest = readers.values.reduce(first + parts.count) { min($0, $1.next) }
-            guard oldest > first else { return }
-            for part in parts[..<(oldest - first)] { heldBytes -= part.readableBytes }
-            parts.removeFirst(oldest - first)
-            first = oldest
+            while let part = parts.first, part.readers == 0 {
+                heldBytes -= part.bytes.readableBytes
+                parts.removeFirst()
+                first += 1
+            }
         }
+
+        mutating func append(_ part: ByteBuffer) {
+            parts.append(Part(bytes: part, readers: readersAtEnd))
+            readersAtEnd = 0
+            heldBytes += part.readableBytes
+            totalBytes += part.readableBytes
+        }
+
+        mutating func add(_ reader: Reader) {
+            lastReader += 1
+            readers[lastReader] = reader
+            move(1, to: reader.next)
+        }
+
+        mutating func remove(_ id: Int) {
+            if let reader = readers.removeValue(forKey: id) { move(-1, to: reader.next) }
+        }
+
+        /// One reader more, or one fewer, whose next part has this number.
+        mutating func move(_ count: Int, to number: Int) {
+            if number - first < parts.count {
+                parts[offset: number - first].readers += count
+            } else {
+                readersAtEnd += count
+            }
+        }
+
+        /// Whether who asks for the page may still have it from its beginning.
+        var canBeJoined: Bool { first == 0 && !isComplete && (!readers.isEmpty || lastReader == 0) }
 
         /// Whether writing is to go on; it counts as begun.
         mutating func resumes() -> Bool {
@@ -158,12 +195,8 @@ final class PageStream: @unchecked Sendable {
     ///   - wake: called on any thread when there is something to take, once after joining and after each `nothingYet`.
     func join(_ channel: any Channel, wake: @escaping @Sendable () -> Void) -> PageReader? {
         let joined: (id: Int, wakes: [@Sendable () -> Void])? = state.withLock { state in
-            guard state.first == 0, !state.isComplete, !state.readers.isEmpty || state.lastReader == 0 else {
-                return nil
-            }
-            state.lastReader += 1
-            state.readers[state.lastReader] = Reader(
-                channel: channel, wake: wake, moved: channel.eventLoop.now)
+            guard state.canBeJoined else { return nil }
+            state.add(Reader(channel: channel, wake: wake, moved: channel.eventLoop.now))
             return (state.lastReader, state.awake(all: false))
         }
         guard let joined else { return nil }
@@ -183,9 +216,11 @@ final class PageStream: @unchecked Sendable {
                 state.readers[id]?.isWaiting = true
                 return (.nothingYet, false)
             }
-            let part = state.parts[place]
+            let part = state.parts[offset: place].bytes
             state.readers[id]?.next += 1
             state.readers[id]?.moved = reader.channel.eventLoop.now
+            state.parts[offset: place].readers -= 1
+            state.move(1, to: reader.next + 1)
             state.letGo()
             charge(&state)
             return (.part(part), state.resumes())
@@ -196,7 +231,7 @@ final class PageStream: @unchecked Sendable {
 
     fileprivate func leave(_ id: Int) {
         let resumes = state.withLock { state in
-            state.readers[id] = nil
+            state.remove(id)
             state.letGo()
             charge(&state)
             return state.resumes()
@@ -210,7 +245,7 @@ final class PageStream: @unchecked Sendable {
     private func cut(_ which: (State, Reader) -> Bool) {
         let (channels, resumes) = state.withLock { state in
             let cut = state.readers.filter { which(state, $0.value) }
-            for id in cut.keys { state.readers[id] = nil }
+            for id in cut.keys { state.remove(id) }
             state.letGo()
             charge(&state)
             return (cut.values.map(\.channel), state.resumes())
@@ -232,9 +267,7 @@ final class PageStream: @unchecked Sendable {
             left -= written
             let (rests, wakes) = state.withLock { state -> (Int?, [@Sendable () -> Void]) in
                 state.isComplete = parts == nil
-                for part in parts ?? [] where part.readableBytes > 0 { state.parts.append(part) }
-                state.heldBytes += written
-                state.totalBytes += written
+                for part in parts ?? [] where part.readableBytes > 0 { state.append(part) }
                 state.letGo()
                 charge(&state)
                 guard !state.isComplete, state.heldBytes >= state.heldBytesMax else {
