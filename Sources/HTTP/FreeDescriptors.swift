@@ -43,7 +43,7 @@ package final class DescriptorPlaces: Sendable {
     /// Those of this process. To be looked at first before any receiver listens.
     package static let ofProcess = DescriptorPlaces(
         limit: FreeDescriptors.limit,
-        open: FreeDescriptors.openCount(below: min(FreeDescriptors.limit, limitMax)))
+        open: FreeDescriptors.limit > limitMax ? 0 : FreeDescriptors.openCount(below: FreeDescriptors.limit))
 
     private let connectionsMax: Int
     private let connections = Atomic(0)
