@@ -8,7 +8,7 @@ internal import Synchronization
 
 /// A TLS context that is made anew when its files are due to be read again, or when it keeps as many sessions as it may. Any
 /// thread.
-private final class ContextCell: Sendable {
+final class ContextCell: Sendable {
     private struct State: Sendable {
         var configuration: TLSConfiguration
         var context: NIOSSLContext
@@ -16,10 +16,18 @@ private final class ContextCell: Sendable {
         var isLoading = false
         /// Sessions that the context keeps, at most.
         var sessions = 0
+        /// Contexts that were replaced for their sessions: a connection keeps its own.
+        var replaced: [Replaced] = []
+    }
+
+    private struct Replaced: Sendable {
+        weak let context: NIOSSLContext?
     }
 
     /// A context keeps 20 480 sessions without being told otherwise, of 6 KB, and of 55 with a client's certificate of 12.
-    private static let sessionsMax = 1_024
+    static let sessionsMax = 1_024
+    /// So many that were replaced are kept by connections at most; then the last one goes on, whatever it keeps.
+    private static let replacedMax = 4
 
     private let interval: TimeAmount
     private let load: @Sendable () throws(TLSProblem) -> TLSConfiguration
@@ -56,23 +64,35 @@ private final class ContextCell: Sendable {
         let isFull = state.withLock { state in
             state.sessions += 1
             guard state.sessions >= Self.sessionsMax, !state.isLoading else { return false }
+            state.sessions = 0
+            state.replaced.removeAll { $0.context == nil }
+            guard state.replaced.count < Self.replacedMax else { return false }
             state.isLoading = true
             return true
         }
-        if isFull {
-            NIOThreadPool.singleton.submit { _ in self.renew { self.state.withLock { $0.configuration } } }
+        if isFull { NIOThreadPool.singleton.submit { _ in self.replace() } }
+    }
+
+    /// Makes another context of what was read before: when the files are read again is not put off.
+    private func replace() {
+        let configuration = state.withLock { $0.configuration }
+        let fresh = try? makeTLSContext(configuration)
+        state.withLock { state in
+            state.isLoading = false
+            guard let fresh else { return }
+            state.replaced.append(Replaced(context: state.context))
+            state.context = fresh
         }
     }
 
     private func reload() {
-        renew { () throws(TLSProblem) in try self.load() }
-    }
-
-    private func renew(_ configuration: () throws(TLSProblem) -> TLSConfiguration) {
         do throws(TLSProblem) {
-            let configuration = try configuration()
+            let configuration = try load()
             let fresh = try makeTLSContext(configuration)
-            state.withLock { $0 = State(configuration: configuration, context: fresh, loaded: .now()) }
+            state.withLock {
+                $0 = State(
+                    configuration: configuration, context: fresh, loaded: .now(), replaced: $0.replaced)
+            }
         } catch {
             logger.warning(
                 "Certificates cannot be read again; the old ones are used on.",
@@ -80,10 +100,12 @@ private final class ContextCell: Sendable {
             state.withLock {
                 $0.loaded = .now()
                 $0.isLoading = false
-                $0.sessions = 0
             }
         }
     }
+
+    /// When the files were read last.
+    var loaded: NIODeadline { state.withLock { $0.loaded } }
 }
 
 /// TLS of a client's connections. Any thread.

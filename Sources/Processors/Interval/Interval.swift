@@ -84,6 +84,8 @@ package final class Interval: RequestTransform {
     package func apply(to request: RequestEditor, _ context: EditContext) throws(Refusal) {
         request.forEachResource { resource in
             lazy var resourceHash = hasher.resource(resource, of: request)
+            // By what its hash is made of: the same resource is never held in two shares.
+            lazy var isLarge = attributesBytes(resource, request) > Self.largeResourceBytes
             // Made once for all buckets: what is open and has changed is written anew to be read.
             lazy var resourceShell = request.content(resource.entry).fields(
                 without: Field.ResourceEntry.scopes)
@@ -93,13 +95,21 @@ package final class Interval: RequestTransform {
                 request.forEachItem(of: scope) { item in
                     guard let kind = heldKind(item.item, request), let fields = PointFields(kind)
                     else { return .keep }
-                    return hold(item, fields, request, in: (resourceHash, scopeHash)) {
+                    return hold(item, fields, request, in: (resourceHash, isLarge, scopeHash)) {
                         $0 == .resource ? resourceShell : scopeShell
                     }
                 }
                 return request.count(scope.entry, Field.ScopeEntry.entries) == 0 ? .remove : .keep
             }
             return request.count(resource.entry, Field.ResourceEntry.scopes) == 0 ? .remove : .keep
+        }
+    }
+
+    private func attributesBytes(_ place: ResourcePlace, _ request: RequestEditor) -> Int {
+        let resource = place.resource
+        return (0..<request.fieldCount(resource)).reduce(0) { bytes, position in
+            guard request.number(resource, at: position) == Field.Resource.attributes else { return bytes }
+            return bytes + request.content(resource, at: position).count
         }
     }
 
@@ -117,7 +127,7 @@ package final class Interval: RequestTransform {
 
     private func hold(
         _ item: ItemPlace, _ fields: PointFields, _ request: RequestEditor,
-        in around: (resource: WireHash, scope: WireHash), shell: (HeldPoints.Level) -> [UInt8]
+        in around: (resource: WireHash, isLarge: Bool, scope: WireHash), shell: (HeldPoints.Level) -> [UInt8]
     ) -> Keep {
         let data = request.child(item.item, fields.kind)
         let hash = hasher.metric(item.item, data, kind: fields.kind, of: request, from: around.scope)
@@ -125,9 +135,7 @@ package final class Interval: RequestTransform {
             resource: around.resource, scope: around.scope, metric: hash,
             data: hasher.add(UInt64(fields.kind), to: hash), kind: fields.kind)
         // Of a large resource all metrics have their turn together: it is held once.
-        let resource = request.content(item.scope.resource.resource).count
-        let turn = resource > Self.largeResourceBytes ? around.resource : hash
-        let bucket = Int(turn.low % UInt64(bucketCount))
+        let bucket = Int((around.isLarge ? around.resource : hash).low % UInt64(bucketCount))
         request.forEachChild(data, Field.MetricData.dataPoints) { point in
             let attributes = request.attributes(point, fields.attributes)
             let stream = hasher.add(attributes, of: request, to: hash)

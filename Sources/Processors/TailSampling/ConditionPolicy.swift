@@ -87,6 +87,7 @@ final class ConditionPolicy: SamplingPolicy {
         let item = editor.child(entry, Field.ScopeEntry.entries)
         defer { editor.close(item) }
         frame.show(item: item)
+        frame.forgetLooks()
         if try holds(config.span, frame) { return true }
         guard !config.spanEvent.isEmpty else { return false }
         var index = 0

@@ -28,6 +28,8 @@ package final class Frame {
 
     /// The maps that were read last of messages with many attributes: each item may ask for that of its resource.
     private var maps: [(generation: Int, map: Value)] = []
+    /// Lists and maps of the request for which the memory limit was asked, by where they are: their bytes.
+    private var asked: [UInt: Int] = [:]
     /// Entries of large maps that statements have looked at one by one.
     private var lookedAt = 0
 
@@ -84,14 +86,18 @@ package final class Frame {
     func ask(reading value: Value) throws(EvaluationError) {
         switch value {
         case .list(.wire(let message)), .map(.wire(let message)):
-            if message.count > Self.unaskedWireBytes { try ask(readingWire: value) }
+            if message.count > Self.unaskedWireBytes { try ask(readingWire: value, message) }
         default: break
         }
     }
 
     @inline(never)
-    private func ask(readingWire value: Value) throws(EvaluationError) {
+    private func ask(readingWire value: Value, _ message: WireBytes) throws(EvaluationError) {
+        // Each item may read the same of its resource.
+        let base = unsafe UInt(bitPattern: message.unsafeBytes.baseAddress)
+        guard asked[base] != message.count else { return }
         try ask(making: value.wireValues, bytesOfEach: 3 * MemoryLayout<MapEntry>.stride)
+        asked[base] = message.count
     }
 
     func ask(_ bytes: Int) throws(EvaluationError) {
@@ -129,6 +135,9 @@ package final class Frame {
                 isLimit: true)
         }
     }
+
+    /// Begins to count anew: for who shows items of requests that are not open.
+    package func forgetLooks() { lookedAt = 0 }
 
     /// Metrics and records that statements may add to one scope of a request: a function that matches its own results would not
     /// end.

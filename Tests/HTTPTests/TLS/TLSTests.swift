@@ -3,6 +3,7 @@ import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import TestSupport
 import Testing
 
@@ -137,6 +138,35 @@ import Testing
         let stranger = try await ask(Self.trust)
         #expect(throws: HTTPClientError.self) { try stranger.get() }
         #expect(told.value == ["no certificate 127.0.0.1"])
+    }
+
+    /// A context that kept sessions without a bound would take the memory of all; one that is replaced too often, while connections keep
+    /// the old ones, would take more; and certificates that are renewed must be read when they are due all the same.
+    @Test func contextsWithManySessionsAreReplaced() async throws {
+        let cell = try ContextCell(every: .seconds(3600), logger: makeSilentLogger()) {
+            var configuration = TLSConfiguration.makeClientConfiguration()
+            configuration.trustRoots = .certificates([])
+            return configuration
+        }
+        let loaded = cell.loaded
+        /// Whether another context comes after so many sessions.
+        func isReplaced(after sessions: Int) async throws -> Bool {
+            let old = cell.current
+            for _ in 0..<sessions { cell.keepsSession() }
+            for _ in 0..<200 where cell.current === old { try await Task.sleep(for: .milliseconds(5)) }
+            return cell.current !== old
+        }
+        #expect(try await isReplaced(after: ContextCell.sessionsMax))
+        for _ in 0..<10 { #expect(try await isReplaced(after: ContextCell.sessionsMax)) }
+        var kept: [NIOSSLContext] = []
+        for _ in 0..<4 {
+            kept.append(cell.current)
+            #expect(try await isReplaced(after: ContextCell.sessionsMax))
+        }
+        #expect(try await !isReplaced(after: 2 * ContextCell.sessionsMax))
+        kept.removeAll()
+        #expect(try await isReplaced(after: ContextCell.sessionsMax))
+        #expect(cell.loaded == loaded)
     }
 
     /// HTTP/1.1 is spoken where the server does not offer HTTP/2.

@@ -72,12 +72,10 @@ final class PageConnection: ChannelInboundHandler {
     private var isAnswering = false
     /// Pages that were asked for.
     private var asked = 0
-    /// The client has ended its side.
-    private var hasEnded = false
+    /// The client has ended its side; the last answer is in the socket.
+    private var (hasEnded, isLastSent) = (false, false)
     /// Nothing comes after the answer under way: the client has ended its side, or sent what is no request.
     private var isLastAnswer = false
-    /// The last answer is in the socket.
-    private var isLastSent = false
     /// The rest of a page waits until others of the loop have had their turn.
     private var waitsForTurn = false
 
@@ -144,6 +142,8 @@ final class PageConnection: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // Said again of what comes behind; the first word of it comes behind all requests before it.
+        if case .dataReceivedInErrorState? = error as? ByteToMessageDecoderError { return }
         guard isNoRequest(error) else { return context.close(promise: nil) }
         switch state {
         case .idle: refuse(.noRequest, HTTPRequestHead(version: .http1_1, method: .GET, uri: "/"), context)
