@@ -1,8 +1,8 @@
 """What applications measure can be read from the page for Prometheus, by any scraper, at any time."""
 
-import contextlib
 import collections
 import concurrent.futures
+import contextlib
 import gzip
 import http.client
 import os
